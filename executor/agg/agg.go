@@ -1,0 +1,49 @@
+// Package agg owns the registry of aggregates. State lives in slabs of 64-bit words, without pointers, so that millions
+// of groups cost the garbage collector nothing; an aggregate is a kernel that updates many groups in one call.
+package agg
+
+import (
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Slab holds the states of all groups of one table: group g's words start at g*Stride.
+type Slab struct {
+	Words  []uint64
+	Stride int
+	// Heap holds bytes of variable size that states point into (min/max over text, sets of count distinct).
+	Heap Heap
+}
+
+// Kernel is one aggregate bound to argument types. It is stateless and shared; its words begin at offset off within a
+// group's state. Zeroed words are the state of no rows.
+type Kernel interface {
+	// Words is the number of 64-bit words a group needs.
+	Words() int
+	// Update folds len(gids) rows: row i of each (dense) argument goes to group gids[i].
+	Update(s *Slab, off int, gids []uint32, args []*batch.Vec) error
+	// Merge folds the state of group sg of src into group dg of dst.
+	Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) error
+	// Result is the value of a group; it may be an error such as 22003.
+	Result(s *Slab, off int, gid uint32) (types.Value, error)
+	// Append serialises a group's state; Load reads it back into a zeroed group and returns the rest of src. Load rejects
+	// malformed input with an error and never panics.
+	Append(dst []byte, s *Slab, off int, gid uint32) []byte
+	Load(src []byte, s *Slab, off int, gid uint32) (rest []byte, err error)
+	// Type is the result type.
+	Type() types.Type
+}
+
+// Def is one aggregate function.
+type Def struct {
+	Name string
+	// Bind returns the kernel for argument types, or false when the aggregate does not take them. count(*) has no args.
+	// distinct asks for the form over distinct values.
+	Bind func(args []types.Type, distinct bool) (Kernel, bool)
+	Doc  string
+	// Examples: argument rows as text and the wanted result, run by the tests and printed in the reference.
+	Examples []Example
+}
+
+// Example is one documented use: SQL is a SELECT over VALUES, Want the text of its single result.
+type Example struct{ SQL, Want string }

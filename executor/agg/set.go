@@ -1,0 +1,107 @@
+package agg
+
+import (
+	"bytes"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+)
+
+// set holds the distinct values of all groups of one aggregate: an open-addressing table over (group, encoded value) in
+// one arena, and a chain through the values of each group, which starts at a word of the group's state.
+type set struct {
+	off     int      // the aggregate's offset within a group's state
+	slots   []uint64 // upper half of the hash above entry+1; 0 is empty
+	entries []setEntry
+	arena   []byte
+	scratch []byte // a value under construction
+}
+
+type setEntry struct {
+	hash uint64
+	at   uint64 // where the value starts in arena; it ends where the next entry's starts
+	gid  uint32
+	next uint32 // the group's next entry + 1; 0 ends the chain
+}
+
+const (
+	setSlotsMin   = 64
+	setEntriesMax = 1<<32 - 2
+)
+
+// setAt returns the set of the aggregate at an offset.
+func (h *Heap) setAt(off int) *set {
+	for _, s := range h.sets {
+		if s.off == off {
+			return s
+		}
+	}
+	s := &set{off: off}
+	h.sets = append(h.sets, s)
+	return s
+}
+
+func (s *set) reset() {
+	if len(s.slots) > setSlotsMin && len(s.entries) < len(s.slots)/32 {
+		*s = set{off: s.off}
+		return
+	}
+	clear(s.slots)
+	s.entries, s.arena = s.entries[:0], s.arena[:0]
+}
+
+func (s *set) bytes() int64 {
+	return int64(cap(s.slots))*8 + int64(cap(s.entries))*24 + int64(cap(s.arena))
+}
+
+// value returns the encoded value of an entry.
+func (s *set) value(e uint32) []byte {
+	end := uint64(len(s.arena))
+	if int(e)+1 < len(s.entries) {
+		end = s.entries[e+1].at
+	}
+	return s.arena[s.entries[e].at:end]
+}
+
+// add puts a value into a group whose chain starts at *head; it reports whether the value is new there.
+func (s *set) add(gid uint32, value []byte, head *uint64) (bool, error) {
+	if (len(s.entries)+1)*4 > len(s.slots)*3 {
+		s.grow()
+	}
+	hash := batch.HashKey(value) ^ uint64(gid+1)*0x9e3779b97f4a7c15
+	hash ^= hash >> 29
+	mask := uint64(len(s.slots) - 1)
+	at := hash & mask
+	for ; s.slots[at] != 0; at = (at + 1) & mask {
+		if (s.slots[at]^hash)>>32 != 0 {
+			continue
+		}
+		e := uint32(s.slots[at]) - 1
+		if s.entries[e].gid == gid && bytes.Equal(s.value(e), value) {
+			return false, nil
+		}
+	}
+	if len(s.entries) >= setEntriesMax {
+		return false, sqlerr.New(sqlerr.ProgramLimitExceeded, "too many distinct values in an aggregate")
+	}
+	e := uint32(len(s.entries))
+	s.entries = append(s.entries, setEntry{hash: hash, at: uint64(len(s.arena)), gid: gid, next: uint32(*head)})
+	s.arena = append(s.arena, value...)
+	s.slots[at] = hash>>32<<32 | uint64(e+1)
+	*head = uint64(e + 1)
+	return true, nil
+}
+
+func (s *set) grow() {
+	size := max(2*len(s.slots), setSlotsMin)
+	s.slots = make([]uint64, size)
+	mask := uint64(size - 1)
+	for e := range s.entries {
+		h := s.entries[e].hash
+		at := h & mask
+		for s.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		s.slots[at] = h>>32<<32 | uint64(e+1)
+	}
+}

@@ -1,0 +1,39 @@
+package agg
+
+// Layout places the states of several aggregates into one group: the offset of each, and the words of a group.
+func Layout(kernels []Kernel) (offs []int, stride int) {
+	offs = make([]int, len(kernels))
+	for i, k := range kernels {
+		offs[i] = stride
+		stride += k.Words()
+	}
+	return offs, stride
+}
+
+// Grow makes sure that groups 0 to n-1 exist; new ones are zeroed.
+func (s *Slab) Grow(n int) {
+	need, have := n*s.Stride, len(s.Words)
+	if need <= have {
+		return
+	}
+	if need > cap(s.Words) {
+		words := make([]uint64, need, max(need, 2*cap(s.Words)))
+		copy(words, s.Words)
+		s.Words = words
+		return
+	}
+	s.Words = s.Words[:need]
+	clear(s.Words[have:])
+}
+
+// Reset drops all groups and keeps the memory for the next ones.
+func (s *Slab) Reset() {
+	s.Words = s.Words[:0]
+	s.Heap.reset()
+}
+
+// Bytes returns the memory held, used or not.
+func (s *Slab) Bytes() int64 { return int64(cap(s.Words))*8 + s.Heap.bytes() }
+
+// word returns the place of a group's state.
+func (s *Slab) word(off int, gid uint32) int { return int(gid)*s.Stride + off }

@@ -1,0 +1,66 @@
+// Package connector is where events come from. A Source reads payloads that can be replayed from an offset; what cannot
+// be replayed is written to storage/eventlog first and is read from there. One file or sub-package per connector.
+package connector
+
+import (
+	"context"
+
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Payload is undecoded bytes with their place. Bytes belong to the receiver.
+type Payload struct {
+	// Split is the part of the source that is read in order (a Kafka partition); numbered from 0 within the stream.
+	Split int32
+	// From and To are offsets within the split: reading again from From gives the same bytes, To is where the next starts.
+	From, To int64
+	Bytes    []byte
+	// Codec names the codec of Bytes; empty means the stream's format.
+	Codec string
+	// Columns is the column list of positional codecs (COPY); nil: all.
+	Columns []int
+	// Arrival is when the bytes reached vigil.
+	Arrival types.EventTime
+}
+
+// Offsets maps split -> the offset to read next.
+type Offsets map[int32]int64
+
+// Source reads a stream's payloads. One goroutine calls it; Close is safe after a failed Open and twice.
+type Source interface {
+	// Open prepares to read everything at and after from; a split not in from starts as the source's options say.
+	Open(ctx context.Context, from Offsets) error
+	// Poll waits for and returns at least one payload appended to dst, or io.EOF when a bounded source is at its end, or
+	// ctx.Err(), or another error (the caller backs off and polls again). At most max payload bytes, roughly.
+	Poll(ctx context.Context, dst []Payload, max int) ([]Payload, error)
+	// ReadRange returns exactly the payloads of [from, to) of a split again, for re-running an epoch; it may be called
+	// between Open and the first Poll. Payload boundaries may differ from the first time.
+	ReadRange(ctx context.Context, split int32, from, to int64, dst []Payload) ([]Payload, error)
+	// Close frees everything.
+	Close() error
+}
+
+// Options is what CREATE STREAM says of the connector.
+type Options struct {
+	Stream string
+	Params map[string]string // lower-case keys, from WITH (...)
+	Schema *types.Schema
+	// Format is the stream's format, upper case.
+	Format string
+	// Created is when the stream was created, by the epoch's clock; generators start their event time there.
+	Created types.EventTime
+}
+
+// Def is one connector.
+type Def struct {
+	Name string // lower case, as in connector = 'kafka'
+	Doc  string
+	// Params documents the accepted options; an unknown one is an error at CREATE STREAM.
+	Params []Param
+	// Check validates options at CREATE STREAM without touching the network.
+	Check func(o Options) error
+	New   func(o Options) (Source, error)
+}
+
+// Param documents one option of a connector.
+type Param struct{ Name, Default, Doc string }

@@ -1,0 +1,199 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// discover looks for partitions that are not being read and starts to read them: at the given offset, else, when the
+// source has just been opened, where the options say, else (a partition was added) at its beginning. Where the
+// beginning is a matter of when one asks, it appends an empty payload that fixes the place.
+func (s *source) discover(ctx context.Context, dst []connector.Payload) ([]connector.Payload, error) {
+	partitions, err := s.partitions(ctx)
+	if err != nil {
+		return dst, err
+	}
+	opened := s.looked.IsZero()
+	add := map[int32]kgo.Offset{}
+	ask := map[int32]start{}
+	for _, p := range partitions {
+		if _, reading := s.next[p]; reading {
+			continue
+		}
+		if at, ok := s.from[p]; ok {
+			s.next[p], add[p] = at, kgo.NewOffset().At(at)
+			continue
+		}
+		ask[p] = earliest
+		if opened {
+			ask[p] = s.start
+		}
+	}
+	found, err := s.offsets(ctx, ask)
+	if err != nil {
+		return dst, err
+	}
+	now := types.EventTime(time.Now().UnixMicro())
+	for _, p := range sorted(found) {
+		at := found[p]
+		s.next[p], add[p] = at, kgo.NewOffset().At(at)
+		if ask[p] != earliest {
+			dst = append(dst, connector.Payload{Split: p, From: at, To: at, Arrival: now})
+		}
+	}
+	if len(add) > 0 {
+		s.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{s.topic: add})
+	}
+	s.looked = time.Now()
+	s.mu.Lock()
+	s.state.partitions = len(s.next)
+	s.mu.Unlock()
+	return dst, nil
+}
+
+// partitions asks a broker for the topic's partitions; it waits as long as no broker answers.
+func (s *source) partitions(ctx context.Context) ([]int32, error) {
+	for attempt := 0; ; attempt++ {
+		req := kmsg.NewPtrMetadataRequest()
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = &s.topic
+		req.Topics = append(req.Topics, topic)
+		resp, err := req.RequestWith(ctx, s.client)
+		if err == nil && len(resp.Topics) == 1 {
+			t := resp.Topics[0]
+			if err = kerr.ErrorForCode(t.ErrorCode); err == nil {
+				var ps []int32
+				for _, p := range t.Partitions {
+					ps = append(ps, p.Partition)
+				}
+				return ps, nil
+			}
+			if !kerr.IsRetriable(err) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+				return nil, failure(s.topic, err)
+			}
+		}
+		if err := pause(ctx, attempt); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// pause backs off between attempts.
+func pause(ctx context.Context, attempt int) error {
+	t := time.NewTimer(min(100*time.Millisecond<<min(attempt, 6), 3*time.Second))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// offsets resolves starting points to offsets. A timestamp after the last record means the end.
+func (s *source) offsets(ctx context.Context, ask map[int32]start) (map[int32]int64, error) {
+	found := map[int32]int64{}
+	for attempt := 0; len(found) < len(ask); attempt++ {
+		req := kmsg.NewPtrListOffsetsRequest()
+		req.ReplicaID = -1
+		req.IsolationLevel = 1 // committed
+		topic := kmsg.NewListOffsetsRequestTopic()
+		topic.Topic = s.topic
+		for _, p := range sorted(ask) {
+			if _, ok := found[p]; ok {
+				continue
+			}
+			rp := kmsg.NewListOffsetsRequestTopicPartition()
+			rp.Partition, rp.Timestamp = p, int64(ask[p])
+			topic.Partitions = append(topic.Partitions, rp)
+		}
+		req.Topics = append(req.Topics, topic)
+		if resp, err := req.RequestWith(ctx, s.client); err == nil {
+			for _, t := range resp.Topics {
+				for _, p := range t.Partitions {
+					err := kerr.ErrorForCode(p.ErrorCode)
+					switch {
+					case err == nil && p.Offset >= 0:
+						found[p.Partition] = p.Offset
+					case err == nil:
+						ask[p.Partition] = latest
+					case !kerr.IsRetriable(err):
+						return nil, failure(s.topic, fmt.Errorf("partition %d: %w", p.Partition, err))
+					}
+				}
+			}
+		}
+		if len(found) < len(ask) {
+			if err := pause(ctx, attempt); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return found, nil
+}
+
+// skipLost goes on behind records that retention removed before they were read, and tells so in the status. A position
+// behind the end means that the topic is another one than before: that is an error.
+func (s *source) skipLost(ctx context.Context, p int32) error {
+	found, err := s.offsets(ctx, map[int32]start{p: earliest})
+	if err != nil {
+		return err
+	}
+	first, at := found[p], s.next[p]
+	if first <= at {
+		s.looked = time.Time{} // the partition is no longer being fetched: begin again when the caller comes back
+		s.from = connector.Offsets{}
+		for q, n := range s.next {
+			s.from[q] = n
+		}
+		delete(s.next, p)
+		return sqlerr.New(sqlerr.DataCorrupted, `kafka topic "%s": offset %d of partition %d is behind the partition's end`, s.topic, at, p).
+			WithHint("the topic was deleted and created again, or truncated; create the stream anew")
+	}
+	partition := map[string][]int32{s.topic: {p}}
+	s.client.RemoveConsumePartitions(partition)
+	s.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{s.topic: {p: kgo.NewOffset().At(first)}})
+	s.next[p] = first
+	s.mu.Lock()
+	s.state.lost = fmt.Sprintf("offsets %d to %d of partition %d were removed by the topic's retention before they were read", at, first-1, p)
+	s.mu.Unlock()
+	return nil
+}
+
+// hooks keep the status up to date; franz-go calls them from its goroutines.
+type hooks struct{ s *source }
+
+var (
+	_ kgo.HookBrokerConnect    = hooks{}
+	_ kgo.HookBrokerDisconnect = hooks{}
+)
+
+// OnBrokerConnect implements kgo.HookBrokerConnect.
+func (h hooks) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	if err != nil {
+		h.s.state.lastErr = err.Error()
+		delete(h.s.state.up, meta.NodeID)
+		return
+	}
+	h.s.state.up[meta.NodeID], h.s.state.lastErr = true, ""
+}
+
+// OnBrokerDisconnect implements kgo.HookBrokerDisconnect.
+func (h hooks) OnBrokerDisconnect(meta kgo.BrokerMetadata, _ net.Conn) {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	delete(h.s.state.up, meta.NodeID)
+}

@@ -1,0 +1,39 @@
+package expr
+
+import (
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/fn"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Matcher answers IN IOC for one version of all lists. Implementations are immutable and safe for concurrent use.
+type Matcher interface {
+	// Match appends to dst the members of sel whose value in v (one row per batch row, text, inet or array thereof) is in at
+	// least one of the lists. NULL matches nothing.
+	Match(lists []string, v *batch.Vec, sel []uint32, dst []uint32) ([]uint32, error)
+}
+
+// UDFCaller runs user functions on rows. Calls block until the rows are done or the function broke a limit.
+type UDFCaller interface {
+	// Call evaluates function id over n rows of args (dense) and appends n rows to out. Errors of single rows are given to
+	// rowErr and leave NULL; a broken limit is the returned error (*sqlerr.Error with a UDF* code).
+	Call(id uint64, args []*batch.Vec, n int, out *batch.Vec, rowErr func(row int, err error)) error
+}
+
+// Subplans runs the plan of a Subquery node for one outer row and returns all its rows. outer[0] is the innermost row.
+type Subplans interface {
+	RunSubplan(plan any, outer [][]types.Value) ([][]types.Value, error)
+}
+
+// Ctx is what evaluation needs besides the batch. One goroutine uses it at a time.
+type Ctx struct {
+	fn.Ctx
+	IOC      Matcher
+	UDF      UDFCaller
+	Subplans Subplans
+	// OuterRows are the rows of the enclosing queries, innermost first.
+	OuterRows [][]types.Value
+	// RowError, when set, takes errors that concern one row of the batch (its index in the batch, not in the selection); the
+	// row's value is then NULL, and Filter drops it. When nil, the first such error ends the evaluation.
+	RowError func(row uint32, err error)
+}

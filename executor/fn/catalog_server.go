@@ -1,0 +1,88 @@
+package fn
+
+import (
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// serverDefs tell about the server and change the connection's settings.
+func serverDefs() []Def {
+	started := withCatalog(func(r CatalogReader, _ values) (value, error) { return types.NewTime(r.Started()), nil })
+	no := always(types.NewBool(false))
+	return []Def{
+		def("pg_postmaster_start_time", nil, tTimestampTZ, started).stable().about("When the server started."),
+		def("pg_conf_load_time", nil, tTimestampTZ, started).stable().about("When the configuration was read: at the start."),
+		def("pg_is_in_recovery", nil, tBool, no).volatile().about("Always false: there are no standby servers.", "pg_is_in_recovery()", "f"),
+		def("pg_is_wal_replay_paused", nil, tBool, no).volatile().about("Always false."),
+		def("txid_current", nil, tInt8, func(ctx *Ctx, _ values) (value, error) { return int8(int64(ctx.Now)) }).stable().
+			about("A number for the statement that grows with time."),
+		def("set_config", args{tText, tText, tBool}, tText, setConfig).volatile().
+			about("Changes a setting of the connection and returns its new value."),
+		def("pg_my_temp_schema", nil, tOID, always(types.NewInt(types.OID, 0))).stable().about("0: there are no temporary tables.",
+			"pg_my_temp_schema()", "0"),
+		def("pg_is_other_temp_schema", args{tOID}, tBool, no).stable().about("Always false: there are no temporary tables."),
+		def("pg_tablespace_location", args{tOID}, tText, always(types.NewText(""))).stable().about("Empty: tablespaces have no place of their own."),
+		def("pg_blocking_pids", args{tInt4}, types.ArrayOf(types.Int4), always(types.NewArray(types.Int4, nil))).volatile().
+			about("Empty: statements do not wait for each other's locks."),
+		def("pg_advisory_unlock_all", nil, tVoid, always(value{Type: tVoid})).volatile().about("Does nothing: there are no advisory locks."),
+	}
+}
+
+func setConfig(ctx *Ctx, a values) (value, error) {
+	s, err := ctx.session()
+	if err != nil {
+		return value{}, err
+	}
+	if s.SetConfig == nil {
+		return value{}, sqlerr.NotSupported("set_config in this place", "Use SET.")
+	}
+	v, err := s.SetConfig(a[0].S, a[1].S, a[2].Bool())
+	if err != nil {
+		return value{}, err
+	}
+	return text(v)
+}
+
+// emptyDefs are about things that vigil has none of: comments, constraints, indexes, triggers, rules, sequences, partitions.
+// For an object that does not exist Postgres answers NULL, and so do they.
+func emptyDefs() []Def {
+	var out []Def
+	for _, f := range []struct {
+		name string
+		ret  types.Type
+		in   []args
+	}{
+		{"obj_description", tText, []args{{tOID}, {tOID, tName}}},
+		{"shobj_description", tText, []args{{tOID, tName}}},
+		{"col_description", tText, []args{{tOID, tInt4}}},
+		{"pg_get_constraintdef", tText, []args{{tOID}, {tOID, tBool}}},
+		{"pg_get_indexdef", tText, []args{{tOID}, {tOID, tInt4, tBool}}},
+		{"pg_get_triggerdef", tText, []args{{tOID}, {tOID, tBool}}},
+		{"pg_get_ruledef", tText, []args{{tOID}, {tOID, tBool}}},
+		{"pg_get_partkeydef", tText, []args{{tOID}}},
+		{"pg_get_partition_constraintdef", tText, []args{{tOID}}},
+		{"pg_get_statisticsobjdef", tText, []args{{tOID}}},
+		{"pg_get_statisticsobjdef_columns", tText, []args{{tOID}}},
+		{"pg_get_function_sqlbody", tText, []args{{tOID}}},
+		{"pg_get_function_arg_default", tText, []args{{tOID, tInt4}}},
+		{"pg_get_serial_sequence", tText, []args{{tText, tText}}},
+		{"pg_describe_object", tText, []args{{tOID, tOID, tInt4}}},
+		{"pg_index_column_has_property", tBool, []args{{tRegClass, tInt4, tText}}},
+		{"pg_indexam_has_property", tBool, []args{{tOID, tText}}},
+		{"acldefault", tTextArray, []args{{tChar, tOID}}},
+		{"inet_server_addr", tInet, []args{nil}},
+		{"inet_server_port", tInt4, []args{nil}},
+		{"inet_client_addr", tInet, []args{nil}},
+		{"inet_client_port", tInt4, []args{nil}},
+	} {
+		for _, in := range f.in {
+			out = append(out, def(f.name, in, f.ret, always(types.Null(f.ret))).stable().
+				about("NULL: vigil keeps nothing that it could tell."))
+		}
+	}
+	return append(out,
+		def("pg_relation_is_publishable", args{tRegClass}, tBool, always(types.NewBool(false))).stable().
+			about("Always false: there is no logical replication."),
+		def("pg_stat_get_numscans", args{tOID}, tInt8, always(types.NewInt(types.Int8, 0))).stable().about("0: scans are not counted."),
+	)
+}

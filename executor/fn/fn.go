@@ -1,0 +1,67 @@
+// Package fn owns the registry of scalar functions and operators: one file per family, one table in registry.go.
+// It does not know expressions; package expr calls it.
+package fn
+
+import (
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Volatility says what a function may depend on besides its arguments.
+type Volatility uint8
+
+// As in Postgres: immutable calls with constant arguments are folded; stable ones read Ctx; volatile ones differ per row.
+const (
+	Immutable Volatility = iota
+	Stable
+	Volatile
+)
+
+// Session is what functions may ask of the connection or of the query's owner. Catalogue functions (pg_get_expr,
+// format_type, ...) find their data through Catalog, an interface that server/pgcatalog implements and fn asserts.
+type Session struct {
+	User, Database, Schema string
+	BackendPID             int32
+	Settings               func(name string) (value string, ok bool)
+	Catalog                any
+	// SetConfig changes a setting and returns its new value; nil where settings cannot be changed.
+	SetConfig func(name, value string, local bool) (string, error)
+}
+
+// Ctx is what an evaluation may read besides rows. One goroutine uses it at a time.
+type Ctx struct {
+	// Now is the epoch's clock for continuous queries, the statement's start for bounded ones: all that now() sees.
+	Now types.EventTime
+	// TimeZone renders and reads timestamptz; nil means UTC. Continuous queries always use UTC.
+	TimeZone *time.Location
+	Session  *Session // nil in continuous queries
+	patterns patterns // compiled regular expressions
+	zones    map[string]*time.Location
+}
+
+// Def is one function or operator signature. Operators are Defs whose Name is the operator ("+", "||", "->>").
+type Def struct {
+	Name string
+	Args []types.Type // Kind Unknown accepts any type; Array with Elem Unknown accepts any array
+	// Variadic: the last argument type repeats zero or more times.
+	Variadic bool
+	Ret      types.Type
+	// RetOf computes the result type where it depends on the arguments; nil: Ret.
+	RetOf func(args []types.Type) types.Type
+	// CalledOnNull: Eval sees NULL arguments; otherwise any NULL argument gives NULL.
+	CalledOnNull bool
+	Volatility   Volatility
+	// Eval computes one row. Values own their bytes. Errors are *sqlerr.Error.
+	Eval func(ctx *Ctx, args []types.Value) (types.Value, error)
+	// Vector computes n rows at once, appending to out (already Reset to the result type); optional. NULLs are its own
+	// business. An error concerns the whole batch: the caller then falls back to Eval, row by row.
+	Vector func(ctx *Ctx, args []*batch.Vec, n int, out *batch.Vec) error
+	Doc    string
+	// Examples are run by the tests and printed in the reference: SQL expression -> text of the result.
+	Examples []Example
+}
+
+// Example is one documented call: SQL is an expression, Want its text form ("NULL" for NULL).
+type Example struct{ SQL, Want string }

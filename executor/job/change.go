@@ -1,0 +1,466 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/executor/ioc"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/eventlog"
+	"github.com/vigil-sql/vigil/storage/kv"
+	"github.com/vigil-sql/vigil/storage/meta"
+)
+
+type batchKV = kv.Batch
+
+// Change is a set of catalogue changes that take effect together, at the start of one epoch.
+type Change struct {
+	// Create holds new objects; ids are the caller's (NextID).
+	Create []Object
+	// Drop holds the objects that go, as they were created.
+	Drop []Object
+	// IOC are changes of list contents; each list must exist, or be created by this change.
+	IOC []IOCChange
+	// Rejected are rows for vigil.rejected that the change left out; epoch and time are filled in.
+	Rejected []Rejected
+	// Resume re-attaches deactivated queries, with fresh state.
+	Resume []Object
+}
+
+// IOCChange adds and drops indicators of one list. Values are canonical (ioc.Normalize).
+type IOCChange struct {
+	ListID uint64
+	List   string
+	Add    []IOCEntry
+	Drop   []string
+}
+
+// IOCEntry is an indicator with what is known of it: JSON, opaque to the engine.
+type IOCEntry struct {
+	Value string
+	Meta  []byte
+}
+
+// change is a Change on its way to the sequencer, with what was prepared for it outside.
+type change struct {
+	Change
+	streams map[uint64]*stream
+	queries map[uint64]*query
+	lists   *ioc.Set // the lists after this change; nil when it leaves them alone
+	done    chan error
+}
+
+func (c *change) finish(err error) {
+	c.done <- err
+}
+
+// Apply makes a change take effect at the start of an epoch, and returns when that epoch is on disk.
+func (e *Engine) Apply(ctx context.Context, ch Change) error {
+	if err := e.Err(); err != nil {
+		return err
+	}
+	c := &change{Change: ch, streams: map[uint64]*stream{}, queries: map[uint64]*query{}, done: make(chan error, 1)}
+	if err := e.prepare(c); err != nil {
+		return err
+	}
+	if err := e.enqueue(c); err != nil {
+		return err
+	}
+	// From here on the change happens whether the caller waits or not.
+	select {
+	case err := <-c.done:
+		return err
+	case <-e.ctx.Done():
+		return sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
+	}
+}
+
+// enqueue computes the lists after the change and hands it to the sequencer, in the same order for both.
+func (e *Engine) enqueue(c *change) error {
+	e.changeMu.Lock()
+	defer e.changeMu.Unlock()
+	if steps := c.iocSteps(); len(steps) > 0 {
+		c.lists = e.lists.With(steps...)
+	}
+	select {
+	case e.changes <- c:
+	case <-e.ctx.Done():
+		return sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
+	case <-e.closing:
+		return sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
+	}
+	if c.lists != nil {
+		e.lists = c.lists
+	}
+	return nil
+}
+
+// iocSteps are the change's effects on the lists.
+func (c *Change) iocSteps() []ioc.Change {
+	var steps []ioc.Change
+	for i := range c.Drop {
+		if d, ok := c.Drop[i].Def.(*spec.IOCList); ok {
+			steps = append(steps, ioc.Change{List: d.Name, Remove: true})
+		}
+	}
+	for i := range c.Create {
+		if d, ok := c.Create[i].Def.(*spec.IOCList); ok {
+			steps = append(steps, ioc.Change{List: d.Name, Create: true, Kind: d.Type})
+		}
+	}
+	for _, x := range c.IOC {
+		step := ioc.Change{List: x.List, Drop: x.Drop}
+		for _, a := range x.Add {
+			step.Add = append(step.Add, a.Value)
+		}
+		steps = append(steps, step)
+	}
+	return steps
+}
+
+// prepare does what may fail or take long, outside the sequencer: files, connectors, compilation.
+func (e *Engine) prepare(c *change) error {
+	for i := range c.Create {
+		switch d := c.Create[i].Def.(type) {
+		case *spec.Stream:
+			s, err := e.newStream(d)
+			if err != nil {
+				return err
+			}
+			c.streams[d.ID] = s
+		case *spec.Query:
+			q, err := e.prepareQuery(&c.Create[i])
+			if err != nil {
+				return err
+			}
+			c.queries[d.ID] = q
+		case *spec.Function:
+			if e.cfg.UDF == nil {
+				return sqlerr.NotSupported("JavaScript", "This server runs without JavaScript workers.")
+			}
+			if err := e.cfg.UDF.Define(d); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range c.Resume {
+		q, err := e.prepareQuery(&c.Resume[i])
+		if err != nil {
+			return err
+		}
+		c.queries[q.spec.ID] = q
+	}
+	return nil
+}
+
+// prepareQuery builds a query's runtime; one front instance is opened to see that everything compiles.
+func (e *Engine) prepareQuery(o *Object) (*query, error) {
+	q, err := newQuery(o)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := newFront(e).open(q); err != nil {
+		return nil, err
+	}
+	if _, err := newWorker(e, 0).attach(q); q.parts.Exchange != nil && err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+func (o *Object) query() *spec.Query { return o.Def.(*spec.Query) }
+
+// newStream opens what a stream reads from.
+func (e *Engine) newStream(d *spec.Stream) (*stream, error) {
+	s := &stream{spec: d, next: map[int32]int64{}}
+	s.progress.init()
+	if d.Connector != "" {
+		src, err := e.newSource(d)
+		s.src = src
+		return s, err
+	}
+	if _, err := e.newDecoder(d, d.Format, nil); err != nil {
+		return nil, err
+	}
+	log, err := eventlog.Open(eventlog.Options{Dir: e.logDir(d.ID), FS: e.cfg.LogFS})
+	if err != nil {
+		return nil, sqlerr.New(sqlerr.IOError, "could not open the event log of stream %q: %v", d.Name, err)
+	}
+	s.log = log
+	s.next[0] = log.Start()
+	return s, nil
+}
+
+func (e *Engine) newSource(d *spec.Stream) (connector.Source, error) {
+	for _, def := range e.cfg.Connectors {
+		if def.Name == d.Connector {
+			o := connector.Options{Stream: d.Name, Params: d.Options, Schema: &d.Schema, Format: d.Format, Created: d.Created}
+			if def.Check != nil {
+				if err := def.Check(o); err != nil {
+					return nil, err
+				}
+			}
+			return def.New(o)
+		}
+	}
+	return nil, sqlerr.New(sqlerr.InvalidParameterValue, "connector %q does not exist", d.Connector).
+		WithHint("vigil has: %s.", connectorNames(e.cfg.Connectors))
+}
+
+// newDecoder makes a stream's decoder. A codec other than the stream's format may carry parameters of its own after a
+// question mark ("CSV?delimiter=%3B"), as a URL does.
+func (e *Engine) newDecoder(d *spec.Stream, name string, columns []int) (codec.Decoder, error) {
+	o := codec.Options{Schema: &d.Schema, TimeCol: d.TimeCol, Params: d.FormatOptions, Columns: columns}
+	return e.decoderFor(name, d.Format, o)
+}
+
+// Decoder makes a decoder for rows that are no stream's.
+func (e *Engine) Decoder(schema *types.Schema, name string, columns []int) (codec.Decoder, error) {
+	return e.decoderFor(name, "", codec.Options{Schema: schema, TimeCol: -1, Columns: columns})
+}
+
+func (e *Engine) decoderFor(name, own string, o codec.Options) (codec.Decoder, error) {
+	name, query, found := strings.Cut(name, "?")
+	if found || name != own {
+		o.Params = map[string]string{}
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			return nil, fmt.Errorf("codec parameters %q: %w", query, err)
+		}
+		for k := range values {
+			o.Params[k] = values.Get(k)
+		}
+	}
+	for _, def := range e.cfg.Codecs {
+		if def.Name == name {
+			return def.New(o)
+		}
+	}
+	return nil, sqlerr.NotSupported(fmt.Sprintf("format %s", name), "The reference lists the formats that vigil reads.")
+}
+
+// applyChange runs in the sequencer, at the start of an epoch.
+func (e *Engine) applyChange(ep *epoch, c *change) {
+	ep.changes = append(ep.changes, c)
+	for i := range c.Drop {
+		e.applyDrop(ep, &c.Drop[i])
+	}
+	for i := range c.Create {
+		switch d := c.Create[i].Def.(type) {
+		case *spec.Stream:
+			e.addStream(ep, c.streams[d.ID])
+			e.startInput(c.streams[d.ID])
+		case *spec.Query:
+			e.addQuery(ep, c.queries[d.ID])
+		}
+	}
+	for i := range c.Resume {
+		e.addQuery(ep, c.queries[c.Resume[i].Meta.ID])
+	}
+	if c.lists != nil {
+		e.iocNow.Store(c.lists)
+	}
+}
+
+func (e *Engine) addStream(ep *epoch, s *stream) {
+	e.mu.Lock()
+	e.streams[s.spec.ID] = s
+	e.mu.Unlock()
+	ep.newStreams = append(ep.newStreams, s)
+	e.replan(s)
+}
+
+func (e *Engine) addQuery(ep *epoch, q *query) {
+	s := e.streams[q.parts.Scan.StreamID]
+	if s == nil {
+		return // dropped in the same breath; the catalogue does not allow it
+	}
+	e.mu.Lock()
+	e.queries[q.spec.ID] = q
+	s.attached = append(s.attached, q)
+	e.mu.Unlock()
+	ep.attach = append(ep.attach, q)
+	e.markReplan(s)
+}
+
+func (e *Engine) applyDrop(ep *epoch, o *Object) {
+	switch d := o.Def.(type) {
+	case *spec.Query:
+		if q := e.queries[d.ID]; q != nil {
+			q.dropped = true
+			e.detach(ep, q)
+		}
+	case *spec.Stream:
+		s := e.streams[d.ID]
+		if s == nil {
+			return
+		}
+		s.stop()
+		s.plan = nil
+		e.mu.Lock()
+		delete(e.streams, d.ID)
+		e.mu.Unlock()
+		ep.gone = append(ep.gone, s)
+	}
+}
+
+// detach takes a query out of its stream's plan.
+func (e *Engine) detach(ep *epoch, q *query) {
+	s := e.streams[q.parts.Scan.StreamID]
+	e.mu.Lock()
+	delete(e.queries, q.spec.ID)
+	if s != nil {
+		s.attached = slices.DeleteFunc(s.attached, func(x *query) bool { return x == q })
+	}
+	e.mu.Unlock()
+	ep.detach = append(ep.detach, q)
+	for i := range q.parts.Keyed {
+		e.seq.dropOps = append(e.seq.dropOps, opID(q, i))
+	}
+	if s != nil {
+		e.markReplan(s)
+	}
+}
+
+func (e *Engine) markReplan(s *stream) { e.seq.replan[s] = true }
+
+// detachFailed takes the queries that broke out of their plans.
+func (e *Engine) detachFailed(ep *epoch) {
+	e.failMu.Lock()
+	list := e.failedQueries
+	e.failedQueries = nil
+	e.failMu.Unlock()
+	for _, q := range list {
+		if e.queries[q.spec.ID] == q {
+			e.detach(ep, q)
+		}
+	}
+	e.flushReplan()
+}
+
+func (e *Engine) flushReplan() {
+	for s := range e.seq.replan {
+		e.replan(s)
+	}
+	clear(e.seq.replan)
+}
+
+// deactivate records that a query is out of service; the committer calls it in the epoch of the failure.
+func (e *Engine) deactivate(b batchKV, ep *epoch, q *query, why *sqlerr.Error) error {
+	o, err := e.meta.Object(q.spec.ID)
+	if err != nil {
+		return err
+	}
+	o.Props = maps.Clone(o.Props)
+	if o.Props == nil {
+		o.Props = map[string]string{}
+	}
+	o.Props[PropState], o.Props[PropReason] = "deactivated", why.Error()
+	o.Props[PropStateEpoch] = fmt.Sprint(ep.n)
+	if err := e.meta.Put(b, o); err != nil {
+		return err
+	}
+	e.failMu.Lock()
+	e.failedQueries = append(e.failedQueries, q)
+	e.failMu.Unlock()
+	ep.deactivated = append(ep.deactivated, failure{q, why})
+	return nil
+}
+
+// The properties of a query's object row that the engine keeps.
+const (
+	PropState      = "state"
+	PropReason     = "reason"
+	PropStateEpoch = "state_epoch"
+)
+
+// persist writes the change's objects into the epoch's batch.
+func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
+	for i := range c.Drop {
+		o := c.Drop[i].Meta
+		if cur, err := e.meta.Object(o.ID); err == nil {
+			o = cur
+		}
+		o.Dropped = ep.n
+		if err := e.meta.Put(b, o); err != nil {
+			return err
+		}
+	}
+	for i := range c.Create {
+		o := c.Create[i].Meta
+		o.Created = ep.n
+		if err := e.meta.Put(b, o); err != nil {
+			return err
+		}
+		if _, ok := c.Create[i].Def.(*spec.Query); ok {
+			if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "created"}); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range c.Resume {
+		o, err := e.meta.Object(c.Resume[i].Meta.ID)
+		if err != nil {
+			return err
+		}
+		o.Props = maps.Clone(o.Props)
+		o.Props[PropState], o.Props[PropReason], o.Props[PropStateEpoch] = "running", "", fmt.Sprint(ep.n)
+		if err := e.meta.Put(b, o); err != nil {
+			return err
+		}
+		if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "resumed"}); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.Rejected {
+		r.At, r.Epoch = int64(ep.clock), ep.n
+		data, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		e.meta.Rejected.Put(b, e.rejectSeq, data)
+		e.rejectSeq++
+	}
+	return e.persistIOC(b, ep, c)
+}
+
+// removeStream frees a dropped stream's files, after its drop is durable.
+func (e *Engine) removeStream(s *stream) {
+	if s.stop != nil {
+		s.stop()
+		<-s.done
+	}
+	s.progress.end()
+	if s.src != nil {
+		_ = s.src.Close() // nothing reads it any more
+	}
+	if s.log != nil {
+		_ = s.log.Close() // the directory goes next
+		if err := os.RemoveAll(e.logDir(s.spec.ID)); err != nil {
+			e.log.Error("remove event log of dropped stream", "stream", s.spec.Name, "error", err)
+		}
+	}
+}
+
+func connectorNames(defs []connector.Def) string {
+	text := ""
+	for i, d := range defs {
+		if i > 0 {
+			text += ", "
+		}
+		text += d.Name
+	}
+	return text
+}
+
+var _ = meta.Object{}

@@ -1,0 +1,274 @@
+package job
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/task"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/checkpoint"
+)
+
+// checkpointCut is a consistent cut of all state at the end of an epoch. The sequencer notes positions, the orderer time,
+// each worker its changed state; the checkpoint goroutine writes all that after the epoch is on disk.
+type checkpointCut struct {
+	epoch   uint64
+	streams []*streamCut
+	parts   [][]stateBlock // per worker
+	drops   []uint64       // operators whose state is to be forgotten
+	mu      sync.Mutex
+	err     error
+}
+
+// streamCut is where a stream stands.
+type streamCut struct {
+	id        uint64
+	next      map[int32]int64
+	watermark types.EventTime
+	splits    []task.Split
+}
+
+// stateBlock is one call to op.StateWriter, remembered.
+type stateBlock struct {
+	op    uint64
+	slice int64
+	what  blockKind
+	data  []byte
+}
+
+type blockKind uint8
+
+const (
+	blockData blockKind = iota
+	blockDrop
+	blockRewrite
+)
+
+func (c *checkpointCut) stream(id uint64) *streamCut {
+	for _, s := range c.streams {
+		if s.id == id {
+			return s
+		}
+	}
+	return nil
+}
+
+func (c *checkpointCut) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// cutWriter is the op.StateWriter of one operator in one worker.
+type cutWriter struct {
+	part *[]stateBlock
+	op   uint64
+}
+
+var _ op.StateWriter = cutWriter{}
+
+func (c *checkpointCut) writer(worker int, id uint64) op.StateWriter {
+	return cutWriter{part: &c.parts[worker], op: id}
+}
+
+// Block implements op.StateWriter.
+func (w cutWriter) Block(slice int64, data []byte) error {
+	*w.part = append(*w.part, stateBlock{w.op, slice, blockData, data})
+	return nil
+}
+
+// Drop implements op.StateWriter.
+func (w cutWriter) Drop(slice int64) error {
+	*w.part = append(*w.part, stateBlock{op: w.op, slice: slice, what: blockDrop})
+	return nil
+}
+
+// Rewrite implements op.StateWriter.
+func (w cutWriter) Rewrite(slice int64) error {
+	*w.part = append(*w.part, stateBlock{op: w.op, slice: slice, what: blockRewrite})
+	return nil
+}
+
+// newCut runs in the sequencer when it closes an epoch.
+func (e *Engine) newCut(ep *epoch) *checkpointCut {
+	c := &checkpointCut{epoch: ep.n, parts: make([][]stateBlock, len(e.workers))}
+	for _, s := range e.streamList() {
+		c.streams = append(c.streams, &streamCut{id: s.spec.ID, next: maps.Clone(s.next), watermark: types.MinTime})
+	}
+	c.drops, e.seq.dropOps = e.seq.dropOps, nil
+	return c
+}
+
+// checkpoints writes cuts in the background, one after the other.
+type checkpoints struct {
+	e     *Engine
+	store *checkpoint.Store
+	wg    sync.WaitGroup
+	one   chan struct{} // capacity 1: held while a cut is being written
+	// Last is the epoch of the newest complete checkpoint.
+	last uint64
+}
+
+// start writes a cut in the background; it waits while the previous one is still being written.
+func (c *checkpoints) start(cut *checkpointCut) {
+	c.one <- struct{}{}
+	c.wg.Add(1)
+	go func() {
+		defer c.wg.Done()
+		defer func() { <-c.one }()
+		if err := c.write(cut); err != nil {
+			c.e.fail(fmt.Errorf("checkpoint at epoch %d: %w", cut.epoch, err))
+		}
+	}()
+}
+
+func (c *checkpoints) wait() { c.wg.Wait() }
+
+func (c *checkpoints) write(cut *checkpointCut) error {
+	if cut.err != nil {
+		return cut.err
+	}
+	w, err := c.store.NewWriter(cut.epoch)
+	if err != nil {
+		return err
+	}
+	for _, id := range cut.drops {
+		w.DropOp(id)
+	}
+	for worker, part := range cut.parts {
+		for _, b := range part {
+			switch b.what {
+			case blockData:
+				if err := w.Block(b.op, uint16(worker), b.slice, b.data); err != nil {
+					w.Abort()
+					return err
+				}
+			case blockDrop:
+				w.Drop(b.op, b.slice)
+			case blockRewrite:
+				w.Rewrite(b.op, uint16(worker), b.slice)
+			}
+		}
+	}
+	if err := w.Commit(cut.encode()); err != nil {
+		return err
+	}
+	return c.trim(cut)
+}
+
+// epochsKept is how many epoch records vigil.epochs shows beyond what recovery needs.
+const epochsKept = 1000
+
+// trim forgets what recovery needs no more.
+func (c *checkpoints) trim(cut *checkpointCut) error {
+	e := c.e
+	c.last = cut.epoch
+	b := e.kv.NewBatch()
+	if _, err := e.meta.PurgeDropped(b, cut.epoch); err != nil {
+		return err
+	}
+	if _, err := e.meta.PurgeIOC(b, cut.epoch, 0); err != nil {
+		return err
+	}
+	if err := e.meta.Rejected.Trim(b, rejectedKept); err != nil {
+		return err
+	}
+	if err := e.meta.Events.Trim(b, eventsKept); err != nil {
+		return err
+	}
+	if cut.epoch > epochsKept {
+		e.meta.TrimEpochs(b, cut.epoch-epochsKept)
+	}
+	if err := b.Commit(false); err != nil {
+		return err
+	}
+	now := int64(e.cfg.Clock())
+	for _, s := range e.streamList() {
+		if sc := cut.stream(s.spec.ID); s.log != nil && sc != nil {
+			if err := s.log.Trim(now, s.spec.Retention, s.spec.RetentionBytes, sc.next[0]); err != nil {
+				e.log.Warn("trim event log", "stream", s.spec.Name, "error", err)
+			}
+		}
+	}
+	return e.trimResults(now)
+}
+
+// trimResults drops result rows beyond their queries' retention.
+func (e *Engine) trimResults(now int64) error {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for id, q := range e.queries {
+		if q.spec.Retention > 0 {
+			if err := e.results.Trim(id, now-q.spec.Retention, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+const manifestVersion = 1
+
+// encode makes the manifest's bytes: docs/formats/epochs.md.
+func (c *checkpointCut) encode() []byte {
+	b := []byte{manifestVersion}
+	b = binary.AppendUvarint(b, c.epoch)
+	b = binary.AppendUvarint(b, uint64(len(c.streams)))
+	for _, s := range c.streams {
+		b = binary.AppendUvarint(b, s.id)
+		b = binary.AppendVarint(b, int64(s.watermark))
+		b = binary.AppendUvarint(b, uint64(len(s.next)))
+		for split, off := range s.next {
+			b = binary.AppendVarint(b, int64(split))
+			b = binary.AppendVarint(b, off)
+		}
+		b = binary.AppendUvarint(b, uint64(len(s.splits)))
+		for _, sp := range s.splits {
+			flags := byte(0)
+			if sp.Seen {
+				flags |= 1
+			}
+			if sp.Idle {
+				flags |= 2
+			}
+			b = append(b, flags)
+			b = binary.AppendVarint(b, int64(sp.ID))
+			b = binary.AppendVarint(b, int64(sp.Max))
+			b = binary.AppendVarint(b, int64(sp.Arrival))
+		}
+	}
+	return b
+}
+
+func decodeManifest(data []byte) (*checkpointCut, error) {
+	r := &reader{b: data}
+	if v := r.byte(); r.err == nil && v != manifestVersion {
+		return nil, fmt.Errorf("checkpoint manifest has format version %d, this vigil reads version %d", v, manifestVersion)
+	}
+	c := &checkpointCut{epoch: r.uint()}
+	for i, n := 0, r.count(); i < n && r.err == nil; i++ {
+		s := &streamCut{id: r.uint(), watermark: types.EventTime(r.int()), next: map[int32]int64{}}
+		for j, m := 0, r.count(); j < m && r.err == nil; j++ {
+			split := int32(r.int())
+			s.next[split] = r.int()
+		}
+		for j, m := 0, r.count(); j < m && r.err == nil; j++ {
+			flags := r.byte()
+			s.splits = append(s.splits, task.Split{Seen: flags&1 != 0, Idle: flags&2 != 0, ID: int32(r.int()),
+				Max: types.EventTime(r.int()), Arrival: types.EventTime(r.int())})
+		}
+		c.streams = append(c.streams, s)
+	}
+	if r.err == nil && len(r.b) != 0 {
+		r.fail()
+	}
+	if r.err != nil {
+		return nil, fmt.Errorf("checkpoint manifest: %w", r.err)
+	}
+	return c, nil
+}

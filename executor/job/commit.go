@@ -1,0 +1,219 @@
+package job
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/storage/results"
+)
+
+// The operations of a result changelog.
+const (
+	OpInsert       byte = 1
+	OpUpdateBefore byte = 2
+	OpUpdateAfter  byte = 3
+	OpDelete       byte = 4
+)
+
+// Rejected is one row of vigil.rejected, as stored (JSON, see docs/formats/meta.md).
+type Rejected struct {
+	Stream uint64 `json:"stream"`
+	Query  uint64 `json:"query,omitempty"`
+	// At is the epoch's clock, microseconds.
+	At     int64  `json:"at"`
+	Epoch  uint64 `json:"epoch"`
+	Code   string `json:"code"`
+	Reason string `json:"reason"`
+	Raw    []byte `json:"raw"`
+}
+
+// Event is one row of vigil.query_events, as stored (JSON, see docs/formats/meta.md).
+type Event struct {
+	Query  uint64 `json:"query"`
+	Name   string `json:"name"`
+	At     int64  `json:"at"`
+	Epoch  uint64 `json:"epoch"`
+	What   string `json:"what"` // "created", "dropped", "deactivated", "resumed"
+	Code   string `json:"code,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// rejectedKept and eventsKept bound vigil.rejected and vigil.query_events; the oldest go first, at checkpoints.
+const (
+	rejectedKept = 100_000
+	eventsKept   = 100_000
+)
+
+// commitLoop makes epochs durable in order, then visible.
+func (e *Engine) commitLoop() {
+	defer e.wg.Done()
+	for ep := range e.commits {
+		ep.done.Wait()
+		if e.Err() != nil {
+			ep.answer(e.Err())
+			continue
+		}
+		if err := e.commitEpoch(ep); err != nil {
+			e.fail(fmt.Errorf("commit epoch %d: %w", ep.n, err))
+			ep.answer(e.Err())
+		}
+	}
+	e.ckpt.wait()
+}
+
+func (e *Engine) commitEpoch(ep *epoch) error {
+	if ep.replay {
+		e.finishEpoch(ep, nil)
+		return nil
+	}
+	if ep.empty() && ep.checkpoint == nil {
+		return nil
+	}
+	b := e.kv.NewBatch()
+	rows := e.gather(ep)
+	for q, data := range rows {
+		list := make([]results.Row, len(data))
+		for i, d := range data {
+			list[i] = results.Row{Op: OpInsert, Data: d}
+		}
+		e.results.Put(b, q.spec.ID, ep.n, int64(ep.clock), list)
+		q.stats.RowsOut.Add(int64(len(list)))
+	}
+	if err := e.putRejects(b, ep); err != nil {
+		return err
+	}
+	if err := e.putFailures(b, ep); err != nil {
+		return err
+	}
+	for _, c := range ep.changes {
+		if err := c.persist(e, b, ep); err != nil {
+			return err
+		}
+	}
+	rec := epochRecord{n: ep.n, clock: ep.clock, restarted: ep.restarted, runs: ep.runs}
+	e.meta.PutEpoch(b, ep.n, rec.encode())
+	if err := b.Commit(true); err != nil {
+		return err
+	}
+	e.committed.Store(ep.n)
+	for q := range rows {
+		e.results.Publish(q.spec.ID)
+	}
+	e.finishEpoch(ep, rows)
+	return nil
+}
+
+// finishEpoch does what follows the commit: answers to waiting users, clean-up of dropped objects, the checkpoint.
+func (e *Engine) finishEpoch(ep *epoch, _ map[*query][][]byte) {
+	for _, q := range ep.detach {
+		if !q.dropped {
+			continue
+		}
+		if err := e.results.Drop(q.spec.ID); err != nil {
+			e.log.Error("drop results", "query", q.spec.Name, "error", err)
+		}
+	}
+	for _, s := range ep.gone {
+		e.removeStream(s)
+	}
+	for _, f := range ep.deactivated {
+		if e.cfg.OnDeactivate != nil {
+			e.cfg.OnDeactivate(f.q.spec.ID, f.err.Error())
+		}
+	}
+	ep.answer(nil)
+	if ep.checkpoint != nil {
+		e.ckpt.start(ep.checkpoint)
+	}
+}
+
+func (ep *epoch) answer(err error) {
+	for _, c := range ep.changes {
+		c.finish(err)
+	}
+}
+
+// gather collects the epoch's result rows: stateless ones in the order of the input, then those of the workers.
+func (e *Engine) gather(ep *epoch) map[*query][][]byte {
+	rows := map[*query][][]byte{}
+	take := func(o *epochOut) {
+		for q, data := range o.rows {
+			rows[q] = append(rows[q], data...)
+		}
+		for _, f := range o.failed {
+			f.q.fail(ep.n)
+		}
+	}
+	take(&ep.order)
+	for i := range ep.outs {
+		take(&ep.outs[i])
+	}
+	for q := range rows {
+		if from := q.deadFrom.Load(); from != 0 && from <= ep.n {
+			delete(rows, q)
+		}
+	}
+	return rows
+}
+
+func (e *Engine) putRejects(b batchKV, ep *epoch) error {
+	put := func(list []reject) error {
+		for _, r := range list {
+			se := sqlerr.As(r.err)
+			data, err := json.Marshal(Rejected{Stream: r.stream, Query: r.query, At: int64(ep.clock), Epoch: ep.n,
+				Code: string(se.Code), Reason: se.Error(), Raw: r.raw})
+			if err != nil {
+				return err
+			}
+			e.meta.Rejected.Put(b, e.rejectSeq, data)
+			e.rejectSeq++
+		}
+		return nil
+	}
+	if err := put(ep.order.rejects); err != nil {
+		return err
+	}
+	for i := range ep.outs {
+		if err := put(ep.outs[i].rejects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putFailures records the queries that broke in this epoch and has the sequencer take them out.
+func (e *Engine) putFailures(b batchKV, ep *epoch) error {
+	list := ep.order.failed
+	for i := range ep.outs {
+		list = append(list, ep.outs[i].failed...)
+	}
+	done := map[*query]bool{}
+	for _, f := range list {
+		if done[f.q] {
+			continue
+		}
+		done[f.q] = true
+		se := sqlerr.As(f.err)
+		ev := Event{What: "deactivated", Code: string(se.Code), Reason: se.Error(), Detail: se.Detail}
+		if err := e.putEvent(b, ep, f.q.spec.ID, f.q.spec.Name, ev); err != nil {
+			return err
+		}
+		if err := e.deactivate(b, ep, f.q, se); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) putEvent(b batchKV, ep *epoch, id uint64, name string, ev Event) error {
+	ev.Query, ev.Name, ev.At, ev.Epoch = id, name, int64(ep.clock), ep.n
+	data, err := json.Marshal(ev)
+	if err != nil {
+		return err
+	}
+	e.meta.Events.Put(b, e.eventSeq, data)
+	e.eventSeq++
+	return nil
+}

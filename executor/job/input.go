@@ -1,0 +1,240 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/eventlog"
+)
+
+// recordBytesMax is the largest event log record; longer appends are cut between lines.
+const recordBytesMax = 1 << 20
+
+// announcer is a source that knows its splits before their first rows.
+type announcer interface{ Splits() []int32 }
+
+// statuser is a source that can tell how it is doing.
+type statuser interface{ Status() string }
+
+// startInput begins to read a stream from its positions.
+func (e *Engine) startInput(s *stream) {
+	ctx, cancel := context.WithCancel(e.ctx)
+	s.stop, s.done = cancel, make(chan struct{})
+	from := maps.Clone(s.next) // the sequencer goes on writing to next
+	if s.log != nil {
+		go e.readLog(ctx, s, max(from[0], s.log.Start()))
+		return
+	}
+	go e.readSource(ctx, s, from)
+}
+
+// readLog feeds the sequencer from the stream's event log.
+func (e *Engine) readLog(ctx context.Context, s *stream, from int64) {
+	defer close(s.done)
+	r := s.log.NewReader(from)
+	defer r.Close()
+	for {
+		it := e.newItem(itemData)
+		it.stream, it.split = s, 0
+		if err := fill(it, r); err != nil {
+			s.setError(fmt.Errorf("read event log of stream %s: %w", s.spec.Name, err))
+			e.log.Error("event log", "stream", s.spec.Name, "error", err)
+			return
+		}
+		if len(it.payloads) == 0 {
+			e.items.Put(it)
+			if err := s.log.Wait(ctx, r.Offset()); err != nil {
+				return
+			}
+			continue
+		}
+		if !e.submit(ctx, it) {
+			return
+		}
+	}
+}
+
+// fill reads log records into an item until it is large enough or there are none for now. Damaged records were reported
+// when the log found them; reading goes on behind them.
+func fill(it *item, r *eventlog.Reader) error {
+	for size := 0; size < itemBytesMax; {
+		entry, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if _, damaged := errors.AsType[*eventlog.CorruptError](err); damaged {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		it.payloads = append(it.payloads, logPayload(entry))
+		size += len(entry.Payload)
+	}
+	return nil
+}
+
+func logPayload(entry eventlog.Entry) connector.Payload {
+	return connector.Payload{From: entry.Offset, To: entry.Next, Bytes: entry.Payload, Codec: entry.Codec,
+		Columns: entry.Columns, Arrival: types.EventTime(entry.Arrival)}
+}
+
+// submit hands an item to the sequencer; false when the stream or the engine ends.
+func (e *Engine) submit(ctx context.Context, it *item) bool {
+	select {
+	case e.inbox <- it:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// readSource feeds the sequencer from a connector that can replay by itself. Errors are retried with growing pauses.
+func (e *Engine) readSource(ctx context.Context, s *stream, from connector.Offsets) {
+	defer close(s.done)
+	const pauseMin, pauseMax = 100 * time.Millisecond, 10 * time.Second
+	pause := pauseMin
+	open := false
+	var got []connector.Payload
+	for ctx.Err() == nil {
+		var err error
+		if !open {
+			if err = s.src.Open(ctx, from); err == nil {
+				open = true
+			}
+		}
+		if open {
+			got, err = s.src.Poll(ctx, got[:0], itemBytesMax)
+			if len(got) > 0 {
+				pause = pauseMin
+				if !e.submitPayloads(ctx, s, got) {
+					return
+				}
+			}
+		}
+		switch {
+		case err == nil:
+			s.setError(nil)
+			continue
+		case errors.Is(err, io.EOF) || ctx.Err() != nil:
+			return
+		}
+		s.setError(err)
+		e.log.Warn("source", "stream", s.spec.Name, "error", err, "retry_in", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, pauseMax)
+	}
+}
+
+// submitPayloads sends payloads in items of one split each.
+func (e *Engine) submitPayloads(ctx context.Context, s *stream, got []connector.Payload) bool {
+	for len(got) > 0 {
+		it := e.newItem(itemData)
+		it.stream, it.split = s, got[0].Split
+		size, n := 0, 0
+		for n < len(got) && got[n].Split == it.split && size < itemBytesMax {
+			size += len(got[n].Bytes)
+			n++
+		}
+		it.payloads = append(it.payloads, got[:n]...)
+		got = got[n:]
+		if !e.submit(ctx, it) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *stream) setError(err error) {
+	if err == nil {
+		s.stats.LastError.Store(nil)
+		return
+	}
+	text := err.Error()
+	s.stats.LastError.Store(&text)
+}
+
+// Outcome tells what became of appended payloads.
+type Outcome struct {
+	Accepted, Rejected int64
+	// Duplicate: the idempotency key had been seen, nothing was appended.
+	Duplicate bool
+}
+
+// Append makes payloads of a log-fed stream durable and waits until they are decoded. The entries' payloads are taken
+// over. When it returns without error the events survive a crash, and count exactly once.
+func (e *Engine) Append(ctx context.Context, streamID uint64, entries []eventlog.Entry) (Outcome, error) {
+	s, err := e.appendable(streamID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	now := int64(e.cfg.Clock())
+	for i := range entries {
+		entries[i].Arrival = now
+	}
+	from, to, duplicate, err := s.log.Append(ctx, entries)
+	if err != nil {
+		return Outcome{}, sqlerr.New(sqlerr.IOError, "could not write to the event log of stream %q: %v", s.spec.Name, err).
+			WithHint("Nothing of this request was acknowledged; send it again once the disk is well.")
+	}
+	out, err := s.progress.wait(ctx, from, to)
+	out.Duplicate = duplicate
+	return out, err
+}
+
+func (e *Engine) appendable(streamID uint64) (*stream, error) {
+	if err := e.Err(); err != nil {
+		return nil, err
+	}
+	e.mu.RLock()
+	s := e.streams[streamID]
+	e.mu.RUnlock()
+	if s == nil {
+		return nil, sqlerr.New(sqlerr.UndefinedTable, "the stream does not exist any more")
+	}
+	if s.log == nil {
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "stream %q is fed by its connector %q", s.spec.Name, s.spec.Connector).
+			WithHint("Rows can be added to streams without connector only.")
+	}
+	return s, nil
+}
+
+// wait blocks until the payloads of [from, to) have been decoded and sums their outcome.
+func (p *progress) wait(ctx context.Context, from, to int64) (Outcome, error) {
+	stop := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.cond.Broadcast()
+	})
+	defer stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.upTo < to && !p.gone && ctx.Err() == nil {
+		p.cond.Wait()
+	}
+	var out Outcome
+	if p.upTo < to {
+		return out, sqlerr.New(sqlerr.AdminShutdown, "the events are stored, but the server stopped waiting for their processing")
+	}
+	for i := range p.ring {
+		c := &p.ring[(p.next-1-i+2*len(p.ring))%len(p.ring)]
+		if c.to <= from {
+			break
+		}
+		if c.from >= from && c.to <= to {
+			out.Accepted += c.accepted
+			out.Rejected += c.rejected
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,190 @@
+package job
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/executor/ioc"
+	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+type itemKind uint8
+
+const (
+	itemData  itemKind = iota // payloads of one split
+	itemStart                 // an epoch begins: its clock, and what changes at its start
+	itemEnd                   // an epoch ends: hand over its outputs
+)
+
+// itemBytesMax is about how many payload bytes one item carries.
+const itemBytesMax = 256 << 10
+
+// item is one unit of the order. After the front stage it is read-only; the last worker returns it to the pool.
+type item struct {
+	kind  itemKind
+	epoch *epoch
+	// For data: what to decode, all of one split.
+	stream   *stream
+	plan     *plan
+	split    int32
+	payloads []connector.Payload
+	// ready is signalled when the front stage is done with a data item.
+	ready chan struct{}
+	// The front's output.
+	batches  []*frontBatch
+	rejects  []reject
+	rows     []queryRow
+	failed   []failure
+	counts   []payloadCount
+	rejected int64
+	rowsIn   int64
+	refs     atomic.Int32
+}
+
+// frontBatch is a decoded batch with the rows each keyed query wants of it, per worker.
+type frontBatch struct {
+	b *batch.Batch
+	// valid lists the rows that count; the others were refused after decoding.
+	valid []uint32
+	keep  []uint32 // scratch behind valid
+	// routed has one entry per keyed query with rows in this batch.
+	routed []routed
+	used   int // entries of routed in use; the rest keep their memory
+	// watermark is the stream's, after the batch; set by the orderer.
+	watermark types.EventTime
+}
+
+type routed struct {
+	q     *query
+	parts []op.Part // per worker
+}
+
+// reject is a row for vigil.rejected.
+type reject struct {
+	stream uint64
+	query  uint64 // 0: the decoder refused it
+	raw    []byte
+	err    error
+}
+
+// queryRow is one encoded result row of a stateless query.
+type queryRow struct {
+	q    *query
+	data []byte
+}
+
+// failure is a query that broke a limit or failed as a whole.
+type failure struct {
+	q   *query
+	err error
+}
+
+// payloadCount is the outcome of one payload, for its sender.
+type payloadCount struct {
+	from, to           int64
+	accepted, rejected int64
+}
+
+// rejectBytesMax bounds the raw bytes of rejected rows kept per item; beyond it they are only counted.
+const rejectBytesMax = 1 << 20
+
+func (it *item) reset() {
+	for _, fb := range it.batches {
+		fb.used, fb.valid = 0, nil
+	}
+	it.stream, it.plan, it.epoch = nil, nil, nil
+	clear(it.payloads)
+	it.payloads = it.payloads[:0]
+	it.batches = it.batches[:0]
+	it.rejects, it.rows, it.failed = it.rejects[:0], it.rows[:0], it.failed[:0]
+	it.counts = it.counts[:0]
+	it.rejected, it.rowsIn = 0, 0
+}
+
+func (e *Engine) newItem(kind itemKind) *item {
+	it, _ := e.items.Get().(*item)
+	if it == nil {
+		it = &item{ready: make(chan struct{}, 1)}
+	}
+	it.kind = kind
+	return it
+}
+
+// release is called by each worker once; the last one recycles the item.
+func (e *Engine) release(it *item) {
+	if it.refs.Add(-1) > 0 {
+		return
+	}
+	if it.stream != nil {
+		for _, fb := range it.batches {
+			it.stream.putBatch(fb)
+		}
+	}
+	it.reset()
+	e.items.Put(it)
+}
+
+// epoch is one epoch on its way through the pipeline. Fields are owned by the stage named; a later stage reads them
+// because the channels order it.
+type epoch struct {
+	n      uint64
+	clock  types.EventTime
+	replay bool // results are known already: discard them
+	// restarted: the server was down before this epoch; idle times begin anew.
+	restarted bool
+	ioc       *ioc.Set
+
+	// Sequencer.
+	changes    []*change
+	attach     []*query
+	detach     []*query
+	newStreams []*stream
+	gone       []*stream
+	runs       []run
+	checkpoint *checkpointCut
+
+	// Orderer.
+	order epochOut
+	// watermarks by stream at the end of the epoch.
+	watermarks map[uint64]types.EventTime
+	// Workers, one slot each.
+	outs []epochOut
+	// deactivated are the queries that broke in this epoch; the committer's.
+	deactivated []failure
+	// done counts workers that have passed the end.
+	done sync.WaitGroup
+}
+
+// epochOut is what one goroutine produced in an epoch.
+type epochOut struct {
+	rows    map[*query][][]byte
+	rejects []reject
+	failed  []failure
+}
+
+func (o *epochOut) add(q *query, row []byte) {
+	if o.rows == nil {
+		o.rows = make(map[*query][][]byte)
+	}
+	o.rows[q] = append(o.rows[q], row)
+}
+
+// empty reports that the epoch need not be recorded: it consumed nothing and nobody could tell that it was.
+func (ep *epoch) empty() bool {
+	if len(ep.runs) > 0 || len(ep.changes) > 0 || ep.restarted || !ep.order.empty() {
+		return false
+	}
+	for i := range ep.outs {
+		if !ep.outs[i].empty() {
+			return false
+		}
+	}
+	return true
+}
+
+func (o *epochOut) empty() bool {
+	return len(o.rows) == 0 && len(o.rejects) == 0 && len(o.failed) == 0
+}

@@ -1,0 +1,232 @@
+// Package job runs continuous queries: it sequences the input of all streams into epochs, drives the front stage and the
+// workers, commits each epoch's results with its record, checkpoints keyed state in the background, and recovers.
+//
+// The flow, each arrow a bounded channel:
+//
+//	inputs -> sequencer -> front goroutines (decode, filter, route) -> orderer (time) -> workers (keyed state) -> committer
+//
+// The sequencer fixes the order; fronts work on different items at once; the orderer sees items in order again and is the
+// only one to move watermarks; every worker sees all items in order. What an epoch does is a function of the state before
+// it and of its record: see docs/design/0001-epochs.md.
+package job
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/ioc"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/task"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/eventlog"
+	"github.com/vigil-sql/vigil/storage/kv"
+	"github.com/vigil-sql/vigil/storage/meta"
+	"github.com/vigil-sql/vigil/storage/results"
+)
+
+// Config is what an Engine needs. Zero durations and counts take defaults.
+type Config struct {
+	// Dir holds the event logs (Dir/log/<stream id>).
+	Dir string
+	KV  kv.Store
+	// Workers is the number of key partitions and of front goroutines; default GOMAXPROCS.
+	Workers int
+	// Clock is read once per epoch and for arrival times; default the wall clock.
+	Clock func() types.EventTime
+	// UDF runs JavaScript; nil refuses it.
+	UDF UDF
+	// Codecs and Connectors are the registries.
+	Codecs     []codec.Def
+	Connectors []connector.Def
+	// EpochMin is the least time between epochs that carry results, EpochMax the longest an epoch stays open.
+	EpochMin, EpochMax time.Duration
+	// CheckpointEvery is the time between background checkpoints; negative: only at Close.
+	CheckpointEvery time.Duration
+	// LogFS is where the event logs are; nil: the disk.
+	LogFS   eventlog.FS
+	Logger  *slog.Logger
+	Meta    *meta.Store
+	Results *results.Store
+	// OnDeactivate is called when a query was taken out of service, after that is durable.
+	OnDeactivate func(queryID uint64, reason string)
+}
+
+// UDF is the pool of JavaScript workers as the engine uses it.
+type UDF interface {
+	expr.UDFCaller
+	Define(f *spec.Function) error
+	Remove(id uint64)
+}
+
+func (c *Config) defaults() {
+	if c.Workers <= 0 {
+		c.Workers = defaultWorkers()
+	}
+	if c.Clock == nil {
+		c.Clock = func() types.EventTime { return types.EventTime(time.Now().UnixMicro()) }
+	}
+	if c.EpochMin <= 0 {
+		c.EpochMin = 10 * time.Millisecond
+	}
+	if c.EpochMax <= 0 {
+		c.EpochMax = time.Second
+	}
+	if c.CheckpointEvery == 0 {
+		c.CheckpointEvery = 10 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Engine is the running dataflow of all streams and queries. Its methods are safe for concurrent use.
+type Engine struct {
+	cfg     Config
+	kv      kv.Store
+	meta    *meta.Store
+	results *results.Store
+	ckpt    *checkpoints
+	log     *slog.Logger
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	inbox   chan *item    // inputs -> sequencer
+	changes chan *change  // DDL -> sequencer
+	fronts  chan *item    // sequencer -> front goroutines
+	ordered chan *item    // sequencer -> orderer, same items in order
+	commits chan *epoch   // sequencer -> committer, in order
+	wake    chan struct{} // a result waits (capacity 1)
+
+	workers []*worker
+	items   sync.Pool
+
+	mu      sync.RWMutex
+	streams map[uint64]*stream
+	queries map[uint64]*query
+	// committed is the last epoch on disk.
+	committed atomic.Uint64
+	fatal     atomic.Pointer[error]
+	iocNow    atomic.Pointer[ioc.Set]
+	closing   chan struct{}
+	closed    sync.Once
+	seq       sequencer
+	// The committer's: numbers of the next rows of vigil.rejected and vigil.query_events.
+	rejectSeq, eventSeq uint64
+	// changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
+	changeMu      sync.Mutex
+	lists         *ioc.Set
+	failMu        sync.Mutex
+	failedQueries []*query
+}
+
+// stream is a stream's runtime. The sequencer owns next and plan; the orderer owns tracker.
+type stream struct {
+	spec *spec.Stream
+	log  *eventlog.Log    // nil when the connector replays by itself
+	src  connector.Source // nil for log-fed streams
+	stop context.CancelFunc
+	done chan struct{} // input goroutine ended
+
+	next     map[int32]int64 // split -> offset after the last sequenced payload
+	plan     *plan           // what the front does, as of the epoch being sequenced
+	attached []*query        // queries that read the stream, in order of creation
+	opened   bool            // src is open already, for re-running epochs
+
+	order   orderState
+	batches sync.Pool
+	stats   StreamStats
+	// progress remembers how recent payloads were decoded, for those who wait for the outcome.
+	progress progress
+}
+
+// StreamStats are counters since the server started.
+type StreamStats struct {
+	Rows, Rejected, Late, Bytes atomic.Int64
+	Watermark                   atomic.Int64
+	LastError                   atomic.Pointer[string]
+}
+
+// plan is what the front stage does for a stream: immutable, replaced when a query comes or goes.
+type plan struct {
+	stream  *stream
+	version uint64
+	queries []*query
+	want    []bool
+}
+
+// query is a continuous query's runtime. Its parts are immutable; dead is set by the orderer's goroutine order.
+type query struct {
+	spec  *spec.Query
+	parts task.Parts
+	// deadFrom is the epoch in which the query broke, 0 while it is well; its outputs are dropped from that epoch on.
+	deadFrom atomic.Uint64
+	// dropped: detached for good, its results go too.
+	dropped bool
+	stats   QueryStats
+}
+
+func (q *query) dead() bool { return q.deadFrom.Load() != 0 }
+
+// fail takes the query out of service from an epoch on; an earlier epoch wins.
+func (q *query) fail(epoch uint64) {
+	for {
+		old := q.deadFrom.Load()
+		if old != 0 && old <= epoch || q.deadFrom.CompareAndSwap(old, epoch) {
+			return
+		}
+	}
+}
+
+// QueryStats are counters since the server started.
+type QueryStats struct {
+	RowsIn, RowsOut, Late, Groups atomic.Int64
+}
+
+// Object is a catalogue object as the engine and storage/meta know it. Def is *spec.Stream, *spec.Query, *spec.Function or
+// *spec.IOCList.
+type Object struct {
+	Meta meta.Object
+	Def  any
+}
+
+func (e *Engine) logDir(id uint64) string {
+	return filepath.Join(e.cfg.Dir, "log", fmt.Sprint(id))
+}
+
+// fail stops the engine: something durable failed, and going on would break promises.
+func (e *Engine) fail(err error) {
+	if e.fatal.CompareAndSwap(nil, &err) {
+		e.log.Error("engine stopped", "error", err)
+		e.cancel()
+	}
+}
+
+// Err is the error that stopped the engine, nil while it runs.
+func (e *Engine) Err() error {
+	if p := e.fatal.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Results gives readers the changelogs.
+func (e *Engine) Results() *results.Store { return e.results }
+
+// Meta gives read access to rejected rows, events and epochs.
+func (e *Engine) Meta() *meta.Store { return e.meta }
+
+// Committed is the number of the last epoch that is on disk.
+func (e *Engine) Committed() uint64 { return e.committed.Load() }
+
+// IOC is the newest version of the lists.
+func (e *Engine) IOC() *ioc.Set { return e.iocNow.Load() }

@@ -1,0 +1,189 @@
+package job
+
+import (
+	"sync"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/task"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// orderState is the part of a stream that depends on the order of rows. The orderer owns it.
+type orderState struct {
+	tracker *task.Tracker
+}
+
+// progress remembers the outcome of a stream's recent payloads for those who appended them.
+type progress struct {
+	mu   sync.Mutex
+	cond *sync.Cond
+	ring []payloadCount
+	next int   // slot of ring that is written next
+	upTo int64 // offset up to which payloads have been processed
+	gone bool  // the stream was dropped, or the engine stopped
+}
+
+const progressRing = 1 << 14
+
+func (p *progress) init() { p.cond = sync.NewCond(&p.mu) }
+
+func (p *progress) add(counts []payloadCount) {
+	if len(counts) == 0 {
+		return
+	}
+	p.mu.Lock()
+	for _, c := range counts {
+		if len(p.ring) < progressRing {
+			p.ring = append(p.ring, c)
+		} else {
+			p.ring[p.next] = c
+		}
+		p.next = (p.next + 1) % progressRing
+		p.upTo = max(p.upTo, c.to)
+	}
+	p.mu.Unlock()
+	p.cond.Broadcast()
+}
+
+func (p *progress) end() {
+	p.mu.Lock()
+	p.gone = true
+	p.mu.Unlock()
+	p.cond.Broadcast()
+}
+
+// orderLoop sees all items in their order, after the front stage: it moves the watermarks, marks the rows behind them,
+// and hands every item to every worker.
+func (e *Engine) orderLoop() {
+	defer e.wg.Done()
+	defer func() {
+		for _, w := range e.workers {
+			close(w.in)
+		}
+	}()
+	for it := range e.ordered {
+		switch it.kind {
+		case itemStart:
+			e.orderStart(it.epoch)
+		case itemData:
+			<-it.ready
+			e.orderData(it)
+		case itemEnd:
+			e.orderEnd(it.epoch)
+		}
+		it.refs.Store(int32(len(e.workers)))
+		for _, w := range e.workers {
+			w.in <- it
+		}
+	}
+}
+
+// orderStart applies the epoch's clock to all streams. The workers learn the watermarks from the epoch.
+func (e *Engine) orderStart(ep *epoch) {
+	for _, s := range ep.newStreams {
+		s.order.tracker = task.NewTracker(s.spec.Delay, s.spec.IdleAfter)
+	}
+	ep.watermarks = make(map[uint64]types.EventTime)
+	for _, s := range e.streamList() {
+		t := s.order.tracker
+		if t == nil {
+			continue
+		}
+		if ep.restarted {
+			t.Touch(ep.clock)
+		}
+		if s.spec.TimeCol < 0 {
+			continue
+		}
+		before := t.Watermark()
+		if wm := t.Tick(ep.clock); wm > before {
+			ep.watermarks[s.spec.ID] = wm
+			s.stats.Watermark.Store(int64(wm))
+		}
+	}
+}
+
+func (e *Engine) orderData(it *item) {
+	s, ep := it.stream, it.epoch
+	s.stats.Rows.Add(it.rowsIn)
+	s.stats.Rejected.Add(it.rejected)
+	for _, fb := range it.batches {
+		if s.spec.TimeCol >= 0 && s.order.tracker != nil {
+			fb.b.Behind = s.order.tracker.Observe(it.split, ep.clock, fb.b.Cols[s.spec.TimeCol].I64, fb.valid, fb.b.Behind[:0])
+			fb.watermark = s.order.tracker.Watermark()
+		} else {
+			fb.b.Behind, fb.watermark = fb.b.Behind[:0], types.MinTime
+		}
+	}
+	if len(it.batches) > 0 {
+		s.stats.Watermark.Store(int64(it.batches[len(it.batches)-1].watermark))
+	}
+	out := &ep.order
+	wasEmpty := out.empty()
+	for _, r := range it.rows {
+		if !r.q.dead() {
+			out.add(r.q, r.data)
+		}
+	}
+	out.rejects = append(out.rejects, it.rejects...)
+	for _, f := range it.failed {
+		if !f.q.dead() {
+			f.q.fail(ep.n)
+			out.failed = append(out.failed, f)
+		}
+	}
+	if wasEmpty && !out.empty() {
+		e.resultWaits()
+	}
+	if !ep.replay {
+		s.progress.add(it.counts)
+	}
+}
+
+// orderEnd completes what a checkpoint must know of time.
+func (e *Engine) orderEnd(ep *epoch) {
+	for _, s := range ep.gone {
+		s.order.tracker = nil
+	}
+	if ep.checkpoint == nil {
+		return
+	}
+	for _, s := range e.streamList() {
+		if c := ep.checkpoint.stream(s.spec.ID); c != nil && s.order.tracker != nil {
+			c.watermark, c.splits = s.order.tracker.Watermark(), s.order.tracker.Splits()
+		}
+	}
+}
+
+// resultWaits tells the sequencer that the epoch has something to publish.
+func (e *Engine) resultWaits() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (e *Engine) streamList() []*stream {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	list := make([]*stream, 0, len(e.streams))
+	for _, s := range e.streams {
+		list = append(list, s)
+	}
+	return list
+}
+
+// getBatch takes a batch from the stream's pool.
+func (s *stream) getBatch(want []bool) *frontBatch {
+	fb, _ := s.batches.Get().(*frontBatch)
+	if fb == nil {
+		return &frontBatch{b: batch.New(&s.spec.Schema, want)}
+	}
+	fb.b.Reset(want)
+	return fb
+}
+
+func (s *stream) putBatch(fb *frontBatch) {
+	fb.used, fb.valid = 0, nil
+	s.batches.Put(fb)
+}

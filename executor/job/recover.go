@@ -1,0 +1,428 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strconv"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/ioc"
+	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/task"
+	"github.com/vigil-sql/vigil/storage/checkpoint"
+	"github.com/vigil-sql/vigil/storage/meta"
+)
+
+// Open starts an engine on what is stored: objects are all that are alive. It recovers to the exact state before the
+// stop - last checkpoint plus the epochs after it, run again with their results discarded - and goes on from there.
+func Open(cfg Config, objects []Object) (*Engine, error) {
+	cfg.defaults()
+	e := &Engine{cfg: cfg, kv: cfg.KV, meta: cfg.Meta, results: cfg.Results, log: cfg.Logger,
+		inbox: make(chan *item, 4), changes: make(chan *change, 256), fronts: make(chan *item, 2*cfg.Workers),
+		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1),
+		closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.seq.replan = map[*stream]bool{}
+	e.iocNow.Store(ioc.NewSet())
+	for i := range cfg.Workers {
+		e.workers = append(e.workers, newWorker(e, i))
+	}
+	r := &recovery{e: e, objects: objects}
+	if err := r.run(); err != nil {
+		e.cancel()
+		return nil, err
+	}
+	e.seq.lastCheckpoint = time.Now()
+	e.wg.Add(1)
+	go e.sequence()
+	for _, s := range e.streamList() {
+		s.progress.upTo = s.next[0]
+		e.startInput(s)
+	}
+	return e, nil
+}
+
+// recovery is the work of Open.
+type recovery struct {
+	e       *Engine
+	objects []Object
+	// cut is the newest complete checkpoint; epoch 0 when there is none.
+	cut *checkpointCut
+	// later are the objects that came after the cut, by the epoch of their coming.
+	later map[uint64][]*Object
+	iocs  map[uint64][]ioc.Change
+	last  uint64
+}
+
+func (r *recovery) run() error {
+	e := r.e
+	store := checkpoint.New(e.kv)
+	e.ckpt = &checkpoints{e: e, store: store, one: make(chan struct{}, 1)}
+	r.cut = &checkpointCut{}
+	_, manifest, ok, err := store.Latest()
+	if err != nil {
+		return err
+	}
+	if ok {
+		if r.cut, err = decodeManifest(manifest); err != nil {
+			return err
+		}
+	}
+	if err := store.Cleanup(); err != nil {
+		return err
+	}
+	e.ckpt.last, r.last = r.cut.epoch, r.cut.epoch
+	for _, j := range []struct {
+		journal *meta.Journal
+		next    *uint64
+	}{{e.meta.Rejected, &e.rejectSeq}, {e.meta.Events, &e.eventSeq}} {
+		last, ok, err := j.journal.Last()
+		if err != nil {
+			return err
+		}
+		if ok {
+			*j.next = last + 1
+		}
+	}
+	if err := r.loadIOC(); err != nil {
+		return err
+	}
+	if err := r.attachOld(); err != nil {
+		return err
+	}
+	e.startPipeline()
+	if err := r.rerun(); err != nil {
+		e.stopPipeline()
+		return err
+	}
+	e.lists = e.iocNow.Load()
+	e.seq.next = r.last + 1
+	e.committed.Store(r.last)
+	return nil
+}
+
+// startPipeline starts the goroutines below the sequencer.
+func (e *Engine) startPipeline() {
+	for range e.cfg.Workers {
+		e.wg.Add(1)
+		go newFront(e).run()
+	}
+	for _, w := range e.workers {
+		e.wg.Add(1)
+		go w.run()
+	}
+	e.wg.Add(2)
+	go e.orderLoop()
+	go e.commitLoop()
+}
+
+func (e *Engine) stopPipeline() {
+	close(e.fronts)
+	close(e.ordered)
+	close(e.commits)
+	e.wg.Wait()
+}
+
+// since is the epoch at which a query's state begins: its creation, or its last resumption.
+func since(o *Object) uint64 {
+	if n, err := strconv.ParseUint(o.Meta.Props[PropStateEpoch], 10, 64); err == nil {
+		return max(n, o.Meta.Created)
+	}
+	return o.Meta.Created
+}
+
+// attachOld builds the runtimes of the objects that the checkpoint knows, with their state, and sorts the others by epoch.
+func (r *recovery) attachOld() error {
+	e := r.e
+	r.later = map[uint64][]*Object{}
+	order := map[bool]int{true: 0, false: 1}
+	sort.SliceStable(r.objects, func(i, j int) bool {
+		_, si := r.objects[i].Def.(*spec.Stream)
+		_, sj := r.objects[j].Def.(*spec.Stream)
+		return order[si] < order[sj]
+	})
+	for i := range r.objects {
+		o := &r.objects[i]
+		switch d := o.Def.(type) {
+		case *spec.Stream:
+			if err := r.attachStream(o, d); err != nil {
+				return err
+			}
+		case *spec.Query:
+			if o.Meta.Props[PropState] == "deactivated" {
+				continue
+			}
+			if since(o) > r.cut.epoch {
+				r.later[since(o)] = append(r.later[since(o)], o)
+				continue
+			}
+			if err := r.restoreQuery(o); err != nil {
+				return fmt.Errorf("restore query %s: %w", o.Meta.Name, err)
+			}
+		case *spec.Function:
+			if e.cfg.UDF == nil {
+				continue
+			}
+			if err := e.cfg.UDF.Define(d); err != nil {
+				e.log.Error("define function", "function", d.Name, "error", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *recovery) attachStream(o *Object, d *spec.Stream) error {
+	e := r.e
+	s, err := e.newStream(d)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", d.Name, err)
+	}
+	s.order.tracker = task.NewTracker(d.Delay, d.IdleAfter)
+	if sc := r.cut.stream(d.ID); sc != nil {
+		s.next = sc.next
+		s.order.tracker.Restore(sc.watermark, sc.splits)
+	}
+	e.streams[d.ID] = s
+	e.replan(s)
+	return nil
+}
+
+func (r *recovery) restoreQuery(o *Object) error {
+	e := r.e
+	q, err := newQuery(o)
+	if err != nil {
+		return err
+	}
+	s := e.streams[q.parts.Scan.StreamID]
+	if s == nil {
+		return fmt.Errorf("its stream is gone")
+	}
+	e.queries[q.spec.ID] = q
+	s.attached = append(s.attached, q)
+	e.seq.replan[s] = true
+	if q.parts.Exchange == nil {
+		return nil
+	}
+	for _, w := range e.workers {
+		wq, err := w.attach(q)
+		if err != nil {
+			return err
+		}
+		for i, o := range wq.chain.Ops() {
+			st, ok := o.(op.Stateful)
+			if !ok {
+				continue
+			}
+			own := func(hash uint64) bool { return op.Owner(hash, len(e.workers)) == w.index }
+			if w.index == 0 {
+				// The next snapshot writes restored state whole; what earlier workers wrote, perhaps more of them, goes.
+				e.seq.dropOps = append(e.seq.dropOps, opID(q, i))
+			}
+			if err := st.Restore(opBlocks{e.ckpt.store, opID(q, i)}, own); err != nil {
+				return err
+			}
+		}
+		ws := w.streams[q.parts.Scan.StreamID]
+		ws.deadline = min(ws.deadline, wq.deadline())
+	}
+	return nil
+}
+
+// opBlocks gives an operator its blocks.
+type opBlocks struct {
+	store *checkpoint.Store
+	op    uint64
+}
+
+// Blocks implements op.StateReader.
+func (b opBlocks) Blocks(fn func(slice int64, data []byte) error) error {
+	return b.store.Read(b.op, func(slice int64, _ uint16, data []byte) error { return fn(slice, data) })
+}
+
+// rerun runs the recorded epochs after the checkpoint again.
+func (r *recovery) rerun() error {
+	e := r.e
+	var ends []*epoch
+	e.flushReplan()
+	err := e.meta.Epochs(r.cut.epoch+1, func(n uint64, data []byte) (bool, error) {
+		rec, err := decodeEpoch(data)
+		if err != nil {
+			return false, fmt.Errorf("epoch %d: %w", n, err)
+		}
+		ep, err := r.rerunEpoch(rec)
+		if err != nil {
+			return false, fmt.Errorf("run epoch %d again: %w", n, err)
+		}
+		r.last = n
+		ends = append(ends[:0], ep)
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, ep := range ends {
+		ep.done.Wait()
+	}
+	for n := range r.later {
+		if n > r.last {
+			return fmt.Errorf("the catalogue names epoch %d, the newest epoch record is %d", n, r.last)
+		}
+	}
+	return nil
+}
+
+func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
+	e := r.e
+	if ch := r.iocs[rec.n]; len(ch) > 0 {
+		e.iocNow.Store(e.iocNow.Load().With(ch...))
+	}
+	ep := &epoch{n: rec.n, clock: rec.clock, restarted: rec.restarted, replay: true,
+		outs: make([]epochOut, len(e.workers)), ioc: e.iocNow.Load()}
+	for _, o := range r.later[rec.n] {
+		q, err := newQuery(o)
+		if err != nil {
+			return nil, fmt.Errorf("query %s: %w", o.Meta.Name, err)
+		}
+		e.addQuery(ep, q)
+	}
+	e.flushReplan()
+	e.startEpoch(ep)
+	for _, x := range rec.runs {
+		s := e.streams[x.stream]
+		if s == nil {
+			continue // dropped since; what it did matters to nobody
+		}
+		if err := r.rerunInput(ep, s, x); err != nil {
+			return nil, fmt.Errorf("read stream %s [%d, %d) of split %d: %w", s.spec.Name, x.from, x.to, x.split, err)
+		}
+	}
+	e.endEpoch(ep)
+	e.commits <- ep
+	return ep, nil
+}
+
+// rerunInput reads a stretch of input again and sends it down the pipeline.
+func (r *recovery) rerunInput(ep *epoch, s *stream, x run) error {
+	if s.log != nil {
+		return r.rerunLog(ep, s, x)
+	}
+	e := r.e
+	if !s.opened {
+		if err := s.src.Open(e.ctx, s.next); err != nil {
+			return err
+		}
+		s.opened = true
+	}
+	got, err := s.src.ReadRange(e.ctx, x.split, x.from, x.to, nil)
+	if err != nil {
+		return err
+	}
+	for len(got) > 0 {
+		it := e.newItem(itemData)
+		it.stream, it.split, it.epoch, it.plan = s, x.split, ep, s.plan
+		size, n := 0, 0
+		for n < len(got) && size < itemBytesMax {
+			size += len(got[n].Bytes)
+			n++
+		}
+		it.payloads = append(it.payloads, got[:n]...)
+		got = got[n:]
+		e.send(it)
+	}
+	s.next[x.split] = x.to
+	return nil
+}
+
+// rerunLog is rerunInput for log-fed streams.
+func (r *recovery) rerunLog(ep *epoch, s *stream, x run) error {
+	e := r.e
+	rd := s.log.ReadRange(x.from, x.to)
+	defer rd.Close()
+	for {
+		it := e.newItem(itemData)
+		it.stream, it.split, it.epoch, it.plan = s, x.split, ep, s.plan
+		if err := fill(it, rd); err != nil {
+			return err
+		}
+		if len(it.payloads) == 0 {
+			e.items.Put(it)
+			s.next[x.split] = x.to
+			return nil
+		}
+		e.send(it)
+	}
+}
+
+// loadIOC builds the lists as they were at the cut, and sorts later changes by epoch.
+func (r *recovery) loadIOC() error {
+	e := r.e
+	r.iocs = map[uint64][]ioc.Change{}
+	var steps []ioc.Change
+	for i := range r.objects {
+		d, ok := r.objects[i].Def.(*spec.IOCList)
+		if !ok {
+			continue
+		}
+		if c := r.objects[i].Meta.Created; c > r.cut.epoch {
+			r.iocs[c] = append(r.iocs[c], ioc.Change{List: d.Name, Create: true, Kind: d.Type})
+		} else {
+			steps = append(steps, ioc.Change{List: d.Name, Create: true, Kind: d.Type})
+		}
+		add := ioc.Change{List: d.Name}
+		err := e.meta.ScanIOCAll(d.ID, func(x meta.IOCEntry) (bool, error) {
+			v := string(x.Value)
+			if x.Added <= r.cut.epoch && (x.Deleted == 0 || x.Deleted > r.cut.epoch) {
+				add.Add = append(add.Add, v)
+			} else if x.Added > r.cut.epoch {
+				r.iocs[x.Added] = append(r.iocs[x.Added], ioc.Change{List: d.Name, Add: []string{v}})
+			}
+			if x.Deleted > r.cut.epoch {
+				r.iocs[x.Deleted] = append(r.iocs[x.Deleted], ioc.Change{List: d.Name, Drop: []string{v}})
+			}
+			return true, nil
+		})
+		if err != nil {
+			return err
+		}
+		steps = append(steps, add)
+	}
+	e.lists = e.iocNow.Load().With(steps...)
+	e.iocNow.Store(e.lists)
+	return nil
+}
+
+// Close ends the open epoch, writes a last checkpoint and stops everything. It waits for ctx at most.
+func (e *Engine) Close(ctx context.Context) error {
+	e.closed.Do(func() {
+		for _, s := range e.streamList() {
+			if s.stop != nil {
+				s.stop()
+				<-s.done
+			}
+		}
+		close(e.closing)
+	})
+	done := make(chan struct{})
+	go func() { e.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		e.cancel()
+		<-done
+	}
+	e.cancel()
+	for _, s := range e.streamList() {
+		s.progress.end()
+		if s.log != nil {
+			if err := s.log.Close(); err != nil && e.Err() == nil {
+				return err
+			}
+		}
+		if s.src != nil {
+			_ = s.src.Close() // a source has nothing to lose
+		}
+	}
+	return e.Err()
+}

@@ -1,0 +1,206 @@
+package job
+
+import (
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/task"
+)
+
+// sequencer is the state of the goroutine that fixes the order of everything.
+type sequencer struct {
+	epoch *epoch // the open one
+	next  uint64 // number of the next epoch
+	// opened is when the open epoch began, lastCheckpoint when a checkpoint was last cut, both by the wall clock.
+	opened, lastCheckpoint time.Time
+	// dirty: something was recorded since the last checkpoint.
+	dirty   bool
+	pending []*change
+	// replan holds the streams whose plan must be renewed before the epoch starts.
+	replan map[*stream]bool
+	// dropOps are operators whose checkpointed state is to be forgotten at the next checkpoint.
+	dropOps []uint64
+}
+
+// sequence is the sequencer's loop: it opens epochs, gives each payload its place, and closes epochs when a result waits
+// (EpochMin apart), when a change waits, and at the latest after EpochMax.
+func (e *Engine) sequence() {
+	defer e.wg.Done()
+	defer close(e.commits)
+	defer close(e.ordered)
+	defer close(e.fronts)
+	s := &e.seq
+	timer := time.NewTimer(e.cfg.EpochMax)
+	defer timer.Stop()
+	e.openEpoch(true)
+	due := false // a result waits for EpochMin to pass
+	for {
+		inbox := e.inbox
+		select {
+		case it := <-inbox:
+			e.place(it)
+		case c := <-e.changes:
+			s.pending = append(s.pending, c)
+			e.drainChanges()
+			e.turnEpoch(timer) // the change takes effect at the start of the next epoch ...
+			e.turnEpoch(timer) // ... which ends at once, so that the user need not wait
+			due = false
+		case <-e.wake:
+			if wait := e.cfg.EpochMin - time.Since(s.opened); wait > 0 && !due {
+				due = true
+				timer.Reset(wait)
+			} else if wait <= 0 {
+				e.turnEpoch(timer)
+				due = false
+			}
+		case <-timer.C:
+			e.turnEpoch(timer)
+			due = false
+		case <-e.closing:
+			e.closeEpoch(true)
+			return
+		case <-e.ctx.Done():
+			e.closeEpoch(false)
+			return
+		}
+	}
+}
+
+// drainChanges takes all changes that wait, so that a script of many statements shares epochs.
+func (e *Engine) drainChanges() {
+	for {
+		select {
+		case c := <-e.changes:
+			e.seq.pending = append(e.seq.pending, c)
+		default:
+			return
+		}
+	}
+}
+
+func (e *Engine) turnEpoch(timer *time.Timer) {
+	cut := e.cfg.CheckpointEvery > 0 && e.seq.dirty && time.Since(e.seq.lastCheckpoint) >= e.cfg.CheckpointEvery
+	e.closeEpoch(cut)
+	e.openEpoch(false)
+	timer.Reset(e.cfg.EpochMax)
+}
+
+// openEpoch reads the clock and applies the pending changes.
+func (e *Engine) openEpoch(restarted bool) {
+	s := &e.seq
+	ep := &epoch{n: s.next, clock: e.cfg.Clock(), restarted: restarted, outs: make([]epochOut, len(e.workers)), ioc: e.iocNow.Load()}
+	s.next++
+	s.opened = time.Now()
+	s.epoch = ep
+	for _, c := range s.pending {
+		e.applyChange(ep, c)
+	}
+	s.pending = nil
+	e.detachFailed(ep)
+	ep.ioc = e.iocNow.Load()
+	e.startEpoch(ep)
+}
+
+// startEpoch sends the epoch's first item down the pipeline.
+func (e *Engine) startEpoch(ep *epoch) {
+	ep.done.Add(len(e.workers))
+	it := e.newItem(itemStart)
+	it.epoch = ep
+	e.ordered <- it
+}
+
+// place gives an item its place in the order.
+func (e *Engine) place(it *item) {
+	s := it.stream
+	if s.plan == nil || e.streamGone(s) {
+		return // dropped while the input was under way
+	}
+	ep := e.seq.epoch
+	it.epoch, it.plan = ep, s.plan
+	for i := range it.payloads {
+		p := &it.payloads[i]
+		s.next[it.split] = p.To
+		s.stats.Bytes.Add(int64(len(p.Bytes)))
+		ep.addRun(run{s.spec.ID, it.split, p.From, p.To})
+	}
+	e.seq.dirty = true
+	e.send(it)
+}
+
+// send puts an item into the pipeline: to the front goroutines and, in order, to the orderer.
+func (e *Engine) send(it *item) {
+	e.ordered <- it
+	e.fronts <- it
+}
+
+// addRun extends the last run where it goes on, or begins a new one.
+func (ep *epoch) addRun(r run) {
+	if n := len(ep.runs); n > 0 {
+		last := &ep.runs[n-1]
+		if last.stream == r.stream && last.split == r.split && last.to == r.from {
+			last.to = r.to
+			return
+		}
+	}
+	ep.runs = append(ep.runs, r)
+}
+
+// closeEpoch sends the end of the epoch through the pipeline and hands it to the committer.
+func (e *Engine) closeEpoch(checkpoint bool) {
+	s := &e.seq
+	ep := s.epoch
+	if checkpoint && (s.dirty || ep.restarted) {
+		ep.checkpoint = e.newCut(ep)
+		s.lastCheckpoint, s.dirty = time.Now(), false
+	}
+	if len(ep.changes) > 0 {
+		s.dirty = true
+	}
+	e.endEpoch(ep)
+	e.commits <- ep
+}
+
+func (e *Engine) endEpoch(ep *epoch) {
+	it := e.newItem(itemEnd)
+	it.epoch = ep
+	e.ordered <- it
+}
+
+func (e *Engine) streamGone(s *stream) bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.streams[s.spec.ID] != s
+}
+
+// replan gives a stream a new plan with the queries that now read it.
+func (e *Engine) replan(s *stream) {
+	p := &plan{stream: s, want: make([]bool, len(s.spec.Schema.Cols)), version: 1}
+	if s.plan != nil {
+		p.version = s.plan.version + 1
+	}
+	if s.spec.TimeCol >= 0 {
+		p.want[s.spec.TimeCol] = true
+	}
+	for i := range s.spec.Schema.Cols {
+		p.want[i] = p.want[i] || s.spec.Schema.Cols[i].NotNull
+	}
+	e.mu.RLock()
+	for _, q := range s.attached {
+		p.queries = append(p.queries, q)
+		for i, w := range q.parts.Scan.Want {
+			p.want[i] = p.want[i] || w
+		}
+	}
+	e.mu.RUnlock()
+	s.plan = p
+}
+
+// newQuery prepares a query's runtime and checks that its operators can be built.
+func newQuery(q *Object) (*query, error) {
+	rt := &query{spec: q.query()}
+	parts, err := task.Cut(rt.spec.Program)
+	if err != nil {
+		return nil, err
+	}
+	rt.parts = *parts
+	return rt, nil
+}

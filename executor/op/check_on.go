@@ -1,0 +1,6 @@
+//go:build invariants
+
+package op
+
+// poisonDefault: see Check.
+const poisonDefault = true

@@ -1,0 +1,70 @@
+// Package op owns the physical operators, one file each. An operator is a single-threaded state machine: it starts no
+// goroutine and reads no clock; time reaches it as event times in rows, as watermarks, and as the epoch's clock in Ctx.
+package op
+
+import (
+	"errors"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Input is selected rows of a batch. It and all it points at are only valid during the call, and read-only.
+type Input struct {
+	B *batch.Batch
+	// Sel lists the row numbers, ascending.
+	Sel []uint32
+	// Keys, after an Exchange, are the encoded keys of the rows of Sel (Keys.Key(i) belongs to row Sel[i]); nil otherwise.
+	Keys *batch.Keys
+}
+
+// Emitter takes an operator's output; blocking is back-pressure. It returns ErrDone when no more rows are wanted.
+type Emitter interface{ Emit(in Input) error }
+
+// ErrDone tells a producer that its consumer has enough (LIMIT reached). It is not a failure.
+var ErrDone = errors.New("op: consumer has enough")
+
+// Operator is one node of a running program. One goroutine calls everything: Open, then Process and Advance in any
+// order, then Close. Advance(types.MaxTime) marks the end of bounded input: blocking operators emit then. For operators
+// with two inputs all rows of port 1 (the build side) come before those of port 0; AdvancePort tells when it is complete.
+type Operator interface {
+	Open(ctx *expr.Ctx) error
+	// Process takes rows that came in at a port.
+	Process(port int, in Input, out Emitter) error
+	// Advance says that no row with an earlier event time follows, except late ones, which batch.Behind marks. It never
+	// decreases.
+	Advance(watermark types.EventTime, out Emitter) error
+	Close() error
+	// String is the operator's EXPLAIN line.
+	String() string
+}
+
+// Stateful is an operator whose keyed state is checkpointed.
+type Stateful interface {
+	Operator
+	// Snapshot writes what changed since the previous Snapshot (everything the first time). It must be quick: it copies
+	// bytes, the I/O happens elsewhere.
+	Snapshot(w StateWriter) error
+	// Restore rebuilds the state from the blocks of all snapshots since the slice began, oldest first; called once after
+	// Open. own tells which keys this worker owns (by batch.HashKey).
+	Restore(r StateReader, own func(hash uint64) bool) error
+}
+
+// StateWriter takes packed blocks of one operator. A slice is a unit of state that is dropped whole: a window's start.
+type StateWriter interface {
+	// Block adds a block of entries to a slice; data is taken over.
+	Block(slice int64, data []byte) error
+	// Drop forgets a slice and all its blocks.
+	Drop(slice int64) error
+	// Rewrite forgets all earlier blocks of a slice that this worker wrote; Block calls that follow replace them.
+	Rewrite(slice int64) error
+}
+
+// StateReader gives an operator its blocks back, slice by slice in the order they were written.
+type StateReader interface {
+	Blocks(fn func(slice int64, data []byte) error) error
+}
+
+// LateCounter is implemented by operators that drop late rows: how many since Open.
+type LateCounter interface{ LateRows() int64 }

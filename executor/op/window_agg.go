@@ -1,0 +1,406 @@
+package op
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
+	"github.com/vigil-sql/vigil/storage/state"
+)
+
+// WindowAgg groups rows by keys and windows of event time, and emits a window's groups when the watermark reaches its end.
+// State is kept per slice: a run of event time that is dropped whole, here a window. Groups of a window come out ordered by
+// the bytes of their encoded keys, so that the outputs of several workers merge into the same sequence whatever their number.
+type WindowAgg struct {
+	// Late, when set, takes each row (its number in the batch) whose window had closed before its turn. Set it before Open.
+	Late func(row uint32)
+	// GroupError, when set, takes an error in the result of one group of a window, such as an overflow; the group's row is
+	// left out and the others go on. When nil, such an error ends Advance.
+	GroupError func(w window.Window, err error)
+
+	spec    *spec.WindowAgg
+	keys    exprList
+	aggs    []aggCall
+	offs    []int // of each aggregate's state in a group
+	stride  int   // words of a group
+	keyType []types.Type
+	ctx     *expr.Ctx
+	failed  rowFailures
+	evalFn  func(*batch.Batch, []uint32) error // the method eval, bound once
+
+	// watermark is the largest value given to Advance; windows ending at or before it are closed.
+	watermark types.EventTime
+	late      int64
+	open      []*slice // by start
+	free      []*slice // emptied, for reuse
+	dropped   []int64  // starts of closed slices that the checkpoint still has blocks of
+
+	// Of the batch being processed:
+	ownKeys bool     // keys are computed here, not by an Exchange
+	touched []*slice // slices that rows fall into
+	current *slice   // the slice of the latest row: most batches fall into it whole
+	built   batch.Keys
+	gids    []uint32
+	places  []uint32
+
+	emit windowOutput
+}
+
+var (
+	_ Stateful    = (*WindowAgg)(nil)
+	_ LateCounter = (*WindowAgg)(nil)
+)
+
+// slice is the state of one window.
+type slice struct {
+	window.Window
+	table state.Table
+	slab  agg.Slab
+	// rows and places are those of the batch being processed that fall into the slice: row numbers, and their indexes in
+	// the input's selection.
+	rows, places []uint32
+	// entries counts those written to the checkpoint since its blocks of this slice were last rewritten; 0: it has none.
+	entries int
+	// restored slices are rewritten whole by the next Snapshot, because keys may have changed hands between workers.
+	restored bool
+}
+
+// slicesFreeMax bounds the emptied slices that are kept for reuse.
+const slicesFreeMax = 4
+
+// aggCall is one aggregate with its compiled arguments.
+type aggCall struct {
+	kernel agg.Kernel
+	args   exprList
+	filter *expr.Evaluator // nil: all rows
+	rows   []uint32        // those that passed the filter
+	gids   []uint32        // their groups
+}
+
+// NewWindowAgg compiles keys and aggregates; schema is the output schema: window_start, window_end, keys, aggregates.
+func NewWindowAgg(s *spec.WindowAgg, schema *types.Schema) (*WindowAgg, error) {
+	if s.Window.Kind != window.Tumble || s.Window.Size <= 0 {
+		return nil, sqlerr.NotSupported("this kind of window", "Use TUMBLE(time, INTERVAL '...').")
+	}
+	if want := 2 + len(s.Keys) + len(s.Aggs); len(schema.Cols) != want {
+		return nil, fmt.Errorf("window aggregate: output schema has %d columns, want %d", len(schema.Cols), want)
+	}
+	w := &WindowAgg{spec: s, watermark: types.MinTime}
+	w.evalFn = w.eval
+	var err error
+	if w.keys, err = newExprList(s.Keys); err != nil {
+		return nil, err
+	}
+	for _, k := range s.Keys {
+		w.keyType = append(w.keyType, k.Type())
+	}
+	kernels := make([]agg.Kernel, len(s.Aggs))
+	w.aggs = make([]aggCall, len(s.Aggs))
+	for i := range s.Aggs {
+		kernels[i] = s.Aggs[i].Kernel
+		if w.aggs[i], err = newAggCall(&s.Aggs[i]); err != nil {
+			return nil, err
+		}
+	}
+	w.offs, w.stride = agg.Layout(kernels)
+	w.emit.init(schema)
+	return w, nil
+}
+
+func newAggCall(s *spec.AggCall) (aggCall, error) {
+	if len(s.OrderBy) > 0 {
+		return aggCall{}, sqlerr.NotSupported("ORDER BY within an aggregate of a continuous query", "Order the rows where they are read.")
+	}
+	args, err := newExprList(s.Args)
+	c := aggCall{kernel: s.Kernel, args: args}
+	if err == nil && s.Filter != nil {
+		c.filter, err = expr.Compile(s.Filter)
+	}
+	return c, err
+}
+
+// Open implements Operator.
+func (w *WindowAgg) Open(ctx *expr.Ctx) error {
+	w.ctx = ctx
+	return nil
+}
+
+// Process implements Operator.
+func (w *WindowAgg) Process(_ int, in Input, _ Emitter) error {
+	if len(in.Sel) == 0 {
+		return nil
+	}
+	if in.Keys != nil && len(in.Keys.Hash) != len(in.Sel) {
+		return fmt.Errorf("window aggregate: %d keys for %d rows", len(in.Keys.Hash), len(in.Sel))
+	}
+	w.ownKeys = in.Keys == nil
+	if w.allCurrent(in) {
+		return w.fold(w.current, in, in.Sel, batch.All(len(in.Sel)))
+	}
+	w.touched = w.touched[:0]
+	w.assign(in)
+	for _, sl := range w.touched {
+		err := w.fold(sl, in, sl.rows, sl.places)
+		sl.rows, sl.places = sl.rows[:0], sl.places[:0]
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// allCurrent reports that all rows fall into the current slice and none of them is late.
+func (w *WindowAgg) allCurrent(in Input) bool {
+	sl := w.current
+	if sl == nil {
+		return false
+	}
+	if n := len(in.B.Behind); n > 0 && in.B.Behind[n-1].Watermark >= sl.End {
+		return false
+	}
+	times := in.B.Cols[w.spec.Window.TimeCol].I64
+	start, size := sl.Start, uint64(sl.End)-uint64(sl.Start)
+	for _, row := range in.Sel {
+		if uint64(times[row])-uint64(start) >= size {
+			return false
+		}
+	}
+	return true
+}
+
+// assign gives each row to its window's slice; late rows are counted, reported and left out.
+func (w *WindowAgg) assign(in Input) {
+	var (
+		times  = in.B.Cols[w.spec.Window.TimeCol].I64
+		behind = in.B.Behind
+		win    window.Window // empty: holds no time
+		sl     *slice
+	)
+	for i, row := range in.Sel {
+		t := types.EventTime(times[row])
+		if t < win.Start || t >= win.End {
+			win, sl = window.TumbleAt(t, w.spec.Window.Size, w.spec.Window.Offset), nil
+		}
+		for len(behind) > 0 && behind[0].Row < row {
+			behind = behind[1:]
+		}
+		closed := w.watermark
+		if len(behind) > 0 && behind[0].Row == row {
+			closed = max(closed, behind[0].Watermark)
+		}
+		if win.End <= closed {
+			w.late++
+			if w.Late != nil {
+				w.Late(row)
+			}
+			continue
+		}
+		if sl == nil {
+			sl = w.sliceOf(win)
+		}
+		if len(sl.rows) == 0 {
+			w.touched = append(w.touched, sl)
+		}
+		sl.rows, sl.places = append(sl.rows, row), append(sl.places, uint32(i))
+	}
+	if sl != nil {
+		w.current = sl
+	}
+}
+
+// sliceOf finds the slice of an open window, or makes it.
+func (w *WindowAgg) sliceOf(win window.Window) *slice {
+	at, ok := slices.BinarySearchFunc(w.open, win.Start, func(sl *slice, start types.EventTime) int {
+		switch {
+		case sl.Start < start:
+			return -1
+		case sl.Start > start:
+			return 1
+		}
+		return 0
+	})
+	if ok {
+		return w.open[at]
+	}
+	var sl *slice
+	if n := len(w.free); n > 0 {
+		sl, w.free = w.free[n-1], w.free[:n-1]
+	} else {
+		sl = &slice{slab: agg.Slab{Stride: w.stride}}
+	}
+	sl.Window = win
+	w.open = slices.Insert(w.open, at, sl)
+	return sl
+}
+
+// fold adds rows to a slice; places are their indexes in the input's selection.
+func (w *WindowAgg) fold(sl *slice, in Input, rows, places []uint32) error {
+	kept, err := w.failed.run(w.ctx, in.B, rows, w.evalFn)
+	if err != nil || len(kept) == 0 {
+		return err
+	}
+	var keys state.Rows
+	if w.ownKeys {
+		w.built.Build(w.keys.vecs, len(kept))
+		keys, places = stateRows(&w.built), batch.All(len(kept))
+	} else {
+		keys = stateRows(in.Keys)
+		if len(kept) != len(rows) {
+			w.places = pick(w.places[:0], places, rows, kept)
+			places = w.places
+		}
+	}
+	if w.gids, err = sl.table.FindOrAdd(keys, places, w.gids[:0]); err != nil {
+		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d groups in a window", state.KeysMax)
+	}
+	sl.slab.Grow(sl.table.Len())
+	for i := range w.aggs {
+		if err := w.aggs[i].update(&sl.slab, w.offs[i], kept, w.gids); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stateRows passes keys on to the table, which does not know batches.
+func stateRows(k *batch.Keys) state.Rows { return state.Rows{Buf: k.Buf, Off: k.Off, Hash: k.Hash} }
+
+// eval computes keys and arguments for rows of a batch.
+func (w *WindowAgg) eval(b *batch.Batch, rows []uint32) error {
+	if w.ownKeys {
+		if err := w.keys.eval(w.ctx, b, rows); err != nil {
+			return err
+		}
+	}
+	for i := range w.aggs {
+		a := &w.aggs[i]
+		of := rows
+		if a.filter != nil {
+			var err error
+			if a.rows, err = a.filter.Filter(w.ctx, b, rows, a.rows[:0]); err != nil {
+				return err
+			}
+			of = a.rows
+		}
+		if err := a.args.eval(w.ctx, b, of); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// update folds the rows, whose groups are gids, into an aggregate's states.
+func (a *aggCall) update(s *agg.Slab, off int, rows, gids []uint32) error {
+	if a.filter != nil {
+		a.gids = pick(a.gids[:0], gids, rows, a.rows)
+		gids = a.gids
+	}
+	if len(gids) == 0 {
+		return nil
+	}
+	return a.kernel.Update(s, off, gids, a.args.vecs)
+}
+
+// pick appends of[i] for each rows[i] that is in kept; both are ascending and kept is a part of rows.
+func pick(dst, of, rows, kept []uint32) []uint32 {
+	next := 0
+	for _, row := range kept {
+		for rows[next] != row {
+			next++
+		}
+		dst = append(dst, of[next])
+	}
+	return dst
+}
+
+// Advance implements Operator: it closes the windows that end at or before the watermark, in order.
+func (w *WindowAgg) Advance(watermark types.EventTime, out Emitter) error {
+	w.watermark = max(w.watermark, watermark)
+	for len(w.open) > 0 && w.open[0].End <= w.watermark {
+		sl := w.open[0]
+		if err := w.emitSlice(sl, out); err != nil {
+			return err
+		}
+		w.open = slices.Delete(w.open, 0, 1)
+		w.release(sl)
+	}
+	return nil
+}
+
+// release empties a closed slice.
+func (w *WindowAgg) release(sl *slice) {
+	if sl.entries > 0 || sl.restored {
+		w.dropped = append(w.dropped, int64(sl.Start))
+	}
+	if w.current == sl {
+		w.current = nil
+	}
+	sl.entries, sl.restored = 0, false
+	sl.table.Reset()
+	sl.slab.Reset()
+	if len(w.free) < slicesFreeMax {
+		w.free = append(w.free, sl)
+	}
+}
+
+// Bytes returns the memory of all state, in use or kept for reuse.
+func (w *WindowAgg) Bytes() int64 {
+	n := int64(0)
+	for _, list := range [2][]*slice{w.open, w.free} {
+		for _, sl := range list {
+			n += sl.table.Bytes() + sl.slab.Bytes()
+		}
+	}
+	return n
+}
+
+// Groups returns the number of groups in open windows.
+func (w *WindowAgg) Groups() int {
+	n := 0
+	for _, sl := range w.open {
+		n += sl.table.Len()
+	}
+	return n
+}
+
+// LateRows implements LateCounter.
+func (w *WindowAgg) LateRows() int64 { return w.late }
+
+// Close implements Operator.
+func (w *WindowAgg) Close() error {
+	w.open, w.free, w.current, w.touched = nil, nil, nil, nil
+	return nil
+}
+
+// String implements Operator.
+func (w *WindowAgg) String() string {
+	names := make([]string, len(w.spec.Aggs))
+	for i := range w.spec.Aggs {
+		names[i] = aggText(&w.spec.Aggs[i])
+	}
+	size := time.Duration(w.spec.Window.Size) * time.Microsecond
+	return fmt.Sprintf("WindowAgg tumble(%s) keys: %s aggs: %s", size, exprText(w.spec.Keys), strings.Join(names, ", "))
+}
+
+func aggText(a *spec.AggCall) string {
+	args := exprText(a.Args)
+	switch {
+	case len(a.Args) == 0:
+		args = "*"
+	case a.Distinct:
+		args = "DISTINCT " + args
+	}
+	text := a.Name + "(" + args + ")"
+	if a.Filter != nil {
+		text += " FILTER (WHERE " + a.Filter.String() + ")"
+	}
+	return text
+}

@@ -1,0 +1,65 @@
+package spec
+
+import "github.com/vigil-sql/vigil/executor/types"
+
+// Stream is what the executor must know of a stream. Durations are microseconds.
+type Stream struct {
+	ID     uint64
+	Name   string
+	Schema types.Schema
+	// TimeCol is the watermark column, -1 when the stream has none.
+	TimeCol int
+	// Delay is the watermark's distance behind the largest event time seen.
+	Delay int64
+	// IdleAfter: a split silent for so long stops holding the watermark back; when all are, the watermark follows the clock.
+	IdleAfter int64
+	// MaxAhead: rows further ahead of the clock than this are rejected.
+	MaxAhead int64
+	// Connector is "" for streams fed by INSERT, COPY and HTTP.
+	Connector     string
+	Options       map[string]string
+	Format        string
+	FormatOptions map[string]string
+	// Retention bounds the history kept, by age since arrival (microseconds) and by size.
+	Retention      int64
+	RetentionBytes int64
+	Created        types.EventTime
+}
+
+// Query is a running continuous query.
+type Query struct {
+	ID      uint64
+	Name    string
+	Program *Program
+	// Retention of result rows, microseconds.
+	Retention int64
+	Created   types.EventTime
+}
+
+// Function is a user's JavaScript function.
+type Function struct {
+	ID         uint64
+	Name       string
+	Params     []types.Column
+	Ret        types.Type
+	Body       string
+	Strict     bool
+	Volatility string // IMMUTABLE, STABLE, VOLATILE
+	Limits     FunctionLimits
+}
+
+// FunctionLimits bound one call of a function.
+type FunctionLimits struct {
+	TimeoutMicros int64  // CPU time per row
+	MemoryBytes   int64  // heap growth
+	StackFrames   int    // JavaScript call depth
+	OutputBytes   int64  // per row
+	OnError       string // "null", "fail" or "deactivate": what an exception does
+}
+
+// IOCList is a named list of indicators.
+type IOCList struct {
+	ID   uint64
+	Name string
+	Type string // ip, cidr, domain, url, hash, email, text
+}

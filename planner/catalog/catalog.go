@@ -1,0 +1,110 @@
+// Package catalog owns names: which stream, query, list, function or virtual relation a name stands for. It is the
+// planner's view; durability belongs to storage/meta, execution to executor/job.
+package catalog
+
+import (
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// State is the life state of a query or function.
+type State string
+
+// The states as users see them.
+const (
+	Running     State = "running"
+	Paused      State = "paused"
+	Deactivated State = "deactivated"
+)
+
+// Relation is what a name in FROM can stand for: *Stream, *Query, *IOCList or *Virtual. Relations are immutable once
+// in the catalogue: a change puts a new one in their place.
+type Relation interface {
+	RelName() string
+	RelID() uint64
+	// RelSchema is the row type of SELECT * FROM name.
+	RelSchema() *types.Schema
+}
+
+// Stream is a named schema with a source.
+type Stream struct {
+	spec.Stream
+	SQL string // canonical CREATE STREAM
+}
+
+// Query is a continuous query.
+type Query struct {
+	spec.Query
+	Schema  types.Schema // result columns
+	SQL     string       // canonical CREATE CONTINUOUS QUERY
+	Options map[string]string
+	// Streams, Lists, Functions name what the query reads; DROP of those is refused while it exists.
+	Streams   []uint64
+	Lists     []string
+	Functions []uint64
+	State     State
+	Reason    string // why it is not running
+}
+
+// IOCList is a list of indicators; as a relation it has the columns value, source, confidence, expires_at, added_at.
+type IOCList struct {
+	spec.IOCList
+	SQL     string
+	Options map[string]string
+}
+
+// Function is a user function.
+type Function struct {
+	spec.Function
+	SQL    string
+	State  State
+	Reason string
+}
+
+// Virtual is a relation computed when read (pg_catalog, information_schema, vigil).
+type Virtual struct {
+	SchemaName, Name string
+	ID               uint64
+	Columns          types.Schema
+	// Hidden columns (xmin, ctid, tableoid) exist but are not part of *: their indexes.
+	Hidden []int
+}
+
+// IOCSchema is the row type of every IOC list.
+var IOCSchema = types.Schema{Cols: []types.Column{
+	{Name: "value", Type: types.T(types.Text), NotNull: true},
+	{Name: "source", Type: types.T(types.Text)},
+	{Name: "confidence", Type: types.T(types.Int4)},
+	{Name: "expires_at", Type: types.T(types.TimestampTZ)},
+	{Name: "added_at", Type: types.T(types.TimestampTZ)},
+}}
+
+// RelName, RelID and RelSchema implement Relation.
+func (s *Stream) RelName() string          { return s.Name }
+func (s *Stream) RelID() uint64            { return s.ID }
+func (s *Stream) RelSchema() *types.Schema { return &s.Stream.Schema }
+
+// RelName, RelID and RelSchema implement Relation.
+func (q *Query) RelName() string          { return q.Name }
+func (q *Query) RelID() uint64            { return q.ID }
+func (q *Query) RelSchema() *types.Schema { return &q.Schema }
+
+// RelName, RelID and RelSchema implement Relation.
+func (l *IOCList) RelName() string          { return l.Name }
+func (l *IOCList) RelID() uint64            { return l.ID }
+func (l *IOCList) RelSchema() *types.Schema { return &IOCSchema }
+
+// RelName, RelID and RelSchema implement Relation.
+func (v *Virtual) RelName() string          { return v.Name }
+func (v *Virtual) RelID() uint64            { return v.ID }
+func (v *Virtual) RelSchema() *types.Schema { return &v.Columns }
+
+// Reader is what the planner needs of a catalogue. It is a consistent view: two calls see the same state.
+type Reader interface {
+	// Relation finds a relation; schema "" searches pg_catalog, then public. nil when there is none.
+	Relation(schema, name string) Relation
+	// Function finds the user function called name; nil when there is none.
+	Function(name string) *Function
+	// Schemas lists the schema names ("pg_catalog", "public", "information_schema", "vigil").
+	HasSchema(name string) bool
+}

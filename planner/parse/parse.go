@@ -1,0 +1,258 @@
+package parse
+
+import (
+	"strconv"
+
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+)
+
+// Parse splits a query string at its semicolons and parses each statement. The whole string must be free of errors: as in
+// Postgres, one wrong statement fails all. Empty statements between semicolons are dropped; a string of nothing
+// else gives one *Empty. Errors are *sqlerr.Error with a position in characters of sql.
+func Parse(sql string) ([]Parsed, error) {
+	toks, lexErr := lex(sql)
+	if lexErr != nil {
+		return nil, lexErr
+	}
+	var out []Parsed
+	for first := 0; first < len(toks); {
+		end := first
+		for toks[end].kind != tokSemi && toks[end].kind != tokEOF {
+			end++
+		}
+		if end > first {
+			p, err := parseOne(sql, toks, first, end)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, p)
+		}
+		first = end + 1
+	}
+	if len(out) == 0 {
+		out = append(out, Parsed{Stmt: &Empty{}})
+	}
+	return out, nil
+}
+
+// parseOne parses the statement of tokens [first, end).
+func parseOne(sql string, toks []token, first, end int) (Parsed, error) {
+	c := &cursor{src: sql, toks: toks, i: first, end: end}
+	p := Parsed{Text: sql[toks[first].off:toks[end-1].end], Start: toks[first].pos - 1}
+	p.Stmt = c.statement()
+	if c.err == nil && !c.atEnd() {
+		c.leftOver()
+	}
+	if c.err != nil {
+		return Parsed{}, c.err
+	}
+	for i := first; i < end; i++ {
+		if toks[i].kind == tokParam {
+			// A number that does not fit was refused where it stood.
+			n, _ := strconv.Atoi(toks[i].val)
+			c.params = max(c.params, n)
+		}
+	}
+	p.ParamCount = c.params
+	return p, nil
+}
+
+// leftOver reports tokens after a finished statement.
+func (c *cursor) leftOver() {
+	t := c.peek()
+	err := syntaxError(c.src, t)
+	switch {
+	case c.streamClause():
+		err = err.WithHint("EMIT and SUPPRESS belong to CREATE CONTINUOUS QUERY; a SELECT is a snapshot that ends.")
+	case t.isKw("on") && c.at(1).isKw("conflict"):
+		err = sqlerr.NotSupported("ON CONFLICT", "delete the rows first, or filter with WHERE NOT EXISTS").At(t.pos)
+	}
+	c.failWith(err)
+}
+
+// ParseExpr parses one expression that fills the whole text.
+func ParseExpr(sql string) (Expr, error) {
+	toks, lexErr := lex(sql)
+	if lexErr != nil {
+		return nil, lexErr
+	}
+	c := &cursor{src: sql, toks: toks, end: len(toks) - 1}
+	e := c.subExpr(0)
+	if c.err == nil && !c.atEnd() {
+		c.fail()
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return e, nil
+}
+
+// statement parses the statement at the cursor.
+func (c *cursor) statement() Statement {
+	if !c.enter() {
+		return nil
+	}
+	defer c.leave()
+	t := c.peek()
+	if t.isOp("(") {
+		return &SelectStmt{c.subQuery()}
+	}
+	if t.kind != tokIdent {
+		c.fail()
+		return nil
+	}
+	switch t.val {
+	case "select", "with", "values", "table", "sequence":
+		return &SelectStmt{c.subQuery()}
+	case "create":
+		return c.create()
+	case "alter":
+		return c.alter()
+	case "drop":
+		return c.drop()
+	case "insert":
+		return c.insert()
+	case "delete":
+		return c.deleteFrom()
+	case "copy":
+		return c.copy()
+	case "subscribe":
+		return c.subscribe()
+	case "show":
+		return c.show()
+	case "explain":
+		return c.explain()
+	case "set", "reset":
+		return c.set()
+	case "pause", "resume", "refresh":
+		return c.pauseOrRefresh()
+	}
+	return c.session(t)
+}
+
+// session parses the statements of a connection: transactions, cursors, prepared statements, notifications.
+func (c *cursor) session(t *token) Statement {
+	switch t.val {
+	case "begin", "start", "commit", "end", "rollback", "abort", "savepoint", "release":
+		return c.transaction()
+	case "declare":
+		return c.declare()
+	case "fetch", "move":
+		return c.fetch()
+	case "close":
+		c.next()
+		if c.acceptKw("all") {
+			return &CloseCursor{All: true}
+		}
+		return &CloseCursor{Name: c.name()}
+	case "prepare":
+		return c.prepare()
+	case "execute":
+		return c.execute()
+	case "deallocate":
+		c.next()
+		c.acceptKw("prepare")
+		if c.acceptKw("all") {
+			return &Deallocate{All: true}
+		}
+		return &Deallocate{Name: c.name()}
+	case "discard":
+		return c.discard()
+	case "listen":
+		c.next()
+		return &Listen{Channel: c.qualified()}
+	case "unlisten":
+		c.next()
+		if c.accept("*") {
+			return &Unlisten{All: true}
+		}
+		return &Unlisten{Channel: c.name()}
+	case "notify":
+		return c.notify()
+	}
+	return c.unsupported()
+}
+
+// missing lists the beginnings of statements that vigil knows and does not have, with what to do instead.
+var missing = []struct{ words, what, hint string }{
+	{"create sink", "CREATE SINK", "Read the results with SUBSCRIBE, COPY (SUBSCRIBE ..) TO STDOUT, LISTEN or the HTTP long poll."},
+	{"create role", "CREATE ROLE", "Users are set in the server's configuration."},
+	{"create user", "CREATE USER", "Users are set in the server's configuration."},
+	{"create index", "CREATE INDEX", "Streams and tables need no indexes."},
+	{"create unique index", "CREATE INDEX", "Streams and tables need no indexes."},
+	{"create view", "CREATE VIEW", "Use CREATE CONTINUOUS QUERY, or a WITH clause."},
+	{"create schema", "CREATE SCHEMA", "All objects live in the schema public."},
+	{"create database", "CREATE DATABASE", "A server has the one database vigil; start another server on another directory."},
+	{"create temp", "CREATE TEMP TABLE", "Use a WITH clause, or a table."},
+	{"create temporary", "CREATE TEMP TABLE", "Use a WITH clause, or a table."},
+	{"create unlogged", "CREATE UNLOGGED TABLE", "Use CREATE TABLE."},
+	{"create type", "CREATE TYPE", "Use the built-in types."},
+	{"create domain", "CREATE DOMAIN", "Use the built-in types."},
+	{"create extension", "CREATE EXTENSION", "Write a function with CREATE FUNCTION .. LANGUAGE javascript."},
+	{"create sequence", "CREATE SEQUENCE", "Use vigil_offset of the results, or a timestamp."},
+	{"create trigger", "CREATE TRIGGER", "Use CREATE CONTINUOUS QUERY."},
+	{"create rule", "CREATE RULE", "Use CREATE CONTINUOUS QUERY."},
+	{"create procedure", "CREATE PROCEDURE", "Use CREATE FUNCTION .. LANGUAGE javascript."},
+	{"create policy", "CREATE POLICY", ""},
+	{"alter role", "ALTER ROLE", "Users are set in the server's configuration."},
+	{"alter user", "ALTER USER", "Users are set in the server's configuration."},
+	{"alter stream", "ALTER STREAM", "Drop the stream and create it again."},
+	{"alter source", "ALTER STREAM", "Drop the stream and create it again."},
+	{"alter table", "ALTER TABLE", "Drop the table and create it again."},
+	{"alter", "ALTER", "vigil has ALTER CONTINUOUS QUERY and ALTER IOC LIST."},
+	{"grant", "GRANT", "Users are set in the server's configuration."},
+	{"revoke", "REVOKE", "Users are set in the server's configuration."},
+	{"backup", "BACKUP", "Copy the data directory of a stopped server."},
+	{"restore", "RESTORE", "Start the server on the copied data directory."},
+	{"test continuous query", "TEST CONTINUOUS QUERY", "Create the query on a stream of its own and load the events with COPY."},
+	{"replay", "REPLAY LATE", "Late rows can be read from NAME$late."},
+	{"retro", "RETRO IOC LIST", "Join the stream's history with the list in a SELECT."},
+	{"update", "UPDATE", "Delete the rows and insert them again."},
+	{"merge", "MERGE", "Use INSERT and DELETE."},
+	{"truncate", "TRUNCATE", "Use DELETE FROM."},
+	{"comment", "COMMENT ON", ""},
+	{"lock", "LOCK", "vigil reads snapshots and takes no locks."},
+	{"vacuum", "VACUUM", "vigil cleans up by itself."},
+	{"analyze", "ANALYZE", "vigil needs no statistics."},
+	{"analyse", "ANALYZE", "vigil needs no statistics."},
+	{"cluster", "CLUSTER", ""},
+	{"reindex", "REINDEX", ""},
+	{"checkpoint", "CHECKPOINT", "Checkpoints are taken in the background."},
+	{"do", "DO", "Use CREATE FUNCTION .. LANGUAGE javascript."},
+	{"call", "CALL", "Use SELECT with a function."},
+	{"load", "LOAD", ""},
+	{"reassign", "REASSIGN OWNED", ""},
+	{"security", "SECURITY LABEL", ""},
+	{"import", "IMPORT FOREIGN SCHEMA", ""},
+	{"identify_system", "streaming replication", "Use SUBSCRIBE to follow a query's results."},
+	{"start_replication", "streaming replication", "Use SUBSCRIBE to follow a query's results."},
+	{"create_replication_slot", "streaming replication", "Use SUBSCRIBE to follow a query's results."},
+}
+
+// unsupported finds a known statement that is missing and moves over it; anything else is a syntax error.
+func (c *cursor) unsupported() Statement {
+	for _, m := range missing {
+		if c.startsWith(m.words) {
+			u := &Unsupported{What: m.what, Hint: m.hint, Pos: c.peek().pos}
+			c.i = c.end
+			return u
+		}
+	}
+	c.fail()
+	return nil
+}
+
+// startsWith reports whether the next tokens are the words of a phrase.
+func (c *cursor) startsWith(phrase string) bool {
+	n, start := 0, 0
+	for i := 0; i <= len(phrase); i++ {
+		if i < len(phrase) && phrase[i] != ' ' {
+			continue
+		}
+		if !c.at(n).isKw(phrase[start:i]) {
+			return false
+		}
+		n, start = n+1, i+1
+	}
+	return true
+}

@@ -1,0 +1,107 @@
+// Package pgwire speaks the Postgres frontend/backend protocol, version 3.0, and nothing else: what a statement means is
+// behind the Engine interface. https://www.postgresql.org/docs/15/protocol.html
+package pgwire
+
+import (
+	"context"
+	"io"
+
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Engine makes sessions. It is used by many connections at once.
+type Engine interface {
+	// Connect starts a session after the start-up message; ctx ends with the connection.
+	Connect(ctx context.Context, c ConnInfo) (Session, error)
+}
+
+// ConnInfo is what a client said of itself.
+type ConnInfo struct {
+	User, Database string
+	// Params are the other start-up parameters (client_encoding, application_name, options, ...).
+	Params map[string]string
+	Remote string
+	PID    int32 // the process id that BackendKeyData announced
+}
+
+// Notice is a NoticeResponse: severity NOTICE, WARNING or INFO.
+type Notice struct {
+	Severity string
+	Err      *sqlerr.Error
+}
+
+// Notification is what LISTEN delivers.
+type Notification struct{ Channel, Payload string }
+
+// Session is one connection's state. The connection calls it from one goroutine; only Notifications is read elsewhere.
+type Session interface {
+	// Split parses a query string into its statements; a syntax error anywhere concerns the whole string, as in Postgres. An
+	// empty string gives none.
+	Split(sql string) ([]Parsed, error)
+	// Prepare plans one statement. paramOIDs are the types the client declared (0: to be inferred).
+	Prepare(ctx context.Context, p Parsed, paramOIDs []uint32) (Statement, error)
+	// Parameters are the values of ParameterStatus messages to send at start (server_version, TimeZone, ...).
+	Parameters() map[string]string
+	// TxStatus is 'I', 'T' or 'E'. Fail tells that a statement failed (an open transaction becomes 'E'); Sync ends the
+	// implicit transaction of an extended-protocol sequence.
+	TxStatus() byte
+	Fail()
+	// Notifications delivers LISTEN messages; the connection sends them when it is idle and flushes at once.
+	Notifications() <-chan Notification
+	Close()
+}
+
+// Parsed is one statement of a query string, as Session.Split made it.
+type Parsed interface {
+	// Tag is the first words in upper case ("SELECT", "CREATE STREAM") for logging.
+	Tag() string
+}
+
+// Statement is a planned statement.
+type Statement interface {
+	Params() []types.Type
+	// Columns is nil when the statement returns no rows.
+	Columns() *types.Schema
+	// Bind makes a portal. params are typed as Params says.
+	Bind(params []types.Value) (Portal, error)
+	Close()
+}
+
+// Portal is a statement ready to run, or suspended in the middle of its rows.
+type Portal interface {
+	// Execute sends rows to out, at most max (0: all). suspended: max was reached and rows may remain; otherwise tag is the
+	// command tag ("SELECT 3"). ctx is cancelled by a CancelRequest and when the client goes away.
+	Execute(ctx context.Context, max int, out Output) (suspended bool, tag string, err error)
+	Close()
+}
+
+// Output is what a running portal may send. Values are printed in the session's text format or in binary, as the client
+// asked for. Calls come from the goroutine that called Execute.
+type Output interface {
+	// Row sends a DataRow; len(row) is the number of columns. The values are encoded before Row returns.
+	Row(row []types.Value) error
+	Notice(n Notice)
+	// ParameterStatus reports a changed setting.
+	ParameterStatus(name, value string)
+	// CopyOut starts COPY TO STDOUT with n text columns and returns where complete lines go; Close of it ends the copy.
+	CopyOut(n int) (CopyWriter, error)
+	// CopyIn starts COPY FROM STDIN and returns the client's bytes; io.EOF after CopyDone, an error with SQLSTATE 57014
+	// after CopyFail.
+	CopyIn(n int) (io.Reader, error)
+	// Flush sends what is buffered; a live subscription calls it whenever it has nothing more to send for now.
+	Flush() error
+}
+
+// CopyWriter takes COPY data: each Write is one CopyData message and must be one whole line, newline included.
+type CopyWriter interface {
+	io.Writer
+	Close() error
+}
+
+// TextFormatter is implemented by sessions whose settings change how values print.
+type TextFormatter interface{ TextFormat() *types.TextFormat }
+
+// Syncer is implemented by sessions with implicit transactions: Sync is called before each ReadyForQuery, after a simple
+// query string and at a Sync message. Its error is reported to the client as that of the last statement.
+type Syncer interface{ Sync() error }

@@ -1,0 +1,219 @@
+// Package meta keeps what the server must know of itself between two starts: catalogue objects, epoch records, rejected rows,
+// query events and IOC entries, as rows in a kv.Store. It gives them no meaning. Most changes are added to a batch of the
+// caller, who commits it with all else that an epoch changes. Format: docs/formats/kv.md.
+package meta
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/vigil-sql/vigil/storage/kv"
+)
+
+// ErrCorrupt is wrapped by the errors about stored bytes that cannot be read.
+var ErrCorrupt = errors.New("stored metadata cannot be read")
+
+// The second byte of a key.
+const (
+	kindNextID   = 0x00
+	kindObject   = 0x01
+	kindEpoch    = 0x02
+	kindRejected = 0x03
+	kindEvent    = 0x04
+	kindIOC      = 0x05
+	kindIOCGone  = 0x06
+)
+
+const objectVersion = 1
+
+// Object is a catalogue object: a stream, a query, a function, a list, a sink, a role.
+type Object struct {
+	Kind string `json:"kind"`
+	ID   uint64 `json:"id"`
+	Name string `json:"name"`
+	SQL  string `json:"sql,omitempty"`
+	// Created and Dropped are epochs; Dropped 0 is alive.
+	Created uint64            `json:"created"`
+	Dropped uint64            `json:"dropped,omitempty"`
+	Props   map[string]string `json:"props,omitempty"`
+}
+
+// Store gives access to the rows. It is safe for concurrent use.
+type Store struct {
+	kv kv.Store
+	// Rejected holds the rows that streams did not take, Events what happened to queries.
+	Rejected, Events *Journal
+
+	mu     sync.Mutex
+	nextID uint64
+}
+
+// Open prepares s for use; three small reads.
+func Open(s kv.Store) (*Store, error) {
+	st := &Store{kv: s, nextID: 1}
+	value, ok, err := s.Get([]byte{kv.PrefixMeta, kindNextID})
+	if err != nil {
+		return nil, fmt.Errorf("open metadata: %w", err)
+	}
+	if ok {
+		if len(value) != 8 {
+			return nil, fmt.Errorf("open metadata: %w: next id %x", ErrCorrupt, value)
+		}
+		st.nextID = binary.BigEndian.Uint64(value)
+	}
+	st.Rejected = &Journal{s, kindRejected}
+	st.Events = &Journal{s, kindEvent}
+	return st, nil
+}
+
+// NextID returns an id never given before and adds to b that it was given. If b is not committed the id may be lost, not given twice
+// while the server runs.
+func (s *Store) NextID(b kv.Batch) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := s.nextID
+	s.nextID++
+	b.Set([]byte{kv.PrefixMeta, kindNextID}, binary.BigEndian.AppendUint64(nil, s.nextID))
+	return id
+}
+
+// Put adds an object to b, in place of the one with its ID.
+func (s *Store) Put(b kv.Batch, o Object) error {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("encode %s %s: %w", o.Kind, o.Name, err)
+	}
+	b.Set(numberKey(kindObject, o.ID), append([]byte{objectVersion}, body...))
+	return nil
+}
+
+// List returns all objects, the dropped ones too, by ID.
+func (s *Store) List() ([]Object, error) {
+	var list []Object
+	lo, hi := kindRange(kindObject)
+	err := s.kv.Scan(lo, hi, func(key, value []byte) (bool, error) {
+		o, err := decodeObject(value)
+		if err == nil && len(key) == 10 && o.ID != binary.BigEndian.Uint64(key[2:]) {
+			err = fmt.Errorf("%w: object %d under key %x", ErrCorrupt, o.ID, key)
+		}
+		list = append(list, o)
+		return err == nil, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list objects: %w", err)
+	}
+	return list, nil
+}
+
+func decodeObject(value []byte) (Object, error) {
+	if len(value) == 0 || value[0] != objectVersion {
+		return Object{}, fmt.Errorf("%w: unknown version of an object", ErrCorrupt)
+	}
+	var o Object
+	if err := json.Unmarshal(value[1:], &o); err != nil {
+		return Object{}, fmt.Errorf("%w: object: %w", ErrCorrupt, err)
+	}
+	return o, nil
+}
+
+// PurgeDropped adds to b that the objects dropped at or before the given epoch are forgotten, and returns them. No epoch before the
+// given one may have to run again after that.
+func (s *Store) PurgeDropped(b kv.Batch, epoch uint64) ([]Object, error) {
+	all, err := s.List()
+	if err != nil {
+		return nil, err
+	}
+	var gone []Object
+	for _, o := range all {
+		if o.Dropped != 0 && o.Dropped <= epoch {
+			b.Delete(numberKey(kindObject, o.ID))
+			gone = append(gone, o)
+		}
+	}
+	return gone, nil
+}
+
+// PutEpoch adds the record of epoch n to b.
+func (s *Store) PutEpoch(b kv.Batch, n uint64, data []byte) { b.Set(numberKey(kindEpoch, n), data) }
+
+// Epochs calls fn for the epoch records from number from on, until it returns false or an error. data is valid during the call.
+func (s *Store) Epochs(from uint64, fn func(n uint64, data []byte) (bool, error)) error {
+	_, hi := kindRange(kindEpoch)
+	return s.kv.Scan(numberKey(kindEpoch, from), hi, numbered(fn))
+}
+
+// LastEpoch returns the newest epoch record; false when there is none.
+func (s *Store) LastEpoch() (n uint64, data []byte, ok bool, err error) {
+	lo, hi := kindRange(kindEpoch)
+	err = s.kv.ScanBack(lo, hi, numbered(func(number uint64, value []byte) (bool, error) {
+		n, data, ok = number, append([]byte(nil), value...), true
+		return false, nil
+	}))
+	return n, data, ok, err
+}
+
+// TrimEpochs adds to b that the records before epoch before are forgotten.
+func (s *Store) TrimEpochs(b kv.Batch, before uint64) {
+	b.DeleteRange(numberKey(kindEpoch, 0), numberKey(kindEpoch, before))
+}
+
+// Journal is a list of rows with ascending numbers, kept to a bounded length.
+type Journal struct {
+	kv   kv.Store
+	kind byte
+}
+
+// Put adds row seq to b. Numbers go up by one.
+func (j *Journal) Put(b kv.Batch, seq uint64, data []byte) { b.Set(numberKey(j.kind, seq), data) }
+
+// Scan calls fn for the rows from number from on, oldest first, until it returns false or an error. data is valid during the call.
+func (j *Journal) Scan(from uint64, fn func(seq uint64, data []byte) (bool, error)) error {
+	_, hi := kindRange(j.kind)
+	return j.kv.Scan(numberKey(j.kind, from), hi, numbered(fn))
+}
+
+// ScanBack is Scan over all rows, newest first.
+func (j *Journal) ScanBack(fn func(seq uint64, data []byte) (bool, error)) error {
+	lo, hi := kindRange(j.kind)
+	return j.kv.ScanBack(lo, hi, numbered(fn))
+}
+
+// Last returns the number of the newest row; false when there is none.
+func (j *Journal) Last() (seq uint64, ok bool, err error) {
+	err = j.ScanBack(func(n uint64, _ []byte) (bool, error) {
+		seq, ok = n, true
+		return false, nil
+	})
+	return seq, ok, err
+}
+
+// Trim adds to b that all but the newest keep rows are forgotten.
+func (j *Journal) Trim(b kv.Batch, keep uint64) error {
+	last, ok, err := j.Last()
+	if err != nil || !ok || last < keep {
+		return err
+	}
+	b.DeleteRange(numberKey(j.kind, 0), numberKey(j.kind, last-keep+1))
+	return nil
+}
+
+func numberKey(kind byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kv.PrefixMeta, kind}, n)
+}
+
+func kindRange(kind byte) (lo, hi []byte) {
+	return []byte{kv.PrefixMeta, kind}, []byte{kv.PrefixMeta, kind + 1}
+}
+
+// numbered adapts fn to keys made by numberKey.
+func numbered(fn func(n uint64, data []byte) (bool, error)) func(key, value []byte) (bool, error) {
+	return func(key, value []byte) (bool, error) {
+		if len(key) != 10 {
+			return false, fmt.Errorf("%w: key %x", ErrCorrupt, key)
+		}
+		return fn(binary.BigEndian.Uint64(key[2:]), value)
+	}
+}

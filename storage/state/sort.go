@@ -1,0 +1,80 @@
+package state
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"slices"
+)
+
+// ranked is a key with eight of its bytes, big-endian, so that most comparisons need not visit the arena.
+type ranked struct {
+	prefix uint64
+	gid    uint32
+}
+
+// Sorter orders the keys of tables by their bytes; it keeps scratch between uses. The zero Sorter is ready for use.
+type Sorter struct{ items []ranked }
+
+// Sort appends all numbers of a table in the order of their keys' bytes.
+func (s *Sorter) Sort(t *Table, dst []uint32) []uint32 {
+	s.items = s.items[:0]
+	for gid := range t.Len() {
+		s.items = append(s.items, ranked{gid: uint32(gid)})
+	}
+	t.sortFrom(s.items, 0)
+	for i := range s.items {
+		dst = append(dst, s.items[i].gid)
+	}
+	return dst
+}
+
+// insertionMax is the size of a run below which whole keys are compared at once.
+const insertionMax = 12
+
+// sortFrom sorts keys that are equal up to byte depth. The depth of the recursion is the length of the longest common
+// prefix over eight.
+func (t *Table) sortFrom(items []ranked, depth int) {
+	for i := range items {
+		items[i].prefix = prefixAt(t.Key(items[i].gid), depth)
+	}
+	slices.SortFunc(items, func(a, b ranked) int { return cmp.Compare(a.prefix, b.prefix) })
+	for lo := 0; lo < len(items); {
+		hi := lo + 1
+		for hi < len(items) && items[hi].prefix == items[lo].prefix {
+			hi++
+		}
+		if run := items[lo:hi]; len(run) > 1 {
+			t.sortRun(run, depth)
+		}
+		lo = hi
+	}
+}
+
+// sortRun sorts keys whose eight bytes from depth on are equal, where missing bytes count as zeros.
+func (t *Table) sortRun(run []ranked, depth int) {
+	long := true
+	for i := range run {
+		long = long && len(t.Key(run[i].gid)) >= depth+8
+	}
+	if long && len(run) > insertionMax && depth < depthMax {
+		t.sortFrom(run, depth+8)
+		return
+	}
+	slices.SortFunc(run, func(a, b ranked) int { return bytes.Compare(t.Key(a.gid), t.Key(b.gid)) })
+}
+
+// depthMax bounds the recursion: keys that agree on so many bytes are compared whole.
+const depthMax = 4096
+
+// prefixAt returns eight bytes of key from depth on, as a number that orders like them; missing bytes are zeros.
+func prefixAt(key []byte, depth int) uint64 {
+	if len(key) >= depth+8 {
+		return binary.BigEndian.Uint64(key[depth:])
+	}
+	var b [8]byte
+	if depth < len(key) {
+		copy(b[:], key[depth:])
+	}
+	return binary.BigEndian.Uint64(b[:])
+}

@@ -1,0 +1,212 @@
+// Package state owns keyed state in memory: which number a key has within a slice of state, without pointers for the
+// garbage collector to follow. What is kept per key lives beside it, in arrays indexed by that number. It knows nothing of
+// SQL: keys and their hashes come in as bytes and words.
+package state
+
+import (
+	"bytes"
+	"errors"
+	"math/bits"
+)
+
+// Table is an open-addressing hash table whose keys lie in one byte arena. Keys are numbered 0, 1, 2, ... in the order
+// they were first seen; the number is called gid. The zero Table is ready for use. One goroutine uses it at a time.
+type Table struct {
+	// slots holds, for each place, the upper half of the key's hash above gid+1; 0 is an empty place.
+	slots []uint64
+	// hashes and offs are indexed by gid: the key's hash, and where its bytes start in arena; offs has one more element, so
+	// that offs[gid+1] is where they end.
+	hashes []uint64
+	offs   []uint64
+	arena  []byte
+	// dirty marks the gids touched since ClearDirty.
+	dirty []uint64
+
+	probe []uint64 // scratch: the first slot of each row of a batch
+	sum   uint64   // where touch leaves what it read, so that the reads stay
+}
+
+// KeysMax bounds the keys of one table, so that gid+1 fits into half a slot.
+const KeysMax = 1<<31 - 1
+
+// ErrFull tells that a table has KeysMax keys.
+var ErrFull = errors.New("state: table is full")
+
+const (
+	slotsMin = 64
+	// shrinkRatio: a table that used less than this fraction of its places gives them back on Reset.
+	shrinkRatio = 32
+)
+
+// Len returns the number of keys.
+func (t *Table) Len() int { return len(t.hashes) }
+
+// Key returns the bytes of key gid; valid until the next FindOrAdd or Reset.
+func (t *Table) Key(gid uint32) []byte { return t.arena[t.offs[gid]:t.offs[gid+1]] }
+
+// Hash returns the hash that key gid came with.
+func (t *Table) Hash(gid uint32) uint64 { return t.hashes[gid] }
+
+// Bytes returns the memory held, used or not.
+func (t *Table) Bytes() int64 {
+	words := cap(t.slots) + cap(t.hashes) + cap(t.offs) + cap(t.dirty) + cap(t.probe)
+	return int64(words)*8 + int64(cap(t.arena))
+}
+
+// Reset forgets all keys and keeps the memory, unless it was far more than needed.
+func (t *Table) Reset() {
+	if len(t.slots) > slotsMin && len(t.hashes) < len(t.slots)/shrinkRatio {
+		*t = Table{}
+		return
+	}
+	if len(t.offs) == 0 {
+		return
+	}
+	clear(t.slots)
+	t.hashes, t.offs, t.arena, t.dirty = t.hashes[:0], t.offs[:1], t.arena[:0], t.dirty[:0]
+}
+
+// Rows are keys in bulk: key i is Buf[Off[i]:Off[i+1]], and Hash[i] its hash.
+type Rows struct {
+	Buf  []byte
+	Off  []uint32
+	Hash []uint64
+}
+
+// FindOrAdd appends to gids the number of the key of each row that sel lists, adding keys that are new, and marks them
+// dirty. Rows are read in two passes, so that the memory accesses of different rows overlap. On ErrFull the keys before the
+// failing one have been added.
+func (t *Table) FindOrAdd(r Rows, sel []uint32, gids []uint32) ([]uint32, error) {
+	t.reserve(len(sel))
+	t.touch(r, sel)
+	mask := uint64(len(t.slots) - 1)
+	for n, i := range sel {
+		h := r.Hash[i]
+		key := r.Buf[r.Off[i]:r.Off[i+1]]
+		at, slot := h&mask, t.probe[n]
+		if slot == 0 {
+			slot = t.slots[at] // an earlier row of this call may have filled it
+		}
+		for {
+			if slot == 0 {
+				gid, err := t.add(key, h, at)
+				if err != nil {
+					return gids, err
+				}
+				gids = append(gids, gid)
+				break
+			}
+			if (slot^h)>>32 == 0 {
+				gid := uint32(slot) - 1
+				if bytes.Equal(t.Key(gid), key) {
+					t.dirty[gid>>6] |= 1 << (gid & 63)
+					gids = append(gids, gid)
+					break
+				}
+			}
+			at = (at + 1) & mask
+			slot = t.slots[at]
+		}
+	}
+	return gids, nil
+}
+
+// touch loads the first slot of every row, and then the place of the key it names.
+func (t *Table) touch(r Rows, sel []uint32) {
+	t.probe = t.probe[:0]
+	mask := uint64(len(t.slots) - 1)
+	for _, i := range sel {
+		t.probe = append(t.probe, t.slots[r.Hash[i]&mask])
+	}
+	if len(t.hashes) < touchKeysMin {
+		return
+	}
+	sum := uint64(0)
+	for _, slot := range t.probe {
+		if slot != 0 {
+			sum += t.offs[uint32(slot)-1]
+		}
+	}
+	t.sum = sum
+}
+
+// touchKeysMin is the number of keys from which reading the key places ahead pays: below, they are in the cache.
+const touchKeysMin = 1 << 13
+
+// Find returns the number of a key, false when the table does not have it.
+func (t *Table) Find(key []byte, hash uint64) (gid uint32, ok bool) {
+	if len(t.slots) == 0 {
+		return 0, false
+	}
+	mask := uint64(len(t.slots) - 1)
+	for at := hash & mask; t.slots[at] != 0; at = (at + 1) & mask {
+		slot := t.slots[at]
+		if (slot^hash)>>32 == 0 && bytes.Equal(t.Key(uint32(slot)-1), key) {
+			return uint32(slot) - 1, true
+		}
+	}
+	return 0, false
+}
+
+// add gives a new key, whose place is at, the next number.
+func (t *Table) add(key []byte, hash, at uint64) (uint32, error) {
+	if len(t.hashes) >= KeysMax {
+		return 0, ErrFull
+	}
+	gid := uint32(len(t.hashes))
+	t.arena = append(t.arena, key...)
+	t.offs = append(t.offs, uint64(len(t.arena)))
+	t.hashes = append(t.hashes, hash)
+	if int(gid>>6) >= len(t.dirty) {
+		t.dirty = append(t.dirty, 0)
+	}
+	t.dirty[gid>>6] |= 1 << (gid & 63)
+	t.slots[at] = hash>>32<<32 | uint64(gid+1)
+	return gid, nil
+}
+
+// reserve makes places for n more keys, at most three quarters of them full.
+func (t *Table) reserve(n int) {
+	if len(t.offs) == 0 {
+		t.offs = append(t.offs, 0)
+	}
+	need := (len(t.hashes) + n) * 4 / 3
+	if need < len(t.slots) {
+		return
+	}
+	size := max(len(t.slots), slotsMin)
+	for size <= need {
+		size *= 2
+	}
+	t.slots = make([]uint64, size)
+	mask := uint64(size - 1)
+	for gid, h := range t.hashes {
+		at := h & mask
+		for t.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		t.slots[at] = h>>32<<32 | uint64(gid+1)
+	}
+}
+
+// DirtyLen returns how many keys were found or added since ClearDirty.
+func (t *Table) DirtyLen() int {
+	n := 0
+	for _, w := range t.dirty {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// Dirty appends the numbers of the keys found or added since ClearDirty, ascending.
+func (t *Table) Dirty(dst []uint32) []uint32 {
+	for i, w := range t.dirty {
+		for ; w != 0; w &= w - 1 {
+			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
+		}
+	}
+	return dst
+}
+
+// ClearDirty starts a new round of Dirty.
+func (t *Table) ClearDirty() { clear(t.dirty) }

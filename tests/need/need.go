@@ -1,0 +1,79 @@
+// Package need is how tests ask for what a machine with Go alone does not have. A test skips with the name of what is
+// missing and what brings it; in CI (CI=true) nothing may be missing, and the test fails instead.
+package need
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// missing skips, or fails in CI.
+func missing(t testing.TB, what, how string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("%s is missing, and in CI nothing may be; %s", what, how)
+	}
+	t.Skipf("%s is missing; %s", what, how)
+}
+
+// Binary finds a program on the PATH or at one of the places.
+func Binary(t testing.TB, name, how string, places ...string) string {
+	t.Helper()
+	if p, err := exec.LookPath(name); err == nil {
+		return p
+	}
+	for _, p := range places {
+		if found, _ := filepath.Glob(p); len(found) > 0 {
+			return found[len(found)-1]
+		}
+	}
+	missing(t, name, how)
+	return ""
+}
+
+// Psql is Postgres' terminal client.
+func Psql(t testing.TB) string {
+	t.Helper()
+	return Binary(t, "psql", "install Debian's postgresql-client", "/usr/lib/postgresql/*/bin/psql")
+}
+
+// Postgres is a real PostgreSQL server, for tests that compare with it.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	return Binary(t, "postgres", "install Debian's postgresql", "/usr/lib/postgresql/*/bin/postgres")
+}
+
+// Java runs a real Apache Kafka.
+func Java(t testing.TB) string {
+	t.Helper()
+	return Binary(t, "java", "install a Java runtime 17 or newer")
+}
+
+// Root is the repository's directory.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// Shared is a path of the shared material beside the repository: real events, rules and captures that are not part of it.
+func Shared(t testing.TB, path string) string {
+	t.Helper()
+	p := filepath.Join(Root(), "..", "shared", path)
+	if _, err := os.Stat(p); err != nil {
+		missing(t, "../shared/"+path, "put the shared material beside the checkout")
+	}
+	return p
+}
+
+// KafkaJars is the directory with Apache Kafka's jars.
+func KafkaJars(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(Root(), "tests", "kafka", "target", "jars")
+	if found, _ := filepath.Glob(filepath.Join(dir, "kafka_*.jar")); len(found) == 0 {
+		missing(t, "Apache Kafka", "run make kafka-jars (needs Maven)")
+	}
+	return dir
+}
