@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"unicode/utf8"
+
+	"github.com/vigil-sql/vigil/executor/batch"
 )
 
 // jsonOp says what follows a predicted key.
@@ -62,16 +64,19 @@ func (d *jsonDecoder) setMulti(m bool) {
 func (d *jsonDecoder) object(data []byte, i, row int) int {
 	d.gen++
 	d.set, d.row, d.bad = 0, row, d.bad[:0]
-	cur := int32(nodeStart)
+	cur, nodes := int32(nodeStart), d.nodes
+	n := &nodes[nodeStart]
 	for {
-		next := d.nodes[cur].next
-		n := &d.nodes[next]
+		next := n.next
+		n = &nodes[next]
 		if rest := data[i:]; len(rest) < 16 || binary.LittleEndian.Uint64(rest)&n.mlo != n.lo ||
 			binary.LittleEndian.Uint64(rest[8:])&n.mhi != n.hi ||
 			len(n.tail) != 0 && !bytes.HasPrefix(rest[16:], n.tail) {
 			if i, cur = d.field(data, i, cur); i < 0 || cur == objectEnd {
 				return i
 			}
+			nodes = d.nodes // learning may have moved them
+			n = &nodes[cur]
 		} else {
 			i, cur = i+n.size, next
 			switch n.op {
@@ -144,43 +149,34 @@ func (d *jsonDecoder) again(slot int32) {
 	d.bad = kept
 }
 
-// text decodes the rest of a string, i being behind its opening quote, into a text column: it copies 16 bytes at a time
-// while it looks for the end, and starts over the careful way at an escape or near the payload's end.
+// text decodes the rest of a string, i being behind its opening quote, into a text column; a string with an escape or near
+// the payload's end takes the careful way.
 func (d *jsonDecoder) text(data []byte, i int, s *jsonSlot) int {
-	v := s.vec
-	start := len(v.Buf)
-	buf, n := v.Buf[:cap(v.Buf)], start
-	var all uint64
-	for rest := data[i:]; len(rest) >= 16; rest = rest[16:] {
-		if len(buf)-n < 16 {
-			buf = growTo(buf[:n], 2*len(buf)+64)
-			buf = buf[:cap(buf)]
-		}
-		x, y := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
-		*(*[16]byte)(buf[n:]) = *(*[16]byte)(rest)
-		all |= x | y
-		k := stringStop16(x, y)
-		n += k
-		if k > 15 {
-			continue
-		}
-		if rest[k] != '"' {
-			break
-		}
-		i += n - start + 1
-		if all&highs != 0 && !utf8.Valid(buf[start:n]) {
-			d.bad = append(d.bad, slotError{s.index, s.badUTF8(buf[start:n])})
-			return i
-		}
-		v.Buf = buf[:n]
-		v.Off = append(v.Off, uint32(n))
-		v.N++
-		if len(v.Nulls) != 0 && len(v.Nulls)*64 < v.N {
-			v.Nulls = append(v.Nulls, 0)
-		}
-		return i
+	k, high := scanString(data[i:])
+	end := i + k
+	if end >= len(data) || data[end] != '"' {
+		return d.escapedString(data, i, s)
 	}
-	return d.escapedString(data, i, s)
+	if high != 0 && !utf8.Valid(data[i:end]) {
+		d.bad = append(d.bad, slotError{s.index, s.badUTF8(data[i:end])})
+		return end + 1
+	}
+	v := s.vec
+	n := len(v.Buf)
+	if cap(v.Buf)-n >= 32 && len(data)-i >= 32 && k <= 32 {
+		// A copy of fixed size is two moves, not a call.
+		buf := v.Buf[:n+32]
+		*(*[32]byte)(buf[n:]) = *(*[32]byte)(data[i:])
+		v.Buf = buf[:n+k]
+	} else {
+		v.Buf = append(v.Buf, data[i:end]...)
+	}
+	v.Off = append(v.Off, uint32(n+k))
+	v.N++
+	if len(v.Nulls) != 0 && len(v.Nulls)*64 < v.N {
+		v.Nulls = append(v.Nulls, 0)
+	}
+	return end + 1
 }
 
 // timestamp decodes the rest of a string into a timestamptz column.
@@ -190,8 +186,18 @@ func (d *jsonDecoder) timestamp(data []byte, i int, slot int32) int {
 	if n == 0 || i+n >= len(data) || data[i+n] != '"' {
 		return d.escapedString(data, i, s)
 	}
-	s.vec.AppendInt(t)
+	pushInt(s.vec, t)
 	return i + n + 1
+}
+
+// pushInt is AppendInt, inlined for the usual case.
+func pushInt(v *batch.Vec, x int64) {
+	if len(v.Nulls) != 0 {
+		v.AppendInt(x)
+		return
+	}
+	v.I64 = append(v.I64, x)
+	v.N++
 }
 
 // inet decodes the rest of a string into an inet column.
@@ -218,7 +224,7 @@ func (d *jsonDecoder) integer(data []byte, i int, slot int32) int {
 		v := int64(digits8(load(data, i) << (64 - 8*(end-i))))
 		s := d.begin(slot)
 		if inRange(s.typ.Kind, v) {
-			s.vec.AppendInt(v)
+			pushInt(s.vec, v)
 			return end
 		}
 	}

@@ -2,7 +2,6 @@ package codec
 
 import (
 	"bytes"
-	"encoding/binary"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -109,18 +108,11 @@ func plainEnd(data []byte, i int) int {
 // skipString walks over the rest of a string, i being behind its opening quote, and returns the place behind the closing one.
 func (d *jsonDecoder) skipString(data []byte, i int) int {
 	for {
-		rest := data[i:]
-		for ; len(rest) >= 16; rest = rest[16:] {
-			k := stringStop16(binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:]))
-			if k > 15 {
-				continue
-			}
-			if rest[k] == '"' {
-				return len(data) - len(rest) + k + 1
-			}
-			break
+		n, _ := scanString(data[i:])
+		if i += n; i < len(data) && data[i] == '"' {
+			return i + 1
 		}
-		i = plainEnd(data, len(data)-len(rest))
+		i = plainEnd(data, i)
 		switch {
 		case i == len(data):
 			return d.fail(i, "a string does not end")

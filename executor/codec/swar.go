@@ -35,6 +35,23 @@ func stringStop16(x, y uint64) int {
 	return k + bits.TrailingZeros64(m)>>3
 }
 
+// scanStringGo is scanString (scan_amd64.go) for other machines, and what tests compare it with.
+func scanStringGo(s []byte) (n, high int) {
+	var all uint64
+	for rest := s; len(rest) >= 16; rest = rest[16:] {
+		x, y := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		all |= x | y
+		k := stringStop16(x, y)
+		if n += k; k < 16 {
+			break
+		}
+	}
+	if all&highs != 0 {
+		high = 1
+	}
+	return n, high
+}
+
 // notDigit marks the bytes that are not ASCII digits.
 func notDigit(x uint64) uint64 {
 	y := x ^ ones*0x30

@@ -37,7 +37,10 @@ func (p *timeParser) parse(s []byte) (micros int64, n int) {
 	t := p.base + (int64(s1)*10+int64(s2))*microsPerSecond
 	i := 19
 	if i < len(s) && s[i] == '.' {
-		f, k := fraction(s[20:])
+		f, k := shortFraction(s[20:])
+		if k == 0 {
+			f, k = fraction(s[20:])
+		}
 		if k == 0 {
 			return 0, 0
 		}
@@ -109,6 +112,19 @@ func fraction(s []byte) (int64, int) {
 		return (v + unit/2) / unit, k
 	}
 	return v * pow10[6-k], k
+}
+
+// shortFraction is fraction for one to six digits, without a branch per digit; length 0 leaves it to fraction.
+func shortFraction(s []byte) (int64, int) {
+	if len(s) < 8 {
+		return 0, 0
+	}
+	x := load(s, 0)
+	k := markIndex(notDigit(x))
+	if uint(k-1) > 5 {
+		return 0, 0
+	}
+	return int64(digits8(x<<(64-8*k))) * pow10[6-k], k
 }
 
 var pow10 = [19]int64{1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18}

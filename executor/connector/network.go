@@ -8,14 +8,14 @@ import (
 
 // What the network scenario hides among its benign events, again and again each period of event time.
 const (
-	periodSeconds     = 60
-	bruteAt           = 20 // seconds into the period
+	periodSeconds     = 20
+	bruteAt           = 5 // seconds into the period
 	bruteSeconds      = 4
 	bruteDenied       = 40 // failed logons of one user at one dst, then one that succeeds
-	scanAt            = 40
+	scanAt            = 10
 	scanSeconds       = 5
 	scanTargets       = 250 // addresses that one source contacts
-	indicatorAt       = 50
+	indicatorAt       = 15
 	indicatorSeconds  = 4
 	jitterMaxMicros   = 900_000 // benign events are at most this much older than their place says
 	deniedPerSecond   = 10      // benign failed logons at most, however high the rate

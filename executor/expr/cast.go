@@ -48,7 +48,7 @@ var castRules = map[types.Kind]castRule{
 	types.JSON:        {assignment: []types.Kind{types.JSONB}},
 	types.JSONB: {assignment: []types.Kind{types.JSON},
 		explicit: []types.Kind{types.Bool, types.Numeric, types.Int2, types.Int4, types.Int8, types.Float4, types.Float8}},
-	types.OID:          {implicit: append([]types.Kind{types.Int8}, regKinds...), assignment: []types.Kind{types.Int4}},
+	types.OID:          {implicit: regKinds, assignment: []types.Kind{types.Int4, types.Int8}},
 	types.RegClass:     {implicit: []types.Kind{types.OID}, assignment: []types.Kind{types.Int4, types.Int8}},
 	types.RegType:      {implicit: []types.Kind{types.OID}, assignment: []types.Kind{types.Int4, types.Int8}},
 	types.RegProc:      {implicit: []types.Kind{types.OID}, assignment: []types.Kind{types.Int4, types.Int8}},

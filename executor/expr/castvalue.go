@@ -85,8 +85,9 @@ func castArray(v types.Value, to types.Type, f *types.TextFormat) (types.Value, 
 // castToString prints; boolean, inet and char(n) have casts of their own that differ from their output.
 func castToString(v types.Value, to types.Type, f *types.TextFormat) (types.Value, error) {
 	out := types.Value{Type: to}
+	special := to.Kind != types.Name && to.Kind != types.Char // those two take the output as it is
 	switch {
-	case v.Type.Kind == types.Bool:
+	case v.Type.Kind == types.Bool && special:
 		out.S = "false"
 		if v.I != 0 {
 			out.S = "true"
@@ -95,7 +96,7 @@ func castToString(v types.Value, to types.Type, f *types.TextFormat) (types.Valu
 		out.S = strings.TrimRight(v.S, " ")
 	case v.Type.Kind.IsText():
 		out.S = v.S
-	case v.Type.Kind == types.Inet:
+	case v.Type.Kind == types.Inet && special:
 		v.Type = types.T(types.CIDR) // prints the prefix length always
 		out.S = v.Text()
 	case v.Type.Kind == types.Int4 && to.Kind == types.Char:
@@ -142,7 +143,9 @@ func castToFloat(v types.Value, to types.Type) (types.Value, error) {
 	case v.Type.Phys() == types.PhysFloat:
 		out.F = v.F
 	case k == types.Numeric:
-		out.F, err = types.NumericToFloat(v.S)
+		if out.F, err = types.NumericToFloat(v.S); err != nil {
+			err = sqlerr.New(sqlerr.NumericValueOutOfRange, "\"%s\" is out of range for type %s", v.S, to)
+		}
 	case k == types.JSONB:
 		var s string
 		if s, err = jsonScalar(v.S, '0', to); err == nil {
@@ -193,7 +196,11 @@ func castToInt(v types.Value, to types.Type) (types.Value, error) {
 		out.I = int64(f)
 	case k == types.Numeric:
 		if v.S == "NaN" || strings.HasSuffix(v.S, "Infinity") {
-			return out, sqlerr.New(sqlerr.FeatureNotSupported, "cannot convert %s to %s", strings.ToLower(strings.TrimPrefix(v.S, "-")), to)
+			what := "NaN"
+			if v.S != what {
+				what = "infinity"
+			}
+			return out, sqlerr.New(sqlerr.FeatureNotSupported, "cannot convert %s to %s", what, to)
 		}
 		out.I, ok = types.NumericToInt(v.S)
 	default:

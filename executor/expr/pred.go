@@ -92,10 +92,7 @@ func (p *intRange) match(v *batch.Vec, idx, dst []uint32) []uint32 {
 
 // floatOrder maps floats to integers of the same order: -0 equals 0, NaN equals NaN and is greatest.
 func floatOrder(f float64) int64 {
-	switch {
-	case f == 0:
-		return 0
-	case f != f:
+	if f != f {
 		return math.MaxInt64
 	}
 	b := int64(math.Float64bits(f))

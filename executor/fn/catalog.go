@@ -24,6 +24,8 @@ type CatalogReader interface {
 	FunctionText(oid int64) (f FunctionText, ok bool)
 	// RelationBytes is what a relation keeps on disk.
 	RelationBytes(oid int64) (bytes int64, ok bool)
+	// DatabaseBytes is what everything keeps on disk together.
+	DatabaseBytes() int64
 	// Started is when the server started.
 	Started() types.EventTime
 }
@@ -31,12 +33,6 @@ type CatalogReader interface {
 // FunctionText is a function as the pg_get_function family prints it.
 type FunctionText struct {
 	Definition, Arguments, Result string
-}
-
-// RegResolver resolves the names and oids of reg* types; server/pgcatalog implements it.
-type RegResolver interface {
-	RegLookup(kind types.Kind, name string) (int64, error)
-	RegName(kind types.Kind, oid int64) string
 }
 
 var (
@@ -86,7 +82,9 @@ func typeNameDefs() []Def {
 			if err != nil {
 				return value{}, err
 			}
-			r, ok := s.Catalog.(RegResolver)
+			r, ok := s.Catalog.(interface {
+				RegLookup(kind types.Kind, name string) (int64, error)
+			})
 			if !ok {
 				return null(t)
 			}
@@ -213,12 +211,15 @@ func sizeDefs() []Def {
 		}
 		return int8(n)
 	})
+	database := withCatalog(func(r CatalogReader, _ values) (value, error) { return int8(r.DatabaseBytes()) })
 	const doc = "The bytes that a relation keeps on disk."
 	return []Def{
 		def("pg_relation_size", args{tRegClass}, tInt8, size).volatile().about(doc),
 		def("pg_relation_size", args{tRegClass, tText}, tInt8, size).volatile().about(doc),
 		def("pg_table_size", args{tRegClass}, tInt8, size).volatile().about(doc),
 		def("pg_total_relation_size", args{tRegClass}, tInt8, size).volatile().about(doc),
+		def("pg_database_size", args{tName}, tInt8, database).volatile().about("The bytes that the database keeps on disk."),
+		def("pg_database_size", args{tOID}, tInt8, database).volatile().about("The bytes that the database keeps on disk."),
 		def("pg_indexes_size", args{tRegClass}, tInt8, always(types.NewInt(types.Int8, 0))).volatile().about("0: relations have no indexes."),
 		def("pg_size_pretty", args{tInt8}, tText, func(_ *Ctx, a values) (value, error) { return text(sizePretty(a[0].I)) }).
 			about("A size in bytes for people.", "pg_size_pretty(10240::bigint)", "10 kB", "pg_size_pretty(10239::bigint)", "10239 bytes"),
@@ -239,27 +240,22 @@ func sizeDefs() []Def {
 // sizePretty prints a size as Postgres does: a unit is used from ten of it on, and halves are rounded away from zero.
 func sizePretty(n int64) string {
 	const limit = 10 * 1024
-	abs := func(x int64) int64 {
-		if x < 0 {
-			return -x
-		}
-		return x
-	}
-	if abs(n) < limit {
+	within := func(max int64) bool { return n < max && n > -max }
+	if within(limit) {
 		return fmt.Sprintf("%d bytes", n)
 	}
 	units := []string{"kB", "MB", "GB", "TB", "PB"}
-	n >>= 9 // keep one bit for rounding
-	for i, unit := range units {
-		if abs(n) < 2*limit-1 || i == len(units)-1 {
-			if n < 0 {
-				return fmt.Sprintf("%d %s", (n-1)/2, unit)
-			}
-			return fmt.Sprintf("%d %s", (n+1)/2, unit)
-		}
-		n >>= 10
+	n /= 512 // of the unit's 10 bits one is kept for rounding
+	unit := 0
+	for ; unit < len(units)-1 && !within(2*limit-1); unit++ {
+		n /= 1024
 	}
-	return ""
+	if n < 0 {
+		n--
+	} else {
+		n++
+	}
+	return fmt.Sprintf("%d %s", n/2, units[unit])
 }
 
 // privilegeDefs are the has_..._privilege functions. Every user may do everything for now, so they tell only whether the

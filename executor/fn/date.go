@@ -124,7 +124,7 @@ func addDays(date, days int64) (value, error) {
 		return types.NewInt(types.Date, date), nil
 	}
 	d := date + days
-	if d <= math.MinInt32 || d >= math.MaxInt32 {
+	if d < types.DaysFromCivil(-4713, 1, 1) || d > types.DaysFromCivil(5874897, 12, 31) {
 		return value{}, dateRange()
 	}
 	return types.NewInt(types.Date, d), nil
@@ -210,12 +210,8 @@ func ageOf(a, b int64) (value, error) {
 		us += microsPerDay
 		days--
 	}
-	if days < 0 { // borrow the month of the earlier date; of the later one when the sign was turned
-		y, m := yb, mb
-		if sign < 0 {
-			y, m = ya, ma
-		}
-		days += int64(types.DaysInMonth(y, m))
+	if days < 0 { // borrow the month of the earlier date
+		days += int64(types.DaysInMonth(yb, mb))
 		months--
 	}
 	return interval(sign*months, sign*days, sign*us)

@@ -124,9 +124,6 @@ func timeField(u string, v value, loc *time.Location) (string, error) {
 		return itoa(us / microsPerHour), nil
 	case "julian":
 		days := (local-us)/microsPerDay + 2440588
-		if us == 0 {
-			return itoa(days), nil
-		}
 		frac, err := types.NumericDiv(itoa(us), itoa(microsPerDay))
 		if err != nil {
 			return "", err

@@ -70,7 +70,10 @@ func formatNumber(s, f string) string {
 	}
 	slots := strings.Count(t.before, "9") + strings.Count(t.before, "0")
 	whole = strings.TrimLeft(whole, "0")
-	over := r == "" || len(whole) > slots
+	over := r == "" || len(whole) > slots || slots == 0
+	if t.fm && strings.Trim(r, "0.") == "" && !over {
+		whole = "0"
+	}
 	body, used := t.wholePart(whole, slots, over)
 	if t.point {
 		body += "." + t.fraction(frac, over)

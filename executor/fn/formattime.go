@@ -137,7 +137,7 @@ var numberPatterns = []struct {
 	{"FF4", 4, func(m *moment) int64 { return m.us % microsPerSecond / 100 }},
 	{"FF5", 5, func(m *moment) int64 { return m.us % microsPerSecond / 10 }},
 	{"FF6", 6, func(m *moment) int64 { return m.us % microsPerSecond }},
-	{"IYYY", 4, func(m *moment) int64 { y, _ := isoWeek(m.days); return y }},
+	{"IYYY", 4, func(m *moment) int64 { y, _ := isoWeek(m.days); return max(y, 1-y) }},
 	{"IW", 2, func(m *moment) int64 { _, w := isoWeek(m.days); return w }},
 	{"IDDD", 3, func(m *moment) int64 { _, w := isoWeek(m.days); return (w-1)*7 + mod(m.days+3, 7) + 1 }},
 	{"ID", 1, func(m *moment) int64 { return mod(m.days+3, 7) + 1 }},
@@ -180,7 +180,7 @@ func (m *moment) pattern(f string, fill bool) (int, string) {
 			s = "0" + s
 		}
 		switch {
-		case p.name == "TZH" && v < 0:
+		case v < 0:
 			s = "-" + s
 		case p.name == "TZH":
 			s = "+" + s

@@ -107,7 +107,8 @@ func buildObject(ctx *Ctx, a values) (value, error) {
 			b = append(b, ", "...)
 		}
 		if a[i].Null {
-			return value{}, sqlerr.New(sqlerr.InvalidParameterValue, "null value not allowed for object key")
+			return value{}, sqlerr.New(sqlerr.InvalidParameterValue, "argument %d cannot be null", i+1).
+				WithHint("Object keys should be text.")
 		}
 		b = types.AppendJSONString(b, textOf(ctx, a[i]))
 		b = append(b, " : "...)

@@ -92,10 +92,10 @@ func powerDefs() []Def {
 		def("ln", n1, tNumeric, numeric1(types.NumericLn)).about("Natural logarithm.", "ln(2.0)", "0.6931471805599453"),
 		def("log", f1, tFloat8, logOf(math.Log10)).about("Logarithm to base 10.", "log(100::float8)", "2"),
 		def("log10", f1, tFloat8, logOf(math.Log10)).about("Logarithm to base 10.", "log10(100::float8)", "2"),
-		def("log", n1, tNumeric, numeric1(types.NumericLog10)).about("Logarithm to base 10.", "log(100.0)", "2.0000000000000000"),
-		def("log10", n1, tNumeric, numeric1(types.NumericLog10)).about("Logarithm to base 10."),
+		def("log", n1, tNumeric, numeric1(numericLog10)).about("Logarithm to base 10.", "log(100.0)", "2.0000000000000000"),
+		def("log10", n1, tNumeric, numeric1(numericLog10)).about("Logarithm to base 10."),
 		def("log", args{tNumeric, tNumeric}, tNumeric, logBase).about("Logarithm to base a.", "log(2.0, 64.0)", "6.0000000000000000"),
-		def("degrees", f1, tFloat8, float1(func(f float64) float64 { return f * (180 / math.Pi) })).about("Radians to degrees.", "degrees(0.5::float8)", "28.64788975654116"),
+		def("degrees", f1, tFloat8, float1(func(f float64) float64 { return f / (math.Pi / 180) })).about("Radians to degrees.", "degrees(0.5::float8)", "28.64788975654116"),
 		def("radians", f1, tFloat8, float1(func(f float64) float64 { return f * (math.Pi / 180) })).about("Degrees to radians.", "radians(45.0::float8)", "0.7853981633974483"),
 		def("sin", f1, tFloat8, float1(math.Sin)).about("Sine.", "sin(0::float8)", "0"),
 		def("cos", f1, tFloat8, float1(math.Cos)).about("Cosine.", "cos(0::float8)", "1"),
@@ -140,21 +140,9 @@ func power(_ *Ctx, a values) (value, error) {
 	return checkedFloat(types.Float8, math.Pow(x, y), x, y)
 }
 
-func logBase(_ *Ctx, a values) (value, error) {
-	x, err := types.NumericLn(a[0].S)
-	if err != nil {
-		return value{}, err
-	}
-	y, err := types.NumericLn(a[1].S)
-	if err != nil {
-		return value{}, err
-	}
-	q, err := types.NumericDiv(y, x)
-	if err != nil {
-		return value{}, err
-	}
-	return numeric(types.NumericRound(q, 16))
-}
+func logBase(_ *Ctx, a values) (value, error) { return numeric(types.NumericLog(a[0].S, a[1].S)) }
+
+func numericLog10(s string) (string, error) { return types.NumericLog("10", s) }
 
 func widthBucket(_ *Ctx, a values) (value, error) {
 	x, lo, hi, n := a[0].F, a[1].F, a[2].F, a[3].I

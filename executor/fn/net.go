@@ -99,11 +99,11 @@ func netOpDefs() []Def {
 	over := func(strict bool) func(a, b string) bool {
 		return func(a, b string) bool { return types.InetContains(a, b, strict) }
 	}
-	bitwise := func(f func(x, y byte) byte) eval {
+	bitwise := func(name string, f func(x, y byte) byte) eval {
 		return func(_ *Ctx, a values) (value, error) {
 			x, y := []byte(a[0].S), a[1].S
 			if len(x) != len(y) {
-				return value{}, sqlerr.New(sqlerr.InvalidParameterValue, "cannot combine inet values of different sizes")
+				return value{}, sqlerr.New(sqlerr.InvalidParameterValue, "cannot %s inet values of different sizes", name)
 			}
 			for i := 1; i < len(x); i++ {
 				x[i] = f(x[i], y[i])
@@ -119,8 +119,8 @@ func netOpDefs() []Def {
 		def(">>=", two, tBool, rel(over(false))).about("Contains or is equal to.", "inet '192.168.1.0/24' >>= inet '192.168.1.0/24'", "t"),
 		def("&&", two, tBool, rel(func(a, b string) bool { return types.InetContains(a, b, false) || types.InetContains(b, a, false) })).
 			about("One contains the other.", "inet '192.168.1.0/24' && inet '192.168.2.0/28'", "f"),
-		def("&", two, tInet, bitwise(func(x, y byte) byte { return x & y })).about("Bitwise AND.", "inet '192.168.1.6' & inet '0.0.0.255'", "0.0.0.6"),
-		def("|", two, tInet, bitwise(func(x, y byte) byte { return x | y })).about("Bitwise OR.", "inet '192.168.1.6' | inet '0.0.0.255'", "192.168.1.255"),
+		def("&", two, tInet, bitwise("AND", func(x, y byte) byte { return x & y })).about("Bitwise AND.", "inet '192.168.1.6' & inet '0.0.0.255'", "0.0.0.6"),
+		def("|", two, tInet, bitwise("OR", func(x, y byte) byte { return x | y })).about("Bitwise OR.", "inet '192.168.1.6' | inet '0.0.0.255'", "192.168.1.255"),
 		def("~", args{tInet}, tInet, func(_ *Ctx, a values) (value, error) {
 			b := []byte(a[0].S)
 			for i := 1; i < len(b); i++ {

@@ -1,7 +1,9 @@
 package fn
 
 import (
+	"errors"
 	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 
@@ -39,8 +41,28 @@ func (p *patterns) get(pattern, flags string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-func badRegex(err error) error {
-	return sqlerr.New(sqlerr.InvalidRegularExpression, "invalid regular expression: %s", err)
+// regexWords is how Postgres says what Go's compiler finds.
+var regexWords = map[syntax.ErrorCode]string{
+	syntax.ErrMissingParen: "parentheses () not balanced", syntax.ErrUnexpectedParen: "parentheses () not balanced",
+	syntax.ErrMissingBracket: "brackets [] not balanced", syntax.ErrMissingRepeatArgument: "quantifier operand invalid",
+	syntax.ErrInvalidRepeatOp: "quantifier operand invalid", syntax.ErrInvalidCharRange: "invalid character range",
+	syntax.ErrTrailingBackslash: "invalid escape \\ sequence", syntax.ErrInvalidEscape: "invalid escape \\ sequence",
+	syntax.ErrInvalidRepeatSize: "invalid repetition count(s)",
+}
+
+func badRegex(what string) error {
+	return sqlerr.New(sqlerr.InvalidRegularExpression, "invalid regular expression: %s", what)
+}
+
+func regexError(err error) error {
+	var se *syntax.Error
+	if errors.As(err, &se) {
+		if w := regexWords[se.Code]; w != "" {
+			return badRegex(w)
+		}
+		return badRegex(string(se.Code))
+	}
+	return badRegex(err.Error())
 }
 
 // compileRegex translates a POSIX advanced regular expression. flags: i, c, n, p, w, s, x, g (ignored here), q.
@@ -78,7 +100,7 @@ func compileRegex(pattern, flags string) (*regexp.Regexp, error) {
 	}
 	re, err := regexp.Compile(t)
 	if err != nil {
-		return nil, badRegex(err)
+		return nil, regexError(err)
 	}
 	return re, nil
 }
@@ -154,6 +176,8 @@ func translateARE(p string) (string, error) {
 				b.WriteByte('\\')
 				b.WriteByte(e)
 			}
+		case c == '{' && i+1 < len(p) && p[i+1] >= '0' && p[i+1] <= '9' && !bounds.MatchString(p[i:]):
+			return "", badRegex("braces {} not balanced")
 		case c == '(' && strings.HasPrefix(p[i:], "(?=") || strings.HasPrefix(p[i:], "(?!") || strings.HasPrefix(p[i:], "(?<=") || strings.HasPrefix(p[i:], "(?<!"):
 			return "", sqlerr.NotSupported("a lookaround constraint in a regular expression", "Matching time would be unbounded.")
 		default:
@@ -184,7 +208,7 @@ func translateClass(p string, b *strings.Builder) (int, error) {
 		case c == '[' && i+1 < len(p) && p[i+1] == ':':
 			end := strings.Index(p[i:], ":]")
 			if end < 0 {
-				return 0, badRegex(errBrackets)
+				return 0, errBrackets
 			}
 			b.WriteString(p[i : i+end+2])
 			i += end + 2
@@ -201,10 +225,13 @@ func translateClass(p string, b *strings.Builder) (int, error) {
 			i++
 		}
 	}
-	return 0, badRegex(errBrackets)
+	return 0, errBrackets
 }
 
-var errBrackets = sqlerr.New(sqlerr.InvalidRegularExpression, "brackets [] not balanced")
+var errBrackets = badRegex("brackets [] not balanced")
+
+// bounds is a repetition as Postgres writes it; a brace before a digit must begin one.
+var bounds = regexp.MustCompile(`^\{[0-9]+(,[0-9]*)?\}`)
 
 func regexDefs() []Def {
 	t2, t3 := args{tText, tText}, args{tText, tText, tText}

@@ -1,6 +1,9 @@
 package fn
 
 import (
+	"encoding/json"
+	"strings"
+
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -15,10 +18,10 @@ func jsonSets() []SetDef {
 				Doc: "The elements of a JSON array."},
 			SetDef{Name: p + "_array_elements_text", Args: args{t}, Cols: oneCol("value", tText), Eval: jsonElements(true),
 				Doc: "The elements of a JSON array as text."},
-			SetDef{Name: p + "_each", Args: args{t}, Cols: cols(col("key", tText), col("value", t)), Eval: jsonEach(false),
+			SetDef{Name: p + "_each", Args: args{t}, Cols: cols(col("key", tText), col("value", t)), Eval: jsonEach("_each", false),
 				Doc: "The fields of a JSON object."},
-			SetDef{Name: p + "_each_text", Args: args{t}, Cols: cols(col("key", tText), col("value", tText)), Eval: jsonEach(true),
-				Doc: "The fields of a JSON object, values as text."},
+			SetDef{Name: p + "_each_text", Args: args{t}, Cols: cols(col("key", tText), col("value", tText)),
+				Eval: jsonEach("_each_text", true), Doc: "The fields of a JSON object, values as text."},
 			SetDef{Name: p + "_object_keys", Args: args{t}, Cols: oneCol(p+"_object_keys", tText), Eval: jsonKeys,
 				Doc: "The keys of a JSON object."},
 		)
@@ -26,38 +29,89 @@ func jsonSets() []SetDef {
 	return out
 }
 
-// jsonItem is a part of a JSON value as json, jsonb or text.
-func jsonItem(n *types.JSONNode, t types.Type, asText bool) (value, error) {
-	if asText {
-		switch n.Kind {
-		case 'n':
-			return types.Null(tText), nil
-		case '"':
-			return types.NewText(n.Str), nil
+// jsonPart is a field or an element: its text as json keeps it, or as jsonb prints it.
+type jsonPart struct{ key, raw string }
+
+// jsonParts takes an array or object apart. kind is '[', '{', or 0 for a scalar, which has no parts.
+func jsonParts(v value) (kind byte, parts []jsonPart, err error) {
+	if v.Type.Kind == types.JSON {
+		return rawParts(v.S)
+	}
+	n, err := types.ParseJSON(v.S)
+	if err != nil || n.Kind != '[' && n.Kind != '{' {
+		return 0, nil, err
+	}
+	for i, e := range n.Elems {
+		b, err := e.AppendCanonical(nil)
+		if err != nil {
+			return 0, nil, err
 		}
+		p := jsonPart{raw: string(b)}
+		if n.Kind == '{' {
+			p.key = n.Keys[i]
+		}
+		parts = append(parts, p)
 	}
-	b, err := n.AppendCanonical(nil)
-	if asText {
-		return types.NewText(string(b)), err
+	return n.Kind, parts, nil
+}
+
+// rawParts keeps white space and the order and number of equal keys, as json does.
+func rawParts(s string) (kind byte, parts []jsonPart, err error) {
+	d := json.NewDecoder(strings.NewReader(s))
+	open, err := d.Token()
+	if err != nil {
+		return 0, nil, badJSON(err)
 	}
-	return stored(t.Kind, string(b)), err
+	delim, ok := open.(json.Delim)
+	if !ok {
+		return 0, nil, nil
+	}
+	for d.More() {
+		var p jsonPart
+		if delim == '{' {
+			key, err := d.Token()
+			if err != nil {
+				return 0, nil, badJSON(err)
+			}
+			p.key, _ = key.(string)
+		}
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return 0, nil, badJSON(err)
+		}
+		p.raw = string(raw)
+		parts = append(parts, p)
+	}
+	return byte(delim), parts, nil
+}
+
+func badJSON(err error) error {
+	return sqlerr.New(sqlerr.InvalidTextRepresentation, "invalid input syntax for type json").WithDetail("%v", err)
+}
+
+// partValue is a part as json, jsonb or text.
+func partValue(raw string, t types.Type, asText bool) value {
+	if !asText {
+		return stored(t.Kind, raw)
+	}
+	s, ok := types.JSONScalarText(raw)
+	if !ok {
+		return types.Null(tText)
+	}
+	return types.NewText(s)
 }
 
 func jsonElements(asText bool) func(*Ctx, values, func(values) error) error {
 	return func(_ *Ctx, a values, emit func(values) error) error {
-		n, err := types.ParseJSON(a[0].S)
+		kind, parts, err := jsonParts(a[0])
 		if err != nil {
 			return err
 		}
-		if n.Kind != '[' {
-			return sqlerr.New(sqlerr.InvalidParameterValue, "cannot extract elements from %s", jsonWhat(n))
+		if kind != '[' {
+			return notAnArray(a[0].Type, kind, asText)
 		}
-		for _, e := range n.Elems {
-			v, err := jsonItem(e, a[0].Type, asText)
-			if err != nil {
-				return err
-			}
-			if err := emit(values{v}); err != nil {
+		for _, p := range parts {
+			if err := emit(values{partValue(p.raw, a[0].Type, asText)}); err != nil {
 				return err
 			}
 		}
@@ -65,31 +119,39 @@ func jsonElements(asText bool) func(*Ctx, values, func(values) error) error {
 	}
 }
 
-func jsonWhat(n *types.JSONNode) string {
-	switch n.Kind {
-	case '{':
-		return "an object"
-	case '[':
-		return "an array"
+func notAnArray(t types.Type, kind byte, asText bool) error {
+	what := "an object"
+	if kind == 0 {
+		what = "a scalar"
 	}
-	return "a scalar"
+	if t.Kind == types.JSONB {
+		return sqlerr.New(sqlerr.InvalidParameterValue, "cannot extract elements from %s", what)
+	}
+	name := "json_array_elements"
+	if asText {
+		name += "_text"
+	}
+	if kind == '{' {
+		what = "a non-array"
+	}
+	return sqlerr.New(sqlerr.InvalidParameterValue, "cannot call %s on %s", name, what)
 }
 
-func jsonEach(asText bool) func(*Ctx, values, func(values) error) error {
+func jsonEach(name string, asText bool) func(*Ctx, values, func(values) error) error {
 	return func(_ *Ctx, a values, emit func(values) error) error {
-		n, err := types.ParseJSON(a[0].S)
-		if err != nil {
+		kind, parts, err := jsonParts(a[0])
+		switch {
+		case err != nil:
 			return err
+		case kind != '{' && a[0].Type.Kind == types.JSONB:
+			return sqlerr.New(sqlerr.InvalidParameterValue, "cannot call jsonb%s on a non-object", name)
+		case kind == '[':
+			return sqlerr.New(sqlerr.InvalidParameterValue, "cannot deconstruct an array as an object")
+		case kind == 0:
+			return sqlerr.New(sqlerr.InvalidParameterValue, "cannot deconstruct a scalar")
 		}
-		if n.Kind != '{' {
-			return sqlerr.New(sqlerr.InvalidParameterValue, "cannot call %s_each on a non-object", a[0].Type)
-		}
-		for i, k := range n.Keys {
-			v, err := jsonItem(n.Elems[i], a[0].Type, asText)
-			if err != nil {
-				return err
-			}
-			if err := emit(values{types.NewText(k), v}); err != nil {
+		for _, p := range parts {
+			if err := emit(values{types.NewText(p.key), partValue(p.raw, a[0].Type, asText)}); err != nil {
 				return err
 			}
 		}
@@ -98,15 +160,19 @@ func jsonEach(asText bool) func(*Ctx, values, func(values) error) error {
 }
 
 func jsonKeys(_ *Ctx, a values, emit func(values) error) error {
-	n, err := types.ParseJSON(a[0].S)
+	kind, parts, err := jsonParts(a[0])
 	if err != nil {
 		return err
 	}
-	if n.Kind != '{' {
-		return sqlerr.New(sqlerr.InvalidParameterValue, "cannot call %s_object_keys on %s", a[0].Type, jsonWhat(n))
+	if kind != '{' {
+		what := "an array"
+		if kind == 0 {
+			what = "a scalar"
+		}
+		return sqlerr.New(sqlerr.InvalidParameterValue, "cannot call %s_object_keys on %s", a[0].Type, what)
 	}
-	for _, k := range n.Keys {
-		if err := emit(values{types.NewText(k)}); err != nil {
+	for _, p := range parts {
+		if err := emit(values{types.NewText(p.key)}); err != nil {
 			return err
 		}
 	}

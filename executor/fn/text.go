@@ -127,7 +127,7 @@ func chr(_ *Ctx, a values) (value, error) {
 	case i == 0:
 		return value{}, sqlerr.New(sqlerr.ProgramLimitExceeded, "null character not permitted")
 	case i < 0:
-		return value{}, sqlerr.New(sqlerr.ProgramLimitExceeded, "character number must be positive")
+		return value{}, sqlerr.New(sqlerr.InvalidParameterValue, "character number must be positive")
 	case i > utf8.MaxRune || i >= 0xd800 && i < 0xe000:
 		return value{}, sqlerr.New(sqlerr.ProgramLimitExceeded, "requested character too large for encoding: %d", i)
 	}

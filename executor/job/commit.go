@@ -69,6 +69,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		return nil
 	}
 	if ep.empty() && ep.checkpoint == nil {
+		ep.answer(nil)
 		return nil
 	}
 	b := e.kv.NewBatch()
@@ -132,6 +133,9 @@ func (e *Engine) finishEpoch(ep *epoch, _ map[*query][][]byte) {
 func (ep *epoch) answer(err error) {
 	for _, c := range ep.changes {
 		c.finish(err)
+	}
+	for _, done := range ep.settled {
+		done <- err
 	}
 }
 

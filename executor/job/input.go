@@ -17,9 +17,6 @@ import (
 // recordBytesMax is the largest event log record; longer appends are cut between lines.
 const recordBytesMax = 1 << 20
 
-// announcer is a source that knows its splits before their first rows.
-type announcer interface{ Splits() []int32 }
-
 // statuser is a source that can tell how it is doing.
 type statuser interface{ Status() string }
 
@@ -190,6 +187,30 @@ func (e *Engine) Append(ctx context.Context, streamID uint64, entries []eventlog
 	out, err := s.progress.wait(ctx, from, to)
 	out.Duplicate = duplicate
 	return out, err
+}
+
+// Settle waits until everything that was appended before the call is committed and its results are visible, so that one
+// who inserts and then selects sees what follows from it. It ends the open epoch.
+func (e *Engine) Settle(ctx context.Context) error {
+	done := make(chan error, 1)
+	down := sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
+	select {
+	case e.settles <- done:
+	case <-e.ctx.Done():
+		return down
+	case <-e.closing:
+		return down
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-e.ctx.Done():
+		return down
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (e *Engine) appendable(streamID uint64) (*stream, error) {

@@ -146,6 +146,9 @@ type epoch struct {
 	runs       []run
 	checkpoint *checkpointCut
 
+	// settled are told when the epoch is on disk.
+	settled []chan error
+
 	// Orderer.
 	order epochOut
 	// watermarks by stream at the end of the epoch.

@@ -107,6 +107,11 @@ func (e *Engine) orderData(it *item) {
 	s, ep := it.stream, it.epoch
 	s.stats.Rows.Add(it.rowsIn)
 	s.stats.Rejected.Add(it.rejected)
+	for i := range it.payloads {
+		if p := &it.payloads[i]; p.From == p.To && s.order.tracker != nil {
+			s.order.tracker.Announce(it.split, ep.clock) // a split that is there, and has nothing yet
+		}
+	}
 	for _, fb := range it.batches {
 		if s.spec.TimeCol >= 0 && s.order.tracker != nil {
 			fb.b.Behind = s.order.tracker.Observe(it.split, ep.clock, fb.b.Cols[s.spec.TimeCol].I64, fb.valid, fb.b.Behind[:0])

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
@@ -20,7 +21,7 @@ import (
 func Open(cfg Config, objects []Object) (*Engine, error) {
 	cfg.defaults()
 	e := &Engine{cfg: cfg, kv: cfg.KV, meta: cfg.Meta, results: cfg.Results, log: cfg.Logger,
-		inbox: make(chan *item, 4), changes: make(chan *change, 256), fronts: make(chan *item, 2*cfg.Workers),
+		inbox: make(chan *item, 4), changes: make(chan *change, 256), settles: make(chan chan error), fronts: make(chan *item, 2*cfg.Workers),
 		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1),
 		closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
@@ -305,10 +306,18 @@ func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 
 // rerunInput reads a stretch of input again and sends it down the pipeline.
 func (r *recovery) rerunInput(ep *epoch, s *stream, x run) error {
+	e := r.e
+	if x.from == x.to {
+		it := e.newItem(itemData)
+		it.stream, it.split, it.epoch, it.plan = s, x.split, ep, s.plan
+		it.payloads = append(it.payloads, connector.Payload{Split: x.split, From: x.from, To: x.to})
+		s.next[x.split] = x.to
+		e.send(it)
+		return nil
+	}
 	if s.log != nil {
 		return r.rerunLog(ep, s, x)
 	}
-	e := r.e
 	if !s.opened {
 		if err := s.src.Open(e.ctx, s.next); err != nil {
 			return err

@@ -38,6 +38,10 @@ func (e *Engine) sequence() {
 		select {
 		case it := <-inbox:
 			e.place(it)
+		case done := <-e.settles:
+			s.epoch.settled = append(s.epoch.settled, done)
+			e.turnEpoch(timer)
+			due = false
 		case c := <-e.changes:
 			s.pending = append(s.pending, c)
 			e.drainChanges()
@@ -132,9 +136,9 @@ func (e *Engine) send(it *item) {
 	e.fronts <- it
 }
 
-// addRun extends the last run where it goes on, or begins a new one.
+// addRun extends the last run where it goes on, or begins a new one. An empty run announces a split.
 func (ep *epoch) addRun(r run) {
-	if n := len(ep.runs); n > 0 {
+	if n := len(ep.runs); n > 0 && r.from != r.to {
 		last := &ep.runs[n-1]
 		if last.stream == r.stream && last.split == r.split && last.to == r.from {
 			last.to = r.to

@@ -53,87 +53,95 @@ func twoColumns(n int) *batch.Batch {
 	return b
 }
 
-// TestCheckFires: each rule of the contract, broken once, is reported, and by the right words.
-func TestCheckFires(t *testing.T) {
-	ctx := &expr.Ctx{}
-	good := Input{B: twoColumns(3), Sel: []uint32{0, 2}}
-	spoiled := func(change func(*Input)) Input {
-		in := Input{B: twoColumns(3), Sel: []uint32{0, 2}}
-		change(&in)
-		return in
-	}
-	run := func(f *fakeOp, steps func(Operator) error) func() error {
-		return func() error {
-			c := Check(f)
-			if err := c.Open(ctx); err != nil {
-				return err
-			}
-			return steps(c)
-		}
-	}
-	feed := func(in Input) func() error {
-		return run(&fakeOp{}, func(c Operator) error { return c.Process(0, in, emitFunc(discard)) })
-	}
-	emit := func(in Input) func() error {
-		f := &fakeOp{advance: func(out Emitter) error { return out.Emit(in) }}
-		return run(f, func(c Operator) error { return c.Advance(1, emitFunc(discard)) })
-	}
-	for want, broken := range map[string]func() error{
-		"": feed(good),
-		"Process before Open": func() error {
-			return Check(&fakeOp{}).Process(0, good, emitFunc(discard))
-		},
-		"Open without a context": func() error { return Check(&fakeOp{}).Open(nil) },
-		"Open called twice":      run(&fakeOp{}, func(c Operator) error { return c.Open(ctx) }),
-		"Process before Open or after Close": run(&fakeOp{}, func(c Operator) error {
-			return errors.Join(c.Close(), c.Process(0, good, emitFunc(discard)))
-		}),
-		"Advance before Open or after Close": run(&fakeOp{}, func(c Operator) error {
-			return errors.Join(c.Close(), c.Advance(1, emitFunc(discard)))
-		}),
-		"Close before Open, or called twice": run(&fakeOp{}, func(c Operator) error { return errors.Join(c.Close(), c.Close()) }),
-		"watermark went back from 5 to 4": run(&fakeOp{}, func(c Operator) error {
-			return errors.Join(c.Advance(5, emitFunc(discard)), c.Advance(5, emitFunc(discard)), c.Advance(4, emitFunc(discard)))
-		}),
-		"Process after the end": run(&fakeOp{}, func(c Operator) error {
-			return errors.Join(c.Advance(types.MaxTime, emitFunc(discard)), c.Process(0, good, emitFunc(discard)))
-		}),
-		"no batch":                  feed(Input{}),
-		"1 columns for a schema":    feed(spoiled(func(in *Input) { in.B.Cols = in.B.Cols[:1] })),
-		"column k: 2 rows":          feed(spoiled(func(in *Input) { in.B.Cols[0].N = 2 })),
-		"column k: 2 integers":      feed(spoiled(func(in *Input) { in.B.Cols[0].I64 = in.B.Cols[0].I64[:2] })),
-		"column s: offsets are not": feed(spoiled(func(in *Input) { in.B.Cols[1].Off[3] = 99 })),
-		"column k: 0 floats": feed(spoiled(func(in *Input) {
-			in.B.Cols[0].Type = types.T(types.Float8)
-		})),
-		"bitmap of NULLs is too short": feed(spoiled(func(in *Input) {
-			in.B, in.Sel = twoColumns(65), nil
-			in.B.Cols[0].Nulls = []uint64{1}
-		})),
-		"selected row 3 of 3":        feed(spoiled(func(in *Input) { in.Sel = []uint32{3} })),
-		"selection is not ascending": feed(spoiled(func(in *Input) { in.Sel = []uint32{1, 1} })),
-		"rows behind the watermark are": feed(spoiled(func(in *Input) {
-			in.B.Behind = []batch.Behind{{Row: 2}, {Row: 1}}
-		})),
-		"watermarks of rows behind it go back": feed(spoiled(func(in *Input) {
-			in.B.Behind = []batch.Behind{{Row: 1, Watermark: 9}, {Row: 2, Watermark: 8}}
-		})),
-		"1 keys for 2 rows":       feed(spoiled(func(in *Input) { in.Keys = &batch.Keys{Hash: []uint64{1}, Off: []uint32{0, 0}} })),
-		"offsets of keys are not": feed(spoiled(func(in *Input) { in.Keys = &batch.Keys{Hash: []uint64{1, 2}, Off: []uint32{0, 0, 4}} })),
-		"output: empty batch":     emit(Input{B: twoColumns(3)}),
-		"output: selected row 7":  emit(Input{B: twoColumns(3), Sel: []uint32{7}}),
-	} {
+// breaches are operators and callers that break one rule each, by the words of the report.
+type breaches map[string]func() error
+
+// expect runs them; each must end in a Violation with its words.
+func (b breaches) expect(t *testing.T) {
+	t.Helper()
+	for want, broken := range b {
 		err := broken()
-		if want == "" {
-			if err != nil {
-				t.Errorf("nothing is wrong, but: %v", err)
-			}
-			continue
-		}
 		if _, ok := errors.AsType[*Violation](err); !ok || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v", want, err)
 		}
 	}
+}
+
+// afterOpen runs steps on a checked, opened operator.
+func afterOpen(f *fakeOp, steps func(Operator) error) func() error {
+	return func() error {
+		c := Check(f)
+		if err := c.Open(&expr.Ctx{}); err != nil {
+			return err
+		}
+		return steps(c)
+	}
+}
+
+// TestCheckLifeCycle: each rule of the order of calls, broken once, is reported.
+func TestCheckLifeCycle(t *testing.T) {
+	good := Input{B: twoColumns(3), Sel: []uint32{0, 2}}
+	out := emitFunc(discard)
+	if err := afterOpen(&fakeOp{}, func(c Operator) error {
+		return errors.Join(c.Process(0, good, out), c.Advance(5, out), c.Advance(5, out), c.Close(), c.Open(&expr.Ctx{}), c.Advance(4, out))
+	})(); err != nil {
+		t.Errorf("nothing is wrong, but: %v", err)
+	}
+	breaches{
+		"Process before Open":    func() error { return Check(&fakeOp{}).Process(0, good, out) },
+		"Open without a context": func() error { return Check(&fakeOp{}).Open(nil) },
+		"Open called twice":      afterOpen(&fakeOp{}, func(c Operator) error { return c.Open(&expr.Ctx{}) }),
+		"Process before Open or after Close": afterOpen(&fakeOp{}, func(c Operator) error {
+			return errors.Join(c.Close(), c.Process(0, good, out))
+		}),
+		"Advance before Open or after Close": afterOpen(&fakeOp{}, func(c Operator) error {
+			return errors.Join(c.Close(), c.Advance(1, out))
+		}),
+		"Close before Open, or called twice": afterOpen(&fakeOp{}, func(c Operator) error { return errors.Join(c.Close(), c.Close()) }),
+		"watermark went back from 5 to 4": afterOpen(&fakeOp{}, func(c Operator) error {
+			return errors.Join(c.Advance(5, out), c.Advance(4, out))
+		}),
+		"Process after the end": afterOpen(&fakeOp{}, func(c Operator) error {
+			return errors.Join(c.Advance(types.MaxTime, out), c.Process(0, good, out))
+		}),
+	}.expect(t)
+}
+
+// TestCheckBatches: each malformed batch, in or out, is reported.
+func TestCheckBatches(t *testing.T) {
+	feed := func(change func(*Input)) func() error {
+		in := Input{B: twoColumns(3), Sel: []uint32{0, 2}}
+		change(&in)
+		return afterOpen(&fakeOp{}, func(c Operator) error { return c.Process(0, in, emitFunc(discard)) })
+	}
+	emit := func(in Input) func() error {
+		f := &fakeOp{advance: func(out Emitter) error { return out.Emit(in) }}
+		return afterOpen(f, func(c Operator) error { return c.Advance(1, emitFunc(discard)) })
+	}
+	breaches{
+		"no batch":                  feed(func(in *Input) { in.B = nil }),
+		"1 columns for a schema":    feed(func(in *Input) { in.B.Cols = in.B.Cols[:1] }),
+		"column k: 2 rows":          feed(func(in *Input) { in.B.Cols[0].N = 2 }),
+		"column k: 2 integers":      feed(func(in *Input) { in.B.Cols[0].I64 = in.B.Cols[0].I64[:2] }),
+		"column s: offsets are not": feed(func(in *Input) { in.B.Cols[1].Off[3] = 99 }),
+		"column k: 0 floats":        feed(func(in *Input) { in.B.Cols[0].Type = types.T(types.Float8) }),
+		"bitmap of NULLs is too short": feed(func(in *Input) {
+			in.B, in.Sel = twoColumns(65), nil
+			in.B.Cols[0].Nulls = []uint64{1}
+		}),
+		"selected row 3 of 3":        feed(func(in *Input) { in.Sel = []uint32{3} }),
+		"selection is not ascending": feed(func(in *Input) { in.Sel = []uint32{1, 1} }),
+		"rows behind the watermark are": feed(func(in *Input) {
+			in.B.Behind = []batch.Behind{{Row: 2}, {Row: 1}}
+		}),
+		"watermarks of rows behind it go back": feed(func(in *Input) {
+			in.B.Behind = []batch.Behind{{Row: 1, Watermark: 9}, {Row: 2, Watermark: 8}}
+		}),
+		"1 keys for 2 rows":       feed(func(in *Input) { in.Keys = &batch.Keys{Hash: []uint64{1}, Off: []uint32{0, 0}} }),
+		"offsets of keys are not": feed(func(in *Input) { in.Keys = &batch.Keys{Hash: []uint64{1, 2}, Off: []uint32{0, 0, 4}} }),
+		"output: empty batch":     emit(Input{B: twoColumns(3)}),
+		"output: selected row 7":  emit(Input{B: twoColumns(3), Sel: []uint32{7}}),
+	}.expect(t)
 }
 
 // TestCheckStateful: snapshots and restores have their place in the life cycle; other operators do not become Stateful.

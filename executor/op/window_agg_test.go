@@ -178,7 +178,9 @@ func TestWindowAggGroupErrors(t *testing.T) {
 	}
 	w := build()
 	var errs []string
-	w.GroupError = func(win window.Window, err error) { errs = append(errs, fmt.Sprint(win, " ", sqlerr.CodeOf(err), " ", err)) }
+	w.GroupError = func(win window.Window, err error) {
+		errs = append(errs, fmt.Sprint(win, " ", sqlerr.CodeOf(err), " ", err))
+	}
 	wantRows(t, closeAll(t, w), "0 10 a 1 1", "0 10 c 1 2")
 	wantRows(t, errs, "{0 10} 22003 bigint out of range", "{0 10} 22003 bigint out of range")
 	var got []string
@@ -207,6 +209,22 @@ func TestWindowAggLate(t *testing.T) {
 			t.Errorf("late rows %v, counted %d", late, w.LateRows())
 		}
 		wantRows(t, closeAll(t, w), "10 20 a 6", "10 20 b 4")
+	}
+}
+
+// TestWindowAggClosedIsClosed: a row of a closed window is late, even if nobody marked it.
+func TestWindowAggClosedIsClosed(t *testing.T) {
+	w := newWindow(t, &expr.Ctx{}, nil, aggOf(t, "count"))
+	b := traffic([3]any{5, "a", 1})
+	var got []string
+	for range 2 {
+		if err := errors.Join(w.Process(0, wholeInput(b), nil), w.Advance(10, rowsTo(&got))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRows(t, got, "0 10 1")
+	if w.LateRows() != 1 || w.Groups() != 0 {
+		t.Errorf("%d late rows, %d groups", w.LateRows(), w.Groups())
 	}
 }
 

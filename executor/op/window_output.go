@@ -89,6 +89,7 @@ func (w *WindowAgg) fillKeys(sl *slice, gids []uint32) error {
 	for i := range w.keyType {
 		o.keys = append(o.keys, &o.b.Cols[windowCols+i])
 	}
+	sl.table.Touch(gids)
 	for _, gid := range gids {
 		o.b.Cols[0].AppendInt(int64(sl.Start))
 		o.b.Cols[1].AppendInt(int64(sl.End))

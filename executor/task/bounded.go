@@ -127,7 +127,7 @@ func (n *node) close() error {
 	if n.src != nil {
 		err = n.src.Close()
 	} else {
-		err = n.raw.Close()
+		err = n.op.Close()
 	}
 	for _, in := range n.in {
 		if cerr := in.close(); err == nil {

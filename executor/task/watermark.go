@@ -1,3 +1,5 @@
+// Package task is what the goroutines of a dataflow are made of: watermarks over splits, chains of operators, and the
+// runner of queries that end. Goroutines that outlive a call belong to package job.
 package task
 
 import (

@@ -169,7 +169,7 @@ func small(s string) (coef int64, scale int, ok bool) {
 			coef = coef*10 + int64(c-'0')
 		}
 	}
-	if coef >= 1e17 {
+	if coef < 0 || coef >= 1e17 {
 		return 0, 0, false
 	}
 	if neg {

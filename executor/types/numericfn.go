@@ -146,8 +146,8 @@ func NumericFromFloat(f float64, single bool) string {
 // NumericToFloat returns the nearest double.
 func NumericToFloat(s string) (float64, error) {
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return 0, sqlerr.New(sqlerr.NumericValueOutOfRange, "\"%s\" is out of range for type double precision", clip(s))
+	if err != nil || f == 0 && NumericSign(s) != 0 {
+		return 0, sqlerr.New(sqlerr.NumericValueOutOfRange, "\"%s\" is out of range for type double precision", s)
 	}
 	return f, nil
 }
@@ -230,34 +230,58 @@ func NumericLn(a string) (string, error) {
 	if isSpecial(a) {
 		return a, nil
 	}
-	return logarithm(a, func(r, x *apd.Decimal, c *apd.Context) (apd.Condition, error) { return c.Ln(r, x) })
+	var r apd.Decimal
+	if _, err := rounding(lnDigits(a)).Ln(&r, decimal(a)); err != nil {
+		return "", errNumericOverflow
+	}
+	scale := min(max(minSigDigits-weightOf(&r), scaleOf(a), 0), displayScaleMax)
+	return NumericRoundDecimal(&r, int32(scale))
 }
 
-// NumericLog10 returns the logarithm to base 10.
-func NumericLog10(a string) (string, error) {
+func lnDigits(a string) int { return 2*minSigDigits + len(a) + 20 }
+
+// weightOf estimates the decimal weight as Postgres does: cut towards zero.
+func weightOf(x *apd.Decimal) int {
+	f, _ := x.Float64()
+	if f == 0 {
+		return 0
+	}
+	return int(math.Log10(math.Abs(f)))
+}
+
+// NumericLog returns the logarithm of a to a base.
+func NumericLog(base, a string) (string, error) {
+	if err := checkLog(base); err != nil {
+		return "", err
+	}
 	if err := checkLog(a); err != nil {
 		return "", err
 	}
-	if isSpecial(a) {
+	switch {
+	case base == "NaN" || a == "NaN":
+		return "NaN", nil
+	case isInfText(base) && isInfText(a):
+		return "NaN", nil
+	case isInfText(base):
+		return "0", nil
+	case isInfText(a):
 		return a, nil
 	}
-	return logarithm(a, func(r, x *apd.Decimal, c *apd.Context) (apd.Condition, error) { return c.Log10(r, x) })
-}
-
-func logarithm(a string, f func(r, x *apd.Decimal, c *apd.Context) (apd.Condition, error)) (string, error) {
-	x := decimal(a)
-	var r apd.Decimal
-	digits := 2*minSigDigits + scaleOf(a) + 10
-	if _, err := f(&r, x, rounding(digits)); err != nil {
+	var x, y, q apd.Decimal
+	c := rounding(lnDigits(a) + lnDigits(base))
+	_, err1 := c.Ln(&x, decimal(base))
+	_, err2 := c.Ln(&y, decimal(a))
+	if err1 != nil || err2 != nil {
 		return "", errNumericOverflow
 	}
-	weight := 0
-	if r.Coeff.Sign() != 0 {
-		est, _ := r.Float64()
-		weight = int(math.Log10(math.Abs(est)))
+	if x.IsZero() {
+		return "", errDivisionByZero
 	}
-	scale := min(max(minSigDigits-weight, scaleOf(a), 0), displayScaleMax)
-	return NumericRoundDecimal(&r, int32(scale))
+	if _, err := c.Quo(&q, &y, &x); err != nil {
+		return "", errNumericOverflow
+	}
+	scale := min(max(minSigDigits-weightOf(&y)+weightOf(&x), scaleOf(a), scaleOf(base), 0), displayScaleMax)
+	return NumericRoundDecimal(&q, int32(scale))
 }
 
 // NumericPower returns a to the power b.
@@ -280,7 +304,11 @@ func NumericPower(a, b string) (string, error) {
 	if val > numericWholeMax {
 		return "", errNumericOverflow
 	}
-	scale := min(max(minSigDigits-int(max(val, -2*displayScaleMax)), scaleOf(a), scaleOf(b), 0), displayScaleMax)
+	digits := minSigDigits
+	if NumericCmp(b, mustTrunc(b)) != 0 { // whole exponents always give 16 places
+		digits -= int(max(val, -2*displayScaleMax))
+	}
+	scale := min(max(digits, scaleOf(a), scaleOf(b), 0), displayScaleMax)
 	if fa == 0 || val < -displayScaleMax {
 		base := "0"
 		if fb == 0 {

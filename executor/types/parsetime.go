@@ -190,8 +190,12 @@ func (c *clock) token(tok string, nums *[]string) (ok bool, err error) {
 		return true, nil
 	}
 	switch {
-	case isDigit(tok[0]) && strings.ContainsAny(tok, "-/") && !strings.Contains(tok, "+"):
-		return c.dateToken(tok), nil
+	case isDigit(tok[0]) && strings.ContainsAny(tok, "-/"):
+		date, zone, glued := strings.Cut(tok, "+") // 2024-01-02+00
+		if ok := c.dateToken(date); !ok || !glued {
+			return ok, nil
+		}
+		return c.zoneToken("+" + zone)
 	case isDigit(tok[0]) && strings.Count(tok, ".") == 2, isAlpha(tok[0]) && strings.Count(tok, "-") == 2 && monthOf(strings.ToLower(tok[:3])) > 0:
 		return c.dateToken(strings.ReplaceAll(tok, ".", "-")), nil
 	case isDigit(tok[0]):
@@ -275,8 +279,8 @@ func (c *clock) zoneName(tok string) (bool, error) {
 	return true, nil
 }
 
-// Zone finds a time zone by name ("Europe/Vienna"), abbreviation ("EST") or offset east of UTC in Postgres' forms ("+02",
-// "+05:30"). Errors have SQLSTATE 22023.
+// Zone finds a time zone by name ("Europe/Vienna"), abbreviation ("EST") or offset ("+02", "-05:30"); as in Postgres and
+// POSIX, and unlike in timestamps, a plus there means west. Errors have SQLSTATE 22023.
 func Zone(name string) (*time.Location, error) {
 	unknown := sqlerr.New(sqlerr.InvalidParameterValue, "time zone \"%s\" not recognized", clip(name))
 	n := trim(name)
@@ -294,7 +298,7 @@ func Zone(name string) (*time.Location, error) {
 		if ok, err := c.zoneToken(n); !ok || err != nil {
 			return nil, unknown
 		}
-		return time.FixedZone("", int(c.off/microsPerSecond)), nil
+		return time.FixedZone("", -int(c.off/microsPerSecond)), nil
 	}
 	if loc, err := time.LoadLocation(n); err == nil {
 		return loc, nil
@@ -425,7 +429,6 @@ func (c *clock) dateToken(tok string) bool {
 	if strings.Contains(tok, "/") {
 		sep = "/"
 	}
-	// An ISO date may carry a zone: 2024-01-02+01; not supported by Postgres' date either, so three parts it is.
 	p := strings.Split(tok, sep)
 	if len(p) != 3 {
 		return false

@@ -75,5 +75,8 @@ func TestRecordedStatementsParse(t *testing.T) {
 			checkRoundTrip(t, p.Stmt)
 		}
 	}
+	if parsed < selects || good < all || selects < 500 {
+		t.Errorf("%d of %d selects and %d of %d statements parse, and all did once", parsed, selects, good, all)
+	}
 	t.Logf("selects: %d of %d parse; all statements: %d of %d", parsed, selects, good, all)
 }

@@ -191,6 +191,9 @@ func (c *cursor) qualified() Name {
 		n.Catalog, n.Schema, n.Name = n.Schema, n.Name, c.label()
 	}
 	if c.peek().isOp(".") {
+		if !c.at(1).isWord() {
+			c.next()
+		}
 		c.fail()
 	}
 	return n

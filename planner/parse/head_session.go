@@ -27,7 +27,8 @@ func (c *cursor) show() Statement {
 		return &Show{Name: "all"}
 	case c.acceptKw("time", "zone"):
 		return &Show{Name: "timezone"}
-	case c.acceptKw("transaction", "isolation", "level"):
+	case c.acceptKw("transaction"):
+		c.expectKw("isolation", "level")
 		return &Show{Name: "transaction_isolation"}
 	case c.acceptKw("session", "authorization"):
 		return &Show{Name: "session_authorization"}
@@ -81,7 +82,10 @@ func (c *cursor) explain() Statement {
 			e.Analyze = true
 		}
 		if t := c.peek(); c.acceptKw("verbose") {
-			e.Options = []Option{{Key: "verbose", Bare: true, Pos: t.pos}}
+			if e.Analyze {
+				e.Options = []Option{{Key: "analyze", Bare: true, Pos: t.pos}}
+			}
+			e.Options = append(e.Options, Option{Key: "verbose", Bare: true, Pos: t.pos})
 		}
 	}
 	if t := c.peek(); !t.isOp("(") && !t.isAnyKw("select", "with", "values", "table", "create", "insert", "delete", "update",
@@ -166,9 +170,6 @@ func (c *cursor) timeZone(s *Set) {
 	switch {
 	case c.acceptKw("local"), c.acceptKw("default"):
 		s.Reset = true
-	case c.isKw("interval"):
-		iv := c.interval()
-		s.Values = []string{iv.Text}
 	default:
 		s.Values = []string{c.optionValue()}
 	}
@@ -181,6 +182,10 @@ func (c *cursor) setValues(s *Set) {
 		return
 	}
 	for first := true; c.err == nil && (first || c.accept(",")); first = false {
+		if t := c.peek(); t.kind == tokIdent && keywordClasses[t.val] == kwReserved && !t.isAnyKw("true", "false", "on") {
+			c.fail()
+			return
+		}
 		s.Values = append(s.Values, c.optionValue())
 	}
 }
@@ -190,15 +195,20 @@ func (c *cursor) transactionModes() []string {
 	var modes []string
 	for c.err == nil {
 		switch {
-		case c.acceptKw("isolation", "level"):
+		case c.acceptKw("isolation"):
+			c.expectKw("level")
 			modes = append(modes, "ISOLATION LEVEL "+c.isolationLevel())
-		case c.acceptKw("read", "only"):
-			modes = append(modes, "READ ONLY")
-		case c.acceptKw("read", "write"):
+		case c.acceptKw("read"):
+			if c.acceptKw("only") {
+				modes = append(modes, "READ ONLY")
+				break
+			}
+			c.expectKw("write")
 			modes = append(modes, "READ WRITE")
 		case c.acceptKw("deferrable"):
 			modes = append(modes, "DEFERRABLE")
-		case c.acceptKw("not", "deferrable"):
+		case c.acceptKw("not"):
+			c.expectKw("deferrable")
 			modes = append(modes, "NOT DEFERRABLE")
 		default:
 			c.fail()
@@ -214,15 +224,16 @@ func (c *cursor) isolationLevel() string {
 	switch {
 	case c.acceptKw("serializable"):
 		return "SERIALIZABLE"
-	case c.acceptKw("repeatable", "read"):
+	case c.acceptKw("repeatable"):
+		c.expectKw("read")
 		return "REPEATABLE READ"
-	case c.acceptKw("read", "committed"):
-		return "READ COMMITTED"
-	case c.acceptKw("read", "uncommitted"):
-		return "READ UNCOMMITTED"
 	}
-	c.fail()
-	return ""
+	c.expectKw("read")
+	if c.acceptKw("committed") {
+		return "READ COMMITTED"
+	}
+	c.expectKw("uncommitted")
+	return "READ UNCOMMITTED"
 }
 
 // transaction parses BEGIN to ROLLBACK TO. The modes of BEGIN are checked and dropped: every transaction reads snapshots.
@@ -321,6 +332,10 @@ func (c *cursor) fetch() Statement {
 		} else if n := c.peek(); n.kind == tokNumber || n.isOp("-") || n.isOp("+") {
 			f.Count = c.integer()
 		}
+	}
+	if f.Count < 0 && (f.Direction == "FORWARD" || f.Direction == "BACKWARD") && !c.toks[c.i-1].isKw("all") {
+		// A negative count turns the direction, so that -1 is left to mean all.
+		f.Direction, f.Count = map[string]string{"FORWARD": "BACKWARD", "BACKWARD": "FORWARD"}[f.Direction], -f.Count
 	}
 	if !c.acceptKw("from") {
 		c.acceptKw("in")

@@ -111,7 +111,7 @@ func (l *lowerer) begin(pos Pos) call {
 // wrap opens a call around what was written after mark: that becomes argument 0.
 func (l *lowerer) wrap(mark int, pos Pos) call {
 	h := l.newHole(hole{})
-	p := l.insert(mark, piece{text: callText, pos: pos, hole: h})
+	p := l.insert(mark, piece{text: callText, pos: l.startOf(mark, pos), hole: h})
 	l.insert(p, piece{text: ",", pos: pos, hole: -1})
 	return call{l: l, hole: h, n: 1}
 }
@@ -121,6 +121,14 @@ func (k *call) arg() int {
 	k.l.emit(",", 0)
 	k.n++
 	return k.n - 1
+}
+
+// startOf returns the source position of what was written after mark, pos if nothing was.
+func (l *lowerer) startOf(mark int, pos Pos) Pos {
+	if next := l.pieces[mark].next; next != 0 {
+		return l.pieces[next].pos
+	}
+	return pos
 }
 
 func (k *call) end(build func(args []Expr) Expr) {

@@ -111,8 +111,7 @@ func (l *lowerer) call(parts []string, pos Pos) int {
 
 // callArgs lowers what stands between the parentheses; comma becomes the piece that separates the hole from argument 0.
 func (l *lowerer) callArgs(k *call, tail *callTail, comma *int) int {
-	if l.peek().isOp("*") && l.at(1).isOp(")") {
-		l.next()
+	if l.accept("*") {
 		tail.f.Star = true
 		return 0
 	}

@@ -145,7 +145,7 @@ func (l *lowerer) infix(mark, lv int) (height int, open bool) {
 
 // anyName reads name or schema.name.
 func (c *cursor) anyName() Name {
-	n := Name{Pos: c.peek().pos, Name: c.label()}
+	n := Name{Pos: c.peek().pos, Name: c.name()}
 	if c.peek().isOp(".") {
 		c.next()
 		n.Schema, n.Name = n.Name, c.label()
@@ -220,7 +220,7 @@ func (l *lowerer) operatorTail(mark int) (height int, open bool) {
 	}
 	switch op {
 	case "=", "<>", "<", ">", "<=", ">=", "+", "-", "*", "/", "%":
-		l.insert(mark, piece{text: "(", pos: pos, hole: -1})
+		l.insert(mark, piece{text: "(", pos: l.startOf(mark, pos), hole: -1})
 		l.emit(" "+op+" ", pos)
 		height = l.expr(lv + 1)
 		l.emit(")", pos)
@@ -229,8 +229,15 @@ func (l *lowerer) operatorTail(mark int) (height int, open bool) {
 	return l.binaryCall(mark, pos, lv, func(a []Expr) Expr { return &Binary{At{pos}, op, a[0], a[1]} }), true
 }
 
+// quantifierNext reports ANY, ALL or SOME after an operator; a parenthesis must follow.
 func (l *lowerer) quantifierNext() bool {
-	return l.peek().isAnyKw("any", "all", "some") && l.at(1).isOp("(")
+	if !l.peek().isAnyKw("any", "all", "some") {
+		return false
+	}
+	if !l.at(1).isOp("(") {
+		l.failAt(l.at(1))
+	}
+	return true
 }
 
 // quantified lowers X op ANY (array) or ANY (query).
@@ -346,7 +353,7 @@ func (l *lowerer) between(mark int, word string, pos Pos) int {
 		l.lack(l.peek().pos, "BETWEEN SYMMETRIC", "use BETWEEN least(a, b) AND greatest(a, b)")
 	}
 	l.acceptKw("asymmetric")
-	l.insert(mark, piece{text: "(", pos: pos, hole: -1})
+	l.insert(mark, piece{text: "(", pos: l.startOf(mark, pos), hole: -1})
 	l.emit(" "+word+"BETWEEN ", pos)
 	h := l.expr(opLevel)
 	l.expectKw("and")
@@ -369,7 +376,7 @@ func (l *lowerer) in(mark int, not bool, pos Pos) int {
 	if not {
 		word = " NOT IN "
 	}
-	l.insert(mark, piece{text: "(", pos: pos, hole: -1})
+	l.insert(mark, piece{text: "(", pos: l.startOf(mark, pos), hole: -1})
 	l.emit(word, pos)
 	height := 0
 	if l.queryParen(l.i, 0) {
@@ -447,18 +454,24 @@ func (l *lowerer) unary(level int) int {
 // postfix lowers a primary and its casts, subscripts and fields.
 func (l *lowerer) postfix() int {
 	mark := l.tail
+	// Only parameters and parentheses have fields, columns with dots are read whole; these three have subscripts.
+	first := l.peek()
+	fields := first.kind == tokParam || first.isOp("(")
 	height := l.primary()
+	subscripts := fields || first.isName() && l.toks[l.i-1].isWord()
 	for l.err == nil {
 		t := l.peek()
 		switch {
 		case t.isOp("::"):
 			l.next()
 			typ := l.typeName()
+			fields, subscripts = false, false
 			k := l.wrap(mark, t.pos)
 			k.end(func(a []Expr) Expr { return &Cast{At{t.pos}, a[0], typ} })
-		case t.isOp("["):
+		case t.isOp("[") && subscripts:
 			height = max(height, l.subscript(mark))
-		case t.isOp("."):
+			fields = true
+		case t.isOp(".") && fields:
 			l.next()
 			k := l.wrap(mark, t.pos)
 			name := "*"

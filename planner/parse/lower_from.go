@@ -220,6 +220,11 @@ func (l *lowerer) relation() {
 	if l.acceptKw("only") {
 		paren = l.accept("(")
 	}
+	if t := l.peek(); t.kind == tokIdent && keywordClasses[t.val] == kwTypeFunc {
+		// The word could have been a function: what follows is wrong.
+		l.failAt(l.at(1))
+		return
+	}
 	ref := &TableRef{Name: l.qualified()}
 	if paren {
 		l.expect(")")

@@ -102,8 +102,12 @@ func (l *lowerer) keyword(t *token, class keywordClass) int {
 		return 0
 	case keywordTypes[t.val] && l.typedLiteral():
 		return 0
-	case class == kwReserved, class == kwTypeFunc && !paren && !l.at(1).isOp("."):
+	case class == kwReserved:
 		l.fail()
+		return 0
+	case class == kwTypeFunc && !paren:
+		// The word could have been a function: what follows is wrong.
+		l.failAt(l.at(1))
 		return 0
 	}
 	if paren {
@@ -166,11 +170,11 @@ func (l *lowerer) nameOrCall() int {
 		l.i += 2
 		l.leaf(&WholeRow{At{t.pos}, parts[0]})
 		return 0
+	case l.peek().isOp("."):
+		l.failAt(l.at(1))
+		return 0
 	case len(parts) > 3:
 		l.leaf(&Ident{At{t.pos}, append([]string(nil), parts...)})
-		return 0
-	case t.kind == tokIdent && keywordClasses[t.val] > kwColName:
-		l.failAt(t)
 		return 0
 	}
 	text := quoteTiDB(parts[0])

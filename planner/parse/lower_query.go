@@ -74,6 +74,9 @@ func (l *lowerer) selectStmt() shape {
 	if l.limitNext() {
 		l.limit()
 	}
+	if l.isKw("fetch") {
+		l.failAt(l.at(1))
+	}
 	if t := l.peek(); t.isKw("for") && l.at(1).isAnyKw("update", "share", "no", "key") {
 		l.lack(t.pos, "SELECT .. FOR "+l.src[l.at(1).off:l.at(1).end], "vigil reads snapshots and takes no row locks; leave the clause out")
 	}
@@ -155,15 +158,19 @@ func (c *cursor) queryParen(i, depth int) bool {
 		return false
 	}
 	inner := &c.toks[i+1]
-	if inner.isAnyKw("select", "with", "values") || inner.isKw("table") && c.toks[min(i+2, c.end)].isWord() {
+	after := &c.toks[min(i+2, c.end)]
+	if inner.isAnyKw("select", "with") || inner.isKw("values") && after.isOp("(") || inner.isKw("table") && after.isWord() {
 		return true
 	}
 	if !inner.isOp("(") || inner.match == 0 || inner.match >= c.end || !c.queryParen(i+1, depth+1) {
 		return false
 	}
-	after := &c.toks[inner.match+1]
+	after = &c.toks[inner.match+1]
 	return after.isOp(")") || after.isAnyKw("union", "intersect", "except", "order", "limit", "offset", "fetch")
 }
+
+// setOpMax bounds the operands of one chain of set operations; each is a level of the tree.
+const setOpMax = 5000
 
 // setExpr lowers a chain of UNION and EXCEPT (level 1) and INTERSECT (level 2). TiDB's list is folded from the left by
 // the converter, so only right operands that are compound must be nested.
@@ -181,7 +188,7 @@ func (l *lowerer) setExpr(level int) shape {
 		if lv < level {
 			return s
 		}
-		if n > heightMax {
+		if n > setOpMax {
 			l.tooComplex(t.pos)
 		}
 		if s == full {
@@ -300,7 +307,7 @@ func (l *lowerer) core() {
 
 // items lowers a select list, which may be empty.
 func (l *lowerer) items() {
-	if t := l.peek(); l.atEnd() || t.isOp(")") || t.isAnyKw("from", "where", "group", "having", "window", "union", "intersect", "except", "order", "limit") {
+	if t := l.peek(); l.atEnd() || t.isOp(")") || t.isAnyKw("from", "where", "group", "having", "window", "union", "intersect", "except", "order", "limit", "offset", "fetch", "for") {
 		return
 	}
 	l.item(l.selectItem)
@@ -364,7 +371,17 @@ func (l *lowerer) qualified2() Name {
 
 // streamClause reports whether EMIT or SUPPRESS of a continuous query starts here, and not a name spelled like it.
 func (c *cursor) streamClause() bool {
-	return c.isKw("emit") && c.at(1).isAnyKw("on", "every", "first", "changes", "final", "after", "periodic") || c.isKw("suppress", "for")
+	if !c.isKw("emit") {
+		return c.isKw("suppress", "for")
+	}
+	switch w := c.at(1); {
+	case w.isKw("on"):
+		return c.at(2).isAnyKw("window", "update")
+	case w.isKw("after"):
+		return c.at(2).isKw("window")
+	default:
+		return w.isAnyKw("every", "first", "changes", "final", "periodic")
+	}
 }
 
 func (l *lowerer) fromWhereGroup(pos Pos) {

@@ -26,8 +26,8 @@ func (l *lowerer) specialCall(name string) (height int, ok bool) {
 	return 0, false
 }
 
-// emptyCall reports name() and names with DISTINCT and the like, which only plain calls have.
-func (l *lowerer) build(name string, pos Pos) func(args []Expr) Expr {
+// plainCall builds a call of name over all arguments of a hole.
+func plainCall(name string, pos Pos) func(args []Expr) Expr {
 	return func(args []Expr) Expr {
 		return &FuncCall{At: At{pos}, Name: Name{Name: name, Pos: pos}, Args: args}
 	}
@@ -50,7 +50,7 @@ func (l *lowerer) keywordCall(name string, level int, tail func(k *call) int) in
 		h = max(h, rest)
 	}
 	l.expect(")")
-	k.end(l.build(name, t.pos))
+	k.end(plainCall(name, t.pos))
 	return h + 1
 }
 
@@ -114,7 +114,7 @@ func (l *lowerer) extract() int {
 		}
 	}
 	l.expect(")")
-	k.end(l.build("extract", t.pos))
+	k.end(plainCall("extract", t.pos))
 	return h + 1
 }
 
@@ -151,7 +151,7 @@ func (l *lowerer) trim() int {
 		}
 	}
 	l.expect(")")
-	build := l.build(name, t.pos)
+	build := plainCall(name, t.pos)
 	k.end(func(args []Expr) Expr {
 		if swap {
 			args = append(args[1:len(args):len(args)], args[0])

@@ -21,7 +21,11 @@ func PrintExpr(e Expr) string {
 }
 
 // printer collects the text.
-type printer struct{ strings.Builder }
+type printer struct {
+	strings.Builder
+	// full puts every operator in parentheses; tests read precedence from it.
+	full bool
+}
 
 func (p *printer) s(parts ...string) {
 	for _, s := range parts {
@@ -175,7 +179,7 @@ func (p *printer) core(c *SelectCore) {
 	}
 	for i, e := range c.GroupBy {
 		p.s([2]string{" GROUP BY ", ", "}[min(i, 1)])
-		p.groupItem(e)
+		p.expr(e, 0)
 	}
 	if c.Having != nil {
 		p.s(" HAVING ")
@@ -188,9 +192,6 @@ func (p *printer) core(c *SelectCore) {
 		p.windowSpec(&w)
 	}
 }
-
-// groupItem prints a term of GROUP BY. A row there would read back as grouping columns' parentheses do: it is one anyway.
-func (p *printer) groupItem(e Expr) { p.expr(e, 0) }
 
 func (p *printer) items(items []SelectItem) {
 	for i, it := range items {

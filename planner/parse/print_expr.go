@@ -40,7 +40,7 @@ func levelOf(e Expr) int {
 
 // expr prints e, in parentheses where it binds less tightly than level.
 func (p *printer) expr(e Expr, level int) {
-	if levelOf(e) < level {
+	if l := levelOf(e); l < level || p.full && l < postfixLevel {
 		p.s("(")
 		p.bare(e)
 		p.s(")")
@@ -168,7 +168,12 @@ func (p *printer) unary(e *Unary, level int) {
 		p.s(e.Op)
 		p.expr(e.X, postfixLevel)
 	default:
-		p.s(e.Op, " ")
+		if binaryLevel(e.Op) != opLevel {
+			// An infix operator in front, which only OPERATOR() can write; no such operator exists, the binder says so.
+			p.s("OPERATOR(pg_catalog.", e.Op, ") ")
+		} else {
+			p.s(e.Op, " ")
+		}
 		p.expr(e.X, level+1)
 	}
 }
@@ -178,12 +183,6 @@ func (p *printer) in(e Expr) {
 	case *InList:
 		p.expr(e.X, likeLevel+1)
 		p.s(" ", not(e.Not), "IN (")
-		if len(e.List) == 1 {
-			if _, query := e.List[0].(*Scalar); query {
-				// IN ((SELECT ..)) reads back as IN (SELECT ..); a list of one query cannot come from text.
-				p.s("NULL, ")
-			}
-		}
 		p.exprs(e.List)
 		p.s(")")
 	case *InQuery:
@@ -233,8 +232,14 @@ func (p *printer) construct(e Expr) {
 	case *Case:
 		p.caseExpr(e)
 	case *Cast:
+		if p.full {
+			p.s("(")
+		}
 		p.expr(e.X, postfixLevel)
 		p.s("::", e.Type.String())
+		if p.full {
+			p.s(")")
+		}
 	case *FuncCall:
 		p.funcCall(e)
 	case *WindowCall:

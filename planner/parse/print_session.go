@@ -92,10 +92,8 @@ func (p *printer) fetch(s *Fetch) {
 	case s.Direction == "FORWARD", s.Direction == "BACKWARD":
 		p.s(s.Direction, " ")
 		if s.Count < 0 {
-			if s.Count == -1 {
-				p.s("ALL ")
-				break
-			}
+			p.s("ALL ")
+			break
 		}
 		p.s(strconv.FormatInt(s.Count, 10), " ")
 	case s.Direction == "ABSOLUTE", s.Direction == "RELATIVE":

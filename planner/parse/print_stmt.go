@@ -396,7 +396,7 @@ func (p *printer) copy(s *Copy) {
 	}
 	p.s(map[bool]string{true: " TO STDOUT", false: " FROM STDIN"}[s.To])
 	for i, o := range s.Options {
-		p.s([2]string{" WITH (", ", "}[min(i, 1)], QuoteIdent(o.Key))
+		p.s([2]string{" WITH (", ", "}[min(i, 1)], copyKey(o.Key))
 		if !o.Bare {
 			p.s(" ", quoteString(o.Value))
 		}
@@ -404,6 +404,14 @@ func (p *printer) copy(s *Copy) {
 	if len(s.Options) > 0 {
 		p.s(")")
 	}
+}
+
+// copyKey prints a key of COPY's options, where any word may stand bare.
+func copyKey(key string) string {
+	if isPlainIdent(key) {
+		return key
+	}
+	return QuoteIdent(key)
 }
 
 func (p *printer) subscribe(s *Subscribe) {

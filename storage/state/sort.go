@@ -32,9 +32,10 @@ func (s *Sorter) Sort(t *Table, dst []uint32) []uint32 {
 // insertionMax is the size of a run below which whole keys are compared at once.
 const insertionMax = 12
 
-// sortFrom sorts keys that are equal up to byte depth. The depth of the recursion is the length of the longest common
-// prefix over eight.
+// sortFrom sorts keys that are equal up to byte depth. It recurses at most once for eight bytes of the longest common
+// prefix.
 func (t *Table) sortFrom(items []ranked, depth int) {
+	depth += t.commonFrom(items, depth)
 	for i := range items {
 		items[i].prefix = prefixAt(t.Key(items[i].gid), depth)
 	}
@@ -49,6 +50,29 @@ func (t *Table) sortFrom(items []ranked, depth int) {
 		}
 		lo = hi
 	}
+}
+
+// commonFrom returns how many bytes from depth on all keys have in common.
+func (t *Table) commonFrom(items []ranked, depth int) int {
+	if len(items) == 0 {
+		return 0
+	}
+	common := t.Key(items[0].gid)[depth:]
+	for i := range items {
+		if len(common) == 0 {
+			break
+		}
+		key := t.Key(items[i].gid)[depth:]
+		if len(key) >= len(common) && string(key[:len(common)]) == string(common) {
+			continue
+		}
+		n := 0
+		for n < min(len(key), len(common)) && key[n] == common[n] {
+			n++
+		}
+		common = common[:n]
+	}
+	return len(common)
 }
 
 // sortRun sorts keys whose eight bytes from depth on are equal, where missing bytes count as zeros.

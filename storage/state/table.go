@@ -44,6 +44,17 @@ func (t *Table) Len() int { return len(t.hashes) }
 // Key returns the bytes of key gid; valid until the next FindOrAdd or Reset.
 func (t *Table) Key(gid uint32) []byte { return t.arena[t.offs[gid]:t.offs[gid+1]] }
 
+// Touch reads ahead the keys of gids, all at once, so that a loop over Key does not wait for memory at each.
+func (t *Table) Touch(gids []uint32) {
+	sum := uint64(0)
+	for _, gid := range gids {
+		if at := t.offs[gid]; at < uint64(len(t.arena)) {
+			sum += uint64(t.arena[at])
+		}
+	}
+	t.sum = sum
+}
+
 // Hash returns the hash that key gid came with.
 func (t *Table) Hash(gid uint32) uint64 { return t.hashes[gid] }
 

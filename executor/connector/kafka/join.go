@@ -53,15 +53,19 @@ func (j *joiner) add(value []byte, offset int64) {
 // skip passes over an offset that has no record for us.
 func (j *joiner) skip(offset int64) { j.add(nil, offset) }
 
-// oneLine replaces line breaks, which JSON has only between tokens, so that a pretty-printed object is one record.
+// oneLine replaces line breaks, which a JSON text has only between tokens, so that a pretty-printed object is one record.
+// Those between a closing and an opening brace stay: the value holds several records.
 func oneLine(value []byte) {
 	for i := bytes.IndexByte(value, '\n'); i >= 0; {
-		value[i] = ' '
-		n := bytes.IndexByte(value[i:], '\n')
+		before, after := bytes.TrimRight(value[:i], " \t\r\n"), bytes.TrimLeft(value[i:], " \t\r\n")
+		if len(before) == 0 || len(after) == 0 || before[len(before)-1] != '}' || after[0] != '{' {
+			value[i] = ' '
+		}
+		n := bytes.IndexByte(value[i+1:], '\n')
 		if n < 0 {
 			return
 		}
-		i += n
+		i += n + 1
 	}
 }
 

@@ -127,9 +127,9 @@ type source struct {
 // state is what Status reports.
 type state struct {
 	partitions int
-	up         map[int32]bool // brokers with a connection
-	lastErr    string         // of the last attempt to connect, empty after a success
-	lost       string         // the last gap that retention left
+	connected  int    // open connections
+	lastErr    string // of the last attempt to connect, empty after a success
+	lost       string // the last gap that retention left
 }
 
 var _ connector.Source = (*source)(nil)
@@ -140,7 +140,7 @@ func (s *source) Open(_ context.Context, from connector.Offsets) error {
 		return err
 	}
 	s.from, s.next, s.averaging, s.looked = from, map[int32]int64{}, recordBytes, time.Time{}
-	s.state = state{up: map[int32]bool{}}
+	s.state = state{}
 	client, err := s.connect(kgo.WithHooks(hooks{s}))
 	s.client = client
 	return err
@@ -312,9 +312,9 @@ func (s *source) Status() string {
 	defer s.mu.Unlock()
 	text := fmt.Sprintf("reading %d partitions", s.state.partitions)
 	switch {
-	case len(s.state.up) == 0 && s.state.lastErr != "":
+	case s.state.connected == 0 && s.state.lastErr != "":
 		text = "no broker can be reached: " + s.state.lastErr
-	case len(s.state.up) == 0 || s.state.partitions == 0:
+	case s.state.connected == 0 || s.state.partitions == 0:
 		text = "connecting to " + strings.Join(s.brokers, ", ")
 	}
 	if s.state.lost != "" {

@@ -180,20 +180,20 @@ var (
 )
 
 // OnBrokerConnect implements kgo.HookBrokerConnect.
-func (h hooks) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+func (h hooks) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
 	if err != nil {
 		h.s.state.lastErr = err.Error()
-		delete(h.s.state.up, meta.NodeID)
 		return
 	}
-	h.s.state.up[meta.NodeID], h.s.state.lastErr = true, ""
+	h.s.state.connected++
+	h.s.state.lastErr = ""
 }
 
 // OnBrokerDisconnect implements kgo.HookBrokerDisconnect.
-func (h hooks) OnBrokerDisconnect(meta kgo.BrokerMetadata, _ net.Conn) {
+func (h hooks) OnBrokerDisconnect(_ kgo.BrokerMetadata, _ net.Conn) {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
-	delete(h.s.state.up, meta.NodeID)
+	h.s.state.connected--
 }

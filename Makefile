@@ -1,0 +1,52 @@
+# vigil: streaming SQL for cyber defence. `make` lists the targets.
+SHELL := /bin/bash
+GO ?= go
+export CGO_ENABLED ?= 0
+PACKAGES ?= ./...
+FUZZ_FOR ?= 30s
+
+.PHONY: help build test check race invariants fuzz bench demo golden crash kafka-jars docs clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## bin/vigil
+	$(GO) build -trimpath -o bin/vigil ./server/cmd/vigil
+
+demo: build ## alerts on a simulated network under attack (LOG=FILE STREAM_FORMAT=json|evtx|zeek: on a real log)
+	bin/vigil demo $(if $(LOG),--log "$(LOG)" --format "$(or $(STREAM_FORMAT),json)") $(DEMO_FLAGS)
+
+test: ## everything that must pass; what needs more than Go is skipped by name where it is missing
+	$(GO) test -shuffle=on $(PACKAGES)
+
+check: ## format, vet, modules, then all tests
+	@test -z "$$(gofmt -l .)" || { echo "gofmt is needed on:"; gofmt -l .; exit 1; }
+	$(GO) vet $(PACKAGES)
+	$(GO) mod tidy -diff
+	$(GO) test -shuffle=on $(PACKAGES)
+
+race: ## tests with the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short $(PACKAGES)
+
+invariants: ## tests with every operator checked and its inputs poisoned after use
+	$(GO) test -tags invariants ./executor/... ./tests/sim/...
+
+fuzz: ## each fuzz test for FUZZ_FOR
+	@for p in $$($(GO) list $(PACKAGES)); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZ_FOR) $$p || exit 1; done; done
+
+bench: ## the benchmarks, as ratios to baselines in the same run
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./tests/bench/
+
+crash: ## kill -9 at random moments, ten times
+	$(GO) test -count 10 -v ./tests/crash/
+
+golden: ## rewrite the golden files; read the diff before you commit it
+	$(GO) test ./planner/... ./tests/sim/... ./tests/wire/... -rewrite
+
+kafka-jars: ## Apache Kafka for tests/kafka, by Maven
+	mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=target/jars
+
+clean: ## remove what was built
+	rm -rf bin tests/kafka/target

@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package codec
+
+func scanString(s []byte) (n, high int) { return scanStringGo(s) }

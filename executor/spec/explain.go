@@ -1,0 +1,307 @@
+package spec
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
+)
+
+// Explain prints a plan as an indented tree, the root first, as Postgres does. Plans of subqueries follow the operator
+// that evaluates them.
+func Explain(p *Program) []string {
+	var e explainer
+	e.node(p.Root, 0)
+	return e.lines
+}
+
+type explainer struct {
+	lines    []string
+	subplans int
+}
+
+// line adds one operator at a depth.
+func (e *explainer) line(depth int, format string, args ...any) {
+	s := fmt.Sprintf(format, args...)
+	if depth > 0 {
+		s = strings.Repeat("  ", depth) + "->  " + s
+	}
+	e.lines = append(e.lines, s)
+}
+
+func (e *explainer) node(n *Node, depth int) {
+	e.line(depth, "%s", Describe(n))
+	for _, x := range exprsOf(n.Op) {
+		e.subplansOf(x, depth+1)
+	}
+	for _, in := range n.In {
+		e.node(in, depth+1)
+	}
+}
+
+// subplansOf prints the plans of an expression's subqueries.
+func (e *explainer) subplansOf(x expr.Expr, depth int) {
+	expr.Walk(x, func(x expr.Expr) bool {
+		s, ok := x.(*expr.Subquery)
+		if !ok {
+			return true
+		}
+		if p, ok := s.Plan.(*Program); ok {
+			e.subplans++
+			e.lines = append(e.lines, fmt.Sprintf("%sSubPlan %d", strings.Repeat("  ", depth), e.subplans))
+			e.node(p.Root, depth+1)
+		}
+		return true
+	})
+}
+
+// Describe is the EXPLAIN line of one operator.
+func Describe(n *Node) string {
+	switch op := n.Op.(type) {
+	case *StreamScan:
+		return fmt.Sprintf("StreamScan %s (columns: %s)", op.Name, wanted(&n.Schema, op.Want))
+	case *ResultScan:
+		return "ResultScan " + op.Name
+	case *VirtualScan:
+		return fmt.Sprintf("VirtualScan %s.%s", op.Schema, op.Name)
+	case *Values:
+		return fmt.Sprintf("Values (%d rows)", len(op.Rows))
+	case *FuncScan:
+		return "FuncScan " + describeFunc(op)
+	case *Filter:
+		return "Filter " + parens(op.Cond.String())
+	case *Project:
+		return fmt.Sprintf("Project (%s)", projected(&n.Schema, op.Exprs))
+	case *ProjectSet:
+		return fmt.Sprintf("ProjectSet (%s)", sets(op))
+	case *Exchange:
+		return fmt.Sprintf("Exchange hash(%s)", list(op.Keys))
+	case *WindowAgg:
+		return fmt.Sprintf("WindowAgg %s keys: %s aggs: %s", describeWindow(op.Window, n), orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
+	case *HashAgg:
+		return fmt.Sprintf("HashAgg keys: %s aggs: %s", orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
+	case *Distinct:
+		if len(op.On) > 0 {
+			return fmt.Sprintf("Distinct on (%s)", list(op.On))
+		}
+		return "Distinct"
+	case *Join:
+		return describeJoin(op)
+	case *Union:
+		return "Union"
+	case *SetOp:
+		return describeSetOp(op)
+	case *Sort:
+		return "Sort by " + sorts(op.Keys)
+	case *Limit:
+		return describeLimit(op)
+	case *Result:
+		return "Result " + op.Name
+	}
+	return fmt.Sprintf("%T", n.Op)
+}
+
+// parens puts parentheses around text that has none.
+func parens(s string) string {
+	if strings.HasPrefix(s, "(") && strings.HasSuffix(s, ")") {
+		return s
+	}
+	return "(" + s + ")"
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+func list(exprs []expr.Expr) string {
+	parts := make([]string, len(exprs))
+	for i, x := range exprs {
+		parts[i] = x.String()
+	}
+	return strings.Join(parts, ", ")
+}
+
+// wanted names the columns that are read.
+func wanted(s *types.Schema, want []bool) string {
+	var parts []string
+	for i, c := range s.Cols {
+		if want == nil || want[i] {
+			parts = append(parts, c.Name)
+		}
+	}
+	return orNone(strings.Join(parts, ", "))
+}
+
+// projected prints "expr" or "expr AS name".
+func projected(s *types.Schema, exprs []expr.Expr) string {
+	parts := make([]string, len(exprs))
+	for i, x := range exprs {
+		text := x.String()
+		parts[i] = text
+		if name := s.Cols[i].Name; name != text && !strings.HasSuffix(text, "."+name) {
+			parts[i] += " AS " + name
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func sets(op *ProjectSet) string {
+	var parts []string
+	for _, f := range op.Funcs {
+		if f != nil {
+			parts = append(parts, describeFunc(f))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func describeFunc(f *FuncScan) string {
+	s := f.Name + "(" + list(f.Args) + ")"
+	if f.Ordinality {
+		s += " with ordinality"
+	}
+	return s
+}
+
+func describeWindow(w window.Spec, n *Node) string {
+	name := "ts"
+	if len(n.In) > 0 && w.TimeCol < len(n.In[0].Schema.Cols) {
+		name = n.In[0].Schema.Cols[w.TimeCol].Name
+	}
+	s := fmt.Sprintf("tumble(%s, %s", name, micros(w.Size))
+	if w.Offset != 0 {
+		s += ", offset " + micros(w.Offset)
+	}
+	return s + ")"
+}
+
+// micros prints microseconds as "5s", "1h", "1m30s".
+func micros(us int64) string {
+	s := (time.Duration(us) * time.Microsecond).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func aggs(calls []AggCall) string {
+	parts := make([]string, len(calls))
+	for i, a := range calls {
+		args := list(a.Args)
+		if len(a.Args) == 0 {
+			args = "*"
+		}
+		if a.Distinct {
+			args = "DISTINCT " + args
+		}
+		if len(a.OrderBy) > 0 {
+			args += " ORDER BY " + sorts(a.OrderBy)
+		}
+		parts[i] = a.Name + "(" + args + ")"
+		if a.Filter != nil {
+			parts[i] += " FILTER " + parens(a.Filter.String())
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func sorts(keys []SortKey) string {
+	parts := make([]string, len(keys))
+	for i, k := range keys {
+		parts[i] = k.X.String()
+		if k.Desc {
+			parts[i] += " DESC"
+		}
+		if k.NullsFirst != k.Desc {
+			if k.NullsFirst {
+				parts[i] += " NULLS FIRST"
+			} else {
+				parts[i] += " NULLS LAST"
+			}
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func describeJoin(op *Join) string {
+	s := [...]string{Inner: "inner", Left: "left", Right: "right", Full: "full", Cross: "cross"}[op.Kind]
+	if op.Lateral {
+		s += " lateral"
+	}
+	s = "Join " + s
+	for i := range op.LeftKeys {
+		sep := " and "
+		if i == 0 {
+			sep = " on "
+		}
+		s += fmt.Sprintf("%s%s = %s", sep, op.LeftKeys[i], op.RightKeys[i])
+	}
+	if op.Cond != nil {
+		s += " where " + parens(op.Cond.String())
+	}
+	return s
+}
+
+func describeSetOp(op *SetOp) string {
+	s := "Intersect"
+	if op.Except {
+		s = "Except"
+	}
+	if op.All {
+		s += " all"
+	}
+	return s
+}
+
+func describeLimit(op *Limit) string {
+	s := "Limit"
+	if op.Count != nil {
+		s += " " + op.Count.String()
+	}
+	if op.Offset != nil {
+		s += " offset " + op.Offset.String()
+	}
+	return s
+}
+
+// exprsOf lists the expressions of an operator.
+func exprsOf(o Op) []expr.Expr {
+	switch op := o.(type) {
+	case *Values:
+		var out []expr.Expr
+		for _, r := range op.Rows {
+			out = append(out, r...)
+		}
+		return out
+	case *Filter:
+		return []expr.Expr{op.Cond}
+	case *Project:
+		return op.Exprs
+	case *HashAgg:
+		out := append([]expr.Expr(nil), op.Keys...)
+		for _, a := range op.Aggs {
+			out = append(out, a.Args...)
+			out = append(out, a.Filter)
+		}
+		return out
+	case *Join:
+		out := append([]expr.Expr(nil), op.LeftKeys...)
+		return append(append(out, op.RightKeys...), op.Cond)
+	case *Sort:
+		var out []expr.Expr
+		for _, k := range op.Keys {
+			out = append(out, k.X)
+		}
+		return out
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package bind
+
+import (
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/logical"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+// aggRef stands for aggregate number index of the query level until grouping gives it a column.
+type aggRef struct {
+	index int
+	name  string
+	typ   types.Type
+}
+
+// Type implements expr.Expr.
+func (a *aggRef) Type() types.Type { return a.typ }
+
+// String implements expr.Expr.
+func (a *aggRef) String() string { return a.name }
+
+// setRef stands for set-returning call number index of the SELECT list.
+type setRef struct {
+	index int
+	name  string
+	typ   types.Type
+}
+
+// Type implements expr.Expr.
+func (r *setRef) Type() types.Type { return r.typ }
+
+// String implements expr.Expr.
+func (r *setRef) String() string { return r.name }
+
+// aggregate binds an aggregate call; its arguments are over the rows before grouping.
+func (s *scalar) aggregate(f *parse.FuncCall, d *agg.Def) (expr.Expr, error) {
+	if s.aggs == nil {
+		if s.clause == "aggregate" {
+			return nil, sqlerr.New(sqlerr.GroupingError, "aggregate function calls cannot be nested").At(f.Pos)
+		}
+		return nil, sqlerr.New(sqlerr.GroupingError, "aggregate functions are not allowed in %s", s.clause).At(f.Pos)
+	}
+	if len(f.WithinGroup) > 0 {
+		return nil, unsupported(f.Pos, "WITHIN GROUP", "")
+	}
+	inner := &scalar{binder: s.binder, f: s.f, ctes: s.ctes, clause: "aggregate"}
+	args, err := inner.list(f.Args)
+	if err != nil {
+		return nil, err
+	}
+	call := logical.AggCall{Def: d, Distinct: f.Distinct}
+	if call.Args, call.Typ, err = s.aggArgs(f, d, args); err != nil {
+		return nil, err
+	}
+	if f.Filter != nil {
+		cond := *inner
+		cond.clause = "FILTER"
+		if call.Filter, err = cond.condition(f.Filter, "FILTER"); err != nil {
+			return nil, err
+		}
+	}
+	for _, o := range f.OrderBy {
+		x, err := inner.bind(o.Expr)
+		if err != nil {
+			return nil, err
+		}
+		if x, err = s.textIfUnknown(term{x, start(o.Expr)}); err != nil {
+			return nil, err
+		}
+		call.OrderBy = append(call.OrderBy, sortKey(x, o))
+	}
+	if len(f.OrderBy) > 0 && s.continuous {
+		return nil, unsupported(start(f.OrderBy[0].Expr), "ORDER BY inside an aggregate of a continuous query", "")
+	}
+	return s.addAggregate(call, f.Pos), nil
+}
+
+// addAggregate gives the call a number, the same one as an equal call before it.
+func (s *scalar) addAggregate(call logical.AggCall, pos int) expr.Expr {
+	index := -1
+	for i, other := range *s.aggs {
+		if sameAggregate(call, other) {
+			index = i
+		}
+	}
+	if index < 0 {
+		index = len(*s.aggs)
+		*s.aggs = append(*s.aggs, call)
+	}
+	ref := &aggRef{index: index, name: call.Def.Name, typ: call.Typ}
+	s.src[ref] = source{pos: pos, name: call.Def.Name}
+	return ref
+}
+
+func sameAggregate(a, b logical.AggCall) bool {
+	if a.Def != b.Def || a.Distinct != b.Distinct || len(a.Args) != len(b.Args) || len(a.OrderBy)+len(b.OrderBy) > 0 {
+		return false
+	}
+	for i := range a.Args {
+		if !equal(a.Args[i], b.Args[i]) {
+			return false
+		}
+	}
+	return equal(a.Filter, b.Filter)
+}
+
+// aggArgs finds argument types that the aggregate takes: as they are, else literals and other strings as text.
+func (s *scalar) aggArgs(f *parse.FuncCall, d *agg.Def, args []term) ([]expr.Expr, types.Type, error) {
+	if f.Star {
+		if kernel, ok := d.Bind(nil, false); ok && !f.Distinct {
+			return nil, kernel.Type(), nil
+		}
+		return nil, types.Type{}, noFunction(f, args)
+	}
+	if len(args) == 0 && d.Name == "count" {
+		return nil, types.Type{}, sqlerr.New(sqlerr.WrongObjectType, "count(*) must be used to call a parameterless aggregate function").At(f.Pos)
+	}
+	list := make([]expr.Expr, len(args))
+	for i, a := range args {
+		var err error
+		if list[i], err = s.textIfUnknown(a); err != nil {
+			return nil, types.Type{}, err
+		}
+	}
+	if kernel, ok := d.Bind(exprTypes(list), f.Distinct); ok {
+		return list, kernel.Type(), nil
+	}
+	for i, e := range list {
+		if e.Type().Kind.IsText() {
+			var err error
+			if list[i], err = s.implicit(term{e, args[i].pos}, textType); err != nil {
+				return nil, types.Type{}, err
+			}
+		}
+	}
+	if kernel, ok := d.Bind(exprTypes(list), f.Distinct); ok {
+		return list, kernel.Type(), nil
+	}
+	return nil, types.Type{}, noFunction(f, args)
+}
+
+func exprTypes(list []expr.Expr) []types.Type {
+	out := make([]types.Type, len(list))
+	for i, e := range list {
+		out[i] = plain(e.Type())
+	}
+	return out
+}
+
+func sortKey(x expr.Expr, o parse.OrderItem) logical.SortKey {
+	first := o.Desc // Postgres: NULL is larger than everything
+	if o.NullsFirst != 0 {
+		first = o.NullsFirst > 0
+	}
+	return logical.SortKey{X: x, Desc: o.Desc, NullsFirst: first}
+}

@@ -1,0 +1,200 @@
+package bind
+
+import (
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/logical"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+// Continuous binds the body of a continuous query and tells what it depends on.
+func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*logical.Query, Deps, error) {
+	utc := *env
+	utc.TimeZone = time.UTC
+	b := newBinder(&utc, nil)
+	b.continuous = true
+	node, err := b.continuousBody(q)
+	if err != nil {
+		return nil, Deps{}, err
+	}
+	if len(b.params) > 0 {
+		return nil, Deps{}, sqlerr.New(sqlerr.UndefinedParameter, "there is no parameter $1").
+			WithHint("A continuous query outlives the statement that creates it: write the value itself.")
+	}
+	root := &logical.Node{Op: &logical.Result{QueryID: id, Name: q.Name.Name}, In: []*logical.Node{node}, Schema: node.Schema}
+	out := b.finish(root)
+	out.Continuous = true
+	return out, b.deps, nil
+}
+
+// continuousBody binds and checks everything between AS and the end.
+func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
+	body := q.Query
+	if len(body.With) > 0 {
+		return nil, unsupported(body.With[0].Pos, "WITH in a continuous query", "Name a stream in FROM and put the conditions into WHERE.")
+	}
+	if body.Core != nil && len(body.Core.From) == 0 {
+		return nil, unsupported(body.Core.Pos, "a continuous query without FROM", "Name a stream in FROM.")
+	}
+	node, err := b.query(body, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	if node, err = b.settleColumns(node); err != nil {
+		return nil, err
+	}
+	if err := checkEmit(q, windowed(node)); err != nil {
+		return nil, err
+	}
+	if node, err = b.withWindow(node, body.Core); err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for i, c := range node.Schema.Cols {
+		if seen[c.Name] {
+			return nil, sqlerr.New(sqlerr.DuplicateColumn, "column %q specified more than once", c.Name).At(itemPos(body, i)).
+				WithHint("Give the columns of a continuous query different names with AS.")
+		}
+		seen[c.Name] = true
+	}
+	return node, nil
+}
+
+// windowed finds the windowed grouping below the projection.
+func windowed(n *logical.Node) *logical.Aggregate {
+	for n != nil {
+		if a, ok := n.Op.(*logical.Aggregate); ok {
+			return a
+		}
+		if len(n.In) == 0 {
+			return nil
+		}
+		n = n.In[0]
+	}
+	return nil
+}
+
+// withWindow puts window_start and window_end first where the query does not select them itself, and refuses groupings
+// without a window.
+func (b *binder) withWindow(n *logical.Node, core *parse.SelectCore) (*logical.Node, error) {
+	agg := windowed(n)
+	if agg == nil {
+		return n, nil
+	}
+	if agg.Window == nil {
+		pos := core.Pos
+		if len(core.GroupBy) > 0 {
+			pos = start(core.GroupBy[0])
+		}
+		return nil, unsupported(pos, "grouping without a window in a continuous query", "Add a window to GROUP BY, for example TUMBLE(ts, INTERVAL '1 minute').")
+	}
+	proj := n.Op.(*logical.Project)
+	for _, e := range proj.Exprs {
+		if c, ok := e.(*expr.Column); ok && c.Index < 2 {
+			return n, nil
+		}
+	}
+	ts := types.T(types.TimestampTZ)
+	exprs := []expr.Expr{&expr.Column{Index: 0, Name: "window_start", Typ: ts}, &expr.Column{Index: 1, Name: "window_end", Typ: ts}}
+	cols := []types.Column{{Name: "window_start", Type: ts}, {Name: "window_end", Type: ts}}
+	return &logical.Node{
+		Op:     &logical.Project{Exprs: append(exprs, proj.Exprs...)},
+		In:     n.In,
+		Schema: types.Schema{Cols: append(cols, n.Schema.Cols...)},
+	}, nil
+}
+
+// checkEmit accepts what the query does anyway.
+func checkEmit(q *parse.CreateQuery, agg *logical.Aggregate) error {
+	if q.Suppress != nil {
+		return unsupported(q.Suppress.Pos, "SUPPRESS", "Leave it out; the results carry window_start to tell repetitions by.")
+	}
+	if q.Emit == nil || q.Emit.Mode == "" {
+		return nil
+	}
+	switch {
+	case q.Emit.Mode == "CLOSE" && agg != nil && agg.Window != nil:
+		return nil
+	case q.Emit.Mode == "CLOSE":
+		return sqlerr.New(sqlerr.WindowingError, "EMIT ON WINDOW CLOSE needs a window").At(q.Emit.Pos).
+			WithHint("Leave EMIT out, or add TUMBLE(ts, INTERVAL '...') to GROUP BY.")
+	case q.Emit.Mode == "UPDATE" && agg == nil:
+		return nil // every row of an ungrouped query is final when it comes
+	}
+	return unsupported(q.Emit.Pos, "EMIT "+map[string]string{"UPDATE": "ON UPDATE", "EVERY": "EVERY", "FIRST": "FIRST"}[q.Emit.Mode],
+		"Results come when the window closes: EMIT ON WINDOW CLOSE.")
+}
+
+// queryLimits are the options that wait for resource limits.
+var queryLimits = []string{"cpu_ms_per_s", "memory", "max_keys", "max_rows_per_min", "on_limit", "engine", "checkpoint_interval"}
+
+// QueryOptions is what WITH (...) of a continuous query says. Retention is in microseconds.
+type QueryOptions struct {
+	All       map[string]string
+	Retention int64
+}
+
+// retentionDefault is how long result rows are kept.
+const retentionDefault = int64(30 * 24 * time.Hour / time.Microsecond)
+
+// Options checks the WITH options of a continuous query.
+func Options(list []parse.Option) (QueryOptions, error) {
+	out := QueryOptions{All: map[string]string{}, Retention: retentionDefault}
+	for _, o := range list {
+		if _, twice := out.All[o.Key]; twice {
+			return out, sqlerr.New(sqlerr.SyntaxError, "option %q specified more than once", o.Key).At(o.Pos)
+		}
+		switch o.Key {
+		case "severity":
+			if !oneOf(o.Value, "info", "low", "medium", "high", "critical") {
+				return out, sqlerr.New(sqlerr.InvalidParameterValue, "invalid value for option \"severity\": %q", o.Value).At(o.Pos).
+					WithHint("Known values: info, low, medium, high, critical.")
+			}
+		case "tags":
+		case "start":
+			if o.Value != "now" {
+				return out, unsupported(o.Pos, "start = '"+o.Value+"'", "A query starts with the next event: start = 'now'.")
+			}
+		case "retention":
+			v, err := DurationText(o.Value)
+			if err != nil || v <= 0 {
+				return out, badOption(o, "a positive duration such as '30 days'")
+			}
+			out.Retention = v
+		default:
+			if oneOf(o.Key, queryLimits...) {
+				return out, unsupported(o.Pos, "option \""+o.Key+"\"", "Leave it out.")
+			}
+			return out, unknownOption(o, "retention", "severity", "start", "tags")
+		}
+		out.All[o.Key] = o.Value
+	}
+	return out, nil
+}
+
+func oneOf(s string, list ...string) bool {
+	for _, x := range list {
+		if s == x {
+			return true
+		}
+	}
+	return false
+}
+
+// unknownOption is the error for an option nobody knows.
+func unknownOption(o parse.Option, known ...string) error {
+	sort.Strings(known)
+	return sqlerr.New(sqlerr.InvalidParameterValue, "unrecognized option %q", o.Key).At(o.Pos).
+		WithHint("Known options: %s.", strings.Join(known, ", "))
+}
+
+// badOption is the error for an option's value.
+func badOption(o parse.Option, want string) error {
+	return sqlerr.New(sqlerr.InvalidParameterValue, "invalid value for option %q: %q", o.Key, o.Value).At(o.Pos).
+		WithHint("Expected %s.", want)
+}

@@ -1,0 +1,335 @@
+package bind
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+// What a stream gets when CREATE STREAM does not say, in microseconds and bytes.
+const (
+	idleAfterDefault      = int64(30 * time.Second / time.Microsecond)
+	maxAheadDefault       = int64(24 * time.Hour / time.Microsecond)
+	streamRetention       = int64(24 * time.Hour / time.Microsecond)
+	retentionBytesDefault = int64(8 << 30)
+)
+
+// columnsMax bounds a stream's columns, as in Postgres.
+const columnsMax = 1600
+
+// streamFormats and streamConnectors are those that exist; the executor's registries check their options.
+var (
+	streamFormats    = []string{"CSV", "JSON"}
+	streamConnectors = []string{"generator", "kafka"}
+)
+
+// Stream binds CREATE STREAM.
+func Stream(env *Env, st *parse.CreateStream, id uint64) (*spec.Stream, error) {
+	out := &spec.Stream{
+		ID: id, Name: st.Name.Name, TimeCol: -1, IdleAfter: idleAfterDefault, MaxAhead: maxAheadDefault,
+		Retention: streamRetention, RetentionBytes: retentionBytesDefault,
+		Options: map[string]string{}, FormatOptions: map[string]string{}, Format: "JSON", Created: env.Now,
+	}
+	b := newBinder(env, nil)
+	if err := b.streamColumns(st, out); err != nil {
+		return nil, err
+	}
+	if st.Watermark != nil {
+		if err := b.watermark(st.Watermark, out); err != nil {
+			return nil, err
+		}
+	}
+	if err := streamOptions(st, out); err != nil {
+		return nil, err
+	}
+	if st.Format != "" {
+		out.Format = st.Format
+	}
+	if !oneOf(out.Format, streamFormats...) {
+		return nil, unsupported(st.Name.Pos, "FORMAT "+out.Format, "Known formats: "+strings.Join(streamFormats, ", ")+".")
+	}
+	for _, o := range st.FormatOptions {
+		out.FormatOptions[o.Key] = optionText(o)
+	}
+	return out, nil
+}
+
+// optionText is an option's value; a bare option is on.
+func optionText(o parse.Option) string {
+	if o.Bare {
+		return "true"
+	}
+	return o.Value
+}
+
+func (b *binder) streamColumns(st *parse.CreateStream, out *spec.Stream) error {
+	if len(st.Columns) == 0 {
+		return sqlerr.New(sqlerr.InvalidTableDefinition, "stream %q has no columns", st.Name.Name).At(st.Name.Pos).
+			WithHint("Name them: CREATE STREAM %s (ts TIMESTAMPTZ NOT NULL, ...).", st.Name.Name)
+	}
+	if len(st.Columns) > columnsMax {
+		return sqlerr.New("54011", "tables can have at most %d columns", columnsMax).At(st.Columns[columnsMax].Pos)
+	}
+	for _, c := range st.Columns {
+		t, err := typeOf(c.Type)
+		if err != nil {
+			return err
+		}
+		switch {
+		case c.Generated != nil:
+			return unsupported(c.Pos, "a generated column", "Compute it in the SELECT list of the query.")
+		case c.From != "":
+			return unsupported(c.Pos, "FROM 'path' of a column", "Take the field as JSONB and use ->> in the query.")
+		case c.Default != nil:
+			return unsupported(c.Pos, "DEFAULT", "Use coalesce(column, value) in the query.")
+		case c.Primary:
+			return unsupported(c.Pos, "PRIMARY KEY of a stream", "Leave it out: a stream's rows are events.")
+		case t.Kind == types.Unknown || t.Kind == types.Void || t.Kind == types.Record:
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "column %q has pseudo-type %s", c.Name, t).At(c.Type.Pos)
+		}
+		if out.Schema.Index(c.Name) >= 0 {
+			return sqlerr.New(sqlerr.DuplicateColumn, "column %q specified more than once", c.Name).At(c.Pos)
+		}
+		out.Schema.Cols = append(out.Schema.Cols, types.Column{Name: c.Name, Type: t, NotNull: c.NotNull})
+	}
+	return nil
+}
+
+// watermark reads WATERMARK FOR col AS col - INTERVAL '..'.
+func (b *binder) watermark(w *parse.Watermark, out *spec.Stream) error {
+	i := out.Schema.Index(w.Column)
+	if i < 0 {
+		return sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", w.Column).At(w.Pos)
+	}
+	if t := out.Schema.Cols[i].Type; t.Kind != types.TimestampTZ {
+		return sqlerr.New(sqlerr.DatatypeMismatch, "the watermark column %q must be of type timestamp with time zone, not %s", w.Column, t).At(w.Pos).
+			WithHint("Declare it TIMESTAMPTZ.")
+	}
+	out.TimeCol = i
+	as := w.As
+	if bin, ok := as.(*parse.Binary); ok && bin.Op == "-" {
+		var err error
+		if out.Delay, err = b.duration(bin.R, "the watermark's delay"); err != nil {
+			return err
+		}
+		if out.Delay < 0 {
+			return sqlerr.New(sqlerr.InvalidParameterValue, "the watermark's delay must not be negative").At(start(bin.R))
+		}
+		as = bin.L
+	}
+	if id, ok := as.(*parse.Ident); as != nil && (!ok || id.Parts[len(id.Parts)-1] != w.Column) {
+		return unsupported(start(as), "this watermark expression", "Write WATERMARK FOR "+w.Column+" AS "+w.Column+" - INTERVAL '5 seconds'.")
+	}
+	for _, d := range []struct {
+		lit  *parse.Interval
+		what string
+		out  *int64
+	}{{w.IdleAfter, "IDLE AFTER", &out.IdleAfter}, {w.MaxAhead, "MAX AHEAD", &out.MaxAhead}} {
+		if d.lit == nil {
+			continue
+		}
+		v, err := b.duration(d.lit, d.what)
+		if err != nil {
+			return err
+		}
+		if v <= 0 {
+			return sqlerr.New(sqlerr.InvalidParameterValue, "%s must be positive", d.what).At(d.lit.Pos)
+		}
+		*d.out = v
+	}
+	return nil
+}
+
+// streamOptions takes vigil's own options; the rest belongs to the connector.
+func streamOptions(st *parse.CreateStream, out *spec.Stream) error {
+	for _, o := range st.Options {
+		if _, twice := out.Options[o.Key]; twice {
+			return sqlerr.New(sqlerr.SyntaxError, "option %q specified more than once", o.Key).At(o.Pos)
+		}
+		var err error
+		switch o.Key {
+		case "connector":
+			if out.Connector = o.Value; !oneOf(o.Value, streamConnectors...) {
+				return unsupported(o.Pos, "connector = '"+o.Value+"'", "Known connectors: "+strings.Join(streamConnectors, ", ")+"; without one, rows come by INSERT, COPY and HTTP.")
+			}
+		case "retention":
+			if out.Retention, err = DurationText(o.Value); err != nil || out.Retention < 0 {
+				return badOption(o, "a duration such as '7 days'")
+			}
+		case "retention_bytes":
+			if out.RetentionBytes, err = SizeText(o.Value); err != nil {
+				return badOption(o, "a size such as '8GB'")
+			}
+		case "allowed_lateness":
+			v, err := DurationText(o.Value)
+			if err != nil {
+				return badOption(o, "a duration such as '0 seconds'")
+			}
+			if v != 0 {
+				return unsupported(o.Pos, "allowed_lateness", "Give the watermark a longer delay: WATERMARK FOR ts AS ts - INTERVAL '10 minutes'.")
+			}
+		case "late":
+			if !oneOf(o.Value, "table", "drop") {
+				return badOption(o, "'table' or 'drop'")
+			}
+		}
+		out.Options[o.Key] = optionText(o)
+	}
+	if out.Connector == "" {
+		return unknownStreamOptions(st)
+	}
+	return nil
+}
+
+// unknownStreamOptions refuses connector options of a stream that has no connector.
+func unknownStreamOptions(st *parse.CreateStream) error {
+	own := []string{"allowed_lateness", "connector", "late", "retention", "retention_bytes"}
+	for _, o := range st.Options {
+		if !oneOf(o.Key, own...) {
+			return unknownOption(o, own...)
+		}
+	}
+	return nil
+}
+
+// iocTypes are the kinds of indicators.
+var iocTypes = []string{"cidr", "domain", "email", "hash", "ip", "text", "url"}
+
+// IOCList binds CREATE IOC LIST; the options come back as they were written.
+func IOCList(st *parse.CreateIOC, id uint64) (*spec.IOCList, map[string]string, error) {
+	if !oneOf(st.Type, iocTypes...) {
+		return nil, nil, sqlerr.New(sqlerr.UndefinedObject, "IOC type %q does not exist", st.Type).At(st.Name.Pos).
+			WithHint("Known types: %s.", strings.Join(iocTypes, ", "))
+	}
+	opts := map[string]string{}
+	for _, o := range st.Options {
+		switch o.Key {
+		case "source", "refresh", "expire_after":
+			return nil, nil, unsupported(o.Pos, "option \""+o.Key+"\" of an IOC list", "Add indicators with INSERT, COPY or ALTER IOC LIST ... ADD.")
+		}
+		return nil, nil, unknownOption(o, "expire_after", "refresh", "source")
+	}
+	return &spec.IOCList{ID: id, Name: st.Name.Name, Type: st.Type}, opts, nil
+}
+
+// What a function may use when CREATE FUNCTION does not say.
+const (
+	timeoutDefault = int64(50 * time.Millisecond / time.Microsecond)
+	memoryDefault  = int64(16 << 20)
+	stackDefault   = 256
+	outputDefault  = int64(1 << 20)
+	bodyMax        = 64 << 10
+	paramMax       = 100
+)
+
+// Function binds CREATE FUNCTION. A function is IMMUTABLE unless it says otherwise: the sandbox has neither a clock nor
+// anything else to depend on.
+func Function(st *parse.CreateFunction, id uint64) (*spec.Function, error) {
+	pos := st.Name.Pos
+	switch {
+	case st.Aggregate:
+		return nil, unsupported(pos, "CREATE AGGREGATE", "Use count, sum, avg, min, max, with FILTER.")
+	case st.Language != "javascript" && st.Language != "js":
+		if st.Language == "" {
+			return nil, sqlerr.New(sqlerr.InvalidFunctionDefinition, "no language specified").At(pos).WithHint("LANGUAGE javascript.")
+		}
+		return nil, sqlerr.New(sqlerr.UndefinedObject, "language %q does not exist", st.Language).At(pos).WithHint("LANGUAGE javascript.")
+	case st.ReturnTable != nil:
+		return nil, unsupported(pos, "RETURNS TABLE", "Return a single value.")
+	case st.Returns == nil:
+		return nil, sqlerr.New(sqlerr.InvalidFunctionDefinition, "function result type must be specified").At(pos)
+	case len(st.Body) > bodyMax:
+		return nil, sqlerr.New(sqlerr.ProgramLimitExceeded, "the body of function %q is longer than %d bytes", st.Name.Name, bodyMax).At(pos)
+	case len(st.Params) > paramMax:
+		return nil, sqlerr.New("54023", "functions cannot have more than %d arguments", paramMax).At(pos)
+	}
+	out := &spec.Function{ID: id, Name: st.Name.Name, Body: st.Body, Strict: st.Strict, Volatility: st.Volatility}
+	if out.Volatility == "" {
+		out.Volatility = "IMMUTABLE"
+	}
+	seen := map[string]bool{}
+	for _, p := range st.Params {
+		t, err := typeOf(p.Type)
+		if err != nil {
+			return nil, err
+		}
+		if p.Name == "" {
+			return nil, sqlerr.New(sqlerr.InvalidFunctionDefinition, "parameters of a JavaScript function need names").At(p.Type.Pos)
+		}
+		if seen[p.Name] {
+			return nil, sqlerr.New(sqlerr.InvalidFunctionDefinition, "parameter name %q used more than once", p.Name).At(p.Type.Pos)
+		}
+		seen[p.Name] = true
+		out.Params = append(out.Params, types.Column{Name: p.Name, Type: t})
+	}
+	var err error
+	if out.Ret, err = typeOf(*st.Returns); err != nil {
+		return nil, err
+	}
+	out.Limits, err = functionLimits(st.Options)
+	return out, err
+}
+
+func functionLimits(list []parse.Option) (spec.FunctionLimits, error) {
+	out := spec.FunctionLimits{TimeoutMicros: timeoutDefault, MemoryBytes: memoryDefault, StackFrames: stackDefault,
+		OutputBytes: outputDefault, OnError: "null"}
+	for _, o := range list {
+		var err error
+		switch o.Key {
+		case "timeout":
+			if out.TimeoutMicros, err = DurationText(o.Value); err != nil || out.TimeoutMicros <= 0 {
+				return out, badOption(o, "a positive duration such as '50ms'")
+			}
+		case "memory":
+			if out.MemoryBytes, err = SizeText(o.Value); err != nil || out.MemoryBytes <= 0 {
+				return out, badOption(o, "a size such as '16MB'")
+			}
+		case "stack":
+			if out.StackFrames, err = strconv.Atoi(o.Value); err != nil || out.StackFrames < 1 || out.StackFrames > 10000 {
+				return out, badOption(o, "a number of calls from 1 to 10000")
+			}
+		case "on_error":
+			if out.OnError = o.Value; !oneOf(o.Value, "null", "fail", "deactivate") {
+				return out, badOption(o, "'null', 'fail' or 'deactivate'")
+			}
+		default:
+			return out, unknownOption(o, "memory", "on_error", "stack", "timeout")
+		}
+	}
+	return out, nil
+}
+
+// DurationText reads '50ms', '1 hour', '30 days' or any interval without months as microseconds.
+func DurationText(s string) (int64, error) {
+	if d, err := time.ParseDuration(strings.ReplaceAll(s, " ", "")); err == nil {
+		return int64(d / time.Microsecond), nil
+	}
+	v, err := types.ParseText(types.T(types.Interval), s, nil)
+	if err != nil {
+		return 0, err
+	}
+	return spanOf(v, "a duration")
+}
+
+// SizeText reads '16MB', '8 GiB', '1024' as bytes; units are powers of 1,024, as in Postgres.
+func SizeText(s string) (int64, error) {
+	t := strings.TrimSpace(s)
+	digits := strings.TrimRight(t, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+	unit := strings.ToLower(strings.TrimSpace(t[len(digits):]))
+	unit = strings.TrimSuffix(strings.TrimSuffix(unit, "b"), "i")
+	shift, ok := map[string]uint{"": 0, "k": 10, "m": 20, "g": 30, "t": 40}[unit]
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || !ok || n < 0 || n > 1<<62>>shift {
+		return 0, sqlerr.New(sqlerr.InvalidParameterValue, "invalid size: %q", s).WithHint("For example '16MB'.")
+	}
+	return n << shift, nil
+}
+
+// typed is a compile-time check that pseudo expressions are expressions.
+var _ = []expr.Expr{(*aggRef)(nil), (*setRef)(nil), (*windowBound)(nil)}

@@ -1,0 +1,342 @@
+package bind
+
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/logical"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+// fromItem is a bound part of FROM: a tree and what its row's columns are called.
+type fromItem struct {
+	node   *logical.Node
+	rels   []*rel
+	merged []mergedCol
+	star   []relCol // what * means, in order
+	window *parse.WindowCall
+}
+
+// fromBinder binds the FROM clause of one query level.
+type fromBinder struct {
+	*binder
+	// base encloses the query; parent is base, or the left side of a lateral join on top of it.
+	base, parent *frame
+	ctes         *cteScope
+	// qualify: columns print with their relation's alias, because there are several relations.
+	qualify bool
+}
+
+// from binds the comma list; no FROM is one row without columns.
+func (b *binder) from(list []parse.TableExpr, parent *frame, ctes *cteScope) (*fromItem, error) {
+	if len(list) == 0 {
+		return &fromItem{node: oneRow()}, nil
+	}
+	fb := &fromBinder{binder: b, base: parent, parent: parent, ctes: ctes}
+	if _, single := list[0].(*parse.Join); single || len(list) > 1 {
+		fb.qualify = true
+	}
+	left, err := fb.table(list[0])
+	if err != nil {
+		return nil, err
+	}
+	for _, te := range list[1:] {
+		if left, err = fb.join(left, te, &parse.Join{Kind: "CROSS"}); err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
+}
+
+// oneRow is the input of a SELECT without FROM.
+func oneRow() *logical.Node {
+	return &logical.Node{Op: &logical.Values{Rows: [][]expr.Expr{{}}}}
+}
+
+// table binds one table expression.
+func (fb *fromBinder) table(te parse.TableExpr) (*fromItem, error) {
+	if fb.relations++; fb.relations > relationsMax {
+		return nil, sqlerr.New(sqlerr.ProgramLimitExceeded, "the statement reads more than %d relations", relationsMax)
+	}
+	switch te := te.(type) {
+	case *parse.TableRef:
+		return fb.tableRef(te)
+	case *parse.TableSubquery:
+		return fb.derived(te)
+	case *parse.TableFunc:
+		return fb.tableFunc(te)
+	case *parse.TableWindow:
+		return fb.tableWindow(te)
+	case *parse.Join:
+		if fb.continuous {
+			return nil, unsupported(te.Pos, "a join in a continuous query", "Create one continuous query per stream, or put the values to look up into an IOC list.")
+		}
+		left, err := fb.table(te.Left)
+		if err != nil {
+			return nil, err
+		}
+		it, err := fb.join(left, te.Right, te)
+		if err != nil || te.Alias == "" {
+			return it, err
+		}
+		return fb.aliasJoin(it, te)
+	}
+	return nil, sqlerr.NotSupported("this table expression", "")
+}
+
+// item makes the fromItem of one relation.
+func (fb *fromBinder) item(node *logical.Node, r *rel, hidden func(int) bool) *fromItem {
+	for i, c := range node.Schema.Cols {
+		label := c.Name
+		if fb.qualify && r.alias != "" {
+			label = r.alias + "." + c.Name
+		}
+		col := relCol{name: c.Name, value: &expr.Column{Index: i, Name: label, Typ: c.Type}, hidden: hidden != nil && hidden(i)}
+		r.cols = append(r.cols, col)
+	}
+	it := &fromItem{node: node, rels: []*rel{r}}
+	for _, c := range r.cols {
+		if !c.hidden {
+			it.star = append(it.star, c)
+		}
+	}
+	return it
+}
+
+// rename applies the column list of an alias.
+func (it *fromItem) rename(names []string, alias string, pos int) error {
+	r := it.rels[0]
+	if len(names) > len(it.star) {
+		return sqlerr.New(sqlerr.InvalidColumnReference, "table %q has %d columns available but %d columns specified", alias, len(it.star), len(names)).At(pos)
+	}
+	next := 0
+	for i := range r.cols {
+		if !r.cols[i].hidden && next < len(names) {
+			r.cols[i].name = names[next]
+			it.star[next].name = names[next]
+			next++
+		}
+	}
+	return nil
+}
+
+func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
+	if t.AsOf != nil {
+		return nil, unsupported(t.AsOf.Position(), "FOR SYSTEM_TIME AS OF", "")
+	}
+	if t.Name.Schema == "" {
+		if c := fb.ctes.find(t.Name.Name); c != nil {
+			return fb.cteRef(t, c)
+		}
+	}
+	r, err := fb.lookup(t.Name)
+	if err != nil {
+		return nil, err
+	}
+	bound := &rel{schema: t.Name.Schema, alias: t.Name.Name, table: t.Name.Name}
+	if t.Alias != "" {
+		bound.schema, bound.alias = "", t.Alias
+	}
+	var hidden func(int) bool
+	switch r := r.(type) {
+	case *catalog.Stream:
+		fb.deps.Streams = addOnce(fb.deps.Streams, r.ID)
+	case *catalog.Virtual:
+		bound.schema = r.SchemaName
+		if t.Alias != "" {
+			bound.schema = ""
+		}
+		hidden = func(i int) bool {
+			for _, h := range r.Hidden {
+				if h == i {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	if bound.schema == "" && t.Alias == "" {
+		bound.schema = catalog.Public
+	}
+	if _, ok := r.(*catalog.Stream); fb.continuous && !ok {
+		return nil, unsupported(t.Name.Pos, "a continuous query over something other than a stream", "Name a stream in FROM.")
+	}
+	node := &logical.Node{Op: &logical.Scan{Rel: r}, Schema: *r.RelSchema()}
+	it := fb.item(node, bound, hidden)
+	return it, it.rename(t.Columns, bound.alias, t.Name.Pos)
+}
+
+// lookup finds a relation by the search path.
+func (fb *fromBinder) lookup(n parse.Name) (catalog.Relation, error) {
+	if n.Catalog != "" && n.Catalog != fb.env.Database {
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "cross-database references are not implemented: \"%s.%s.%s\"", n.Catalog, n.Schema, n.Name).At(n.Pos)
+	}
+	if n.Schema != "" {
+		if r := fb.env.Catalog.Relation(n.Schema, n.Name); r != nil {
+			return r, nil
+		}
+		return nil, sqlerr.New(sqlerr.UndefinedTable, "relation \"%s.%s\" does not exist", n.Schema, n.Name).At(n.Pos)
+	}
+	path := fb.env.SearchPath
+	if path == nil {
+		path = []string{""}
+	} else {
+		path = append([]string{catalog.PgCatalog}, path...)
+	}
+	for _, schema := range path {
+		if r := fb.env.Catalog.Relation(schema, n.Name); r != nil {
+			return r, nil
+		}
+	}
+	return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", n.Name).At(n.Pos)
+}
+
+// hide blocks the frames from f up to, not including, stop: they cannot be named, but still count.
+func hide(f, stop *frame) *frame {
+	if f == nil || f == stop {
+		return f
+	}
+	c := *f
+	c.blocked = true
+	c.parent = hide(f.parent, stop)
+	return &c
+}
+
+// cteRef inlines a WITH query.
+func (fb *fromBinder) cteRef(t *parse.TableRef, c *cteScope) (*fromItem, error) {
+	ctes := c.parent
+	if c.recursive {
+		ctes = &cteScope{parent: c.parent, cte: &parse.CTE{Name: c.cte.Name}}
+	}
+	if c.cte.Query == nil {
+		return nil, unsupported(t.Name.Pos, "WITH RECURSIVE", "Unroll the recursion, or run one query per step.")
+	}
+	node, err := fb.query(c.cte.Query, hide(fb.parent, c.frame), ctes)
+	if err == nil {
+		node, err = fb.settleColumns(node)
+	}
+	if err != nil {
+		return nil, err
+	}
+	alias := t.Name.Name
+	if t.Alias != "" {
+		alias = t.Alias
+	}
+	it := fb.item(node, &rel{alias: alias, table: t.Name.Name}, nil)
+	if err := it.rename(c.cte.Columns, alias, c.cte.Pos); err != nil {
+		return nil, err
+	}
+	return it, it.rename(t.Columns, alias, t.Name.Pos)
+}
+
+// derived binds a subquery in FROM.
+func (fb *fromBinder) derived(t *parse.TableSubquery) (*fromItem, error) {
+	if fb.continuous {
+		return nil, unsupported(t.Pos, "a subquery in FROM of a continuous query", "Name a stream in FROM and put the conditions into WHERE.")
+	}
+	parent := fb.parent
+	if !t.Lateral {
+		parent = hide(fb.parent, fb.base)
+	}
+	node, err := fb.query(t.Query, parent, fb.ctes)
+	if err == nil {
+		node, err = fb.settleColumns(node)
+	}
+	if err != nil {
+		return nil, err
+	}
+	it := fb.item(node, &rel{alias: t.Alias}, nil)
+	return it, it.rename(t.Columns, t.Alias, t.Pos)
+}
+
+// tableFunc binds a function in FROM: a set, or one row of a scalar.
+func (fb *fromBinder) tableFunc(t *parse.TableFunc) (*fromItem, error) {
+	f := t.Func
+	if fb.continuous {
+		return nil, unsupported(f.Pos, "a function in FROM of a continuous query", "Name a stream in FROM.")
+	}
+	if len(t.ColumnDefs) > 0 {
+		return nil, unsupported(f.Pos, "a column definition list", "")
+	}
+	s := &scalar{binder: fb.binder, f: &frame{parent: fb.parent}, ctes: fb.ctes, clause: "FROM"}
+	alias := f.Name.Name
+	if t.Alias != "" {
+		alias = t.Alias
+	}
+	node, err := fb.funcNode(s, t, alias)
+	if err != nil {
+		return nil, err
+	}
+	it := fb.item(node, &rel{alias: alias}, nil)
+	return it, it.rename(t.Columns, alias, f.Pos)
+}
+
+func (fb *fromBinder) funcNode(s *scalar, t *parse.TableFunc, alias string) (*logical.Node, error) {
+	f := t.Func
+	sigs := registry().sets[f.Name.Name]
+	if sigs == nil || f.Name.Schema != "" && f.Name.Schema != catalog.PgCatalog && f.Name.Schema != catalog.InformationSchema {
+		e, err := s.funcCall(f)
+		if err != nil {
+			return nil, err
+		}
+		if t.Ordinality {
+			return nil, unsupported(f.Pos, "WITH ORDINALITY of a function that returns one value", "")
+		}
+		schema := types.Schema{Cols: []types.Column{{Name: alias, Type: e.Type()}}}
+		return &logical.Node{Op: &logical.Project{Exprs: []expr.Expr{e}}, In: []*logical.Node{oneRow()}, Schema: schema}, nil
+	}
+	if err := plainCall(f); err != nil {
+		return nil, err
+	}
+	args, err := s.list(f.Args)
+	if err != nil {
+		return nil, err
+	}
+	call, cols, err := fb.setFunc(f, sigs, args)
+	if err != nil {
+		return nil, err
+	}
+	cols = append([]types.Column(nil), cols...)
+	if len(cols) == 1 && cols[0].Name == f.Name.Name {
+		cols[0].Name = alias
+	}
+	if call.Ordinality = t.Ordinality; t.Ordinality {
+		cols = append(cols, types.Column{Name: "ordinality", Type: types.T(types.Int8)})
+	}
+	return &logical.Node{Op: &logical.FuncScan{Func: call}, Schema: types.Schema{Cols: cols}}, nil
+}
+
+// tableWindow binds TUMBLE(stream, ts, size) in FROM: the stream with the columns window_start and window_end.
+func (fb *fromBinder) tableWindow(t *parse.TableWindow) (*fromItem, error) {
+	if err := onlyTumble(t.Window); err != nil {
+		return nil, err
+	}
+	src := t.Source
+	if ref, ok := src.(*parse.TableRef); ok && t.Alias != "" && ref.Alias == "" {
+		c := *ref
+		c.Alias, c.Columns = t.Alias, t.Columns
+		src = &c
+	}
+	it, err := fb.table(src)
+	if err != nil {
+		return nil, err
+	}
+	if len(it.rels) != 1 || it.window != nil {
+		return nil, unsupported(t.Window.Pos, t.Window.Kind+" over several relations", "Name one stream.")
+	}
+	for _, c := range windowColumns(false) {
+		it.rels[0].cols = append(it.rels[0].cols, c)
+		it.star = append(it.star, c)
+	}
+	it.window = t.Window
+	return it, nil
+}
+
+// windowColumns are the pseudo columns of a windowed grouping.
+func windowColumns(hidden bool) []relCol {
+	return []relCol{
+		{name: "window_start", value: &windowBound{}, hidden: hidden},
+		{name: "window_end", value: &windowBound{end: true}, hidden: hidden},
+	}
+}

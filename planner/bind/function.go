@@ -1,0 +1,255 @@
+package bind
+
+import (
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/fn"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+// funcCall binds f(...): an aggregate, a set-returning function, a special form, a builtin or a user's function.
+func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
+	if f.Over != nil {
+		return nil, unsupported(f.Pos, "a window function (OVER)", "Group by TUMBLE(ts, INTERVAL '...') or compute it in the client.")
+	}
+	name, builtin := f.Name.Name, f.Name.Schema == "" || f.Name.Schema == catalog.PgCatalog
+	if d := registry().aggs[name]; d != nil && builtin {
+		return s.aggregate(f, d)
+	}
+	if err := plainCall(f); err != nil {
+		return nil, err
+	}
+	if f.Name.Schema == "" {
+		if e, done, err := s.specialForm(f); done {
+			return e, err
+		}
+	}
+	args, err := s.list(f.Args)
+	if err != nil {
+		return nil, err
+	}
+	if sets := registry().sets[name]; sets != nil && (builtin || f.Name.Schema == catalog.InformationSchema) {
+		return s.setCall(f, sets, args)
+	}
+	return s.scalarCall(f, args)
+}
+
+// plainCall refuses what only aggregates may have.
+func plainCall(f *parse.FuncCall) error {
+	var what string
+	switch {
+	case f.Star:
+		return sqlerr.New(sqlerr.WrongObjectType, "%s(*) specified, but %s is not an aggregate function", f.Name.Name, f.Name.Name).At(f.Pos)
+	case f.Distinct:
+		what = "DISTINCT"
+	case len(f.OrderBy) > 0:
+		what = "ORDER BY"
+	case f.Filter != nil:
+		what = "FILTER"
+	case len(f.WithinGroup) > 0:
+		what = "WITHIN GROUP"
+	default:
+		return nil
+	}
+	return sqlerr.New(sqlerr.WrongObjectType, "%s specified, but %s is not an aggregate function", what, f.Name.Name).At(f.Pos)
+}
+
+// scalarCall resolves a builtin, then a function-like cast, then a user's function.
+func (s *scalar) scalarCall(f *parse.FuncCall, args []term) (expr.Expr, error) {
+	name := f.Name.Name
+	if f.Name.Schema != catalog.Public {
+		list := registry().funcs[name]
+		d, ambiguous := resolve(list, typesOf(args))
+		if ambiguous {
+			return nil, sqlerr.New(sqlerr.AmbiguousFunction, "function %s is not unique", describe(f.Name, args)).At(f.Pos).
+				WithHint("Could not choose a best candidate function. You might need to add explicit type casts.")
+		}
+		if d != nil {
+			return s.call(d, args, f.Pos)
+		}
+		if k, ok := types.KindByName(name); ok && len(args) == 1 && !strings.Contains(name, " ") {
+			if e, ok, err := s.coerce(args[0], types.T(k), expr.Explicit); ok || err != nil {
+				return e, err
+			}
+		}
+	}
+	if f.Name.Schema == "" || f.Name.Schema == catalog.Public {
+		if u := s.env.Catalog.Function(name); u != nil {
+			if e, ok, err := s.userCall(u, args, f.Pos); ok || err != nil {
+				return e, err
+			}
+		}
+	}
+	if f.Name.Schema != "" && !s.env.Catalog.HasSchema(f.Name.Schema) {
+		return nil, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", f.Name.Schema).At(f.Pos)
+	}
+	return nil, noFunction(f, args)
+}
+
+// noFunction is Postgres' error for a call without a fitting signature.
+func noFunction(f *parse.FuncCall, args []term) error {
+	return sqlerr.New(sqlerr.UndefinedFunction, "function %s does not exist", describe(f.Name, args)).At(f.Pos).
+		WithHint("No function matches the given name and argument types. You might need to add explicit type casts.")
+}
+
+// describe prints a call's signature: "f(integer, text)".
+func describe(n parse.Name, args []term) string {
+	list := make([]string, len(args))
+	for i, a := range args {
+		list[i] = a.e.Type().String()
+	}
+	name := n.Name
+	if n.Schema != "" {
+		name = n.Schema + "." + name
+	}
+	return name + "(" + strings.Join(list, ", ") + ")"
+}
+
+// call applies a builtin to arguments that it accepts.
+func (b *binder) call(s *signature, args []term, pos int) (expr.Expr, error) {
+	list, err := b.coerceArgs(s, args)
+	if err != nil {
+		return nil, err
+	}
+	typ := s.def.Ret
+	if s.def.RetOf != nil {
+		given := make([]types.Type, len(list))
+		for i, e := range list {
+			given[i] = e.Type()
+		}
+		typ = s.def.RetOf(given)
+	}
+	e := &expr.Call{Def: s.def, Args: list, Typ: typ}
+	b.src[e] = source{pos: pos, name: s.def.Name}
+	if b.continuous && s.def.Volatility == fn.Volatile {
+		return nil, unsupported(pos, "the volatile function "+s.def.Name+" in a continuous query",
+			"A continuous query gives the same result when it is run again; use columns of the row, or now().")
+	}
+	return e, nil
+}
+
+// coerceArgs converts arguments to what a signature declares.
+func (b *binder) coerceArgs(s *signature, args []term) ([]expr.Expr, error) {
+	elem, _ := s.element(typesOf(args))
+	list := make([]expr.Expr, len(args))
+	for i, a := range args {
+		want := s.arg(i)
+		switch {
+		case want.Kind == types.Array && polymorphic(want):
+			if want = a.e.Type(); want.Kind == types.Unknown {
+				if want = types.ArrayOf(types.Text); elem.Kind != types.Unknown {
+					want = types.ArrayOf(elem.Kind)
+				}
+			}
+		case want.Kind == types.Unknown && elem.Kind != types.Unknown && !s.variadic:
+			want = elem
+		case want.Kind == types.Unknown:
+			if want = a.e.Type(); want.Kind == types.Unknown {
+				want = textType
+			}
+		}
+		var err error
+		if list[i], err = b.implicit(a, want); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// userCall applies a user's function; ok is false when the arguments do not fit.
+func (b *binder) userCall(u *catalog.Function, args []term, pos int) (e expr.Expr, ok bool, err error) {
+	if len(args) != len(u.Params) {
+		return nil, false, nil
+	}
+	list := make([]expr.Expr, len(args))
+	for i, a := range args {
+		if list[i], ok, err = b.coerce(a, u.Params[i].Type, expr.Implicit); err != nil || !ok {
+			return nil, false, err
+		}
+	}
+	if u.State == catalog.Deactivated {
+		return nil, false, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "function %q is deactivated: %s", u.Name, u.Reason).At(pos).
+			WithHint("Replace it with CREATE OR REPLACE FUNCTION.")
+	}
+	if b.continuous && u.Volatility == "VOLATILE" {
+		return nil, false, unsupported(pos, "the volatile function "+u.Name+" in a continuous query", "Declare the function IMMUTABLE.")
+	}
+	b.deps.Functions = addOnce(b.deps.Functions, u.ID)
+	call := &expr.UDF{Name: u.Name, ID: u.ID, Args: list, Typ: u.Ret}
+	b.src[call] = source{pos: pos, name: u.Name}
+	return call, true, nil
+}
+
+// specialForm binds the names that are syntax in Postgres; done is false for all others.
+func (s *scalar) specialForm(f *parse.FuncCall) (e expr.Expr, done bool, err error) {
+	switch f.Name.Name {
+	case "coalesce", "nullif", "greatest", "least":
+	case "tumble_start", "tumble_end", "window_start", "window_end":
+		bound := "window_" + f.Name.Name[strings.LastIndexByte(f.Name.Name, '_')+1:]
+		return nil, true, sqlerr.NotSupported("the function "+f.Name.Name, "Write "+bound+", without arguments.").At(f.Pos)
+	default:
+		return nil, false, nil
+	}
+	args, err := s.list(f.Args)
+	if err != nil {
+		return nil, true, err
+	}
+	switch f.Name.Name {
+	case "coalesce":
+		if len(args) == 0 {
+			return nil, true, sqlerr.New(sqlerr.SyntaxError, "syntax error at or near \")\"").At(f.Pos)
+		}
+		list, typ, err := s.unify(args, "COALESCE")
+		if err != nil {
+			return nil, true, err
+		}
+		if len(list) == 1 {
+			return list[0], true, nil
+		}
+		return &expr.Coalesce{Args: list, Typ: typ}, true, nil
+	case "nullif":
+		e, err = s.nullif(f, args)
+		return e, true, err
+	}
+	e, err = s.extreme(f, args)
+	return e, true, err
+}
+
+// nullif is NULLIF(a, b): CASE WHEN a = b THEN NULL ELSE a END.
+func (s *scalar) nullif(f *parse.FuncCall, args []term) (expr.Expr, error) {
+	if len(args) != 2 {
+		return nil, noFunction(f, args)
+	}
+	cond, err := s.compare("=", args[0], args[1], f.Pos)
+	if err != nil {
+		return nil, err
+	}
+	x, err := s.textIfUnknown(args[0])
+	if err != nil {
+		return nil, err
+	}
+	null := &expr.Const{Val: types.Null(x.Type())}
+	return &expr.Case{Whens: []expr.When{{Cond: cond, Then: null}}, Else: x, Typ: x.Type()}, nil
+}
+
+// extreme is GREATEST or LEAST over one common type.
+func (s *scalar) extreme(f *parse.FuncCall, args []term) (expr.Expr, error) {
+	list, typ, err := s.unify(args, strings.ToUpper(f.Name.Name))
+	if err != nil {
+		return nil, err
+	}
+	for _, sig := range registry().funcs[f.Name.Name] {
+		given := make([]types.Type, len(list))
+		for i := range given {
+			given[i] = typ
+		}
+		if accepts(sig, given) {
+			return &expr.Call{Def: sig.def, Args: list, Typ: typ}, nil
+		}
+	}
+	return nil, noFunction(f, args)
+}

@@ -1,0 +1,236 @@
+package bind
+
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/logical"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+// bindGroup binds GROUP BY: an input column, an output name or number, or an expression.
+func (l *level) bindGroup() error {
+	s := l.clause("GROUP BY")
+	for _, e := range l.core.GroupBy {
+		if _, isWindow := e.(*parse.WindowCall); isWindow {
+			continue
+		}
+		if row, ok := e.(*parse.Row); ok && len(row.Elems) == 0 {
+			continue
+		}
+		x, err := l.groupKey(s, e)
+		if err != nil {
+			return err
+		}
+		if x, err = l.textIfUnknown(term{x, start(e)}); err != nil {
+			return err
+		}
+		if !hasOperator(x.Type(), true) {
+			return sqlerr.New(sqlerr.UndefinedFunction, "could not identify an equality operator for type %s", x.Type()).At(start(e))
+		}
+		if _, isBound := x.(*windowBound); !isBound && !l.hasKey(x) {
+			l.keys = append(l.keys, x)
+		}
+	}
+	return nil
+}
+
+func (l *level) hasKey(x expr.Expr) bool {
+	for _, k := range l.keys {
+		if equal(k, x) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *level) groupKey(s *scalar, e parse.Expr) (expr.Expr, error) {
+	id, isName := e.(*parse.Ident)
+	if isName && len(id.Parts) == 1 && len(l.frame.bare(id.Parts[0])) > 0 {
+		return s.column(l.frame, id)
+	}
+	i, err := l.outputItem(e, "GROUP BY")
+	if err != nil {
+		return nil, err
+	}
+	if i < 0 {
+		return s.bind(e)
+	}
+	it := l.items[i]
+	if agg := findAgg(it.e); agg != nil {
+		return nil, sqlerr.New(sqlerr.GroupingError, "aggregate functions are not allowed in GROUP BY").At(l.src[agg].pos)
+	}
+	return it.e, nil
+}
+
+func findAgg(e expr.Expr) (found expr.Expr) {
+	logical.Walk(e, func(e expr.Expr, depth int) bool {
+		if a, ok := e.(*aggRef); ok && depth == 0 {
+			found = a
+		}
+		return found == nil
+	})
+	return found
+}
+
+// isGrouped tells whether the level groups at all.
+func (l *level) isGrouped() bool {
+	return len(l.core.GroupBy) > 0 || len(l.aggs) > 0 || len(l.having) > 0
+}
+
+// buildGroup puts the grouping over in, and moves everything above it to the grouped row.
+func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
+	if !l.isGrouped() {
+		if l.window != nil {
+			return nil, unsupported(l.window.Pos, "a window function without GROUP BY", "Add GROUP BY window_start, window_end.")
+		}
+		return in, nil
+	}
+	op := &logical.Aggregate{Keys: l.keys, Aggs: l.aggs, Scalar: len(l.core.GroupBy) == 0}
+	node := &logical.Node{Op: op, In: []*logical.Node{in}}
+	g := &grouping{level: l, keys: l.keys}
+	if l.window != nil {
+		w, err := l.bindWindow()
+		if err != nil {
+			return nil, err
+		}
+		op.Window, op.Scalar, g.base = w, false, 2
+		ts := types.T(types.TimestampTZ)
+		node.Schema.Cols = append(node.Schema.Cols, types.Column{Name: "window_start", Type: ts}, types.Column{Name: "window_end", Type: ts})
+	}
+	for _, k := range l.keys {
+		node.Schema.Cols = append(node.Schema.Cols, types.Column{Name: keyName(k), Type: k.Type()})
+	}
+	for _, a := range l.aggs {
+		node.Schema.Cols = append(node.Schema.Cols, types.Column{Name: a.Def.Name, Type: a.Typ})
+	}
+	for i := range l.items {
+		old := l.items[i].e
+		l.items[i].e = g.place(old)
+		if _, known := l.src[l.items[i].e]; !known {
+			l.src[l.items[i].e] = l.src[old]
+		}
+	}
+	for i := range l.having {
+		l.having[i] = g.place(l.having[i])
+	}
+	for i := range l.sets {
+		l.sets[i].Args = append([]expr.Expr(nil), l.sets[i].Args...)
+		for j := range l.sets[i].Args {
+			l.sets[i].Args[j] = g.place(l.sets[i].Args[j])
+		}
+	}
+	if g.err != nil {
+		return nil, g.err
+	}
+	return logical.NewFilter(node, l.having), nil
+}
+
+// keyName is the column name of a group key.
+func keyName(k expr.Expr) string {
+	if c, ok := k.(*expr.Column); ok {
+		return c.Name
+	}
+	return k.String()
+}
+
+// grouping moves expressions from the rows before grouping to the groups.
+type grouping struct {
+	*level
+	keys []expr.Expr
+	base int // columns before the keys: window_start, window_end
+	err  error
+}
+
+func (g *grouping) place(e expr.Expr) expr.Expr { return logical.Rewrite(g.move).Expr(e, 0) }
+
+// move is the logical.Rewrite of one node.
+func (g *grouping) move(e expr.Expr, depth int) (expr.Expr, bool) {
+	if g.err != nil {
+		return e, true
+	}
+	if w, ok := e.(*windowBound); ok {
+		i := 0
+		if w.end {
+			i = 1
+		}
+		return ref(depth, i, w.String(), w.Type()), true
+	}
+	if depth > 0 {
+		return g.moveOuter(e, depth)
+	}
+	if a, ok := e.(*aggRef); ok {
+		return &expr.Column{Index: g.base + len(g.keys) + a.index, Name: g.aggName(a.index), Typ: a.typ}, true
+	}
+	for i, k := range g.keys {
+		if equal(k, e) {
+			return &expr.Column{Index: g.base + i, Name: keyName(k), Typ: k.Type()}, true
+		}
+	}
+	if c, ok := e.(*expr.Column); ok {
+		s := g.src[c]
+		if s.name == "" {
+			s.name = c.Name
+		}
+		g.err = g.ungrouped(s)
+		return e, true
+	}
+	return e, false
+}
+
+// ungrouped is Postgres' error for a column that has no single value in a group.
+func (g *grouping) ungrouped(s source) error {
+	err := sqlerr.New(sqlerr.GroupingError, "column %q must appear in the GROUP BY clause or be used in an aggregate function", s.name).At(s.pos)
+	if g.continuous && g.window == nil && len(g.core.GroupBy) == 0 {
+		return err.WithHint("Group by the column and a window: GROUP BY %s, TUMBLE(ts, INTERVAL '1 minute').", s.name)
+	}
+	return err
+}
+
+// moveOuter moves a subquery's references to the row of this level.
+func (g *grouping) moveOuter(e expr.Expr, depth int) (expr.Expr, bool) {
+	o, ok := e.(*expr.Outer)
+	if !ok || o.Depth != depth {
+		return e, false
+	}
+	for i, k := range g.keys {
+		if c, ok := k.(*expr.Column); ok && c.Index == o.Index {
+			return ref(depth, g.base+i, o.Name, o.Typ), true
+		}
+	}
+	g.err = sqlerr.New(sqlerr.GroupingError, "subquery uses ungrouped column %q from outer query", o.Name).At(g.src[o].pos)
+	return e, true
+}
+
+// ref is column i of the row depth levels up.
+func ref(depth, i int, name string, typ types.Type) expr.Expr {
+	if depth == 0 {
+		return &expr.Column{Index: i, Name: name, Typ: typ}
+	}
+	return &expr.Outer{Depth: depth, Index: i, Name: name, Typ: typ}
+}
+
+// aggName prints an aggregate: "count(*)".
+func (g *grouping) aggName(i int) string { return AggString(g.aggs[i]) }
+
+// AggString prints an aggregate call as SQL.
+func AggString(a logical.AggCall) string {
+	s := a.Def.Name + "("
+	if a.Distinct {
+		s += "DISTINCT "
+	}
+	if len(a.Args) == 0 {
+		s += "*"
+	}
+	for i, x := range a.Args {
+		if i > 0 {
+			s += ", "
+		}
+		s += x.String()
+	}
+	s += ")"
+	if a.Filter != nil {
+		s += " FILTER (WHERE " + a.Filter.String() + ")"
+	}
+	return s
+}

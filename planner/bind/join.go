@@ -1,0 +1,224 @@
+package bind
+
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/logical"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+var joinKinds = map[string]logical.JoinKind{
+	"INNER": logical.Inner, "CROSS": logical.Inner, "LEFT": logical.Left, "RIGHT": logical.Right, "FULL": logical.Full,
+}
+
+// join binds right and joins it to left; j tells how.
+func (fb *fromBinder) join(left *fromItem, right parse.TableExpr, j *parse.Join) (*fromItem, error) {
+	if fb.continuous {
+		return nil, unsupported(tablePos(right), "a join in a continuous query", "Create one continuous query per stream, or put the values to look up into an IOC list.")
+	}
+	op := &logical.Join{Kind: joinKinds[j.Kind], Lateral: mayBeLateral(right)}
+	inner := *fb
+	if op.Lateral {
+		if op.Kind == logical.Right || op.Kind == logical.Full {
+			return nil, unsupported(tablePos(right), "LATERAL on the right of a "+j.Kind+" JOIN", "")
+		}
+		inner.parent = &frame{parent: fb.parent, rels: left.rels, merged: left.merged}
+	}
+	r, err := inner.table(right)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range left.rels {
+		for _, b := range r.rels {
+			if a.alias != "" && a.alias == b.alias && (a.schema == b.schema || a.schema == "" || b.schema == "") {
+				return nil, sqlerr.New(sqlerr.DuplicateAlias, "table name %q specified more than once", b.alias).At(tablePos(right))
+			}
+		}
+	}
+	width := len(left.node.Schema.Cols)
+	out := &fromItem{rels: append([]*rel(nil), left.rels...), merged: append([]mergedCol(nil), left.merged...)}
+	for _, x := range r.rels {
+		out.rels = append(out.rels, x.shifted(width))
+	}
+	shifted := &fromItem{node: r.node, rels: out.rels[len(left.rels):], star: shiftCols(r.star, width)}
+	for _, m := range r.merged {
+		shifted.merged = append(shifted.merged, m.shifted(width))
+	}
+	out.merged = append(out.merged, shifted.merged...)
+	out.star = append(append([]relCol(nil), left.star...), shifted.star...)
+	schema := types.Schema{Cols: append(append([]types.Column(nil), left.node.Schema.Cols...), r.node.Schema.Cols...)}
+	out.node = &logical.Node{Op: op, In: []*logical.Node{left.node, r.node}, Schema: schema}
+	if op.Conds, err = fb.joinConds(j, left, shifted, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// joinConds binds ON, USING or NATURAL.
+func (fb *fromBinder) joinConds(j *parse.Join, left, right, out *fromItem) ([]expr.Expr, error) {
+	using := j.Using
+	if j.Natural {
+		for _, c := range left.star {
+			for _, d := range right.star {
+				if c.name == d.name {
+					using = addOnce(using, c.name)
+				}
+			}
+		}
+	}
+	if len(using) > 0 {
+		return fb.using(j, using, left, right, out)
+	}
+	if j.On == nil {
+		return nil, nil
+	}
+	s := &scalar{binder: fb.binder, f: out.frame(fb.parent), ctes: fb.ctes, clause: "JOIN conditions"}
+	cond, err := s.condition(j.On, "JOIN/ON")
+	if err != nil {
+		return nil, err
+	}
+	return logical.Conjuncts(cond), nil
+}
+
+// frame is the name scope of a FROM item.
+func (it *fromItem) frame(parent *frame) *frame {
+	return &frame{parent: parent, rels: it.rels, merged: it.merged}
+}
+
+// using joins by equally named columns, which become one.
+func (fb *fromBinder) using(j *parse.Join, names []string, left, right, out *fromItem) ([]expr.Expr, error) {
+	var conds []expr.Expr
+	var star []relCol
+	used := map[string]bool{}
+	for _, name := range names {
+		l, err := fb.usingColumn(left, name, "left", j.Pos)
+		if err != nil {
+			return nil, err
+		}
+		r, err := fb.usingColumn(right, name, "right", j.Pos)
+		if err != nil {
+			return nil, err
+		}
+		cond, err := fb.compare("=", term{l, j.Pos}, term{r, j.Pos}, j.Pos)
+		if err != nil {
+			return nil, err
+		}
+		conds = append(conds, cond)
+		m := mergedCol{name: name, value: l, hides: []expr.Expr{l, r}}
+		switch out.node.Op.(*logical.Join).Kind {
+		case logical.Right:
+			m.value = r
+		case logical.Full:
+			cmp := cond.(*expr.Compare)
+			m.value = &expr.Coalesce{Args: []expr.Expr{cmp.L, cmp.R}, Typ: cmp.L.Type()}
+		}
+		kept := out.merged[:0]
+		for _, old := range out.merged {
+			if old.name != name {
+				kept = append(kept, old)
+			} else {
+				m.hides = append(m.hides, old.hides...)
+			}
+		}
+		out.merged = append(kept, m)
+		star = append(star, relCol{name: name, value: m.value})
+		used[name] = true
+	}
+	for _, c := range out.star {
+		if !used[c.name] {
+			star = append(star, c)
+		}
+	}
+	out.star = star
+	return conds, nil
+}
+
+// usingColumn finds a USING column on one side.
+func (fb *fromBinder) usingColumn(it *fromItem, name, side string, pos int) (expr.Expr, error) {
+	list := it.frame(nil).bare(name)
+	switch len(list) {
+	case 0:
+		return nil, sqlerr.New(sqlerr.UndefinedColumn, "column %q specified in USING clause does not exist in %s table", name, side).At(pos)
+	case 1:
+		return list[0].value, nil
+	}
+	return nil, sqlerr.New(sqlerr.AmbiguousColumn, "common column name %q appears more than once in %s table", name, side).At(pos)
+}
+
+func (m mergedCol) shifted(by int) mergedCol {
+	out := mergedCol{name: m.name, value: shift(m.value, by)}
+	for _, h := range m.hides {
+		out.hides = append(out.hides, shift(h, by))
+	}
+	return out
+}
+
+func shiftCols(cols []relCol, by int) []relCol {
+	out := make([]relCol, len(cols))
+	for i, c := range cols {
+		c.value = shift(c.value, by)
+		out[i] = c
+	}
+	return out
+}
+
+// aliasJoin gives a parenthesised join one name.
+func (fb *fromBinder) aliasJoin(it *fromItem, j *parse.Join) (*fromItem, error) {
+	r := &rel{alias: j.Alias, cols: append([]relCol(nil), it.star...)}
+	return &fromItem{node: it.node, rels: []*rel{r}, star: r.cols}, nil
+}
+
+// mayBeLateral tells whether a table expression could read columns of what stands left of it.
+func mayBeLateral(te parse.TableExpr) bool {
+	switch te := te.(type) {
+	case *parse.TableSubquery:
+		return te.Lateral
+	case *parse.TableFunc:
+		return te.Lateral || hasNames(te.Func.Args)
+	case *parse.Join:
+		return mayBeLateral(te.Left) || mayBeLateral(te.Right)
+	}
+	return false
+}
+
+// hasNames tells whether arguments of a function in FROM mention anything that is not a literal or a parameter.
+func hasNames(args []parse.Expr) bool {
+	for _, a := range args {
+		switch a := a.(type) {
+		case *parse.Number, *parse.String, *parse.Null, *parse.Bool, *parse.Interval, *parse.Param:
+		case *parse.Cast:
+			if hasNames([]parse.Expr{a.X}) {
+				return true
+			}
+		case *parse.Unary:
+			if hasNames([]parse.Expr{a.X}) {
+				return true
+			}
+		case *parse.FuncCall:
+			if hasNames(a.Args) {
+				return true
+			}
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// tablePos is where a table expression is written.
+func tablePos(te parse.TableExpr) int {
+	switch te := te.(type) {
+	case *parse.TableRef:
+		return te.Name.Pos
+	case *parse.TableSubquery:
+		return te.Pos
+	case *parse.TableFunc:
+		return te.Func.Pos
+	case *parse.TableWindow:
+		return te.Window.Pos
+	case *parse.Join:
+		return te.Pos
+	}
+	return 0
+}

@@ -1,0 +1,296 @@
+package bind
+
+import (
+	"sync"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/fn"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+)
+
+// signature is one way to call a name: of a builtin (def), a set-returning function (set) or a user's function (user).
+type signature struct {
+	args     []types.Type
+	variadic bool
+	def      *fn.Def
+	set      *fn.SetDef
+	user     *catalog.Function
+}
+
+// tables are the built-in names, indexed.
+type tables struct {
+	funcs map[string][]*signature
+	sets  map[string][]*signature
+	aggs  map[string]*agg.Def
+}
+
+// registry returns the index over the built-in functions. It is made once and never changed: bound calls point into it.
+var registry = sync.OnceValue(func() *tables {
+	t := &tables{funcs: map[string][]*signature{}, sets: map[string][]*signature{}, aggs: map[string]*agg.Def{}}
+	defs := fn.Builtins()
+	for i := range defs {
+		d := &defs[i]
+		t.funcs[d.Name] = append(t.funcs[d.Name], &signature{args: d.Args, variadic: d.Variadic, def: d})
+	}
+	sets := fn.SetBuiltins()
+	for i := range sets {
+		d := &sets[i]
+		t.sets[d.Name] = append(t.sets[d.Name], &signature{args: d.Args, variadic: d.Variadic, set: d})
+	}
+	aggs := agg.Builtins()
+	for i := range aggs {
+		t.aggs[aggs[i].Name] = &aggs[i]
+	}
+	return t
+})
+
+// arg is the declared type of argument i.
+func (s *signature) arg(i int) types.Type { return s.args[min(i, len(s.args)-1)] }
+
+// takes tells whether the signature can have n arguments.
+func (s *signature) takes(n int) bool {
+	if s.variadic {
+		return n >= len(s.args)-1 && len(s.args) > 0
+	}
+	return n == len(s.args)
+}
+
+// polymorphic tells whether a declared type accepts any type, or any array.
+func polymorphic(t types.Type) bool {
+	return t.Kind == types.Unknown || t.Kind == types.Array && t.Elem == types.Unknown
+}
+
+// exact tells whether the arguments have the declared types.
+func exact(s *signature, args []types.Type) bool {
+	if !s.takes(len(args)) {
+		return false
+	}
+	for i, a := range args {
+		want := s.arg(i)
+		if polymorphic(want) {
+			if want.Kind == types.Array && a.Kind != types.Array || a.Kind == types.Unknown {
+				return false
+			}
+		} else if !sameKind(want, a) {
+			return false
+		}
+	}
+	return true
+}
+
+// accepts tells whether the arguments can be converted implicitly.
+func accepts(s *signature, args []types.Type) bool {
+	if !s.takes(len(args)) {
+		return false
+	}
+	for i, a := range args {
+		want := s.arg(i)
+		switch {
+		case a.Kind == types.Unknown || want.Kind == types.Unknown:
+		case polymorphic(want):
+			if a.Kind != types.Array {
+				return false
+			}
+		case !expr.CanCast(a, want, expr.Implicit):
+			return false
+		}
+	}
+	elem, ok := s.element(args)
+	if !ok {
+		return false
+	}
+	for i, a := range args {
+		if elem.Kind != types.Unknown && s.arg(i).Kind == types.Unknown && !s.variadic && !expr.CanCast(a, elem, expr.Implicit) {
+			return false
+		}
+	}
+	return true
+}
+
+// element is the element type that polymorphic arguments agree on where one of them is an array: arrays of it, and
+// elements of it, go together. ok is false when the arrays differ.
+func (s *signature) element(args []types.Type) (elem types.Type, ok bool) {
+	for i, a := range args {
+		want := s.arg(i)
+		if want.Kind != types.Array || !polymorphic(want) || a.Kind != types.Array || a.Elem == types.Unknown {
+			continue
+		}
+		if elem.Kind != types.Unknown && elem.Kind != a.Elem {
+			return elem, false
+		}
+		elem = types.T(a.Elem)
+	}
+	return elem, true
+}
+
+// resolve chooses a signature as chapter 10.3 of the Postgres manual does. nil: none fits, or (ambiguous) several do.
+func resolve(list []*signature, args []types.Type) (best *signature, ambiguous bool) {
+	var cands []*signature
+	for _, s := range list {
+		if exact(s, args) && !s.variadic {
+			return s, false
+		}
+		if accepts(s, args) {
+			cands = append(cands, s)
+		}
+	}
+	if len(cands) == 0 {
+		return nil, false
+	}
+	for _, round := range []func([]*signature, []types.Type) []*signature{mostExact, mostPreferred, byCategory, byKnown} {
+		if len(cands) == 1 {
+			return cands[0], false
+		}
+		cands = round(cands, args)
+	}
+	if len(cands) == 1 {
+		return cands[0], false
+	}
+	if s := nonVariadic(cands); s != nil {
+		return s, false
+	}
+	return nil, true
+}
+
+// nonVariadic prefers the one candidate that is not variadic.
+func nonVariadic(cands []*signature) *signature {
+	var out *signature
+	for _, s := range cands {
+		if s.variadic {
+			continue
+		}
+		if out != nil {
+			return nil
+		}
+		out = s
+	}
+	return out
+}
+
+// best keeps the candidates with the highest score.
+func best(cands []*signature, score func(*signature) int) []*signature {
+	high := -1
+	var out []*signature
+	for _, s := range cands {
+		n := score(s)
+		if n > high {
+			high, out = n, nil
+		}
+		if n == high {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func mostExact(cands []*signature, args []types.Type) []*signature {
+	return best(cands, func(s *signature) int {
+		n := 0
+		for i, a := range args {
+			if a.Kind != types.Unknown && sameKind(s.arg(i), a) {
+				n++
+			}
+		}
+		return n
+	})
+}
+
+func mostPreferred(cands []*signature, args []types.Type) []*signature {
+	return best(cands, func(s *signature) int {
+		n := 0
+		for i, a := range args {
+			if a.Kind == types.Unknown {
+				continue
+			}
+			want := s.arg(i)
+			ac, _ := category(a)
+			wc, preferred := category(want)
+			if sameKind(want, a) || preferred && ac == wc {
+				n++
+			}
+		}
+		return n
+	})
+}
+
+// byCategory decides by what unknown arguments could be: a string if any candidate takes one there, else the one
+// category that all candidates agree on.
+func byCategory(cands []*signature, args []types.Type) []*signature {
+	for i, a := range args {
+		if a.Kind != types.Unknown {
+			continue
+		}
+		want, agreed := byte(0), true
+		for _, s := range cands {
+			c, _ := category(s.arg(i))
+			if polymorphic(s.arg(i)) {
+				continue
+			}
+			if c == 'S' {
+				want, agreed = 'S', true
+				break
+			}
+			agreed = agreed && (want == 0 || want == c)
+			want = c
+		}
+		if !agreed || want == 0 {
+			continue
+		}
+		cands = inCategory(cands, i, want)
+	}
+	return cands
+}
+
+// inCategory keeps the candidates whose argument i is of a category, and of those the preferred type if there is one.
+func inCategory(cands []*signature, i int, want byte) []*signature {
+	var in, pref []*signature
+	for _, s := range cands {
+		c, preferred := category(s.arg(i))
+		if c == want && !polymorphic(s.arg(i)) {
+			in = append(in, s)
+			if preferred {
+				pref = append(pref, s)
+			}
+		}
+	}
+	switch {
+	case len(pref) > 0:
+		return pref
+	case len(in) > 0:
+		return in
+	}
+	return cands
+}
+
+// byKnown assumes that unknown arguments have the type that all known ones share.
+func byKnown(cands []*signature, args []types.Type) []*signature {
+	var known types.Type
+	for _, a := range args {
+		switch {
+		case a.Kind == types.Unknown:
+		case known.Kind == types.Unknown:
+			known = plain(a)
+		case !sameKind(known, a):
+			return cands
+		}
+	}
+	if known.Kind == types.Unknown {
+		return cands
+	}
+	assumed := make([]types.Type, len(args))
+	for i := range assumed {
+		assumed[i] = known
+	}
+	var out []*signature
+	for _, s := range cands {
+		if accepts(s, assumed) {
+			out = append(out, s)
+		}
+	}
+	if len(out) == 1 {
+		return out
+	}
+	return cands
+}

@@ -1,0 +1,105 @@
+package bind
+
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/logical"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+// subquery binds (SELECT ..), EXISTS (..) and ARRAY(..).
+func (s *scalar) subquery(q *parse.Select, kind expr.SubKind, pos int) (expr.Expr, error) {
+	plan, err := s.subplan(q, pos)
+	if err != nil {
+		return nil, err
+	}
+	if kind != expr.Exists && len(plan.Schema.Cols) != 1 {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "subquery must return only one column").At(pos)
+	}
+	out := &expr.Subquery{Kind: kind, Plan: plan, Correlated: correlated(plan), Typ: boolType}
+	switch kind {
+	case expr.Scalar:
+		out.Typ = plan.Schema.Cols[0].Type
+	case expr.ArraySub:
+		elem := plan.Schema.Cols[0].Type
+		if elem.Kind == types.Array {
+			return nil, unsupported(pos, "an array of arrays", "")
+		}
+		out.Typ = types.ArrayOf(elem.Kind)
+	}
+	return out, nil
+}
+
+// subplan binds a query inside an expression; its rows see the row of the enclosing level as Outer depth 1.
+func (s *scalar) subplan(q *parse.Select, pos int) (*logical.Node, error) {
+	if s.continuous {
+		return nil, unsupported(pos, "a subquery in a continuous query", "Use x IN IOC list for membership in a list that changes.")
+	}
+	if s.clause == "FROM" {
+		return nil, unsupported(pos, "a subquery as an argument of a function in FROM", "Write it as a derived table before it.")
+	}
+	plan, err := s.query(q, s.f, s.ctes)
+	if err != nil {
+		return nil, err
+	}
+	return s.settleColumns(plan)
+}
+
+// correlated tells whether a plan reads rows of enclosing queries.
+func correlated(plan *logical.Node) bool {
+	found := false
+	// The plan is at depth 1 of where the subquery stands.
+	logical.Rewrite(func(e expr.Expr, depth int) (expr.Expr, bool) {
+		if o, ok := e.(*expr.Outer); ok && o.Depth >= depth {
+			found = true
+		}
+		if w, ok := e.(*windowBound); ok && w != nil {
+			found = true
+		}
+		return e, found
+	}).Plan(plan, 1)
+	return found
+}
+
+// inQuery binds x [NOT] IN (SELECT ..).
+func (s *scalar) inQuery(e *parse.InQuery) (expr.Expr, error) {
+	if row, ok := e.X.(*parse.Row); ok && len(row.Elems) != 1 {
+		return nil, unsupported(row.Pos, "a row on the left of IN (SELECT ...)", "Use EXISTS with one condition per column.")
+	}
+	x, err := s.term(e.X)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := s.subplan(e.Query, e.Pos)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(plan.Schema.Cols); n != 1 {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "subquery has too many columns").At(e.Pos)
+	}
+	col := plan.Schema.Cols[0].Type
+	left := x.e.Type()
+	if left.Kind == types.Unknown {
+		left = col
+	}
+	op := "="
+	if e.Not {
+		op = "<>"
+	}
+	typ, ok := compareType(left, col, true)
+	if !ok {
+		return nil, noOperator(op, x.e.Type(), col, e.Pos)
+	}
+	out := &expr.Subquery{Kind: expr.InSub, Not: e.Not, Typ: boolType}
+	if out.X, err = s.implicit(x, typ); err != nil {
+		return nil, err
+	}
+	if !sameKind(col, typ) {
+		if plan, err = s.coerceColumns(plan, []types.Type{typ}, expr.Explicit, nil); err != nil {
+			return nil, err
+		}
+	}
+	out.Plan, out.Correlated = plan, correlated(plan)
+	return out, nil
+}

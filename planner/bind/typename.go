@@ -1,0 +1,127 @@
+package bind
+
+import (
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+// typeOf resolves a type as written.
+func typeOf(n parse.TypeName) (types.Type, error) {
+	k, ok := types.KindByName(n.Name)
+	if !ok || n.Schema != "" && n.Schema != "pg_catalog" {
+		if n.Schema != "" {
+			return types.Type{}, sqlerr.New(sqlerr.UndefinedObject, "type \"%s.%s\" does not exist", n.Schema, n.Name).At(n.Pos)
+		}
+		if alias, ok := catalogTypes[n.Name]; ok {
+			return arrayed(alias, n)
+		}
+		return types.Type{}, sqlerr.New(sqlerr.UndefinedObject, "type %q does not exist", n.Name).At(n.Pos)
+	}
+	if n.Schema == "pg_catalog" && n.Name == "char" { // the type "char", not character(1)
+		k = types.Char
+	}
+	t := types.T(k)
+	mod, err := typeMod(k, n)
+	if err != nil {
+		return t, err
+	}
+	t.Mod = mod
+	return arrayed(t, n)
+}
+
+// catalogTypes are types that only casts of catalogue queries name; vigil keeps their values as these.
+var catalogTypes = map[string]types.Type{
+	"cstring": types.T(types.Text), "pg_node_tree": types.T(types.Text), "aclitem": types.T(types.Text), "xid": types.T(types.OID),
+	"int2vector": types.ArrayOf(types.Int2), "oidvector": types.ArrayOf(types.OID), "regprocedure": types.T(types.RegProc),
+	"regoper": types.T(types.Text), "regoperator": types.T(types.Text), "regrole": types.T(types.Text),
+	"information_schema.sql_identifier": types.T(types.Name), "regcollation": types.T(types.Text),
+}
+
+func arrayed(t types.Type, n parse.TypeName) (types.Type, error) {
+	if !n.Array {
+		return t, nil
+	}
+	if t.Kind == types.Array {
+		return t, sqlerr.NotSupported("an array of "+n.Name, "").At(n.Pos)
+	}
+	return types.Type{Kind: types.Array, Elem: t.Kind, Mod: t.Mod}, nil
+}
+
+// precisionMax is the largest precision of numeric, lengthMax the longest varchar.
+const (
+	precisionMax = 1000
+	lengthMax    = 10485760
+)
+
+func typeMod(k types.Kind, n parse.TypeName) (int32, error) {
+	mods := n.Mods
+	switch k {
+	case types.Varchar, types.BPChar:
+		if len(mods) == 0 {
+			if k == types.BPChar && n.Name != "bpchar" && n.Schema == "" {
+				return types.VarcharMod(1), nil
+			}
+			return 0, nil
+		}
+		if len(mods) > 1 || mods[0] < 1 || mods[0] > lengthMax {
+			return 0, sqlerr.New(sqlerr.InvalidParameterValue, "length for type %s must be between 1 and %d", shortName(k), lengthMax).At(n.Pos)
+		}
+		return types.VarcharMod(int32(mods[0])), nil
+	case types.Numeric:
+		if len(mods) == 0 {
+			return 0, nil
+		}
+		scale := 0
+		if len(mods) > 1 {
+			scale = mods[1]
+		}
+		if mods[0] < 1 || mods[0] > precisionMax {
+			return 0, sqlerr.New(sqlerr.InvalidParameterValue, "NUMERIC precision %d must be between 1 and %d", mods[0], precisionMax).At(n.Pos)
+		}
+		if scale < -precisionMax || scale > precisionMax {
+			return 0, sqlerr.New(sqlerr.InvalidParameterValue, "NUMERIC scale %d must be between -1000 and 1000", scale).At(n.Pos)
+		}
+		return types.NumericMod(int32(mods[0]), int32(scale)), nil
+	case types.Float8: // float(p)
+		return 0, nil
+	case types.Timestamp, types.TimestampTZ, types.Interval:
+		// Fractions of seconds are kept as they are: microseconds.
+		return 0, nil
+	}
+	if len(mods) > 0 {
+		return 0, sqlerr.New(sqlerr.SyntaxError, "type modifier is not allowed for type %q", n.Name).At(n.Pos)
+	}
+	return 0, nil
+}
+
+// shortName is pg_type.typname, which columns made by casts are called after.
+func shortName(k types.Kind) string {
+	switch k {
+	case types.Bool:
+		return "bool"
+	case types.Int2:
+		return "int2"
+	case types.Int4:
+		return "int4"
+	case types.Int8:
+		return "int8"
+	case types.Float4:
+		return "float4"
+	case types.Float8:
+		return "float8"
+	case types.Varchar:
+		return "varchar"
+	case types.BPChar:
+		return "bpchar"
+	case types.Char:
+		return "char"
+	case types.Timestamp:
+		return "timestamp"
+	case types.TimestampTZ:
+		return "timestamptz"
+	}
+	return strings.Trim(types.T(k).String(), `"`)
+}

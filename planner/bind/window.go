@@ -1,0 +1,162 @@
+package bind
+
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/logical"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+// onlyTumble refuses the window kinds that cannot run yet.
+func onlyTumble(w *parse.WindowCall) error {
+	if w.Kind == "TUMBLE" {
+		return nil
+	}
+	return unsupported(w.Pos, "the window "+w.Kind, "Use TUMBLE(ts, INTERVAL '1 minute').")
+}
+
+// findWindow finds the level's one window call and opens the names window_start and window_end.
+func (l *level) findWindow() error {
+	l.window = l.from.window
+	for _, e := range l.core.GroupBy {
+		w, ok := e.(*parse.WindowCall)
+		if !ok {
+			continue
+		}
+		if err := onlyTumble(w); err != nil {
+			return err
+		}
+		if l.window != nil {
+			return unsupported(w.Pos, "a second window in one query", "Create one query per window.")
+		}
+		l.window = w
+		l.frame.rels = append(l.frame.rels[:len(l.frame.rels):len(l.frame.rels)], &rel{cols: windowColumns(true)})
+	}
+	if l.from.window == nil || len(l.core.GroupBy) == 0 {
+		return nil
+	}
+	for _, e := range l.core.GroupBy {
+		if id, ok := e.(*parse.Ident); ok {
+			if name := id.Parts[len(id.Parts)-1]; name == "window_start" || name == "window_end" {
+				return nil
+			}
+		}
+	}
+	return unsupported(start(l.core.GroupBy[0]), "grouping over TUMBLE(...) without its window", "Add window_start, window_end to GROUP BY.")
+}
+
+// bindWindow resolves the window's time column and durations.
+func (l *level) bindWindow() (*logical.Window, error) {
+	w := l.window
+	if len(l.from.rels) != 1 {
+		return nil, unsupported(w.Pos, w.Kind+" over several relations", "Name one stream in FROM.")
+	}
+	stream, ok := scanned(l.from.node).(*catalog.Stream)
+	if !ok {
+		return nil, unsupported(w.Pos, w.Kind+" over something other than a stream", "Name one stream in FROM.")
+	}
+	if stream.TimeCol < 0 {
+		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "stream %q has no watermark, so that its windows would never close", stream.Name).At(w.Pos).
+			WithHint("Create the stream with WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.")
+	}
+	out := &logical.Window{Kind: logical.Tumble, TimeCol: stream.TimeCol}
+	args := w.Args
+	if w.Time != nil {
+		if isDuration(w.Time) { // TUMBLE(INTERVAL '..'), whatever slot the parser put it in
+			args = append([]parse.Expr{w.Time}, args...)
+		} else if err := l.timeColumn(w.Time, stream); err != nil {
+			return nil, err
+		}
+	}
+	if len(args) < 1 || len(args) > 2 || w.Max != nil {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "TUMBLE takes a time column, a size and optionally an offset").At(w.Pos).
+			WithHint("TUMBLE(ts, INTERVAL '1 minute').")
+	}
+	var err error
+	if out.Size, err = l.duration(args[0], "TUMBLE size"); err != nil {
+		return nil, err
+	}
+	if out.Size <= 0 {
+		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "TUMBLE size must be positive").At(start(args[0]))
+	}
+	if len(args) == 2 {
+		if out.Offset, err = l.duration(args[1], "TUMBLE offset"); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// scanned is the relation below filters.
+func scanned(n *logical.Node) catalog.Relation {
+	for {
+		switch op := n.Op.(type) {
+		case *logical.Scan:
+			return op.Rel
+		case *logical.Filter:
+			n = n.In[0]
+		default:
+			return nil
+		}
+	}
+}
+
+// isDuration tells an interval literal from a column.
+func isDuration(e parse.Expr) bool {
+	switch e := e.(type) {
+	case *parse.Interval, *parse.String:
+		return true
+	case *parse.Cast:
+		return e.Type.Name == "interval"
+	}
+	return false
+}
+
+// timeColumn checks that the time argument is the stream's watermark column.
+func (l *level) timeColumn(e parse.Expr, s *catalog.Stream) error {
+	x, err := l.clause("GROUP BY").bind(e)
+	if err != nil {
+		return err
+	}
+	if c, ok := x.(*expr.Column); ok && c.Index == s.TimeCol {
+		return nil
+	}
+	name := s.Stream.Schema.Cols[s.TimeCol].Name
+	return sqlerr.New(sqlerr.WindowingError, "TUMBLE must be over the watermark column %q of stream %q", name, s.Name).At(start(e)).
+		WithHint("Write TUMBLE(%s, ...), or leave the column out.", name)
+}
+
+// duration reads a constant interval as microseconds; months have no fixed length and are refused.
+func (b *binder) duration(e parse.Expr, what string) (int64, error) {
+	s := &scalar{binder: b, f: &frame{}, clause: what}
+	t, err := s.term(e)
+	if err != nil {
+		return 0, err
+	}
+	x, ok, err := b.coerce(t, types.T(types.Interval), expr.Implicit)
+	if err != nil {
+		return 0, err
+	}
+	c, isConst := x.(*expr.Const)
+	if !ok || !isConst || c.Val.Null {
+		return 0, sqlerr.New(sqlerr.DatatypeMismatch, "%s must be a constant of type interval", what).At(t.pos).
+			WithHint("For example INTERVAL '1 minute'.")
+	}
+	micros, err := spanOf(c.Val, what)
+	return micros, at(err, t.pos)
+}
+
+// spanOf is an interval without months as microseconds, a day having 24 hours.
+func spanOf(v types.Value, what string) (int64, error) {
+	iv, err := types.DecodeInterval(v.S)
+	if err != nil {
+		return 0, err
+	}
+	if iv.Months != 0 {
+		return 0, sqlerr.New(sqlerr.InvalidParameterValue, "%s must not have months or years, whose length varies", what).
+			WithHint("Write it in days.")
+	}
+	return iv.Span(), nil
+}

@@ -1,0 +1,183 @@
+// Package logical owns the relational tree between binding and lowering: what a query means, free of how it is run. The
+// binder makes it, package rules rewrites it, package lower turns it into a spec.Program.
+//
+// Scalars are expr nodes. While a query is logical, expr.Subquery.Plan holds a *Node.
+package logical
+
+import (
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+)
+
+// Node is one relational operator with its inputs and its row type. Nodes are immutable once built: a rewrite makes new
+// ones and shares what did not change.
+type Node struct {
+	Op     Op
+	In     []*Node
+	Schema types.Schema
+}
+
+// Op is one of the structs below.
+type Op interface{ op() }
+
+// JoinKind is the kind of a join.
+type JoinKind uint8
+
+// The join kinds.
+const (
+	Inner JoinKind = iota
+	Left
+	Right
+	Full
+)
+
+// WindowKind names a window function over event time.
+type WindowKind uint8
+
+// The window kinds that can be planned.
+const (
+	Tumble WindowKind = iota + 1
+)
+
+// Window is the time side of a grouping. Durations are microseconds; TimeCol indexes the input's columns.
+type Window struct {
+	Kind         WindowKind
+	Size, Offset int64
+	TimeCol      int
+}
+
+// SortKey is one term of ORDER BY over the input's columns.
+type SortKey struct {
+	X                expr.Expr
+	Desc, NullsFirst bool
+}
+
+// AggCall is one aggregate of a grouping.
+type AggCall struct {
+	Def      *agg.Def
+	Args     []expr.Expr
+	Distinct bool
+	Filter   expr.Expr // nil: every row counts
+	OrderBy  []SortKey
+	Typ      types.Type
+}
+
+// Func is a set-returning function call.
+type Func struct {
+	Name       string
+	Args       []expr.Expr
+	Ordinality bool
+}
+
+// The operators.
+type (
+	// Scan reads a named relation. Want marks the columns somebody reads; nil means all, until columns are pruned.
+	Scan struct {
+		Rel  catalog.Relation
+		Want []bool
+	}
+	// Values is literal rows.
+	Values struct{ Rows [][]expr.Expr }
+	// FuncScan is a set-returning function in FROM.
+	FuncScan struct{ Func Func }
+	// Filter keeps the rows for which every conjunct is true, tried in order.
+	Filter struct{ Conds []expr.Expr }
+	// Project computes columns.
+	Project struct{ Exprs []expr.Expr }
+	// ProjectSet passes the input's columns on and appends one column per set-returning function.
+	ProjectSet struct{ Funcs []Func }
+	// Aggregate groups. Output: window_start, window_end (with Window), keys, aggregates. Scalar: no input gives one row.
+	Aggregate struct {
+		Window *Window
+		Keys   []expr.Expr
+		Aggs   []AggCall
+		Scalar bool
+	}
+	// Distinct drops rows equal in On, or in all columns when On is empty.
+	Distinct struct{ On []expr.Expr }
+	// Join joins In[0] and In[1]: equalities of LeftKeys (over In[0]) and RightKeys (over In[1]), and Conds over the
+	// concatenated row. Lateral: In[1] sees In[0]'s row as Outer depth 1.
+	Join struct {
+		Kind                JoinKind
+		LeftKeys, RightKeys []expr.Expr
+		Conds               []expr.Expr
+		Lateral             bool
+	}
+	// SetOp is "UNION", "INTERSECT" or "EXCEPT" over two inputs of one row type.
+	SetOp struct {
+		Kind string
+		All  bool
+	}
+	// Sort orders rows.
+	Sort struct{ Keys []SortKey }
+	// Limit skips Offset rows and passes Count; either may be nil.
+	Limit struct{ Count, Offset expr.Expr }
+	// Result gives a continuous query's rows to its changelog.
+	Result struct {
+		QueryID uint64
+		Name    string
+	}
+)
+
+func (*Scan) op()       {}
+func (*Values) op()     {}
+func (*FuncScan) op()   {}
+func (*Filter) op()     {}
+func (*Project) op()    {}
+func (*ProjectSet) op() {}
+func (*Aggregate) op()  {}
+func (*Distinct) op()   {}
+func (*Join) op()       {}
+func (*SetOp) op()      {}
+func (*Sort) op()       {}
+func (*Limit) op()      {}
+func (*Result) op()     {}
+
+// Query is a bound statement.
+type Query struct {
+	Root *Node
+	// Params are the types of $1.., inferred where the client did not say.
+	Params     []types.Type
+	Continuous bool
+}
+
+// NewFilter puts conds over in; without conds it is in itself. A filter directly below is merged, its conds first.
+func NewFilter(in *Node, conds []expr.Expr) *Node {
+	if len(conds) == 0 {
+		return in
+	}
+	if f, ok := in.Op.(*Filter); ok {
+		conds = append(append([]expr.Expr(nil), f.Conds...), conds...)
+		in = in.In[0]
+	}
+	return &Node{Op: &Filter{Conds: conds}, In: []*Node{in}, Schema: in.Schema}
+}
+
+// Conjuncts splits nested ANDs into a list.
+func Conjuncts(e expr.Expr) []expr.Expr {
+	if e == nil {
+		return nil
+	}
+	a, ok := e.(*expr.And)
+	if !ok {
+		return []expr.Expr{e}
+	}
+	var out []expr.Expr
+	for _, x := range a.Args {
+		out = append(out, Conjuncts(x)...)
+	}
+	return out
+}
+
+// AndAll is the conjunction of conds: nil for none, the term itself for one.
+func AndAll(conds []expr.Expr) expr.Expr {
+	switch len(conds) {
+	case 0:
+		return nil
+	case 1:
+		return conds[0]
+	}
+	return &expr.And{Args: conds}
+}

@@ -1,0 +1,223 @@
+// Package lower turns an optimized logical tree into the physical plan: it chooses operators, binds aggregates to their
+// kernels, and puts the exchange by key before the windowed grouping of continuous programs.
+package lower
+
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/logical"
+)
+
+// Program lowers a query.
+func Program(q *logical.Query) (*spec.Program, error) {
+	l := &lowerer{params: q.Params, continuous: q.Continuous}
+	return l.program(q.Root)
+}
+
+// lowerer lowers one statement and the subqueries in it; err is the first failure.
+type lowerer struct {
+	params     []types.Type
+	continuous bool
+	err        error
+}
+
+func (l *lowerer) program(root *logical.Node) (*spec.Program, error) {
+	n := l.node(root)
+	if l.err != nil {
+		return nil, l.err
+	}
+	return &spec.Program{Root: n, Params: l.params, Continuous: l.continuous}, nil
+}
+
+func (l *lowerer) fail(err error) {
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+// node lowers one operator and its inputs.
+func (l *lowerer) node(n *logical.Node) *spec.Node {
+	in := make([]*spec.Node, len(n.In))
+	for i, c := range n.In {
+		in[i] = l.node(c)
+	}
+	out := &spec.Node{In: in, Schema: n.Schema}
+	switch op := n.Op.(type) {
+	case *logical.Scan:
+		out.Op = l.scan(op)
+	case *logical.Values:
+		rows := make([][]expr.Expr, len(op.Rows))
+		for i, r := range op.Rows {
+			rows[i] = l.exprs(r)
+		}
+		out.Op = &spec.Values{Rows: rows}
+	case *logical.FuncScan:
+		out.Op = l.funcScan(op.Func)
+	case *logical.Filter:
+		out.Op = &spec.Filter{Cond: logical.AndAll(l.exprs(op.Conds))}
+	case *logical.Project:
+		out.Op = &spec.Project{Exprs: l.exprs(op.Exprs)}
+	case *logical.ProjectSet:
+		out.Op = l.projectSet(op, n.In[0])
+	case *logical.Aggregate:
+		return l.aggregate(out, op)
+	case *logical.Distinct:
+		out.Op = &spec.Distinct{On: l.exprs(op.On)}
+	case *logical.Join:
+		out.Op = l.join(op)
+	case *logical.SetOp:
+		return l.setOp(out, op)
+	case *logical.Sort:
+		out.Op = &spec.Sort{Keys: l.sortKeys(op.Keys)}
+	case *logical.Limit:
+		out.Op = &spec.Limit{Count: l.expr(op.Count), Offset: l.expr(op.Offset)}
+	case *logical.Result:
+		out.Op = &spec.Result{QueryID: op.QueryID, Name: op.Name}
+	default:
+		l.fail(sqlerr.New(sqlerr.InternalError, "no physical operator for %T", n.Op))
+	}
+	return out
+}
+
+func (l *lowerer) scan(op *logical.Scan) spec.Op {
+	switch r := op.Rel.(type) {
+	case *catalog.Stream:
+		want := op.Want
+		if want == nil {
+			want = make([]bool, len(r.Stream.Schema.Cols))
+			for i := range want {
+				want[i] = true
+			}
+		}
+		return &spec.StreamScan{StreamID: r.ID, Name: r.Name, Want: want}
+	case *catalog.Query:
+		return &spec.ResultScan{QueryID: r.ID, Name: r.Name}
+	case *catalog.IOCList:
+		return &spec.VirtualScan{Schema: catalog.Public, Name: r.Name}
+	case *catalog.Virtual:
+		return &spec.VirtualScan{Schema: r.SchemaName, Name: r.Name}
+	}
+	l.fail(sqlerr.New(sqlerr.InternalError, "no scan for %T", op.Rel))
+	return nil
+}
+
+func (l *lowerer) funcScan(f logical.Func) *spec.FuncScan {
+	return &spec.FuncScan{Name: f.Name, Args: l.exprs(f.Args), Ordinality: f.Ordinality}
+}
+
+// projectSet passes the input on and appends the sets.
+func (l *lowerer) projectSet(op *logical.ProjectSet, in *logical.Node) spec.Op {
+	out := &spec.ProjectSet{}
+	for i, c := range in.Schema.Cols {
+		out.Exprs = append(out.Exprs, &expr.Column{Index: i, Name: c.Name, Typ: c.Type})
+		out.Funcs = append(out.Funcs, nil)
+	}
+	for _, f := range op.Funcs {
+		out.Exprs = append(out.Exprs, nil)
+		out.Funcs = append(out.Funcs, l.funcScan(f))
+	}
+	return out
+}
+
+func (l *lowerer) join(op *logical.Join) spec.Op {
+	kinds := map[logical.JoinKind]spec.JoinKind{
+		logical.Inner: spec.Inner, logical.Left: spec.Left, logical.Right: spec.Right, logical.Full: spec.Full,
+	}
+	out := &spec.Join{
+		Kind: kinds[op.Kind], LeftKeys: l.exprs(op.LeftKeys), RightKeys: l.exprs(op.RightKeys),
+		Cond: logical.AndAll(l.exprs(op.Conds)), Lateral: op.Lateral,
+	}
+	if out.Kind == spec.Inner && len(out.LeftKeys) == 0 && out.Cond == nil {
+		out.Kind = spec.Cross
+	}
+	return out
+}
+
+func (l *lowerer) setOp(out *spec.Node, op *logical.SetOp) *spec.Node {
+	if op.Kind != "UNION" {
+		out.Op = &spec.SetOp{Except: op.Kind == "EXCEPT", All: op.All}
+		return out
+	}
+	out.Op = &spec.Union{}
+	if op.All {
+		return out
+	}
+	return &spec.Node{Op: &spec.Distinct{}, In: []*spec.Node{out}, Schema: out.Schema}
+}
+
+// aggregate lowers a grouping: by window, behind an exchange where the program is continuous, or by hash.
+func (l *lowerer) aggregate(out *spec.Node, op *logical.Aggregate) *spec.Node {
+	keys := l.exprs(op.Keys)
+	aggs := make([]spec.AggCall, len(op.Aggs))
+	for i, a := range op.Aggs {
+		aggs[i] = l.aggCall(a)
+	}
+	if op.Window == nil {
+		out.Op = &spec.HashAgg{Keys: keys, Aggs: aggs, Scalar: op.Scalar}
+		return out
+	}
+	out.Op = &spec.WindowAgg{
+		Window: window.Spec{Kind: window.Tumble, Size: op.Window.Size, Offset: op.Window.Offset, TimeCol: op.Window.TimeCol},
+		Keys:   keys, Aggs: aggs,
+	}
+	if l.continuous {
+		in := out.In[0]
+		out.In = []*spec.Node{{Op: &spec.Exchange{Keys: keys}, In: []*spec.Node{in}, Schema: in.Schema}}
+	}
+	return out
+}
+
+func (l *lowerer) aggCall(a logical.AggCall) spec.AggCall {
+	args := l.exprs(a.Args)
+	argTypes := make([]types.Type, len(args))
+	for i, e := range args {
+		argTypes[i] = e.Type()
+		argTypes[i].Mod = 0
+	}
+	kernel, ok := a.Def.Bind(argTypes, a.Distinct)
+	if !ok {
+		l.fail(sqlerr.New(sqlerr.InternalError, "aggregate %s does not take what it was bound to", a.Def.Name))
+	}
+	return spec.AggCall{
+		Name: a.Def.Name, Kernel: kernel, Args: args, Distinct: a.Distinct, Filter: l.expr(a.Filter),
+		OrderBy: l.sortKeys(a.OrderBy), Typ: a.Typ,
+	}
+}
+
+func (l *lowerer) sortKeys(list []logical.SortKey) []spec.SortKey {
+	var out []spec.SortKey
+	for _, k := range list {
+		out = append(out, spec.SortKey{X: l.expr(k.X), Desc: k.Desc, NullsFirst: k.NullsFirst})
+	}
+	return out
+}
+
+func (l *lowerer) exprs(list []expr.Expr) []expr.Expr {
+	return logical.Rewrite(l.subquery).List(list, 0)
+}
+
+func (l *lowerer) expr(e expr.Expr) expr.Expr {
+	return logical.Rewrite(l.subquery).Expr(e, 0)
+}
+
+// subquery lowers the plan inside a subquery node.
+func (l *lowerer) subquery(e expr.Expr, _ int) (expr.Expr, bool) {
+	s, ok := e.(*expr.Subquery)
+	if !ok {
+		return e, false
+	}
+	plan, ok := s.Plan.(*logical.Node)
+	if !ok {
+		return e, true
+	}
+	c := *s
+	c.X = l.expr(s.X)
+	if p, err := l.program(plan); err == nil {
+		c.Plan = p
+	}
+	return &c, true
+}

@@ -1,0 +1,111 @@
+// Package planner is the way from a parsed statement to something that can run: it binds, optimizes and lowers. One
+// planner serves continuous queries, bounded ones, and the catalogue queries of BI tools.
+//
+// Errors are *sqlerr.Error with Postgres' SQLSTATE and the position in the statement.
+package planner
+
+import (
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/bind"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/logical"
+	"github.com/vigil-sql/vigil/planner/lower"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/planner/rules"
+)
+
+// Env is what a statement is planned in.
+type Env = bind.Env
+
+// Select plans a bounded query. Its output columns are Program.Root.Schema, its parameters Program.Params: the types in
+// paramTypes where they are known, else inferred, else text.
+func Select(env *Env, q *parse.Select, paramTypes []types.Type) (*spec.Program, error) {
+	bound, err := bind.Select(env, q, paramTypes)
+	if err != nil {
+		return nil, err
+	}
+	return finish(bound, env.Now, env.TimeZone)
+}
+
+// Insert plans the rows of INSERT: the program's columns are those of the target, in its order and types. Columns that
+// the statement does not name are NULL. The target is a stream or an IOC list.
+func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*spec.Program, catalog.Relation, error) {
+	bound, target, err := bind.Insert(env, ins, paramTypes)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := finish(bound, env.Now, env.TimeZone)
+	return p, target, err
+}
+
+// Continuous plans a continuous query with the id it is to have; what it depends on is filled in.
+func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, error) {
+	opts, err := bind.Options(q.Options)
+	if err != nil {
+		return nil, err
+	}
+	bound, deps, err := bind.Continuous(env, q, id)
+	if err != nil {
+		return nil, err
+	}
+	p, err := finish(bound, env.Now, time.UTC)
+	if err != nil {
+		return nil, err
+	}
+	return &catalog.Query{
+		Query:   spec.Query{ID: id, Name: q.Name.Name, Program: p, Retention: opts.Retention, Created: env.Now},
+		Schema:  p.Root.Schema,
+		SQL:     parse.Print(q),
+		Options: opts.All,
+		Streams: deps.Streams, Lists: deps.Lists, Functions: deps.Functions,
+		State: catalog.Running,
+	}, nil
+}
+
+// finish optimizes and lowers.
+func finish(q *logical.Query, now types.EventTime, zone *time.Location) (*spec.Program, error) {
+	q.Root = rules.Optimize(q.Root, rules.Env{Now: now, TimeZone: zone})
+	return lower.Program(q)
+}
+
+// Stream plans CREATE STREAM: types, watermark, options.
+func Stream(env *Env, st *parse.CreateStream, id uint64) (*catalog.Stream, error) {
+	s, err := bind.Stream(env, st, id)
+	if err != nil {
+		return nil, err
+	}
+	return &catalog.Stream{Stream: *s, SQL: parse.Print(st)}, nil
+}
+
+// IOCList plans CREATE IOC LIST.
+func IOCList(_ *Env, st *parse.CreateIOC, id uint64) (*catalog.IOCList, error) {
+	l, opts, err := bind.IOCList(st, id)
+	if err != nil {
+		return nil, err
+	}
+	return &catalog.IOCList{IOCList: *l, SQL: parse.Print(st), Options: opts}, nil
+}
+
+// Function plans CREATE FUNCTION ... LANGUAGE javascript.
+func Function(_ *Env, st *parse.CreateFunction, id uint64) (*catalog.Function, error) {
+	f, err := bind.Function(st, id)
+	if err != nil {
+		return nil, err
+	}
+	return &catalog.Function{Function: *f, SQL: parse.Print(st), State: catalog.Running}, nil
+}
+
+// Exprs binds expressions without rows and converts them to the wanted types as INSERT does. INSERT itself is better
+// served by Insert, whose errors name the column.
+func Exprs(env *Env, list []parse.Expr, want []types.Type) ([]expr.Expr, error) {
+	cols := make([]types.Column, len(want))
+	for i, t := range want {
+		cols[i].Type = t
+	}
+	out, _, err := bind.Exprs(env, list, cols)
+	return out, err
+}

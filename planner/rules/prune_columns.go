@@ -1,0 +1,120 @@
+package rules
+
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/planner/logical"
+)
+
+func pruneColumnsRule() Rule {
+	return Rule{
+		Name: "prune_columns",
+		Doc:  "Marks in each scan the columns that somebody reads; the others are not decoded.",
+		Apply: func(n *logical.Node, _ Env) *logical.Node {
+			return pruneRoot(n)
+		},
+	}
+}
+
+func pruneRoot(n *logical.Node) *logical.Node {
+	return mapSubplans(prune(n, every(len(n.Schema.Cols))), pruneRoot)
+}
+
+// columns is a set of column indexes of one row.
+type columns []bool
+
+func every(n int) columns {
+	c := make(columns, n)
+	for i := range c {
+		c[i] = true
+	}
+	return c
+}
+
+func (c columns) copy() columns { return append(columns(nil), c...) }
+
+// add marks what expressions read of the row.
+func (c columns) add(list ...expr.Expr) {
+	for _, e := range list {
+		if e != nil {
+			logical.Columns(e, func(i int) { c[i] = true })
+		}
+	}
+}
+
+// prune rebuilds n so that its scans read what need (of n's row) and n itself require.
+func prune(n *logical.Node, need columns) *logical.Node {
+	in := append([]*logical.Node(nil), n.In...)
+	one := func(need columns) { in[0] = prune(in[0], need) }
+	op := n.Op
+	switch o := op.(type) {
+	case *logical.Scan:
+		op = &logical.Scan{Rel: o.Rel, Want: need}
+	case *logical.Filter:
+		need = need.copy()
+		need.add(o.Conds...)
+		one(need)
+	case *logical.Project:
+		below := make(columns, len(in[0].Schema.Cols))
+		below.add(o.Exprs...)
+		one(below)
+	case *logical.Aggregate:
+		one(aggregateNeeds(o, len(in[0].Schema.Cols)))
+	case *logical.Join:
+		pruneJoin(in, o, need)
+	case *logical.Sort:
+		need = need.copy()
+		for _, k := range o.Keys {
+			need.add(k.X)
+		}
+		one(need)
+	case *logical.Limit:
+		one(need)
+	case *logical.SetOp:
+		if o.Kind != "UNION" || !o.All {
+			need = every(len(n.Schema.Cols))
+		}
+		for i := range in {
+			in[i] = prune(in[i], need)
+		}
+	default: // Distinct, ProjectSet, Result: whole rows
+		for i := range in {
+			in[i] = prune(in[i], every(len(in[i].Schema.Cols)))
+		}
+	}
+	return &logical.Node{Op: op, In: in, Schema: n.Schema}
+}
+
+func aggregateNeeds(o *logical.Aggregate, width int) columns {
+	need := make(columns, width)
+	need.add(o.Keys...)
+	for _, a := range o.Aggs {
+		need.add(a.Args...)
+		need.add(a.Filter)
+		for _, k := range a.OrderBy {
+			need.add(k.X)
+		}
+	}
+	if o.Window != nil {
+		need[o.Window.TimeCol] = true
+	}
+	return need
+}
+
+func pruneJoin(in []*logical.Node, o *logical.Join, need columns) {
+	width := len(in[0].Schema.Cols)
+	need = need.copy()
+	need.add(o.Conds...)
+	left, right := need[:width:width], need[width:]
+	left.add(o.LeftKeys...)
+	right.add(o.RightKeys...)
+	if o.Lateral {
+		// The right side reads the left row as Outer depth 1.
+		logical.Rewrite(func(e expr.Expr, depth int) (expr.Expr, bool) {
+			if out, ok := e.(*expr.Outer); ok && out.Depth == depth {
+				left[out.Index] = true
+			}
+			return e, false
+		}).Plan(in[1], 1)
+	}
+	in[0], in[1] = prune(in[0], left), prune(in[1], right)
+}

@@ -1,0 +1,219 @@
+package rules
+
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/planner/logical"
+)
+
+func pushFiltersRule() Rule {
+	return Rule{
+		Name: "push_filters",
+		Doc:  "Moves conditions towards the scans: through projections and groupings, into the sides of joins, and into join conditions.",
+		Apply: func(n *logical.Node, _ Env) *logical.Node {
+			return pushFilters(n)
+		},
+	}
+}
+
+func pushFilters(n *logical.Node) *logical.Node {
+	return mapSubplans(push(n, nil), pushFilters)
+}
+
+// push puts conds (over n's row) as deep below n as they can go.
+func push(n *logical.Node, conds []expr.Expr) *logical.Node {
+	var down, stay []expr.Expr
+	for _, c := range conds {
+		if movable(c) {
+			down = append(down, c)
+		} else {
+			stay = append(stay, c)
+		}
+	}
+	switch op := n.Op.(type) {
+	case *logical.Filter:
+		return push(n.In[0], append(append([]expr.Expr(nil), op.Conds...), conds...))
+	case *logical.Join:
+		return pushJoin(n, op, down, stay)
+	case *logical.Project:
+		return pushProject(n, op, down, stay)
+	case *logical.Aggregate:
+		return pushAggregate(n, op, down, stay)
+	case *logical.ProjectSet:
+		width := len(n.In[0].Schema.Cols)
+		below, above := split(down, func(c expr.Expr) bool { return within(c, 0, width) })
+		return over(n, below, append(above, stay...))
+	case *logical.Distinct:
+		if len(op.On) > 0 {
+			return over(n, nil, conds)
+		}
+		return over(n, down, stay)
+	case *logical.Sort:
+		return over(n, down, stay)
+	case *logical.SetOp:
+		if op.Kind != "UNION" {
+			return over(n, nil, conds)
+		}
+		in := []*logical.Node{push(n.In[0], down), push(n.In[1], down)}
+		return logical.NewFilter(&logical.Node{Op: op, In: in, Schema: n.Schema}, stay)
+	}
+	return over(n, nil, conds)
+}
+
+// over rebuilds n with conditions below its first input and above itself.
+func over(n *logical.Node, below, above []expr.Expr) *logical.Node {
+	in := append([]*logical.Node(nil), n.In...)
+	for i := range in {
+		if i == 0 {
+			in[i] = push(in[i], below)
+		} else {
+			in[i] = push(in[i], nil)
+		}
+	}
+	return logical.NewFilter(&logical.Node{Op: n.Op, In: in, Schema: n.Schema}, above)
+}
+
+func split(list []expr.Expr, yes func(expr.Expr) bool) (in, out []expr.Expr) {
+	for _, e := range list {
+		if yes(e) {
+			in = append(in, e)
+		} else {
+			out = append(out, e)
+		}
+	}
+	return in, out
+}
+
+// within tells whether e reads at least one column and only columns of [lo, hi).
+func within(e expr.Expr, lo, hi int) bool {
+	some, only := false, true
+	logical.Columns(e, func(i int) {
+		some = true
+		only = only && i >= lo && i < hi
+	})
+	return some && only
+}
+
+func shiftDown(list []expr.Expr, by int) []expr.Expr {
+	out := make([]expr.Expr, len(list))
+	for i, e := range list {
+		out[i] = logical.Remap(e, func(c int) int { return c - by })
+	}
+	return out
+}
+
+// pushJoin distributes conditions. What an outer join may not see early stays above it: a condition on the side whose
+// rows are made up as NULL would otherwise drop rows of the other.
+func pushJoin(n *logical.Node, op *logical.Join, down, stay []expr.Expr) *logical.Node {
+	width := len(n.In[0].Schema.Cols)
+	all := len(n.Schema.Cols)
+	isLeft := func(e expr.Expr) bool { return within(e, 0, width) }
+	isRight := func(e expr.Expr) bool { return within(e, width, all) && !op.Lateral }
+	on := op.Conds
+	var left, right, fromOn []expr.Expr
+	if op.Kind == logical.Inner {
+		movableOn, fixed := split(on, movable)
+		pool := append(append([]expr.Expr(nil), movableOn...), down...)
+		left, pool = split(pool, isLeft)
+		right, pool = split(pool, isRight)
+		on, down = nil, nil
+		for _, c := range pool {
+			if within(c, 0, all) {
+				on = append(on, c)
+			} else { // reads no column: once per result is enough
+				down = append(down, c)
+			}
+		}
+		on = append(on, fixed...)
+	}
+	if op.Kind == logical.Left {
+		left, down = split(down, isLeft)
+		fromOn, on = split(on, func(e expr.Expr) bool { return movable(e) && isRight(e) })
+		right = fromOn
+	}
+	if op.Kind == logical.Right {
+		right, down = split(down, isRight)
+		fromOn, on = split(on, func(e expr.Expr) bool { return movable(e) && isLeft(e) })
+		left = fromOn
+	}
+	join := &logical.Join{Kind: op.Kind, LeftKeys: op.LeftKeys, RightKeys: op.RightKeys, Conds: on, Lateral: op.Lateral}
+	in := []*logical.Node{push(n.In[0], left), push(n.In[1], shiftDown(right, width))}
+	return logical.NewFilter(&logical.Node{Op: join, In: in, Schema: n.Schema}, append(down, stay...))
+}
+
+// pushProject moves conditions below a projection by putting the projected expressions in.
+func pushProject(n *logical.Node, op *logical.Project, down, stay []expr.Expr) *logical.Node {
+	below, above := split(down, func(c expr.Expr) bool { return substitutable(c, op.Exprs) })
+	for i, c := range below {
+		below[i] = substitute(c, op.Exprs)
+	}
+	return over(n, below, append(above, stay...))
+}
+
+// substitutable tells whether every column of c may be replaced by its expression: a plain one at the top, and for
+// references from subqueries a column.
+func substitutable(c expr.Expr, exprs []expr.Expr) bool {
+	ok, some := true, false
+	logical.Walk(c, func(e expr.Expr, depth int) bool {
+		switch e := e.(type) {
+		case *expr.Column:
+			if depth == 0 {
+				some = true
+				ok = ok && cheap(exprs[e.Index])
+			}
+		case *expr.Outer:
+			if e.Depth == depth && depth > 0 {
+				some = true
+				_, isColumn := exprs[e.Index].(*expr.Column)
+				ok = ok && isColumn
+			}
+		}
+		return ok
+	})
+	return ok && some
+}
+
+// cheap tells whether evaluating e twice costs little and gives the same.
+func cheap(e expr.Expr) bool {
+	ok := movable(e)
+	logical.Walk(e, func(e expr.Expr, _ int) bool {
+		if _, sub := e.(*expr.Subquery); sub {
+			ok = false
+		}
+		return ok
+	})
+	return ok
+}
+
+func substitute(c expr.Expr, exprs []expr.Expr) expr.Expr {
+	return logical.Rewrite(func(e expr.Expr, depth int) (expr.Expr, bool) {
+		switch e := e.(type) {
+		case *expr.Column:
+			if depth == 0 {
+				return exprs[e.Index], true
+			}
+		case *expr.Outer:
+			if e.Depth == depth && depth > 0 {
+				col := exprs[e.Index].(*expr.Column)
+				return &expr.Outer{Depth: depth, Index: col.Index, Name: e.Name, Typ: e.Typ}, true
+			}
+		}
+		return e, false
+	}).Expr(c, 0)
+}
+
+// pushAggregate moves conditions over group keys below the grouping: they drop whole groups either way.
+func pushAggregate(n *logical.Node, op *logical.Aggregate, down, stay []expr.Expr) *logical.Node {
+	base := 0
+	if op.Window != nil {
+		base = 2
+	}
+	exprs := make([]expr.Expr, len(n.Schema.Cols))
+	copy(exprs[base:], op.Keys)
+	below, above := split(down, func(c expr.Expr) bool {
+		return within(c, base, base+len(op.Keys)) && substitutable(c, exprs)
+	})
+	for i, c := range below {
+		below[i] = substitute(c, exprs)
+	}
+	return over(n, below, append(above, stay...))
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// loadCmd is vigil load.
+type loadCmd struct {
+	HTTP   string   `name:"http" help:"Address of the server." default:"127.0.0.1:8433"`
+	Stream string   `arg:"" help:"Stream to load into."`
+	Files  []string `arg:"" help:"Files in the stream's format; .gz is decompressed." type:"existingfile"`
+}
+
+// loadPiece is how many bytes go into one request.
+const loadPiece = 4 << 20
+
+// Run posts the files in pieces that end between lines, with a progress line, and prints the totals.
+func (c *loadCmd) Run(ctx context.Context) error {
+	l := &loader{ctx: ctx, url: "http://" + c.HTTP + "/v1/streams/" + url.PathEscape(c.Stream) + "/events", bar: newProgress(os.Stderr)}
+	for _, f := range c.Files {
+		if info, err := os.Stat(f); err == nil {
+			l.bar.total += info.Size()
+		}
+	}
+	for _, f := range c.Files {
+		if err := l.file(f); err != nil {
+			return fmt.Errorf("%s: %w", f, err)
+		}
+	}
+	l.bar.end(l.accepted + l.rejected)
+	fmt.Printf("%d accepted, %d rejected\n", l.accepted, l.rejected)
+	if l.rejected > 0 {
+		fmt.Println("SELECT * FROM vigil.rejected shows the rejected ones with the reason.")
+	}
+	return nil
+}
+
+// loader posts pieces.
+type loader struct {
+	ctx                context.Context
+	url                string
+	bar                *progress
+	accepted, rejected int64
+}
+
+func (l *loader) file(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	counted := &countingReader{r: f, n: &l.bar.done}
+	var src io.Reader = counted
+	if strings.HasSuffix(name, ".gz") {
+		if src, err = gzip.NewReader(counted); err != nil {
+			return err
+		}
+	}
+	lines := bufio.NewReaderSize(src, 1<<20)
+	piece := make([]byte, 0, loadPiece+1<<20)
+	for {
+		line, err := lines.ReadSlice('\n')
+		piece = append(piece, line...)
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if len(piece) >= loadPiece || err != nil && len(piece) > 0 {
+			if err := l.post(piece); err != nil {
+				return err
+			}
+			piece = piece[:0]
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// answer is what the server says to a piece.
+type answer struct {
+	Accepted, Rejected int64
+	Error              struct{ Message, Hint string }
+}
+
+// post sends one piece; while the server is overloaded it waits and tries again.
+func (l *loader) post(piece []byte) error {
+	for {
+		req, err := http.NewRequestWithContext(l.ctx, http.MethodPost, l.url, bytes.NewReader(piece))
+		if err != nil {
+			return err
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return fmt.Errorf("%w (is vigil serve running?)", err)
+		}
+		var a answer
+		err = json.NewDecoder(res.Body).Decode(&a)
+		_ = res.Body.Close() // it has been read
+		switch {
+		case res.StatusCode == http.StatusTooManyRequests:
+			select {
+			case <-time.After(time.Second):
+				continue
+			case <-l.ctx.Done():
+				return l.ctx.Err()
+			}
+		case res.StatusCode != http.StatusOK && a.Error.Message != "":
+			return fmt.Errorf("the server refused: %s (%s)", a.Error.Message, a.Error.Hint)
+		case res.StatusCode != http.StatusOK:
+			return fmt.Errorf("the server answered %s", res.Status)
+		case err != nil:
+			return err
+		}
+		l.accepted += a.Accepted
+		l.rejected += a.Rejected
+		l.bar.show(l.accepted + l.rejected)
+		return nil
+	}
+}
+
+// countingReader counts what passes.
+type countingReader struct {
+	r io.Reader
+	n *int64
+}
+
+// Read implements io.Reader.
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	*c.n += int64(n)
+	return n, err
+}

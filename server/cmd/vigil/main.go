@@ -1,0 +1,75 @@
+// Command vigil is the server and its tools: serve, load, apply, demo, version.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/vigil-sql/vigil/server"
+	"github.com/vigil-sql/vigil/udf/worker"
+)
+
+// cli is the command line.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Load    loadCmd    `cmd:"" help:"Load files into a stream."`
+	Apply   applyCmd   `cmd:"" help:"Run the *.sql files of a directory, in the order of their names."`
+	Demo    demoCmd    `cmd:"" help:"Show alerts on a simulated network under attack, or on a log file."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// serveCmd is vigil serve.
+type serveCmd struct {
+	Config   kong.ConfigFlag `help:"File with flag = value lines." placeholder:"FILE"`
+	Data     string          `help:"Data directory." required:"" type:"path"`
+	PG       string          `name:"pg" help:"Address for Postgres clients." default:"127.0.0.1:5433"`
+	HTTP     string          `name:"http" help:"Address for HTTP." default:"127.0.0.1:8433"`
+	Insecure bool            `help:"Allow addresses other than loopback, without users and TLS."`
+	Workers  int             `help:"Key partitions; 0: one per core." default:"0"`
+	LogLevel slog.Level      `help:"debug, info, warn or error." default:"info"`
+}
+
+// Run serves until SIGTERM or SIGINT.
+func (c *serveCmd) Run(ctx context.Context) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
+	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Workers: c.Workers, Logger: log})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("vigil ready pg=%s http=%s\n", s.PGAddr(), s.HTTPAddr())
+	err = s.Wait(ctx)
+	if stop := s.Stop(); err == nil {
+		err = stop
+	}
+	return err
+}
+
+// versionCmd is vigil version.
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run() error {
+	fmt.Println("vigil", server.Version)
+	return nil
+}
+
+func main() {
+	// The JavaScript worker is this program run again; it must not touch anything else.
+	if len(os.Args) == 2 && os.Args[1] == "udf-worker" {
+		os.Exit(worker.Main())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	var c cli
+	k := kong.Parse(&c, kong.Name("vigil"), kong.Description("Streaming SQL for cyber defence."), kong.UsageOnError(),
+		kong.Configuration(configFile), kong.BindTo(ctx, (*context.Context)(nil)))
+	if err := k.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "vigil:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,185 @@
+// Package pgcatalog shows what exists in vigil the way PostgreSQL 15 would: the relations of pg_catalog and
+// information_schema with Postgres' columns, types and oids, and the data behind the catalogue functions. Streams and IOC
+// lists appear as tables, continuous queries as materialized views, all in schema public.
+package pgcatalog
+
+import (
+	"context"
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+)
+
+// Source is what exists at the moment. It is asked from many goroutines.
+type Source interface {
+	// Snapshot is the catalogue: streams, queries, IOC lists, functions and virtual relations.
+	Snapshot() *catalog.Snapshot
+	// Users lists the roles. The owner of all objects has OwnerOID; when no user has it, the role "vigil" does.
+	Users() []User
+	// Settings lists the settings of the connection that ctx belongs to, for pg_settings.
+	Settings(ctx context.Context) []Setting
+	// Started is when the server started.
+	Started() types.EventTime
+}
+
+// Sizer is implemented by sources that know how much a relation keeps on disk, in bytes.
+type Sizer interface{ RelationBytes(id uint64) int64 }
+
+// User is a role.
+type User struct {
+	OID   uint32
+	Name  string
+	Super bool
+	// CanLogin is false for groups.
+	CanLogin bool
+}
+
+// Setting is one row of pg_settings. Type is Postgres' vartype: bool, integer, real, string or enum.
+type Setting struct{ Name, Value, Default, Type, Doc string }
+
+// The oids that vigil fixes.
+const (
+	// OwnerOID owns every object: the bootstrap user of Postgres.
+	OwnerOID = 10
+	// FirstObjectOID is added to an object's catalogue id: oids below it are Postgres' own.
+	FirstObjectOID = 16384
+
+	catalogNamespace = 11
+	publicNamespace  = 2200
+	infoNamespace    = 13207
+	vigilNamespace   = 16383
+	databaseOID      = 16382
+	javascriptOID    = 16381
+	encodingUTF8     = 6
+	defaultCollation = 100
+	heapAM           = 2
+)
+
+// ownerName is the owner's name where no user has OwnerOID.
+const ownerName = "vigil"
+
+// Catalog produces the rows. It is safe for concurrent use.
+type Catalog struct {
+	src Source
+	sys *system
+	// rows are the producers by "schema.name"; relations without one hold their static rows only.
+	rows map[string]producer
+}
+
+// producer emits the rows of one relation.
+type producer func(c *Catalog, ctx context.Context, w *writer) error
+
+// New returns the catalogue over a source.
+func New(src Source) *Catalog {
+	return &Catalog{src: src, sys: loadSystem(), rows: producers()}
+}
+
+// Relations lists the system relations for the planner's catalogue. They are shared and must not be changed.
+func (c *Catalog) Relations() []*catalog.Virtual {
+	out := make([]*catalog.Virtual, len(c.sys.list))
+	for i, r := range c.sys.list {
+		out[i] = r.virtual
+	}
+	return out
+}
+
+// Rows gives the rows of a relation to emit, hidden columns included, in the order of its Virtual's Columns. emit must not
+// retain the row; its error ends the call and is returned as it is.
+func (c *Catalog) Rows(ctx context.Context, schema, name string, emit func([]types.Value) error) error {
+	r := c.sys.byName[schema+"."+name]
+	if r == nil {
+		return sqlerr.New(sqlerr.UndefinedTable, "relation \"%s.%s\" does not exist", schema, name)
+	}
+	for _, row := range r.static {
+		if err := emit(row); err != nil {
+			return err
+		}
+	}
+	if p := c.rows[schema+"."+name]; p != nil {
+		return p(c, ctx, &writer{rel: r, emit: emit})
+	}
+	return nil
+}
+
+// object is a relation that is not part of the system.
+type object struct {
+	oid   uint32
+	id    uint64
+	name  string
+	space uint32
+	kind  byte // pg_class.relkind
+	cols  []types.Column
+	def   string // a query's SQL
+}
+
+// objects lists streams, queries, IOC lists, and virtual relations that are not Postgres', by oid.
+func (c *Catalog) objects() []object {
+	snap := c.src.Snapshot()
+	var out []object
+	for _, s := range snap.Streams() {
+		out = append(out, object{userOID(s.ID), s.ID, s.Name, publicNamespace, 'r', s.Stream.Schema.Cols, ""})
+	}
+	for _, q := range snap.Queries() {
+		out = append(out, object{userOID(q.ID), q.ID, q.Name, publicNamespace, 'm', q.Schema.Cols, q.SQL})
+	}
+	for _, l := range snap.Lists() {
+		out = append(out, object{userOID(l.ID), l.ID, l.Name, publicNamespace, 'r', catalog.IOCSchema.Cols, ""})
+	}
+	for _, v := range snap.Virtuals() {
+		if c.sys.byName[v.SchemaName+"."+v.Name] == nil {
+			out = append(out, object{uint32(v.ID), v.ID, v.Name, vigilNamespace, 'v', v.Columns.Cols, ""})
+		}
+	}
+	slices.SortFunc(out, func(a, b object) int { return int(int64(a.oid) - int64(b.oid)) })
+	return out
+}
+
+// object finds an object by oid.
+func (c *Catalog) object(oid uint32) (object, bool) {
+	for _, o := range c.objects() {
+		if o.oid == oid {
+			return o, true
+		}
+	}
+	return object{}, false
+}
+
+// userOID is the oid of a user's object.
+func userOID(id uint64) uint32 { return uint32(id) + FirstObjectOID }
+
+// users lists the roles, the owner included.
+func (c *Catalog) users() []User {
+	list := slices.Clone(c.src.Users())
+	if !slices.ContainsFunc(list, func(u User) bool { return u.OID == OwnerOID }) {
+		list = append(list, User{OID: OwnerOID, Name: ownerName, Super: true, CanLogin: true})
+	}
+	slices.SortFunc(list, func(a, b User) int { return int(int64(a.OID) - int64(b.OID)) })
+	return list
+}
+
+// namespaces are the schemas by oid.
+var namespaces = []struct {
+	oid  uint32
+	name string
+}{{catalogNamespace, "pg_catalog"}, {publicNamespace, "public"}, {infoNamespace, "information_schema"}, {vigilNamespace, "vigil"}}
+
+// namespaceName is the name of a schema, "" for an unknown oid.
+func namespaceName(oid uint32) string {
+	for _, n := range namespaces {
+		if n.oid == oid {
+			return n.name
+		}
+	}
+	return ""
+}
+
+func namespaceOID(name string) uint32 {
+	for _, n := range namespaces {
+		if n.name == name {
+			return n.oid
+		}
+	}
+	return 0
+}

@@ -1,0 +1,205 @@
+// Package server puts vigil together: stores, engine, Postgres and HTTP listeners, and the order in which they start and
+// stop. It has no behaviour of its own.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/executor/connector/kafka"
+	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/server/httpapi"
+	"github.com/vigil-sql/vigil/server/pgwire"
+	"github.com/vigil-sql/vigil/server/session"
+	"github.com/vigil-sql/vigil/storage/kv"
+	"github.com/vigil-sql/vigil/storage/meta"
+	"github.com/vigil-sql/vigil/storage/pebblekv"
+	"github.com/vigil-sql/vigil/storage/results"
+	"github.com/vigil-sql/vigil/udf"
+)
+
+// Version is the version that vigil reports.
+const Version = "0.1.0"
+
+// Config is what a server is started with.
+type Config struct {
+	// Dir is the data directory; it is created, and locked while the server runs.
+	Dir string
+	// PG and HTTP are listen addresses; port 0 picks a free one.
+	PG, HTTP string
+	// Insecure allows addresses other than loopback, without users and TLS.
+	Insecure bool
+	// Workers is the number of key partitions; 0: one per core.
+	Workers int
+	// UDFCommand starts a JavaScript worker; empty: this executable with the argument udf-worker.
+	UDFCommand []string
+	Logger     *slog.Logger
+	// CheckpointEvery and EpochMax override the engine's defaults; for tests.
+	CheckpointEvery, EpochMax time.Duration
+}
+
+// Server is a running vigil.
+type Server struct {
+	cfg   Config
+	log   *slog.Logger
+	store kv.Store
+	pool  *udf.Pool
+	sess  *session.Server
+	pg    *pgwire.Server
+	http  *http.Server
+	pgL   net.Listener
+	httpL net.Listener
+	errs  chan error
+}
+
+// Start opens the data directory, recovers, and accepts connections when it returns.
+func Start(cfg Config) (*Server, error) {
+	s := &Server{cfg: cfg, log: cfg.Logger, errs: make(chan error, 2)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.start(); err != nil {
+		s.release(context.Background())
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) start() error {
+	for _, a := range []struct{ flag, addr string }{{"--pg", s.cfg.PG}, {"--http", s.cfg.HTTP}} {
+		if err := checkAddress(a.flag, a.addr, s.cfg.Insecure); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("create data directory: %w", err)
+	}
+	if err := s.openSession(); err != nil {
+		return err
+	}
+	var err error
+	if s.pgL, err = net.Listen("tcp", s.cfg.PG); err != nil {
+		return fmt.Errorf("listen for Postgres connections: %w", err)
+	}
+	if s.httpL, err = net.Listen("tcp", s.cfg.HTTP); err != nil {
+		return fmt.Errorf("listen for HTTP: %w", err)
+	}
+	s.pg = pgwire.NewServer(s.sess, pgwire.Options{Logger: s.log})
+	s.http = httpapi.New(s.sess, httpapi.Options{Logger: s.log}).Server()
+	go func() { s.errs <- s.pg.Serve(context.Background(), s.pgL) }()
+	go func() { s.errs <- s.http.Serve(s.httpL) }()
+	return nil
+}
+
+func (s *Server) openSession() error {
+	store, err := pebblekv.Open(filepath.Join(s.cfg.Dir, "kv"), pebblekv.Options{Logger: s.log})
+	if err != nil {
+		return err
+	}
+	s.store = store
+	m, err := meta.Open(store)
+	if err != nil {
+		return err
+	}
+	res, err := results.Open(store)
+	if err != nil {
+		return err
+	}
+	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
+	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, Job: job.Config{
+		Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, UDF: s.pool, Codecs: codec.Builtins(),
+		Connectors: append(connector.Builtins(), kafka.Def), Logger: s.log,
+		CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax}})
+	return err
+}
+
+// checkAddress refuses to offer an unprotected server to a network.
+func checkAddress(flag, addr string, insecure bool) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%s %q: %w (write it as 127.0.0.1:5433)", flag, addr, err)
+	}
+	ip, err := netip.ParseAddr(host)
+	if insecure || host == "localhost" || err == nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("%s %s is not a loopback address, and this server has neither users nor TLS: anybody who reaches it could read "+
+		"and change everything; listen on 127.0.0.1, or pass --insecure if the network is trusted", flag, addr)
+}
+
+// PGAddr and HTTPAddr are the addresses that the server listens on.
+func (s *Server) PGAddr() string { return s.pgL.Addr().String() }
+
+// HTTPAddr is the address of the HTTP interface.
+func (s *Server) HTTPAddr() string { return s.httpL.Addr().String() }
+
+// Session is the server's SQL side, for programs that run it in process.
+func (s *Server) Session() *session.Server { return s.sess }
+
+// Wait returns when ctx ends or a listener fails.
+func (s *Server) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.errs:
+		return err
+	}
+}
+
+// stopMax bounds each step of an orderly stop.
+const stopMax = 20 * time.Second
+
+// Stop ends connections, closes the open epoch with a last checkpoint, and frees the data directory.
+func (s *Server) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopMax)
+	defer cancel()
+	return s.release(ctx)
+}
+
+func (s *Server) release(ctx context.Context) error {
+	var errs []error
+	if s.http != nil {
+		// Long polls would hold an orderly shutdown for minutes; clients ask again with their cursor.
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		if err := s.http.Shutdown(short); err != nil {
+			errs = append(errs, ignore(s.http.Close(), http.ErrServerClosed))
+		}
+		cancel()
+	} else if s.httpL != nil {
+		errs = append(errs, s.httpL.Close())
+	}
+	if s.pg != nil {
+		short, cancel := context.WithTimeout(ctx, 5*time.Second)
+		errs = append(errs, ignore(s.pg.Shutdown(short), context.DeadlineExceeded))
+		cancel()
+	} else if s.pgL != nil {
+		errs = append(errs, s.pgL.Close())
+	}
+	if s.sess != nil {
+		errs = append(errs, s.sess.Close(ctx))
+	}
+	if s.pool != nil {
+		s.pool.Close()
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func ignore(err, expected error) error {
+	if errors.Is(err, expected) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,288 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgwire"
+	"github.com/vigil-sql/vigil/storage/meta"
+)
+
+// planned is a new object: the engine's view of it, and what puts it into the catalogue once it is in effect.
+type planned struct {
+	def     any
+	publish func()
+}
+
+// relation publishes a relation, in the place of one of its name if there is one.
+func (s *Server) relation(def any, r catalog.Relation) planned {
+	return planned{def, func() {
+		if err := s.cat.Replace(r); err != nil {
+			s.log.Error("publish", "relation", r.RelName(), "error", err)
+		}
+	}}
+}
+
+func (s *Server) planStream(env *planner.Env, st *parse.CreateStream, id uint64, created types.EventTime) (planned, error) {
+	c, err := planner.Stream(env, st, id)
+	if err != nil {
+		return planned{}, err
+	}
+	c.Created, c.SQL = created, parse.Print(st)
+	return s.relation(&c.Stream, c), nil
+}
+
+func (s *Server) planIOC(env *planner.Env, st *parse.CreateIOC, id uint64) (planned, error) {
+	c, err := planner.IOCList(env, st, id)
+	if err != nil {
+		return planned{}, err
+	}
+	c.SQL = parse.Print(st)
+	return s.relation(&c.IOCList, c), nil
+}
+
+func (s *Server) planFunction(env *planner.Env, st *parse.CreateFunction, id uint64) (planned, error) {
+	c, err := planner.Function(env, st, id)
+	if err != nil {
+		return planned{}, err
+	}
+	c.SQL, c.State = parse.Print(st), catalog.Running
+	return planned{&c.Function, func() { s.cat.PutFunction(c) }}, nil
+}
+
+func (s *Server) planQuery(env *planner.Env, st *parse.CreateQuery, id uint64, created types.EventTime) (planned, error) {
+	c, err := planner.Continuous(env, st, id)
+	if err != nil {
+		return planned{}, err
+	}
+	c.Created, c.SQL, c.State = created, parse.Print(st), catalog.Running
+	return s.relation(&c.Query, c), nil
+}
+
+// creation is one CREATE under way: what is common to the four kinds.
+type creation struct {
+	kind, name  string
+	ifNotExists bool
+	replace     bool
+	sql         string
+	plan        func(env *planner.Env, id uint64, created types.EventTime) (planned, error)
+}
+
+// create runs a CREATE: under the DDL lock it plans, applies and publishes; on failure the catalogue is as before.
+func (s *Server) create(ctx context.Context, c creation, out pgwire.Output) error {
+	s.ddl.Lock()
+	defer s.ddl.Unlock()
+	old := s.lookup(c.kind, c.name)
+	if old != nil && c.ifNotExists {
+		out.Notice(notice(sqlerr.DuplicateTable, "relation %q already exists, skipping", c.name))
+		return nil
+	}
+	if old != nil && !(c.replace && old.kind == c.kind) {
+		return s.duplicate(c)
+	}
+	id, err := s.newID(c.kind, old)
+	if err != nil {
+		return err
+	}
+	created := s.clock()
+	p, err := c.plan(s.env(), id, created)
+	if err != nil {
+		return err
+	}
+	o := job.Object{Def: p.def, Meta: meta.Object{Kind: c.kind, ID: id, Name: c.name, SQL: c.sql,
+		Props: map[string]string{propCreated: fmt.Sprint(int64(created))}}}
+	change := job.Change{Create: []job.Object{o}}
+	if old != nil && c.kind == kindQuery {
+		change.Drop = []job.Object{old.object}
+	}
+	if err := s.eng.Apply(ctx, change); err != nil {
+		return err
+	}
+	p.publish()
+	return nil
+}
+
+// newID gives a new object its id; a function that is replaced keeps its own, so that the queries that call it go on.
+func (s *Server) newID(kind string, old *existing) (uint64, error) {
+	if old != nil && kind == kindFunction {
+		return old.object.Meta.ID, nil
+	}
+	return s.eng.NextID()
+}
+
+func (s *Server) duplicate(c creation) error {
+	if c.kind == kindFunction {
+		return sqlerr.New(sqlerr.DuplicateFunction, "function %q already exists with same argument types", c.name).
+			WithHint("CREATE OR REPLACE FUNCTION replaces it.")
+	}
+	err := sqlerr.New(sqlerr.DuplicateTable, "relation %q already exists", c.name)
+	if c.kind == kindQuery {
+		err = err.WithHint("CREATE OR REPLACE CONTINUOUS QUERY replaces a query.")
+	}
+	return err
+}
+
+// existing is an object that is there already.
+type existing struct {
+	kind   string
+	object job.Object
+	remove func()
+}
+
+// lookup finds what a name stands for; functions have a name space of their own.
+func (s *Server) lookup(kind, name string) *existing {
+	if kind == kindFunction {
+		if f := s.cat.Function(name); f != nil {
+			return &existing{kindFunction, object(kindFunction, f.ID, f.Name, f.SQL, &f.Function), func() { s.cat.RemoveFunction(name) }}
+		}
+		return nil
+	}
+	remove := func() { s.cat.Remove(name) }
+	switch r := s.cat.Relation("public", name).(type) {
+	case *catalog.Stream:
+		return &existing{kindStream, object(kindStream, r.ID, r.Name, r.SQL, &r.Stream), remove}
+	case *catalog.Query:
+		return &existing{kindQuery, object(kindQuery, r.ID, r.Name, r.SQL, &r.Query), remove}
+	case *catalog.IOCList:
+		return &existing{kindIOC, object(kindIOC, r.ID, r.Name, r.SQL, &r.IOCList), remove}
+	}
+	return nil
+}
+
+func object(kind string, id uint64, name, sql string, def any) job.Object {
+	return job.Object{Meta: meta.Object{Kind: kind, ID: id, Name: name, SQL: sql}, Def: def}
+}
+
+// dropKinds maps what follows DROP to the kinds of objects.
+var dropKinds = map[string]string{"STREAM": kindStream, "TABLE": kindStream, "CONTINUOUS QUERY": kindQuery,
+	"IOC LIST": kindIOC, "FUNCTION": kindFunction}
+
+// drop runs DROP kind names [CASCADE], all or nothing.
+func (s *Server) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) error {
+	kind, ok := dropKinds[st.Kind]
+	if !ok {
+		return sqlerr.NotSupported("DROP "+st.Kind, "vigil has no such objects yet.")
+	}
+	s.ddl.Lock()
+	defer s.ddl.Unlock()
+	var victims []*existing
+	for _, name := range st.Names {
+		e := s.lookup(kind, name.Name)
+		switch {
+		case e == nil && st.IfExists:
+			out.Notice(notice(sqlerr.UndefinedTable, "%s %q does not exist, skipping", strings.ToLower(st.Kind), name.Name))
+			continue
+		case e == nil:
+			return sqlerr.New(sqlerr.UndefinedTable, "%s %q does not exist", strings.ToLower(st.Kind), name.Name).At(name.Pos)
+		case e.kind != kind:
+			return sqlerr.New(sqlerr.WrongObjectType, "%q is not a %s", name.Name, strings.ToLower(st.Kind)).At(name.Pos).
+				WithHint("Use DROP %s to remove it.", strings.ToUpper(kindWords[e.kind]))
+		}
+		victims = append(victims, e)
+	}
+	victims, err := s.withDependents(victims, st.Cascade, out)
+	if err != nil {
+		return err
+	}
+	change := job.Change{}
+	for _, v := range victims {
+		change.Drop = append(change.Drop, v.object)
+	}
+	if len(victims) == 0 {
+		return nil
+	}
+	if err := s.eng.Apply(ctx, change); err != nil {
+		return err
+	}
+	for _, v := range victims {
+		v.remove()
+		if f, ok := v.object.Def.(*spec.Function); ok && s.udf != nil {
+			s.udf.Remove(f.ID)
+		}
+	}
+	return nil
+}
+
+// kindWords are the kinds as users read them.
+var kindWords = map[string]string{kindStream: "stream", kindQuery: "continuous query", kindIOC: "IOC list", kindFunction: "function"}
+
+// withDependents adds the queries that read the victims, or refuses.
+func (s *Server) withDependents(victims []*existing, cascade bool, out pgwire.Output) ([]*existing, error) {
+	going := map[uint64]bool{}
+	for _, v := range victims {
+		going[v.object.Meta.ID] = true
+	}
+	for _, v := range victims[:len(victims):len(victims)] {
+		m := v.object.Meta
+		for _, q := range s.cat.Snapshot().Queries() {
+			if going[q.ID] || !reads(q, v.kind, m.ID, m.Name) {
+				continue
+			}
+			if !cascade {
+				what := kindWords[v.kind] + " " + m.Name
+				return nil, sqlerr.New(sqlerr.DependentObjectsExist, "cannot drop %s because other objects depend on it", what).
+					WithDetail("continuous query %s depends on %s", q.Name, what).
+					WithHint("Use DROP ... CASCADE to drop the dependent objects too.")
+			}
+			out.Notice(notice(sqlerr.Warning, "drop cascades to continuous query %s", q.Name))
+			going[q.ID] = true
+			victims = append(victims, s.lookup(kindQuery, q.Name))
+		}
+	}
+	return victims, nil
+}
+
+func reads(q *catalog.Query, kind string, id uint64, name string) bool {
+	switch kind {
+	case kindStream:
+		for _, x := range q.Streams {
+			if x == id {
+				return true
+			}
+		}
+	case kindIOC:
+		for _, x := range q.Lists {
+			if x == name {
+				return true
+			}
+		}
+	case kindFunction:
+		for _, x := range q.Functions {
+			if x == id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// resume puts a deactivated query back to work, with fresh state, from now on.
+func (s *Server) resume(ctx context.Context, name parse.Name) error {
+	s.ddl.Lock()
+	defer s.ddl.Unlock()
+	q, err := s.query(name.Name)
+	if err != nil {
+		return err
+	}
+	if q.State == catalog.Running {
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "continuous query %q is running", q.Name)
+	}
+	if err := s.eng.Apply(ctx, job.Change{Resume: []job.Object{object(kindQuery, q.ID, q.Name, q.SQL, &q.Query)}}); err != nil {
+		return err
+	}
+	s.setState(q.ID, catalog.Running, "")
+	return nil
+}
+
+// notice makes a NOTICE.
+func notice(code sqlerr.Code, format string, args ...any) pgwire.Notice {
+	return pgwire.Notice{Severity: "NOTICE", Err: sqlerr.New(code, format, args...)}
+}

@@ -1,0 +1,106 @@
+package session
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/eventlog"
+	"github.com/vigil-sql/vigil/storage/results"
+)
+
+// pieceMax is the size of the event log records that a long payload is cut into, bytes.
+const pieceMax = 1 << 20
+
+// Ingest is a payload for a stream.
+type Ingest struct {
+	Stream uint64
+	// Codec is "" for the stream's format; Columns is the column list of positional codecs.
+	Codec   string
+	Columns []int
+	// Key is an idempotency key: a payload with a key seen before counts once.
+	Key string
+	// Data is taken over.
+	Data []byte
+	// Whole payloads must not be cut between lines (binary codecs, JSON arrays).
+	Whole bool
+}
+
+// Append makes a payload durable and waits until it is decoded.
+func (srv *Server) Append(ctx context.Context, in Ingest) (job.Outcome, error) {
+	var entries []eventlog.Entry
+	for rest := in.Data; len(rest) > 0; {
+		n := len(rest)
+		if n > pieceMax && !in.Whole {
+			if n = bytes.LastIndexByte(rest[:pieceMax], '\n') + 1; n == 0 {
+				if n = bytes.IndexByte(rest, '\n') + 1; n == 0 {
+					n = len(rest)
+				}
+			}
+		}
+		entries = append(entries, eventlog.Entry{Codec: in.Codec, Columns: in.Columns, Key: in.Key, Payload: rest[:n]})
+		rest = rest[n:]
+	}
+	if len(entries) == 0 {
+		return job.Outcome{}, nil
+	}
+	return srv.eng.Append(ctx, in.Stream, entries)
+}
+
+// StreamID finds a stream for the HTTP interface; its format is returned too.
+func (srv *Server) StreamID(name string) (id uint64, format string, err error) {
+	st, err := srv.stream(name)
+	if err != nil {
+		return 0, "", err
+	}
+	if st.Connector != "" {
+		return 0, "", sqlerr.New(sqlerr.WrongObjectType, "stream %q is fed by its connector %q", name, st.Connector).
+			WithHint("Rows can be added to streams without connector only.")
+	}
+	return st.ID, st.Format, nil
+}
+
+// ResultsRequest asks for a page of a query's result rows.
+type ResultsRequest struct {
+	Query string
+	// After is the offset of the first row wanted; Limit bounds the page.
+	After int64
+	Limit int
+	// Wait: when there is no row yet, wait for one until the context ends.
+	Wait bool
+}
+
+// Results gives result rows as JSON objects, each valid during the call of emit, and returns the offset to ask for next.
+func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row []byte)) (int64, error) {
+	q, err := srv.query(r.Query)
+	if err != nil {
+		return 0, err
+	}
+	store := srv.eng.Results()
+	next := max(r.After, store.Oldest(q.ID))
+	if r.Wait && store.Next(q.ID) <= next {
+		// Time running out is the ordinary end of a long poll: an empty page.
+		if err := store.Wait(ctx, q.ID, next); err != nil && ctx.Err() == nil {
+			return 0, err
+		}
+	}
+	ts := make([]types.Type, len(q.Schema.Cols))
+	for i := range ts {
+		ts[i] = q.Schema.Cols[i].Type
+	}
+	var buf []byte
+	err = store.Scan(q.ID, next, r.Limit, func(row results.Row) (bool, error) {
+		vals, err := codec.DecodeRow(ts, row.Data)
+		if err != nil {
+			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", row.Offset, q.Name, err)
+		}
+		buf = AppendJSONRow(buf[:0], q.Schema.Cols, vals)
+		emit(buf)
+		next = row.Offset + 1
+		return true, nil
+	})
+	return next, err
+}

@@ -1,0 +1,275 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/ioc"
+	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgwire"
+)
+
+// values evaluates expressions that read no rows.
+func (s *Session) values(list []parse.Expr, want []types.Type) ([]types.Value, error) {
+	bound, err := planner.Exprs(s.env(), list, want)
+	if err != nil {
+		return nil, err
+	}
+	env := s.taskEnv()
+	out := make([]types.Value, len(bound))
+	for i, e := range bound {
+		if out[i], err = expr.EvalConst(&env.Ctx, e); err != nil {
+			return nil, sqlerr.As(err).At(list[i].Position())
+		}
+	}
+	return out, nil
+}
+
+// target is a relation that rows can be put into.
+type target struct {
+	stream *catalog.Stream
+	list   *catalog.IOCList
+	schema *types.Schema
+	// columns are the schema columns that the rows fill, in the order of the rows.
+	columns []int
+}
+
+// fillable checks that rows can be put into a relation.
+func (s *Session) fillable(rel catalog.Relation, name parse.Name) (*target, error) {
+	t := &target{}
+	switch r := rel.(type) {
+	case *catalog.Stream:
+		if r.Connector != "" {
+			return nil, sqlerr.New(sqlerr.WrongObjectType, "stream %q is fed by its connector %q", r.Name, r.Connector).At(name.Pos).
+				WithHint("Rows can be added to streams without connector only.")
+		}
+		t.stream, t.schema = r, r.RelSchema()
+	case *catalog.IOCList:
+		t.list, t.schema = r, r.RelSchema()
+	case nil:
+		return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", name.Name).At(name.Pos)
+	default:
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "cannot insert into %q: it is not a stream or an IOC list", name.Name).At(name.Pos)
+	}
+	return t, nil
+}
+
+// target resolves the table and column list of COPY.
+func (s *Session) target(name parse.Name, columns []string) (*target, error) {
+	t, err := s.fillable(s.srv.cat.Relation(name.Schema, name.Name), name)
+	if err != nil {
+		return nil, err
+	}
+	if len(columns) == 0 {
+		for i := range t.schema.Cols {
+			t.columns = append(t.columns, i)
+		}
+		return t, nil
+	}
+	seen := map[string]bool{}
+	for _, c := range columns {
+		i := t.schema.Index(c)
+		if i < 0 {
+			return nil, sqlerr.New(sqlerr.UndefinedColumn, "column %q of relation %q does not exist", c, name.Name)
+		}
+		if seen[c] {
+			return nil, sqlerr.New(sqlerr.DuplicateColumn, "column %q specified more than once", c)
+		}
+		seen[c] = true
+		t.columns = append(t.columns, i)
+	}
+	return t, nil
+}
+
+// planInsert plans INSERT ... VALUES and INSERT ... SELECT: both are a query whose rows are cast to the target's columns.
+func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, error) {
+	if len(st.Returning) > 0 {
+		return nil, sqlerr.NotSupported("INSERT ... RETURNING", "SUBSCRIBE to a continuous query to see what becomes of events.").At(st.Table.Pos)
+	}
+	p, rel, err := planner.Insert(s.env(), st, hints)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.fillable(rel, st.Table)
+	if err != nil {
+		return nil, err
+	}
+	return &statement{s: s, params: p.Params, do: func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error) {
+		var rows [][]types.Value
+		err := s.run(ctx, planner.BindParams(p, params), func(row []types.Value) error {
+			rows = append(rows, append([]types.Value(nil), row...))
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+		if err := s.insertRows(ctx, t, rows, out); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("INSERT 0 %d", len(rows)), nil
+	}}, nil
+}
+
+// insertRows puts full rows into a stream or an IOC list.
+func (s *Session) insertRows(ctx context.Context, t *target, rows [][]types.Value, out pgwire.Output) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	if t.list != nil {
+		_, err := s.insertIOC(ctx, t.list, rows)
+		return err
+	}
+	var data []byte
+	for _, row := range rows {
+		for i, v := range row {
+			col := t.schema.Cols[i]
+			if v.Null && (col.NotNull || i == t.stream.TimeCol) {
+				return sqlerr.New(sqlerr.NotNullViolation, "null value in column %q of relation %q violates not-null constraint",
+					col.Name, t.stream.Name)
+			}
+		}
+		data = codec.AppendRow(data, row)
+	}
+	res, err := s.srv.Append(ctx, Ingest{Stream: t.stream.ID, Codec: "ROWS", Data: data, Whole: true})
+	if err != nil {
+		return err
+	}
+	if res.Rejected > 0 {
+		out.Notice(rejectedNotice(res.Rejected))
+	}
+	return s.srv.eng.Settle(ctx)
+}
+
+func rejectedNotice(n int64) pgwire.Notice {
+	rows := "rows were"
+	if n == 1 {
+		rows = "row was"
+	}
+	return pgwire.Notice{Severity: "NOTICE", Err: sqlerr.New(sqlerr.DataException, "%d %s rejected", n, rows).
+		WithHint("SELECT * FROM vigil.rejected ORDER BY at DESC shows them with the reason.")}
+}
+
+// iocMeta is what a list keeps of an entry besides its value.
+type iocMeta struct {
+	Source     *string `json:"source,omitempty"`
+	Confidence *int64  `json:"confidence,omitempty"`
+	ExpiresAt  *int64  `json:"expires_at,omitempty"`
+	AddedAt    int64   `json:"added_at"`
+}
+
+// insertIOC adds rows (catalog.IOCSchema) to a list, as one new version; values are checked before anything changes. Rows
+// refused earlier go to vigil.rejected with it.
+func (s *Session) insertIOC(ctx context.Context, l *catalog.IOCList, rows [][]types.Value, bad ...job.Rejected) (int, error) {
+	change := job.IOCChange{ListID: l.ID, List: l.Name}
+	for i, row := range rows {
+		if row[0].Null {
+			return 0, sqlerr.New(sqlerr.NotNullViolation, "null value in column \"value\" of IOC list %q", l.Name)
+		}
+		v, err := ioc.Normalize(l.Type, row[0].S)
+		if err != nil {
+			return 0, sqlerr.As(err).WithWhere("IOC list %s, row %d", l.Name, i+1)
+		}
+		m := iocMeta{AddedAt: int64(s.srv.clock())}
+		if !row[1].Null {
+			m.Source = &row[1].S
+		}
+		if !row[2].Null {
+			m.Confidence = &row[2].I
+		}
+		if !row[3].Null {
+			return 0, sqlerr.NotSupported("expiry of indicators", "Leave expires_at out, and DELETE entries that have expired.")
+		}
+		data, err := json.Marshal(m)
+		if err != nil {
+			return 0, err
+		}
+		change.Add = append(change.Add, job.IOCEntry{Value: v, Meta: data})
+	}
+	s.srv.ddl.Lock()
+	defer s.srv.ddl.Unlock()
+	return len(rows), s.srv.eng.Apply(ctx, job.Change{IOC: []job.IOCChange{change}, Rejected: bad})
+}
+
+func decodeIOCMeta(data []byte) (m iocMeta, err error) {
+	err = json.Unmarshal(data, &m)
+	return m, err
+}
+
+// alterIOC runs ALTER IOC LIST ... ADD (...) DROP (...), as one new version.
+func (s *Session) alterIOC(ctx context.Context, st *parse.AlterIOC) error {
+	l, ok := s.srv.cat.Relation("public", st.Name.Name).(*catalog.IOCList)
+	if !ok {
+		return sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", st.Name.Name).At(st.Name.Pos)
+	}
+	change := job.IOCChange{ListID: l.ID, List: l.Name}
+	for pass, set := range [][]parse.Expr{st.Add, st.Drop} {
+		want := make([]types.Type, len(set))
+		for i := range want {
+			want[i] = types.T(types.Text)
+		}
+		vals, err := s.values(set, want)
+		if err != nil {
+			return err
+		}
+		for i, v := range vals {
+			text, err := ioc.Normalize(l.Type, v.S)
+			if err != nil {
+				return sqlerr.As(err).At(set[i].Position())
+			}
+			if pass == 1 {
+				change.Drop = append(change.Drop, text)
+				continue
+			}
+			data, err := json.Marshal(iocMeta{AddedAt: int64(s.srv.clock())})
+			if err != nil {
+				return err
+			}
+			change.Add = append(change.Add, job.IOCEntry{Value: text, Meta: data})
+		}
+	}
+	s.srv.ddl.Lock()
+	defer s.srv.ddl.Unlock()
+	return s.srv.eng.Apply(ctx, job.Change{IOC: []job.IOCChange{change}})
+}
+
+// deleteIOC runs DELETE FROM list [WHERE ...]: the entries are found by an ordinary query.
+func (s *Session) deleteIOC(ctx context.Context, st *parse.Delete) (string, error) {
+	l, ok := s.srv.cat.Relation("public", st.Table.Name).(*catalog.IOCList)
+	if !ok {
+		if s.srv.cat.Relation(st.Table.Schema, st.Table.Name) == nil {
+			return "", sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", st.Table.Name).At(st.Table.Pos)
+		}
+		return "", sqlerr.New(sqlerr.WrongObjectType, "cannot delete from %q: it is not an IOC list", st.Table.Name).At(st.Table.Pos).
+			WithHint("Events of a stream are facts; they go when their retention ends.")
+	}
+	q := &parse.Select{Core: &parse.SelectCore{From: []parse.TableExpr{&parse.TableRef{Name: st.Table}}, Where: st.Where,
+		Items: []parse.SelectItem{{Expr: &parse.Ident{Parts: []string{"value"}}}}}}
+	p, err := planner.Select(s.env(), q, nil)
+	if err != nil {
+		return "", err
+	}
+	s.srv.ddl.Lock()
+	defer s.srv.ddl.Unlock()
+	change := job.IOCChange{ListID: l.ID, List: l.Name}
+	if err := s.run(ctx, p, func(row []types.Value) error {
+		change.Drop = append(change.Drop, strings.Clone(row[0].S))
+		return nil
+	}); err != nil {
+		return "", err
+	}
+	if len(change.Drop) > 0 {
+		if err := s.srv.eng.Apply(ctx, job.Change{IOC: []job.IOCChange{change}}); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("DELETE %d", len(change.Drop)), nil
+}

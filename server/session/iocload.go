@@ -1,0 +1,99 @@
+package session
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/ioc"
+	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+)
+
+// iocLoader gathers the rows of a COPY into an IOC list.
+type iocLoader struct {
+	s     *Session
+	t     *target
+	dec   codec.Decoder
+	rows  [][]types.Value
+	lines int64
+	bad   []job.Rejected
+}
+
+// add decodes a piece; rows that are not indicators of the list's type are put aside with their reason.
+func (l *iocLoader) add(data []byte) {
+	b := batch.New(l.t.schema, nil)
+	var rej []codec.Reject
+	for len(data) > 0 {
+		b.Reset(nil)
+		rej = rej[:0]
+		n := l.dec.Decode(data, b, 1, &rej)
+		if n <= 0 {
+			return
+		}
+		l.lines++
+		for _, r := range rej {
+			l.refuse(r.Raw, r.Err)
+		}
+		for i := range b.N {
+			row := b.Row(nil, i)
+			text, err := "", error(nil)
+			if row[0].Null {
+				err = sqlerr.New(sqlerr.NotNullViolation, "null value in column \"value\"")
+			} else {
+				text, err = ioc.Normalize(l.t.list.Type, row[0].S)
+			}
+			if err != nil {
+				l.refuse(data[:n], err)
+				continue
+			}
+			row[0] = types.NewText(text)
+			l.rows = append(l.rows, row)
+		}
+		data = data[n:]
+	}
+}
+
+func (l *iocLoader) refuse(raw []byte, err error) {
+	if len(l.bad) >= batch.RowsMax {
+		return
+	}
+	se := sqlerr.As(err)
+	raw = bytes.TrimRight(raw[:min(len(raw), codec.RawMax)], "\r\n")
+	l.bad = append(l.bad, job.Rejected{Stream: l.t.list.ID, Code: string(se.Code), Raw: bytes.Clone(raw),
+		Reason: sqlerr.New(se.Code, "line %d: %s", l.lines, se.Message).WithHint("%s", se.Hint).Error()})
+}
+
+// finish makes the loaded rows one version of the list.
+func (l *iocLoader) finish(ctx context.Context) (int, error) {
+	n := 0
+	if len(l.rows) > 0 || len(l.bad) > 0 {
+		var err error
+		if n, err = l.s.insertIOC(ctx, l.t.list, l.rows, l.bad...); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// iocRows reads a list's entries.
+func (srv *Server) iocRows(l *catalog.IOCList, add func([]types.Value) error) error {
+	return srv.eng.IOCEntries(l.ID, func(value string, meta []byte) error {
+		m, err := decodeIOCMeta(meta)
+		if err != nil {
+			return err
+		}
+		row := []types.Value{types.NewText(value), types.Null(types.T(types.Text)), types.Null(types.T(types.Int4)),
+			types.Null(types.T(types.TimestampTZ)), types.NewTime(types.EventTime(m.AddedAt))}
+		if m.Source != nil {
+			row[1] = types.NewText(*m.Source)
+		}
+		if m.Confidence != nil {
+			row[2] = types.NewInt(types.Int4, *m.Confidence)
+		}
+		return add(row)
+	})
+}

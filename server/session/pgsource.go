@@ -1,0 +1,39 @@
+package session
+
+import (
+	"context"
+
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/server/pgcatalog"
+)
+
+// source is what pgcatalog shows.
+type source struct{ srv *Server }
+
+var _ pgcatalog.Source = source{}
+
+// Snapshot implements pgcatalog.Source.
+func (s source) Snapshot() *catalog.Snapshot { return s.srv.cat.Snapshot() }
+
+// Users implements pgcatalog.Source: there are no users yet, whoever connects is the owner.
+func (s source) Users() []pgcatalog.User { return nil }
+
+// settingsKey is the context key under which a session's settings travel to the catalogue.
+type settingsKey struct{}
+
+// Settings implements pgcatalog.Source.
+func (s source) Settings(ctx context.Context) []pgcatalog.Setting {
+	set, ok := ctx.Value(settingsKey{}).(*settings)
+	if !ok {
+		return nil
+	}
+	var list []pgcatalog.Setting
+	for _, name := range set.names() {
+		list = append(list, pgcatalog.Setting{Name: name, Value: set.values[name], Default: set.defaults[name], Type: "string"})
+	}
+	return list
+}
+
+// Started implements pgcatalog.Source.
+func (s source) Started() types.EventTime { return types.EventTime(s.srv.started.UnixMicro()) }

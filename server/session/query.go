@@ -1,0 +1,141 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/fn"
+	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/task"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgwire"
+	"github.com/vigil-sql/vigil/storage/results"
+)
+
+// planSelect plans a query that ends.
+func (s *Session) planSelect(q *parse.Select, hints []types.Type) (*statement, error) {
+	p, err := planner.Select(s.env(), q, hints)
+	if err != nil {
+		return nil, err
+	}
+	st := &statement{s: s, params: p.Params, cols: &p.Root.Schema, tag: selectTag}
+	st.rows = func(ctx context.Context, params []types.Value, emit func([]types.Value) error, _ pgwire.Output) error {
+		return s.run(ctx, planner.BindParams(p, params), emit)
+	}
+	return st, nil
+}
+
+// run executes a bounded program. The row given to emit is only valid during the call.
+func (s *Session) run(ctx context.Context, p *spec.Program, emit func(row []types.Value) error) error {
+	var row []types.Value
+	err := task.Run(ctx, p, s.taskEnv(), func(in op.Input) error {
+		for _, r := range in.Sel {
+			row = in.B.Row(row[:0], int(r))
+			if err := emit(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, op.ErrDone) {
+		return nil
+	}
+	return err
+}
+
+func (s *Session) taskEnv() *task.Env {
+	env := &task.Env{Scan: s.scan}
+	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.zone, Session: &fn.Session{User: s.info.User, Database: "vigil",
+		Schema: "public", BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.srv.pg}}
+	env.Ctx.IOC = s.srv.eng.IOC()
+	if s.srv.udf != nil {
+		env.Ctx.UDF = s.srv.udf
+	}
+	return env
+}
+
+// scan reads a relation for the bounded runner.
+func (s *Session) scan(ctx context.Context, n *spec.Node, emit func(*batch.Batch) error) error {
+	w := &rowBatcher{b: batch.New(&n.Schema, nil), emit: emit, ctx: ctx}
+	switch x := n.Op.(type) {
+	case *spec.StreamScan:
+		return s.srv.eng.ScanStream(ctx, x.StreamID, x.Want, emit)
+	case *spec.ResultScan:
+		if err := s.srv.scanResults(x.QueryID, &n.Schema, w.add); err != nil {
+			return err
+		}
+	case *spec.VirtualScan:
+		if err := s.virtual(ctx, x, w.add); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("scan of %T", n.Op)
+	}
+	return w.flush()
+}
+
+func (s *Session) virtual(ctx context.Context, x *spec.VirtualScan, add func([]types.Value) error) error {
+	switch x.Schema {
+	case "vigil":
+		return s.srv.vigilRows(x.Name, add)
+	case "", "public":
+		if l, ok := s.srv.cat.Relation("public", x.Name).(*catalog.IOCList); ok {
+			return s.srv.iocRows(l, add)
+		}
+		return sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", x.Name)
+	}
+	return s.srv.pg.Rows(context.WithValue(ctx, settingsKey{}, s.settings), x.Schema, x.Name, add)
+}
+
+// scanResults reads the current rows of a query.
+func (srv *Server) scanResults(id uint64, schema *types.Schema, add func([]types.Value) error) error {
+	ts := make([]types.Type, len(schema.Cols))
+	for i := range ts {
+		ts[i] = schema.Cols[i].Type
+	}
+	return srv.eng.Results().Scan(id, 0, 0, func(r results.Row) (bool, error) {
+		row, err := codec.DecodeRow(ts, r.Data)
+		if err != nil {
+			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d is damaged: %v", r.Offset, err)
+		}
+		return true, add(row)
+	})
+}
+
+// rowBatcher gathers rows into batches.
+type rowBatcher struct {
+	b    *batch.Batch
+	emit func(*batch.Batch) error
+	ctx  context.Context
+}
+
+func (w *rowBatcher) add(row []types.Value) error {
+	if len(row) != len(w.b.Cols) {
+		return fmt.Errorf("relation gave a row of %d columns, its schema has %d", len(row), len(w.b.Cols))
+	}
+	w.b.AppendRow(row)
+	if w.b.N >= batch.RowsMax {
+		return w.flush()
+	}
+	return nil
+}
+
+func (w *rowBatcher) flush() error {
+	if w.b.N == 0 {
+		return nil
+	}
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	b := w.b
+	w.b = batch.New(b.Schema, nil)
+	return w.emit(b)
+}

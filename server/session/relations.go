@@ -1,0 +1,179 @@
+package session
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+)
+
+// sysRelation is one relation of schema vigil.
+type sysRelation struct {
+	name string
+	cols string // "name type, ..."
+	rows func(srv *Server, add func([]types.Value) error) error
+}
+
+// sysRelations is the table of the system relations.
+func sysRelations() []sysRelation {
+	return []sysRelation{
+		{"streams", "name text, connector text, format text, rows bigint, rejected bigint, late bigint, bytes bigint, watermark timestamptz, " +
+			"pending_bytes bigint, status text, last_error text, created_at timestamptz", (*Server).streamRows},
+		{"sources", "stream text, connector text, status text, last_error text, rows bigint, bytes bigint", (*Server).sourceRows},
+		{"queries", "name text, state text, reason text, severity text, tags text, rows_out bigint, late_rows bigint, next_offset bigint, " +
+			"created_at timestamptz, sql text", (*Server).queryRows},
+		{"query_events", "at timestamptz, query text, what text, code text, reason text, detail text, epoch bigint", (*Server).eventRows},
+		{"ioc_lists", "name text, type text, entries bigint, version bigint, filter_bytes bigint", (*Server).listRows},
+		{"functions", "name text, arguments text, returns text, language text, state text, reason text, sql text", (*Server).functionRows},
+		{"rejected", "at timestamptz, stream text, query text, code text, reason text, raw text, epoch bigint", (*Server).rejectedRows},
+		{"epochs", "epoch bigint, clock timestamptz, inputs integer, restarted boolean", (*Server).epochRows},
+	}
+}
+
+// vigilIDs is where the ids of the system relations begin: above those of users' objects, below the oid limit.
+const vigilIDs = 1 << 30
+
+// vigilRelations are the system relations as the catalogue knows them.
+func vigilRelations() []*catalog.Virtual {
+	var list []*catalog.Virtual
+	for i, r := range sysRelations() {
+		v := &catalog.Virtual{SchemaName: "vigil", Name: r.name, ID: vigilIDs + uint64(i)}
+		for _, c := range strings.Split(r.cols, ", ") {
+			name, typ, _ := strings.Cut(c, " ")
+			k, _ := types.KindByName(typ)
+			v.Columns.Cols = append(v.Columns.Cols, types.Column{Name: name, Type: types.T(k)})
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// vigilRows produces the rows of a system relation.
+func (srv *Server) vigilRows(name string, add func([]types.Value) error) error {
+	for _, r := range sysRelations() {
+		if r.name == name {
+			return r.rows(srv, add)
+		}
+	}
+	return sqlerr.New(sqlerr.UndefinedTable, "relation \"vigil.%s\" does not exist", name)
+}
+
+func text(s string) types.Value { return types.NewText(s) }
+
+// textOrNull is NULL for "".
+func textOrNull(s string) types.Value {
+	if s == "" {
+		return types.Null(types.T(types.Text))
+	}
+	return types.NewText(s)
+}
+
+func big(i int64) types.Value { return types.NewInt(types.Int8, i) }
+
+func at(micros int64) types.Value { return types.NewTime(types.EventTime(micros)) }
+
+func (srv *Server) streamRows(add func([]types.Value) error) error {
+	for _, s := range srv.cat.Snapshot().Streams() {
+		st, _ := srv.eng.Stream(s.ID)
+		wm := at(st.Watermark)
+		if s.TimeCol < 0 || st.Watermark == 0 || st.Watermark == int64(types.MinTime) {
+			wm = types.Null(types.T(types.TimestampTZ))
+		}
+		if err := add([]types.Value{text(s.Name), textOrNull(s.Connector), text(s.Format), big(st.Rows), big(st.Rejected), big(st.Late),
+			big(st.Bytes), wm, big(st.Pending), text(st.Status), textOrNull(st.LastError), at(int64(s.Created))}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (srv *Server) sourceRows(add func([]types.Value) error) error {
+	for _, s := range srv.cat.Snapshot().Streams() {
+		if s.Connector == "" {
+			continue
+		}
+		st, _ := srv.eng.Stream(s.ID)
+		if err := add([]types.Value{text(s.Name), text(s.Connector), text(st.Status), textOrNull(st.LastError), big(st.Rows), big(st.Bytes)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (srv *Server) queryRows(add func([]types.Value) error) error {
+	for _, q := range srv.cat.Snapshot().Queries() {
+		st, _ := srv.eng.Query(q.ID)
+		if err := add([]types.Value{text(q.Name), text(string(q.State)), textOrNull(q.Reason), textOrNull(q.Options["severity"]),
+			textOrNull(q.Options["tags"]), big(st.RowsOut), big(st.Late), big(srv.eng.Results().Next(q.ID)), at(int64(q.Created)), text(q.SQL)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (srv *Server) eventRows(add func([]types.Value) error) error {
+	return srv.meta.Events.Scan(0, func(_ uint64, data []byte) (bool, error) {
+		var e job.Event
+		if err := json.Unmarshal(data, &e); err != nil {
+			return false, err
+		}
+		return true, add([]types.Value{at(e.At), text(e.Name), text(e.What), textOrNull(e.Code), textOrNull(e.Reason), textOrNull(e.Detail),
+			big(int64(e.Epoch))})
+	})
+}
+
+func (srv *Server) listRows(add func([]types.Value) error) error {
+	set := srv.eng.IOC()
+	for _, l := range srv.cat.Snapshot().Lists() {
+		if err := add([]types.Value{text(l.Name), text(l.Type), big(int64(set.Len(l.Name))), big(int64(set.Version(l.Name))),
+			big(set.FilterBytes(l.Name))}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (srv *Server) functionRows(add func([]types.Value) error) error {
+	for _, f := range srv.cat.Snapshot().Functions() {
+		var args []string
+		for _, p := range f.Params {
+			args = append(args, strings.TrimSpace(p.Name+" "+p.Type.String()))
+		}
+		if err := add([]types.Value{text(f.Name), text(strings.Join(args, ", ")), text(f.Ret.String()), text("javascript"),
+			text(string(f.State)), textOrNull(f.Reason), text(f.SQL)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (srv *Server) rejectedRows(add func([]types.Value) error) error {
+	snap := srv.cat.Snapshot()
+	name := func(id uint64) types.Value {
+		if r := snap.ByID(id); id != 0 && r != nil {
+			return text(r.RelName())
+		}
+		return types.Null(types.T(types.Text))
+	}
+	return srv.meta.Rejected.Scan(0, func(_ uint64, data []byte) (bool, error) {
+		var r job.Rejected
+		if err := json.Unmarshal(data, &r); err != nil {
+			return false, err
+		}
+		raw := strings.ReplaceAll(string(r.Raw), "\x00", `\x00`)
+		if !utf8.ValidString(raw) {
+			raw = strings.ToValidUTF8(raw, "\uFFFD")
+		}
+		return true, add([]types.Value{at(r.At), name(r.Stream), name(r.Query), text(r.Code), text(r.Reason), text(raw), big(int64(r.Epoch))})
+	})
+}
+
+func (srv *Server) epochRows(add func([]types.Value) error) error {
+	return srv.eng.Epochs(func(n uint64, clock types.EventTime, inputs int, restarted bool) error {
+		return add([]types.Value{big(int64(n)), at(int64(clock)), types.NewInt(types.Int4, int64(inputs)), types.NewBool(restarted)})
+	})
+}

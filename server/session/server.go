@@ -1,0 +1,182 @@
+// Package session is what a connection means: it implements pgwire.Engine over the planner, the engine that runs
+// continuous queries, and the bounded runner. It owns settings, prepared statements, cursors and the DDL lock.
+package session
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgcatalog"
+	"github.com/vigil-sql/vigil/storage/meta"
+)
+
+// Options is what a Server is made of. Job carries the stores; its OnDeactivate is set by New.
+type Options struct {
+	Job    job.Config
+	Logger *slog.Logger
+	// Version is what SHOW server_version adds to the Postgres version.
+	Version string
+}
+
+// Server is the state that all connections share: catalogue and engine. Safe for concurrent use.
+type Server struct {
+	cat     *catalog.Catalog
+	eng     *job.Engine
+	meta    *meta.Store
+	pg      *pgcatalog.Catalog
+	log     *slog.Logger
+	udf     job.UDF
+	version string
+	clock   func() types.EventTime
+	started time.Time
+	// ddl serialises statements that change the catalogue: plan, apply, publish.
+	ddl sync.Mutex
+}
+
+// New loads the catalogue, recovers the engine and is ready for connections.
+func New(o Options) (*Server, error) {
+	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, udf: o.Job.UDF, version: o.Version, clock: o.Job.Clock,
+		started: time.Now()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.clock == nil {
+		s.clock = func() types.EventTime { return types.EventTime(time.Now().UnixMicro()) }
+		o.Job.Clock = s.clock
+	}
+	s.pg = pgcatalog.New(source{s})
+	s.cat.Register(s.pg.Relations()...)
+	s.cat.Register(vigilRelations()...)
+	objects, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	o.Job.OnDeactivate = s.deactivated
+	if s.eng, err = job.Open(o.Job, objects); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Engine is the engine that runs the continuous queries.
+func (s *Server) Engine() *job.Engine { return s.eng }
+
+// Catalog is the catalogue.
+func (s *Server) Catalog() *catalog.Catalog { return s.cat }
+
+// Close stops the engine: last epoch, last checkpoint.
+func (s *Server) Close(ctx context.Context) error { return s.eng.Close(ctx) }
+
+func (s *Server) env() *planner.Env {
+	return &planner.Env{Catalog: s.cat, Database: "vigil", User: "vigil", Schema: "public", Now: s.clock(), TimeZone: time.UTC}
+}
+
+// The kinds of objects in storage/meta.
+const (
+	kindStream   = "stream"
+	kindQuery    = "query"
+	kindIOC      = "ioc"
+	kindFunction = "function"
+)
+
+// propCreated is the property that keeps an object's time of creation, microseconds.
+const propCreated = "created"
+
+// load plans all live objects again from their text, in the order they were created.
+func (s *Server) load() ([]job.Object, error) {
+	list, err := s.meta.List()
+	if err != nil {
+		return nil, err
+	}
+	var objects []job.Object
+	for _, m := range list {
+		if m.Dropped != 0 {
+			continue
+		}
+		def, err := s.reload(m)
+		if err != nil {
+			return nil, fmt.Errorf("load %s %q: %w", m.Kind, m.Name, err)
+		}
+		objects = append(objects, job.Object{Meta: m, Def: def})
+	}
+	return objects, nil
+}
+
+// reload plans one object and puts it into the catalogue; it returns the engine's view of it.
+func (s *Server) reload(m meta.Object) (any, error) {
+	parsed, err := parse.Parse(m.SQL)
+	if err != nil {
+		return nil, err
+	}
+	if len(parsed) != 1 {
+		return nil, fmt.Errorf("stored text has %d statements", len(parsed))
+	}
+	created, err := strconv.ParseInt(m.Props[propCreated], 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("stored creation time: %w", err)
+	}
+	env, at := s.env(), types.EventTime(created)
+	var p planned
+	switch st := parsed[0].Stmt.(type) {
+	case *parse.CreateStream:
+		p, err = s.planStream(env, st, m.ID, at)
+	case *parse.CreateIOC:
+		p, err = s.planIOC(env, st, m.ID)
+	case *parse.CreateFunction:
+		p, err = s.planFunction(env, st, m.ID)
+	case *parse.CreateQuery:
+		p, err = s.planQuery(env, st, m.ID, at)
+	default:
+		err = fmt.Errorf("stored text is a %T", st)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.publish()
+	if m.Props[job.PropState] == string(catalog.Deactivated) {
+		s.deactivated(m.ID, m.Props[job.PropReason])
+	}
+	return p.def, nil
+}
+
+// deactivated notes in the catalogue that the engine took a query out of service.
+func (s *Server) deactivated(id uint64, reason string) { s.setState(id, catalog.Deactivated, reason) }
+
+func (s *Server) setState(id uint64, state catalog.State, reason string) {
+	q, ok := s.cat.Snapshot().ByID(id).(*catalog.Query)
+	if !ok {
+		return
+	}
+	c := *q
+	c.State, c.Reason = state, reason
+	if err := s.cat.Replace(&c); err != nil {
+		s.log.Error("note state", "query", q.Name, "error", err)
+	}
+}
+
+// stream finds a stream by name.
+func (s *Server) stream(name string) (*catalog.Stream, error) {
+	if st, ok := s.cat.Relation("", name).(*catalog.Stream); ok {
+		return st, nil
+	}
+	return nil, sqlerr.New(sqlerr.UndefinedTable, "stream %q does not exist", name).WithHint("SHOW STREAMS lists the streams.")
+}
+
+// query finds a continuous query by name.
+func (s *Server) query(name string) (*catalog.Query, error) {
+	if q, ok := s.cat.Relation("", name).(*catalog.Query); ok {
+		return q, nil
+	}
+	return nil, sqlerr.New(sqlerr.UndefinedTable, "continuous query %q does not exist", name).
+		WithHint("SHOW CONTINUOUS QUERIES lists the queries.")
+}

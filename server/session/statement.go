@@ -1,0 +1,235 @@
+package session
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgwire"
+)
+
+// statement is a planned statement. Exactly one of rows and do is set.
+type statement struct {
+	s      *Session
+	params []types.Type
+	cols   *types.Schema
+	// rows produces the result rows; tag is printed with their count ("SELECT 3") unless it holds no verb.
+	rows func(ctx context.Context, params []types.Value, emit func(row []types.Value) error, out pgwire.Output) error
+	tag  func(n int64) string
+	// do runs a command and returns its tag.
+	do func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error)
+}
+
+var _ pgwire.Statement = (*statement)(nil)
+
+// Params implements pgwire.Statement.
+func (st *statement) Params() []types.Type { return st.params }
+
+// Columns implements pgwire.Statement.
+func (st *statement) Columns() *types.Schema { return st.cols }
+
+// Close implements pgwire.Statement.
+func (st *statement) Close() {}
+
+// Bind implements pgwire.Statement.
+func (st *statement) Bind(params []types.Value) (pgwire.Portal, error) {
+	if len(params) != len(st.params) {
+		return nil, sqlerr.New(sqlerr.ProtocolViolation, "bind message supplies %d parameters, but the statement requires %d",
+			len(params), len(st.params))
+	}
+	return &portal{st: st, params: params}, nil
+}
+
+func selectTag(n int64) string { return fmt.Sprintf("SELECT %d", n) }
+
+// Prepare implements pgwire.Session.
+func (s *Session) Prepare(ctx context.Context, p pgwire.Parsed, oids []uint32) (pgwire.Statement, error) {
+	ps, ok := p.(parsed)
+	if !ok {
+		return nil, fmt.Errorf("foreign statement %T", p)
+	}
+	if s.tx == 'E' {
+		if t, ok := ps.Stmt.(*parse.Transaction); !ok || t.Op == "SAVEPOINT" || t.Op == "BEGIN" {
+			return nil, sqlerr.New(sqlerr.InFailedTransaction,
+				"current transaction is aborted, commands ignored until end of transaction block")
+		}
+	}
+	var hints []types.Type
+	for _, o := range oids {
+		t, _ := types.FromOID(o)
+		if t.Kind == types.Unknown {
+			t = types.Type{}
+		}
+		hints = append(hints, t)
+	}
+	return s.plan(ctx, ps.Stmt, hints)
+}
+
+// plan finds what a statement does. Statements that read go to query.go and show.go, those that change to ddl.go, insert.go,
+// copy.go; nothing is recognised by its text.
+func (s *Session) plan(ctx context.Context, stmt parse.Statement, hints []types.Type) (*statement, error) {
+	switch st := stmt.(type) {
+	case *parse.SelectStmt:
+		return s.planSelect(st.Query, hints)
+	case *parse.Show:
+		return s.planShow(st)
+	case *parse.Explain:
+		return s.planExplain(st, hints)
+	case *parse.Subscribe:
+		return s.planSubscribe(st)
+	case *parse.Fetch:
+		return s.planFetch(st)
+	case *parse.Insert:
+		return s.planInsert(st, hints)
+	case *parse.Copy:
+		return s.planCopy(st)
+	case *parse.Execute:
+		return s.planExecute(st)
+	case *parse.Unsupported:
+		return nil, sqlerr.NotSupported(st.What, st.Hint).At(st.Pos)
+	}
+	do, err := s.command(stmt)
+	if err != nil {
+		return nil, err
+	}
+	return &statement{s: s, do: do}, nil
+}
+
+type doFunc func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error)
+
+// command gives the statements without rows and parameters.
+func (s *Session) command(stmt parse.Statement) (doFunc, error) {
+	switch st := stmt.(type) {
+	case *parse.Transaction:
+		return func(_ context.Context, _ []types.Value, out pgwire.Output) (string, error) {
+			return s.transaction(st, out)
+		}, nil
+	case *parse.Set:
+		return func(_ context.Context, _ []types.Value, out pgwire.Output) (string, error) { return s.set(st, out) }, nil
+	case *parse.Listen:
+		return simple("LISTEN", func(context.Context, pgwire.Output) error { return s.listen.add(st.Channel) }), nil
+	case *parse.Unlisten:
+		return simple("UNLISTEN", func(context.Context, pgwire.Output) error { s.listen.remove(st.Channel, st.All); return nil }), nil
+	case *parse.DeclareCursor:
+		return simple("DECLARE CURSOR", func(context.Context, pgwire.Output) error { return s.declare(st) }), nil
+	case *parse.CloseCursor:
+		return simple("CLOSE CURSOR", func(context.Context, pgwire.Output) error { return s.closeCursor(st) }), nil
+	case *parse.Prepare:
+		return simple("PREPARE", func(context.Context, pgwire.Output) error { return s.prepareSQL(st) }), nil
+	case *parse.Deallocate:
+		return simple("DEALLOCATE", func(context.Context, pgwire.Output) error { return s.deallocate(st) }), nil
+	case *parse.Discard:
+		return simple("DISCARD "+st.What, func(context.Context, pgwire.Output) error { s.discard(st); return nil }), nil
+	}
+	return s.ddlCommand(stmt)
+}
+
+// ddlCommand gives the statements that change the catalogue.
+func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
+	srv := s.srv
+	switch st := stmt.(type) {
+	case *parse.CreateStream:
+		return createDo("CREATE STREAM", srv, creation{kind: kindStream, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
+			plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
+				return srv.planStream(env, st, id, at)
+			}}, st.Name)
+	case *parse.CreateQuery:
+		return createDo("CREATE CONTINUOUS QUERY", srv, creation{kind: kindQuery, name: st.Name.Name, ifNotExists: st.IfNotExists,
+			replace: st.OrReplace, sql: parse.Print(st),
+			plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
+				return srv.planQuery(env, st, id, at)
+			}}, st.Name)
+	case *parse.CreateIOC:
+		return createDo("CREATE IOC LIST", srv, creation{kind: kindIOC, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
+			plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) { return srv.planIOC(env, st, id) }}, st.Name)
+	case *parse.CreateFunction:
+		return createDo("CREATE FUNCTION", srv, creation{kind: kindFunction, name: st.Name.Name, replace: st.OrReplace, sql: parse.Print(st),
+			plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
+				return srv.planFunction(env, st, id)
+			}}, st.Name)
+	case *parse.Drop:
+		return simple("DROP "+st.Kind, func(ctx context.Context, out pgwire.Output) error { return srv.drop(ctx, st, out) }), nil
+	case *parse.AlterIOC:
+		return simple("ALTER IOC LIST", func(ctx context.Context, _ pgwire.Output) error { return s.alterIOC(ctx, st) }), nil
+	case *parse.Delete:
+		return func(ctx context.Context, _ []types.Value, _ pgwire.Output) (string, error) {
+			return s.deleteIOC(ctx, st)
+		}, nil
+	case *parse.PauseQuery:
+		if st.Resume {
+			return simple("RESUME CONTINUOUS QUERY", func(ctx context.Context, _ pgwire.Output) error { return srv.resume(ctx, st.Name) }), nil
+		}
+		return nil, sqlerr.NotSupported("PAUSE CONTINUOUS QUERY", "DROP the query, and CREATE it again when it is wanted.").At(st.Name.Pos)
+	case *parse.AlterQuery:
+		return nil, sqlerr.NotSupported("ALTER CONTINUOUS QUERY", "CREATE OR REPLACE CONTINUOUS QUERY replaces a query; its results begin anew.").At(st.Name.Pos)
+	case *parse.RefreshIOC:
+		return nil, sqlerr.NotSupported("REFRESH IOC LIST", "Load the list with COPY, or change it with ALTER IOC LIST.").At(st.Name.Pos)
+	case *parse.Notify:
+		return nil, sqlerr.NotSupported("NOTIFY", "Notifications come from continuous queries: LISTEN to the query's name.")
+	}
+	return nil, sqlerr.NotSupported(fmt.Sprintf("statement %T", stmt), "")
+}
+
+func simple(tag string, f func(ctx context.Context, out pgwire.Output) error) doFunc {
+	return func(ctx context.Context, _ []types.Value, out pgwire.Output) (string, error) { return tag, f(ctx, out) }
+}
+
+// createDo checks the name's schema and wraps a creation.
+func createDo(tag string, srv *Server, c creation, name parse.Name) (doFunc, error) {
+	if name.Schema != "" && name.Schema != "public" {
+		if !srv.cat.HasSchema(name.Schema) {
+			return nil, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", name.Schema).At(name.Pos)
+		}
+		return nil, sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied for schema %s", name.Schema).At(name.Pos).
+			WithHint("Objects of users live in schema public.")
+	}
+	return simple(tag, func(ctx context.Context, out pgwire.Output) error { return srv.create(ctx, c, out) }), nil
+}
+
+// planExplain prints plans.
+func (s *Session) planExplain(st *parse.Explain, hints []types.Type) (*statement, error) {
+	if st.Analyze {
+		return nil, sqlerr.NotSupported("EXPLAIN ANALYZE", "EXPLAIN prints the physical plan; vigil.queries has the counters of running queries.")
+	}
+	for _, o := range st.Options {
+		if o.Key == "format" && o.Value != "text" {
+			return nil, sqlerr.NotSupported("EXPLAIN (FORMAT "+o.Value+")", "Use the text format.").At(o.Pos)
+		}
+	}
+	var p *spec.Program
+	switch x := st.Stmt.(type) {
+	case *parse.SelectStmt:
+		var err error
+		if p, err = planner.Select(s.env(), x.Query, hints); err != nil {
+			return nil, err
+		}
+	case *parse.CreateQuery:
+		q, err := planner.Continuous(s.env(), x, 0)
+		if err != nil {
+			return nil, err
+		}
+		p = q.Program
+	default:
+		return nil, sqlerr.NotSupported("EXPLAIN of this statement", "Explain a SELECT or a CREATE CONTINUOUS QUERY.")
+	}
+	lines := spec.Explain(p)
+	return s.textRows("QUERY PLAN", "EXPLAIN", lines), nil
+}
+
+// textRows is a statement that gives one text column.
+func (s *Session) textRows(column, tag string, lines []string) *statement {
+	return &statement{s: s, cols: &types.Schema{Cols: []types.Column{{Name: column, Type: types.T(types.Text)}}},
+		tag: func(int64) string { return tag },
+		rows: func(_ context.Context, _ []types.Value, emit func([]types.Value) error, _ pgwire.Output) error {
+			for _, l := range lines {
+				if err := emit([]types.Value{types.NewText(l)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}}
+}

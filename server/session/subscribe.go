@@ -1,0 +1,166 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgwire"
+	"github.com/vigil-sql/vigil/storage/results"
+)
+
+// subscription is a reader of a query's changelog.
+type subscription struct {
+	srv      *Server
+	q        *catalog.Query
+	types    []types.Type
+	next     int64
+	progress bool
+}
+
+// subscribeColumns lead every subscription.
+var subscribeColumns = []types.Column{{Name: "vigil_offset", Type: types.T(types.Int8)}, {Name: "vigil_op", Type: types.T(types.Text)},
+	{Name: "vigil_progress", Type: types.T(types.Bool)}}
+
+// opNames are the changelog operations as subscribers read them.
+var opNames = map[byte]string{job.OpInsert: "+I", job.OpUpdateBefore: "-U", job.OpUpdateAfter: "+U", job.OpDelete: "-D"}
+
+// progressEvery is the time between progress rows of a silent subscription.
+const progressEvery = time.Second
+
+func (srv *Server) subscribe(st *parse.Subscribe) (*subscription, *types.Schema, error) {
+	if st.Query != nil {
+		return nil, nil, sqlerr.NotSupported("SUBSCRIBE to a SELECT", "CREATE CONTINUOUS QUERY first, then SUBSCRIBE to its name.").At(st.Pos)
+	}
+	q, err := srv.query(st.Name.Name)
+	if err != nil {
+		return nil, nil, sqlerr.As(err).At(st.Name.Pos)
+	}
+	sub := &subscription{srv: srv, q: q, next: srv.eng.Results().Next(q.ID)}
+	for _, c := range q.Schema.Cols {
+		sub.types = append(sub.types, c.Type)
+	}
+	for _, o := range st.Options {
+		switch o.Key {
+		case "snapshot":
+			sub.next = 0
+		case "progress":
+			sub.progress = true
+		default:
+			return nil, nil, sqlerr.New(sqlerr.InvalidParameterValue, "SUBSCRIBE option %q not recognized", o.Key).At(o.Pos).
+				WithHint("The options are SNAPSHOT and PROGRESS.")
+		}
+	}
+	if st.Cursor != nil {
+		sub.next = *st.Cursor
+	}
+	if st.Since != nil {
+		if sub.next, err = srv.offsetSince(q.ID, st.Since); err != nil {
+			return nil, nil, err
+		}
+	}
+	cols := append(append([]types.Column(nil), subscribeColumns...), q.Schema.Cols...)
+	return sub, &types.Schema{Cols: cols}, nil
+}
+
+// offsetSince finds the first row of the last span of time.
+func (srv *Server) offsetSince(id uint64, span *parse.Interval) (int64, error) {
+	v, err := types.ParseText(types.T(types.Interval), span.Text+" "+span.Unit, nil)
+	if err != nil {
+		return 0, err
+	}
+	iv, err := types.DecodeInterval(v.S)
+	if err != nil {
+		return 0, err
+	}
+	since := int64(srv.clock()) - iv.Micros - (int64(iv.Days)+30*int64(iv.Months))*24*int64(time.Hour/time.Microsecond)
+	at := srv.eng.Results().Next(id)
+	err = srv.eng.Results().ScanBack(id, at, 0, func(r results.Row) (bool, error) {
+		if r.Clock < since {
+			return false, nil
+		}
+		at = r.Offset
+		return true, nil
+	})
+	return at, err
+}
+
+// read gives all rows that are there, from the subscription's position.
+func (s *subscription) read(emit func(row []types.Value) error) error {
+	return s.srv.eng.Results().Scan(s.q.ID, s.next, 0, func(r results.Row) (bool, error) {
+		row := make([]types.Value, 0, len(subscribeColumns)+len(s.types))
+		row = append(row, types.NewInt(types.Int8, r.Offset), types.NewText(opNames[r.Op]), types.NewBool(false))
+		vals, err := codec.DecodeRow(s.types, r.Data)
+		if err != nil {
+			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", r.Offset, s.q.Name, err)
+		}
+		s.next = r.Offset + 1
+		return true, emit(append(row, vals...))
+	})
+}
+
+// follow reads for ever: what is there, then what comes. idle is called whenever there is nothing more for now.
+func (s *subscription) follow(ctx context.Context, emit func(row []types.Value) error, idle func() error) error {
+	for {
+		if err := s.read(emit); err != nil {
+			return err
+		}
+		if err := idle(); err != nil {
+			return err
+		}
+		wait, cancel := context.WithTimeout(ctx, progressEvery)
+		err := s.srv.eng.Results().Wait(wait, s.q.ID, s.next)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			continue
+		case !errors.Is(err, context.DeadlineExceeded):
+			return err
+		}
+		if !s.alive() {
+			return sqlerr.New(sqlerr.UndefinedTable, "continuous query %q was dropped", s.q.Name)
+		}
+		if s.progress {
+			if err := emit(s.progressRow()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (s *subscription) alive() bool {
+	q, ok := s.srv.cat.Relation("public", s.q.Name).(*catalog.Query)
+	return ok && q.ID == s.q.ID
+}
+
+func (s *subscription) progressRow() []types.Value {
+	row := []types.Value{types.NewInt(types.Int8, s.next), types.Null(types.T(types.Text)), types.NewBool(true)}
+	for _, t := range s.types {
+		row = append(row, types.Null(t))
+	}
+	return row
+}
+
+// planSubscribe plans a SUBSCRIBE whose rows come as an endless result.
+func (s *Session) planSubscribe(st *parse.Subscribe) (*statement, error) {
+	_, cols, err := s.srv.subscribe(st)
+	if err != nil {
+		return nil, err
+	}
+	return &statement{s: s, cols: cols, tag: func(int64) string { return "SUBSCRIBE" },
+		rows: func(ctx context.Context, _ []types.Value, emit func([]types.Value) error, out pgwire.Output) error {
+			sub, _, err := s.srv.subscribe(st)
+			if err != nil {
+				return err
+			}
+			return sub.follow(ctx, emit, out.Flush)
+		}}, nil
+}

@@ -1,0 +1,401 @@
+package results
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/vigil-sql/vigil/storage/kv"
+)
+
+var background = context.Background()
+
+func open(t testing.TB, s kv.Store) *Store {
+	t.Helper()
+	st, err := Open(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+func rows(from, n int) []Row {
+	list := make([]Row, n)
+	for i := range list {
+		list[i] = Row{Op: byte(i), Data: []byte(fmt.Sprint("row ", from+i))}
+	}
+	return list
+}
+
+// put adds n rows, commits and publishes.
+func put(t testing.TB, s *Store, id, epoch uint64, clock int64, n int) {
+	t.Helper()
+	b := s.kv.NewBatch()
+	s.Put(b, id, epoch, clock, rows(int(s.Next(id)), n))
+	if err := b.Commit(true); err != nil {
+		t.Fatal(err)
+	}
+	s.Publish(id)
+}
+
+// offsets scans up or down and checks that each row holds what was put at its offset.
+func offsets(t testing.TB, s *Store, id uint64, back bool, from int64, limit int) (got []int64) {
+	t.Helper()
+	scan := s.Scan
+	if back {
+		scan = s.ScanBack
+	}
+	err := scan(id, from, limit, func(r Row) (bool, error) {
+		if want := fmt.Sprint("row ", r.Offset); !strings.HasPrefix(string(r.Data), want) {
+			t.Fatalf("offset %d holds %s", r.Offset, r.Data)
+		}
+		if r.Clock != int64(r.Epoch)*10 {
+			t.Fatalf("offset %d: epoch %d, clock %d", r.Offset, r.Epoch, r.Clock)
+		}
+		got = append(got, r.Offset)
+		return true, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// TestModel compares random puts, trims, drops, failed commits and reopenings with a model.
+func TestModel(t *testing.T) {
+	rnd := rand.New(rand.NewSource(1))
+	mem := kv.NewMem()
+	s := open(t, mem)
+	type query struct {
+		oldest, next int64
+		clocks       []int64 // of each row
+		ends         []bool  // row is the last of its block
+	}
+	model := map[uint64]*query{}
+	var trims, drops, failures, empty int
+	for epoch := uint64(1); epoch < 1500; epoch++ {
+		id := uint64(rnd.Intn(4)) << 56 // the extremes of the key space too
+		if id == 3<<56 {
+			id = 1<<64 - 1
+		}
+		q := model[id]
+		if q == nil {
+			q = &query{}
+			model[id] = q
+		}
+		switch n := rnd.Intn(20); {
+		case n == 0:
+			if err := s.Drop(id); err != nil {
+				t.Fatal(err)
+			}
+			delete(model, id)
+			drops++
+			continue
+		case n < 3:
+			before, keep := int64(rnd.Intn(int(epoch)*10)), int64(rnd.Intn(30))
+			if err := s.Trim(id, before, keep); err != nil {
+				t.Fatal(err)
+			}
+			for cut := q.oldest; cut < q.next; cut++ {
+				last := cut
+				for !q.ends[last] {
+					last++
+				}
+				if q.clocks[cut] >= before && (keep == 0 || q.next-last-1 < keep) {
+					break
+				}
+				cut = last
+				q.oldest = last + 1
+				trims++
+			}
+			if q.oldest == q.next && q.next > 0 {
+				empty++
+			}
+		case n == 3:
+			b := mem.NewBatch()
+			if first := s.Put(b, id, epoch, 5, rows(0, 3)); first != q.next {
+				t.Fatalf("put at %d, want %d", first, q.next)
+			}
+			b.Discard()
+			s.Retract(id)
+			failures++
+		case n == 4:
+			mem = mem.Crash(mem.Unsynced())
+			s = open(t, mem)
+		default:
+			n := rnd.Intn(8)
+			put(t, s, id, epoch, int64(epoch)*10, n)
+			q.next += int64(n)
+			for i := range n {
+				q.clocks, q.ends = append(q.clocks, int64(epoch)*10), append(q.ends, i == n-1)
+			}
+		}
+		for id, q := range model {
+			if s.Next(id) != q.next || s.Oldest(id) != q.oldest {
+				t.Fatalf("epoch %d: query %d is %d..%d, want %d..%d", epoch, id, s.Oldest(id), s.Next(id), q.oldest, q.next)
+			}
+			from, limit := int64(rnd.Intn(int(q.next)+2)), rnd.Intn(10)
+			checkScans(t, s, id, [2]int64{q.oldest, q.next}, from, limit)
+		}
+	}
+	if trims == 0 || drops == 0 || failures == 0 || empty == 0 {
+		t.Fatalf("%d trims, %d drops, %d failures, %d emptied", trims, drops, failures, empty)
+	}
+}
+
+func checkScans(t *testing.T, s *Store, id uint64, bounds [2]int64, from int64, limit int) {
+	t.Helper()
+	var up, down []int64
+	for o := max(from, bounds[0]); o < bounds[1] && (limit == 0 || len(up) < limit); o++ {
+		up = append(up, o)
+	}
+	for o := min(from, bounds[1]) - 1; o >= bounds[0] && (limit == 0 || len(down) < limit); o-- {
+		down = append(down, o)
+	}
+	if got := offsets(t, s, id, false, from, limit); !slices.Equal(got, up) {
+		t.Fatalf("scan from %d, %d rows: %v, want %v", from, limit, got, up)
+	}
+	if got := offsets(t, s, id, true, from, limit); !slices.Equal(got, down) {
+		t.Fatalf("scan back from %d, %d rows: %v, want %v", from, limit, got, down)
+	}
+}
+
+// TestPublish: rows are not seen before Publish, even when their batch is committed, and not lost after.
+func TestPublish(t *testing.T) {
+	s := open(t, kv.NewMem())
+	put(t, s, 1, 1, 10, 2)
+	b := s.kv.NewBatch()
+	s.Put(b, 1, 2, 20, rows(2, 2))
+	s.Put(b, 1, 2, 20, rows(4, 1)) // twice in an epoch
+	if err := b.Commit(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Trim(1, 1000, 0); err != nil { // takes only what is published
+		t.Fatal(err)
+	}
+	if up, down := offsets(t, s, 1, false, 0, 0), offsets(t, s, 1, true, 100, 0); len(up)+len(down) > 0 || s.Next(1) != 2 {
+		t.Fatalf("before: %v %v", up, down)
+	}
+	s.Publish(1, 99)
+	if up := offsets(t, s, 1, false, 0, 0); !slices.Equal(up, []int64{2, 3, 4}) {
+		t.Fatalf("after: %v", up)
+	}
+}
+
+// TestLargeEpoch: an epoch with many rows is split into blocks, and a scan from its middle reads from there.
+func TestLargeEpoch(t *testing.T) {
+	mem := kv.NewMem()
+	s := open(t, mem)
+	list := rows(0, 3000)
+	for i := range list {
+		list[i].Data = append(list[i].Data, make([]byte, 1000)...)
+	}
+	list[1500].Data = append(list[1500].Data, make([]byte, 3*blockBytes)...)
+	b := mem.NewBatch()
+	s.Put(b, 1, 1, 10, list)
+	if err := b.Commit(true); err != nil {
+		t.Fatal(err)
+	}
+	s.Publish(1)
+	blocks := 0
+	if err := mem.Scan(nil, nil, func(_, v []byte) (bool, error) { blocks++; return true, nil }); err != nil || blocks < 12 || blocks > 20 {
+		t.Fatalf("%d blocks, %v", blocks, err)
+	}
+	s = open(t, mem)
+	for _, from := range []int64{0, 1, 262, 1499, 1500, 1501, 2999, 3000} {
+		checkScans(t, s, 1, [2]int64{0, 3000}, from, 5)
+	}
+	checkScans(t, s, 1, [2]int64{0, 3000}, 0, 0)
+}
+
+// TestWait: a thousand waiters on one query and on many wake up when, and only when, there is something for them.
+func TestWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, kv.NewMem())
+		put(t, s, 0, 1, 10, 1)
+		woken := make(chan uint64, 4000)
+		wait := func(id uint64, after int64) {
+			if err := s.Wait(background, id, after); err != nil {
+				t.Error(err)
+			}
+			woken <- id
+		}
+		for i := range 1000 {
+			go wait(0, 1)
+			go wait(uint64(i+1), 0)
+		}
+		go wait(0, 0) // there already is one
+		synctest.Wait()
+		if len(woken) != 1 {
+			t.Fatalf("%d woke up early", len(woken))
+		}
+		put(t, s, 0, 2, 20, 1)
+		synctest.Wait()
+		if len(woken) != 1001 {
+			t.Fatalf("%d woke up", len(woken))
+		}
+		b := s.kv.NewBatch()
+		for id := range uint64(500) {
+			s.Put(b, id+1, 3, 30, rows(0, 1))
+		}
+		if err := b.Commit(false); err != nil {
+			t.Fatal(err)
+		}
+		s.Publish(s.Queries()...)
+		synctest.Wait()
+		if len(woken) != 1501 {
+			t.Fatalf("%d woke up", len(woken))
+		}
+		ctx, cancel := context.WithCancel(background)
+		errs := make(chan error, 500)
+		for id := range uint64(500) {
+			go func() { errs <- s.Wait(ctx, id+1, 7) }()
+		}
+		synctest.Wait()
+		if err := s.Drop(1); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-errs; !errors.Is(err, ErrDropped) {
+			t.Fatal(err)
+		}
+		cancel()
+		for range 499 {
+			if err := <-errs; !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+		}
+		go func() { errs <- s.Wait(background, 2, 7) }()
+		synctest.Wait()
+		for id := range uint64(500) { // lets the rest of the first thousand go
+			put(t, s, id+501, 4, 40, 1)
+		}
+		synctest.Wait()
+		s.Close()
+		if err := <-errs; !errors.Is(err, ErrClosed) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestCursor(t *testing.T) {
+	s := open(t, kv.NewMem())
+	if _, ok, err := s.Cursor("sink"); ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	b := s.kv.NewBatch()
+	s.SetCursor(b, "sink", 42)
+	s.SetCursor(b, "sink2", 7)
+	if err := b.Commit(true); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, s.kv) // cursors are not mistaken for queries
+	if off, ok, err := s.Cursor("sink"); off != 42 || !ok || err != nil || len(s.Queries()) != 0 {
+		t.Fatal(off, ok, err, s.Queries())
+	}
+	b = s.kv.NewBatch()
+	s.DropCursor(b, "sink")
+	if err := b.Commit(true); err != nil {
+		t.Fatal(err)
+	}
+	_, ok, _ := s.Cursor("sink")
+	if _, ok2, _ := s.Cursor("sink2"); ok || !ok2 {
+		t.Fatal("the wrong cursor is gone")
+	}
+}
+
+// TestFaults makes each call to the store fail once: errors come back, and a repeated call goes on as if nothing had been.
+func TestFaults(t *testing.T) {
+	for n := 1; ; n++ {
+		mem := kv.NewMem()
+		put(t, open(t, mem), 1, 1, 10, 3)
+		f := kv.NewFaulty(mem, n)
+		var s *Store
+		var got []int64
+		scan := func(r Row) (bool, error) { got = append(got, r.Offset); return true, nil }
+		for _, call := range []func() error{
+			func() (err error) { s, err = Open(f); return err },
+			func() error { got = nil; return s.Scan(1, 1, 0, scan) },
+			func() error {
+				if !slices.Equal(got, []int64{1, 2}) {
+					t.Fatalf("fault %d: %v", n, got)
+				}
+				b := f.NewBatch()
+				s.Put(b, 1, 2, 20, rows(3, 2))
+				err := b.Commit(true)
+				if err != nil {
+					s.Retract(1)
+					return err
+				}
+				s.Publish(1)
+				return nil
+			},
+			func() error { return s.Trim(1, 15, 0) },
+			func() error { got = nil; return s.ScanBack(1, 100, 0, scan) },
+			func() error { _, _, err := s.Cursor("x"); return err },
+		} {
+			if err := call(); errors.Is(err, kv.ErrInjected) {
+				err = call()
+				if err != nil {
+					t.Fatal(err)
+				}
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(got, []int64{4, 3}) || s.Oldest(1) != 3 {
+			t.Fatalf("fault %d: %v", n, got)
+		}
+		if err := s.Drop(1); err != nil && s.Next(1) != 5 {
+			t.Fatal("a drop that failed took effect")
+		}
+		if !f.Fired() {
+			if n < 8 {
+				t.Fatalf("only %d calls", n)
+			}
+			break
+		}
+	}
+}
+
+// FuzzBlock: hostile stored bytes give errors.
+func FuzzBlock(f *testing.F) {
+	_, value := packBlock(3, 30, rows(0, 4))
+	f.Add(value)
+	f.Add([]byte{blockVersion})
+	f.Fuzz(func(t *testing.T, value []byte) {
+		b, err := parseBlock(blockKey(1, 0), value)
+		if err != nil {
+			return
+		}
+		n := int64(0)
+		if _, err = b.each(func(Row) (bool, error) { n++; return true, nil }); err == nil && n != b.rows {
+			t.Fatalf("%d rows of %d", n, b.rows)
+		}
+	})
+}
+
+// BenchmarkPut is the cost of a row of 200 bytes, in epochs of a hundred rows for each of ten queries.
+func BenchmarkPut(b *testing.B) {
+	s := open(b, kv.NewMem())
+	list := rows(0, 100)
+	for i := range list {
+		list[i].Data = binary.AppendUvarint(make([]byte, 190, 200), uint64(i))
+	}
+	n := 0
+	for b.Loop() {
+		batch := s.kv.NewBatch()
+		for id := range uint64(10) {
+			s.Put(batch, id, 1, 1, list)
+		}
+		batch.Discard()
+		s.Retract(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+		n += 1000
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/row")
+}

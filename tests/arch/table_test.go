@@ -1,0 +1,123 @@
+package arch
+
+// row is what a package may import of ours.
+type row struct {
+	pkg     string
+	imports []string
+}
+
+// low are the packages that everything in executor, planner, udf and server may import: types, errors, rows in bulk.
+var low = []string{"executor/sqlerr", "executor/types", "executor/batch"}
+
+// with joins lists.
+func with(lists ...[]string) []string {
+	var all []string
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// bound are the packages that the planner's stages share.
+var bound = with(low, []string{
+	"executor/fn", "executor/agg", "executor/window", "executor/expr", "executor/spec", "planner/parse", "planner/catalog",
+})
+
+// stores is the storage that the life of a job touches; pebblekv is chosen by server alone.
+var stores = []string{"storage/kv", "storage/state", "storage/checkpoint", "storage/meta", "storage/eventlog", "storage/results"}
+
+// table says which package may import which of ours. A package imports only rows above its own; a new arrow is a change
+// of this table, argued in review. docs/ARCHITECTURE tells why.
+var table = []row{
+	{"storage/kv", nil},
+	{"storage/pebblekv", []string{"storage/kv"}},
+	{"storage/eventlog", nil},
+	{"storage/state", []string{"storage/kv"}},
+	{"storage/checkpoint", []string{"storage/kv", "storage/state"}},
+	{"storage/meta", []string{"storage/kv"}},
+	{"storage/results", []string{"storage/kv"}},
+
+	{"executor/sqlerr", nil},
+	{"executor/types", []string{"executor/sqlerr"}},
+	{"executor/batch", []string{"executor/sqlerr", "executor/types"}},
+	{"executor/fn", low},
+	{"executor/agg", low},
+	{"executor/window", low},
+	{"executor/expr", with(low, []string{"executor/fn"})},
+	{"executor/codec", low},
+	{"executor/connector", low},
+	{"executor/connector/kafka", with(low, []string{"executor/connector"})},
+	{"executor/ioc", with(low, []string{"executor/expr", "storage/kv"})},
+	{"executor/predindex", with(low, []string{"executor/fn", "executor/expr"})},
+	{"executor/spec", with(low, []string{"executor/agg", "executor/window", "executor/expr"})},
+	{"executor/op", with(low, []string{
+		"executor/fn", "executor/agg", "executor/window", "executor/expr", "executor/spec", "storage/state",
+	})},
+	{"executor/task", with(low, []string{
+		"executor/fn", "executor/expr", "executor/codec", "executor/connector", "executor/predindex", "executor/spec", "executor/op",
+		"storage/state",
+	})},
+	{"executor/job", with(low, stores, []string{
+		"executor/fn", "executor/agg", "executor/window", "executor/expr", "executor/codec", "executor/connector", "executor/ioc", "executor/predindex", "executor/spec",
+		"executor/op", "executor/task",
+	})},
+
+	{"planner/parse", []string{"executor/sqlerr"}},
+	{"planner/catalog", with(low, []string{"executor/spec", "storage/meta"})},
+	{"planner/logical", bound},
+	{"planner/bind", with(bound, []string{"planner/logical"})},
+	{"planner/rules", with(bound, []string{"planner/logical"})},
+	{"planner/lower", with(bound, []string{"planner/logical"})},
+	{"planner", with(bound, []string{"planner/bind", "planner/logical", "planner/rules", "planner/lower"})},
+
+	{"udf/worker", with(low, []string{"executor/fn"})},
+	{"udf", with(low, []string{"executor/fn", "udf/worker"})},
+
+	{"server/pgwire", []string{"executor/sqlerr", "executor/types"}},
+	{"server/auth", low},
+	{"server/pgcatalog", with(bound, []string{"executor/job"})},
+	// session runs bounded programs in the connection's goroutine (task, op), stores and reads rows (codec), and sees the
+	// engine's results, log entries and catalogue rows, whose types are storage's.
+	{"server/session", with(bound, []string{
+		"executor/codec", "executor/ioc", "executor/op", "executor/task", "executor/job", "planner", "storage/eventlog",
+		"storage/meta", "storage/results", "server/pgwire", "server/pgcatalog", "server/auth",
+	})},
+	{"server/httpapi", with(bound, []string{"planner", "executor/job", "executor/codec", "server/auth", "server/session"})},
+	{"server", []string{anything}},
+	{"server/cmd/vigil", []string{anything}},
+}
+
+// anything stands for every row above.
+const anything = "*"
+
+// owners says which package is the only one that imports a module. A module that is not listed may be imported by one
+// package, whichever it is.
+var owners = map[string]string{
+	"github.com/cockroachdb/pebble/v2":    "storage/pebblekv",
+	"github.com/pingcap/tidb/pkg/parser":  "planner/parse",
+	"github.com/twmb/franz-go":            "executor/connector/kafka",
+	"github.com/seiflotfy/cuckoofilter":   "executor/ioc",
+	"github.com/jackc/pgproto3/v2":        "server/pgwire",
+	"github.com/cockroachdb/apd/v3":       "executor/types",
+	"github.com/valyala/fastjson":         "executor/codec",
+	"github.com/alecthomas/kong":          "server/cmd/vigil",
+	"github.com/prometheus/client_golang": "server/httpapi",
+	"github.com/cockroachdb/datadriven":   testsOnly,
+	"github.com/twmb/franz-go/pkg/kfake":  testsOnly,
+	"github.com/jackc/pgx/v5":             testsOnly,
+}
+
+// testsOnly marks modules that only tests import.
+const testsOnly = "tests"
+
+// volatile are the files of deterministic packages that may draw random numbers: they define functions whose volatility is
+// fn.Volatile (random, gen_random_uuid), which only bounded statements may call.
+var volatile = []string{"executor/fn/hash.go", "executor/fn/math.go"}
+
+// deterministic are the packages that must give the same results each time: they read no clock, draw no random numbers
+// and start no goroutine. Time reaches them as event times and watermarks.
+var deterministic = []string{
+	"executor/types", "executor/batch", "executor/fn", "executor/agg", "executor/window", "executor/expr", "executor/codec",
+	"executor/predindex", "executor/spec", "executor/op", "planner/parse", "planner/bind", "planner/logical", "planner/rules",
+	"planner/lower", "storage/state",
+}

@@ -1,0 +1,194 @@
+// Package crash kills the real server at random moments and compares what it has in the end with an undisturbed run.
+package crash
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand"
+	"net/http"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vigil-sql/vigil/tests/harness"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	harness.Cleanup()
+	os.Exit(code)
+}
+
+// The load: pieces of events, each sent as one request with an idempotency key.
+const (
+	pieceCount  = 120
+	pieceEvents = 400
+)
+
+// pieces makes the load: event time goes on, with jitter beyond the watermark's delay now and then, bad rows among good
+// ones, a few attacked accounts, and a last row that closes all windows.
+func pieces() [][]byte {
+	rng := rand.New(rand.NewSource(3))
+	start := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	list := make([][]byte, pieceCount)
+	n := 0
+	for i := range list {
+		var b bytes.Buffer
+		for range pieceEvents {
+			at := start.Add(time.Duration(n)*5*time.Millisecond - time.Duration(rng.Intn(1500))*time.Millisecond)
+			if rng.Intn(200) == 0 {
+				at = at.Add(-20 * time.Second) // late
+			}
+			n++
+			if rng.Intn(300) == 0 {
+				b.WriteString("{\"ts\": \"not a time\"}\n")
+			}
+			user, action := rng.Intn(300), "granted"
+			if rng.Intn(4) == 0 {
+				user, action = rng.Intn(5), "denied"
+			}
+			fmt.Fprintf(&b, `{"ts":%q,"username":"u%d","dst":"d%d","src_ip":"10.0.%d.%d","action":%q,"bytes":%d}`+"\n",
+				at.Format(time.RFC3339Nano), user, rng.Intn(3), rng.Intn(2), rng.Intn(256), action, rng.Intn(1000))
+		}
+		list[i] = b.Bytes()
+	}
+	list = append(list, []byte(`{"ts":"2026-03-01T13:30:00Z","username":"closing","action":"mark"}`+"\n"))
+	return list
+}
+
+var schema = []string{
+	`CREATE STREAM auth (ts TIMESTAMPTZ NOT NULL, username TEXT, dst TEXT, src_ip INET, action TEXT, bytes BIGINT,
+	   WATERMARK FOR ts AS ts - INTERVAL '2 seconds') FORMAT JSON`,
+	`CREATE IOC LIST bad TYPE ip`,
+	`INSERT INTO bad VALUES ('10.0.1.7'), ('10.0.0.200')`,
+	`CREATE CONTINUOUS QUERY brute AS SELECT username, dst, count(*) AS denied, count(DISTINCT src_ip) AS sources, sum(bytes) AS bytes, min(src_ip) AS first_ip
+	   FROM auth WHERE action = 'denied' GROUP BY username, dst, TUMBLE(ts, INTERVAL '5 seconds') HAVING count(*) > 10`,
+	`CREATE CONTINUOUS QUERY wide AS SELECT action, avg(bytes) AS mean, max(username) AS last FROM auth GROUP BY action, TUMBLE(ts, INTERVAL '1 hour')`,
+	`CREATE CONTINUOUS QUERY contacts AS SELECT ts, username, src_ip FROM auth WHERE src_ip IN IOC bad`,
+	`CREATE CONTINUOUS QUERY marks AS SELECT ts FROM auth WHERE action = 'mark'`,
+}
+
+// outcome is everything a user can see in the end, as sorted text.
+func outcome(t *testing.T, p *harness.Process) map[string][]string {
+	c := p.Connect(t)
+	harness.WaitRows(t, c, "SELECT ts FROM marks", func(rows []string) bool { return len(rows) > 0 })
+	out := map[string][]string{}
+	for _, q := range []string{"SELECT * FROM brute", "SELECT * FROM wide", "SELECT * FROM contacts", "SELECT * FROM marks",
+		"SELECT code, raw FROM vigil.rejected", "SELECT count(*), count(DISTINCT username), sum(bytes) FROM auth"} {
+		rows := harness.Rows(t, c, q)
+		slices.Sort(rows)
+		out[q] = rows
+	}
+	return out
+}
+
+// post sends a piece; false means that no answer came.
+func post(p *harness.Process, i int, body []byte) (bool, error) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+p.HTTP+"/v1/streams/auth/events", bytes.NewReader(body))
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Idempotency-Key", fmt.Sprint("piece-", i))
+	client := http.Client{Timeout: harness.PatienceMax}
+	res, err := client.Do(req)
+	if err != nil {
+		return false, nil
+	}
+	defer res.Body.Close()
+	var answer struct{ Accepted, Rejected int64 }
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		return false, nil
+	}
+	if res.StatusCode != http.StatusOK {
+		return false, fmt.Errorf("piece %d: status %d", i, res.StatusCode)
+	}
+	return true, nil
+}
+
+// TestKillAnywhere sends the load twice: undisturbed, and with kill -9 at random moments of it. What was answered must
+// count, what was not is sent again, and the outcome must be equal row by row.
+func TestKillAnywhere(t *testing.T) {
+	load := pieces()
+	calm := harness.Start(t, t.TempDir())
+	harness.Exec(t, calm.Connect(t), schema...)
+	for i, b := range load {
+		if ok, err := post(calm, i, b); !ok {
+			t.Fatal("undisturbed run:", err)
+		}
+	}
+	want := outcome(t, calm)
+	calm.Kill()
+	for q, rows := range want {
+		if len(rows) == 0 {
+			t.Fatalf("the load gives no rows of %q: the comparison would show nothing", q)
+		}
+	}
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewSource(seed))
+	dir := t.TempDir()
+	p := harness.Start(t, dir, "--workers", "3")
+	harness.Exec(t, p.Connect(t), schema...)
+	kills, unanswered := 0, 0
+	for i := 0; i < len(load); {
+		if rng.Intn(12) == 0 {
+			// The kill comes while a request is under way, or just after it.
+			delay := time.Duration(rng.Intn(8000)) * time.Microsecond
+			go func(p *harness.Process) {
+				<-time.After(delay)
+				p.Kill()
+			}(p)
+			if ok, err := post(p, i, load[i]); err != nil {
+				t.Fatal(err)
+			} else if !ok {
+				unanswered++
+			} else {
+				i++
+			}
+			p.Kill()
+			kills++
+			p = harness.Start(t, dir, "--workers", fmt.Sprint(1+rng.Intn(3)))
+			continue
+		}
+		ok, err := post(p, i, load[i])
+		if err != nil || !ok {
+			t.Fatalf("piece %d: %v\n%s", i, err, p.Log())
+		}
+		i++
+	}
+	got := outcome(t, p)
+	for q := range want {
+		compare(t, q, got[q], want[q])
+	}
+	if kills < 2 {
+		t.Fatalf("%d kills: the test shows nothing", kills)
+	}
+	t.Logf("%d kills, %d of them before the answer", kills, unanswered)
+	if code := p.Stop(t); code != 0 {
+		t.Fatalf("exit code %d after SIGTERM\n%s", code, p.Log())
+	}
+}
+
+func compare(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if slices.Equal(got, want) {
+		return
+	}
+	t.Errorf("%s: %d rows, undisturbed %d", what, len(got), len(want))
+	for i := 0; i < max(len(got), len(want)); i++ {
+		if i >= len(got) || i >= len(want) || got[i] != want[i] {
+			t.Errorf("first difference at row %d:\n got %q\nwant %q", i, at(got, i), at(want, i))
+			return
+		}
+	}
+}
+
+func at(rows []string, i int) string {
+	if i < len(rows) {
+		return rows[i]
+	}
+	return "(none)"
+}
