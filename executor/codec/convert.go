@@ -266,7 +266,7 @@ func slowFloat(s []byte) (float64, bool) {
 	return f, err == nil
 }
 
-// parseIPv4 returns the stored form of a dotted quad: prefix length 32 and four octets. Leading zeros are left to ParseText.
+// parseIPv4 returns the stored form of a dotted quad: prefix length 32 and four octets.
 func parseIPv4(s []byte) (a [5]byte, ok bool) {
 	a[0] = 32
 	if len(s) < 7 || len(s) > 15 {
@@ -275,9 +275,6 @@ func parseIPv4(s []byte) (a [5]byte, ok bool) {
 	part, v, digits := 1, 0, 0
 	for _, c := range s {
 		if d := c - '0'; d <= 9 {
-			if digits > 0 && v == 0 {
-				return a, false
-			}
 			v = v*10 + int(d)
 			digits++
 			continue

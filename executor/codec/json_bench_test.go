@@ -70,6 +70,7 @@ func BenchmarkFastJSON(b *testing.B) {
 	data := thesisEvents(benchEvents)
 	rows := batch.New(thesisSchema(), nil)
 	var parser fastjson.Parser
+	var tp timeParser
 	b.ReportAllocs()
 	for b.Loop() {
 		for p := data; len(p) > 0; {
@@ -81,7 +82,6 @@ func BenchmarkFastJSON(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			var tp timeParser
 			t, _ := tp.parse(v.GetStringBytes("ts"))
 			rows.Cols[0].AppendInt(t)
 			rows.Cols[1].AppendBytes(v.GetStringBytes("username"))

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -48,6 +49,7 @@ var delimitedCases = []struct {
 	{codec: "COPY", in: "x\ty\n" + "x\ty\t1\t2\n" + "\\0\ty\t1\n", rejects: "22P04|22P04|22021"},
 	{codec: "COPY", in: "x\ty\t1\n\\.\n", rows: "a=x b=y c=1"},
 	{codec: "COPY", params: "delimiter=,;null=", in: "x,,1\n", rows: "a=x c=1"},
+	{codec: "COPY", in: "x\ty\t\\N\r\n", rows: "a=x b=y"},
 	{codec: "COPY", columns: []int{1}, in: "x\n", rows: "b=x"},
 }
 
@@ -73,6 +75,24 @@ func TestDelimited(t *testing.T) {
 				t.Errorf("%s %q: rejects %q, want %q", c.codec, c.in, got, c.rejects)
 			}
 		}
+	}
+}
+
+// TestOpenQuotesAreLinear: each line opens a quote that only escaped quotes follow. If every line were searched to the
+// payload's end for its closing quote, this would take hours.
+func TestOpenQuotesAreLinear(t *testing.T) {
+	const lines = 300_000
+	d := newDecoder(t, "CSV", Options{Schema: abcSchema(), TimeCol: -1, Params: map[string]string{"escape": `\`}})
+	payload := []byte(strings.Repeat("x\\\"\n", lines))
+	b := batch.New(abcSchema(), nil)
+	rejected := 0
+	for len(payload) > 0 {
+		var rej []Reject
+		payload = payload[d.Decode(payload, b, 10, &rej):]
+		rejected += len(rej)
+	}
+	if rejected != lines || b.N != 0 {
+		t.Fatalf("%d rejects, %d rows", rejected, b.N)
 	}
 }
 

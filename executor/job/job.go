@@ -100,12 +100,13 @@ type Engine struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	inbox   chan *item    // inputs -> sequencer
-	changes chan *change  // DDL -> sequencer
-	fronts  chan *item    // sequencer -> front goroutines
-	ordered chan *item    // sequencer -> orderer, same items in order
-	commits chan *epoch   // sequencer -> committer, in order
-	wake    chan struct{} // a result waits (capacity 1)
+	inbox   chan *item      // inputs -> sequencer
+	changes chan *change    // DDL -> sequencer
+	settles chan chan error // those who wait for what they appended to be committed
+	fronts  chan *item      // sequencer -> front goroutines
+	ordered chan *item      // sequencer -> orderer, same items in order
+	commits chan *epoch     // sequencer -> committer, in order
+	wake    chan struct{}   // a result waits (capacity 1)
 
 	workers []*worker
 	items   sync.Pool

@@ -8,6 +8,9 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 )
 
+// jsonBytesMax bounds the canonical text of a jsonb value.
+const jsonBytesMax = 64 << 20
+
 // jsonDepthMax bounds the nesting of JSON values.
 const jsonDepthMax = 1000
 
@@ -392,6 +395,9 @@ func (n *JSONNode) AppendCanonical(dst []byte) ([]byte, error) {
 		return AppendJSONString(dst, n.Str), nil
 	case '0':
 		s, err := parseNumeric(n.Str)
+		if len(dst)+len(s) > jsonBytesMax { // 1e99999 is short to write
+			return dst, sqlerr.New(sqlerr.ProgramLimitExceeded, "jsonb value is too large").WithHint("The limit is %d bytes.", jsonBytesMax)
+		}
 		return append(dst, s...), err
 	case 't':
 		return append(dst, "true"...), nil

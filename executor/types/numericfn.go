@@ -168,6 +168,17 @@ func NumericToInt(s string) (i int64, ok bool) {
 	return i, err == nil
 }
 
+// rootDigitsMax bounds the digits that roots, powers and exponentials compute: they cost the square of it.
+const rootDigitsMax = 2000
+
+func checkDigits(n int) error {
+	if n <= rootDigitsMax {
+		return nil
+	}
+	return sqlerr.New(sqlerr.ProgramLimitExceeded, "the result would have %d digits", n).
+		WithHint("Roots, powers and exponentials of numeric have at most %d; use double precision.", rootDigitsMax)
+}
+
 // NumericSqrt returns the square root with at least 16 significant digits.
 func NumericSqrt(a string) (string, error) {
 	switch {
@@ -183,6 +194,9 @@ func NumericSqrt(a string) (string, error) {
 		sw = w*4/2 + 1
 	}
 	scale := min(max(minSigDigits-sw, int(-x.Exponent), 0), displayScaleMax)
+	if err := checkDigits(max(sw, 0) + scale); err != nil {
+		return "", err
+	}
 	var r apd.Decimal
 	_, err := rounding(max(sw, 0)+scale+8).Sqrt(&r, x)
 	if err != nil {
@@ -205,6 +219,9 @@ func NumericExp(a string) (string, error) {
 		return NumericRound("0", displayScaleMax)
 	}
 	scale := min(max(minSigDigits-int(val), scaleOf(a), 0), displayScaleMax)
+	if err := checkDigits(max(int(val), 0) + scale); err != nil {
+		return "", err
+	}
 	var r apd.Decimal
 	if _, err := rounding(max(int(val), 0)+scale+10).Exp(&r, decimal(a)); err != nil {
 		return "", errNumericOverflow
@@ -238,7 +255,7 @@ func NumericLn(a string) (string, error) {
 	return NumericRoundDecimal(&r, int32(scale))
 }
 
-func lnDigits(a string) int { return 2*minSigDigits + len(a) + 20 }
+func lnDigits(a string) int { return min(scaleOf(a), displayScaleMax) + 3*minSigDigits }
 
 // weightOf estimates the decimal weight as Postgres does: cut towards zero.
 func weightOf(x *apd.Decimal) int {
@@ -315,6 +332,9 @@ func NumericPower(a, b string) (string, error) {
 			base = "1"
 		}
 		return NumericRound(base, int32(scale))
+	}
+	if err := checkDigits(int(max(val, 0)) + scale); err != nil {
+		return "", err
 	}
 	var r apd.Decimal
 	if _, err := rounding(int(max(val, 0))+scale+12).Pow(&r, decimal(a), decimal(b)); err != nil {

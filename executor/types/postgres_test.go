@@ -59,6 +59,30 @@ func TestPostgresForms(t *testing.T) {
 	}
 }
 
+func TestLimits(t *testing.T) {
+	long := strings.Repeat("9", 90000)
+	for name, f := range map[string]func() (string, error){
+		"exp":   func() (string, error) { return NumericExp("100000") },
+		"power": func() (string, error) { return NumericPower("10", "90000") },
+		"sqrt":  func() (string, error) { return NumericSqrt(long) },
+		"jsonb": func() (string, error) { return CanonicalJSON("[" + strings.Repeat("1e99999,", 1000) + "1]") },
+	} {
+		if _, err := f(); sqlerr.CodeOf(err) != sqlerr.ProgramLimitExceeded {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	deep := strings.Repeat("[", jsonDepthMax+1) + strings.Repeat("]", jsonDepthMax+1)
+	if err := CheckJSON(deep); sqlerr.CodeOf(err) != "54001" {
+		t.Error(err)
+	}
+	if err := CheckJSON(deep[1 : len(deep)-1]); err != nil {
+		t.Error(err)
+	}
+	if _, err := NumericLn(long); err != nil {
+		t.Error(err)
+	}
+}
+
 func checkForm(t *testing.T, c [5]string) {
 	t.Helper()
 	typ := typeOf(t, c[0])

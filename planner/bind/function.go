@@ -20,6 +20,9 @@ func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 	if d := registry().aggs[name]; d != nil && builtin {
 		return s.aggregate(f, d)
 	}
+	if f.Star {
+		return nil, noFunction(f, nil)
+	}
 	if err := plainCall(f); err != nil {
 		return nil, err
 	}
@@ -42,8 +45,6 @@ func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 func plainCall(f *parse.FuncCall) error {
 	var what string
 	switch {
-	case f.Star:
-		return sqlerr.New(sqlerr.WrongObjectType, "%s(*) specified, but %s is not an aggregate function", f.Name.Name, f.Name.Name).At(f.Pos)
 	case f.Distinct:
 		what = "DISTINCT"
 	case len(f.OrderBy) > 0:

@@ -11,9 +11,9 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 )
 
-// TestGolden runs testdata: "parse" prints the canonical form or the error with its place, "ast" the tree with positions.
+// TestGolden runs testdata/golden: "parse" prints the canonical form or the error with its place, "ast" the tree with positions.
 func TestGolden(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/golden", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			stmts, err := Parse(d.Input)
 			if err != nil {

@@ -59,7 +59,7 @@ func (l *lowerer) join(mark int, m *joinMark) {
 	l.insert(mark, piece{text: "(", pos: m.Pos, hole: -1})
 	switch m.join.Kind {
 	case "LEFT", "FULL":
-		l.emit(" LEFT JOIN ", m.Pos)
+		l.emit(" JOIN ", m.Pos)
 	case "RIGHT":
 		l.emit(" RIGHT JOIN ", m.Pos)
 	default:
@@ -279,7 +279,7 @@ func (l *lowerer) alias(defs bool) (alias string, cols []string, columnDefs []Co
 	if !l.peek().isOp("(") {
 		return alias, nil, nil
 	}
-	if !defs || l.at(2).isOp(",") || l.at(2).isOp(")") {
+	if alias != "" && (!defs || l.at(2).isOp(",") || l.at(2).isOp(")")) {
 		return alias, l.nameList(), nil
 	}
 	l.next()

@@ -62,6 +62,8 @@ var trapCases = []struct{ in, want string }{
 	{`SELECT emit FROM s emit WHERE suppress = 1`, `SELECT emit FROM s AS emit WHERE (suppress = 1)`},
 	{`SELECT 1 FROM a JOIN t emit ON a.x = emit.x`, `SELECT 1 FROM a JOIN t AS emit ON (a.x = emit.x)`},
 	{`SELECT a::int[b]`, ``},
+	{`SELECT * FROM f() AS (a)`, ``},
+	{`SELECT OPERATOR(pg_catalog.=) c + 1`, `SELECT (OPERATOR(pg_catalog.=) (c + 1))`},
 	{`SELECT x.a FROM t AS x(a, "id.orig_h")`, `SELECT x.a FROM t AS x(a, "id.orig_h")`},
 	{`SELECT "id.orig_h", "Mixed""Case" FROM Conn`, "SELECT \"id.orig_h\", \"Mixed\"\"Case\" FROM conn"},
 	{"SELECT \"a`b\", \"~\"(1), \"#0\".x FROM \"#0\"", "SELECT \"a`b\", \"~\"(1), \"#0\".x FROM \"#0\""},

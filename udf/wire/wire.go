@@ -40,6 +40,8 @@ const (
 	MessageMax = 1 << 10
 	// SourceMax bounds the body of a function; the parser's recursion is bounded by it too.
 	SourceMax = 64 << 10
+	// MemoryMax is the largest memory limit of a function.
+	MemoryMax = 1 << 30
 
 	headSize = 5
 	// rowOverhead is what a row costs besides its values: offsets, NULL bits, an error.

@@ -1,0 +1,104 @@
+package worker
+
+import (
+	_ "embed" // for lockdown.js
+	"fmt"
+	"time"
+
+	"github.com/dop251/goja"
+
+	"github.com/vigil-sql/vigil/udf/wire"
+)
+
+//go:embed lockdown.js
+var lockdownSource string
+
+// function is a definition that was compiled, and its realm once it was called.
+type function struct {
+	def   wire.Definition
+	prg   *goja.Program
+	realm *realm
+	used  uint64 // when it was called last, in batches
+}
+
+// realm is a JavaScript world of its own for one function: runtime, frozen globals, the function itself.
+type realm struct {
+	rt        *goja.Runtime
+	call      goja.Callable
+	stringify goja.Callable
+	parse     goja.Callable
+	date      *goja.Object
+	bytes     *goja.Object // the constructor Uint8Array
+	yes       goja.Value
+	args      []goja.Value
+	logged    uint32 // console lines since the last Result
+	output    int64  // bytes that a result may have
+	// spoiled: the engine panicked; the realm may be inconsistent and is thrown away.
+	spoiled bool
+}
+
+// newRealm costs a few milliseconds, most of them freezing the globals.
+func newRealm(f *function, lockdown *goja.Program) (*realm, error) {
+	r := &realm{rt: goja.New(), args: make([]goja.Value, len(f.def.Params)), output: f.def.Limits.OutputBytes}
+	rt := r.rt
+	rt.SetMaxCallStackSize(f.def.Limits.StackFrames)
+	r.yes = rt.ToValue(true)
+	r.date, _ = rt.Get("Date").(*goja.Object)
+	r.bytes, _ = rt.Get("Uint8Array").(*goja.Object)
+	if err := rt.Set("utils", newUtils(r)); err != nil {
+		return nil, err
+	}
+	console := r.newConsole()
+	v, err := rt.RunProgram(lockdown)
+	if err != nil {
+		return nil, fmt.Errorf("lock down: %w", err)
+	}
+	lock, ok := goja.AssertFunction(v)
+	if !ok {
+		return nil, fmt.Errorf("lock down: no function")
+	}
+	if v, err = lock(goja.Undefined(), rt.NewArray(console)); err != nil {
+		return nil, fmt.Errorf("lock down: %w", err)
+	}
+	kept, _ := v.(*goja.Object)
+	r.stringify, _ = goja.AssertFunction(kept.Get("0"))
+	r.parse, _ = goja.AssertFunction(kept.Get("1"))
+	if !f.def.Volatile {
+		rt.SetTimeSource(func() time.Time {
+			panic(rt.NewTypeError("the current time is not available in a function that is not VOLATILE"))
+		})
+		rt.SetRandSource(func() float64 {
+			panic(rt.NewTypeError("Math.random is not available in a function that is not VOLATILE"))
+		})
+	}
+	if v, err = rt.RunProgram(f.prg); err != nil {
+		return nil, err
+	}
+	outer, _ := goja.AssertFunction(v)
+	if v, err = outer(goja.Undefined(), console); err != nil {
+		return nil, err
+	}
+	r.call, _ = goja.AssertFunction(v)
+	return r, nil
+}
+
+// newConsole returns a console whose lines are counted and dropped.
+func (r *realm) newConsole() *goja.Object {
+	o := r.rt.NewObject()
+	for _, n := range []string{"log", "info", "warn", "error", "debug"} {
+		r.method(o, n, func(goja.FunctionCall) goja.Value {
+			r.logged++
+			return goja.Undefined()
+		})
+	}
+	return o
+}
+
+// method gives o a function that does not tell the name it has in Go.
+func (r *realm) method(o *goja.Object, name string, f func(goja.FunctionCall) goja.Value) {
+	v := r.rt.ToValue(f)
+	if fo, ok := v.(*goja.Object); ok {
+		_ = fo.DefineDataProperty("name", r.rt.ToValue(name), goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_FALSE)
+	}
+	_ = o.DefineDataProperty(name, v, goja.FLAG_FALSE, goja.FLAG_FALSE, goja.FLAG_TRUE)
+}

@@ -1,0 +1,155 @@
+package worker
+
+import (
+	"runtime"
+	"runtime/metrics"
+	"sync"
+	"time"
+
+	"github.com/dop251/goja"
+
+	"github.com/vigil-sql/vigil/udf/wire"
+)
+
+const (
+	// tick is how often a running batch is looked at; a row may use so much more CPU time than its limit.
+	tick = 3 * time.Millisecond
+	// quietTicks is for how many looks without a batch the watchdog stays awake.
+	quietTicks = 20
+	// memorySlack is heap that is the worker's own: frames, results, the collector's delay.
+	memorySlack = 8 << 20
+)
+
+// watchdog interrupts JavaScript that uses more CPU time or heap than its function may. It looks at a CPU clock, not at
+// the wall: a row that had to wait for the machine is innocent.
+type watchdog struct {
+	progress *wire.Progress
+	clock    func() time.Duration // CPU time of the thread that runs JavaScript
+
+	mu     sync.Mutex
+	rt     *goja.Runtime // nil between batches
+	limits wire.Limits
+	extra  uint64 // bytes of the batch itself
+	base   uint64 // heap bytes before any call
+	row    uint64
+	since  time.Duration // clock when row was first seen
+	asleep bool
+	closed bool
+
+	wake    chan struct{} // capacity 1; closed by stop
+	stopped chan struct{}
+	sample  [1]metrics.Sample
+}
+
+func newWatchdog(p *wire.Progress) *watchdog {
+	w := &watchdog{progress: p, clock: threadClock(), wake: make(chan struct{}, 1), stopped: make(chan struct{}), asleep: true}
+	w.sample[0].Name = "/memory/classes/heap/objects:bytes"
+	go w.run()
+	return w
+}
+
+// begin arms the watchdog for a batch of f.
+func (w *watchdog) begin(f *function, frameBytes int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rt, w.limits, w.extra, w.row = f.realm.rt, f.def.Limits, 3*uint64(frameBytes), 0
+	if w.asleep {
+		w.asleep = false
+		w.wake <- struct{}{}
+	}
+}
+
+// end disarms it. An interrupt already given stays with the runtime; evaluate knows a stale one by its row.
+func (w *watchdog) end() {
+	w.mu.Lock()
+	w.rt = nil
+	w.mu.Unlock()
+}
+
+// rebase takes the heap as it is now for the worker's own.
+func (w *watchdog) rebase() {
+	runtime.GC()
+	w.mu.Lock()
+	w.base = w.heap()
+	w.mu.Unlock()
+}
+
+func (w *watchdog) heap() uint64 {
+	metrics.Read(w.sample[:])
+	return w.sample[0].Value.Uint64()
+}
+
+// stop ends the goroutine.
+func (w *watchdog) stop() {
+	w.mu.Lock()
+	w.rt, w.closed = nil, true
+	w.mu.Unlock()
+	close(w.wake)
+	<-w.stopped
+}
+
+func (w *watchdog) run() {
+	defer close(w.stopped)
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for range w.wake {
+		t.Reset(tick)
+		for quiet := 0; quiet < quietTicks; {
+			<-t.C
+			if w.look() {
+				quiet = 0
+			} else {
+				quiet++
+			}
+		}
+		t.Stop()
+		if !w.sleep() {
+			return
+		}
+	}
+}
+
+// sleep reports false when the worker ends; a batch that began meanwhile wakes it at once.
+func (w *watchdog) sleep() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asleep = w.rt == nil
+	if !w.asleep {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+	return !w.closed
+}
+
+// look checks the running row and reports whether there is one.
+func (w *watchdog) look() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.rt == nil {
+		return false
+	}
+	row, _ := w.progress.Load()
+	now := w.clock()
+	if row != w.row {
+		w.row, w.since = row, now
+	}
+	switch {
+	case now-w.since > time.Duration(w.limits.TimeoutMicros)*time.Microsecond:
+		w.rt.Interrupt(&stop{row, wire.TimeLimit})
+	case w.overMemory():
+		w.rt.Interrupt(&stop{row, wire.MemoryLimit})
+	}
+	return true
+}
+
+// overMemory reports whether more is reachable than allowed: garbage does not count, so it collects before it judges.
+func (w *watchdog) overMemory() bool {
+	most := w.base + w.extra + memorySlack + uint64(w.limits.MemoryBytes)
+	if w.heap() <= most {
+		return false
+	}
+	runtime.GC()
+	return w.heap() > most
+}
