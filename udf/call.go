@@ -46,6 +46,7 @@ func (c *call) reset(f *function, args []*batch.Vec, out *batch.Vec) {
 // release lets go of the caller's memory, and of buffers that one big batch made.
 func (c *call) release() {
 	c.f, c.args, c.out, c.errs = nil, nil, nil, nil
+	c.sent = c.sent[:0]
 	if cap(c.frame) > keepMax {
 		c.frame = nil
 	}

@@ -56,7 +56,6 @@ type violation struct {
 	row   int  // of the exchange
 	setup bool // while it was compiled, not in a row
 	whole bool // all rows together
-	code  sqlerr.Code
 }
 
 func (e *violation) Error() string { return "broken limit: " + string(e.limit) }

@@ -259,7 +259,7 @@ func (p *Pool) attempt(s *slot, f *function, do func(*process) error) error {
 			return e.sqlError(f)
 		case *violation:
 			p.ctr.violations.Add(1)
-			p.log.Warn("JavaScript function broke a limit", "function", f.spec.Name, "limit", e.code)
+			p.log.Warn("JavaScript function broke a limit", "function", f.spec.Name, "limit", e.limit)
 			p.discard(s)
 			return e.sqlError(f, &s.call)
 		case *crash:

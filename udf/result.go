@@ -50,11 +50,10 @@ func badText() error {
 	return sqlerr.New(sqlerr.CharacterNotInRepertoire, "invalid byte sequence for encoding \"UTF8\"")
 }
 
-// The ends of what timestamps hold: the Julian day 0 and the year 294277.
+// microsMin is the first instant that Postgres' timestamps hold, Julian day 0. JavaScript's time ends before Postgres'.
 const (
 	microsPerDay = 86400 * 1000000
 	microsMin    = -210866803200000000
-	microsEnd    = 9224318016000000000
 )
 
 // landed turns a carrier's value into one of t.
@@ -71,11 +70,11 @@ func landed(t types.Type, v types.Value) (types.Value, error) {
 			return out, types.OutOfRange(t.Kind)
 		}
 	case types.Date:
-		if v.I < microsMin/microsPerDay || v.I > microsEnd/microsPerDay {
+		if v.I < microsMin/microsPerDay || v.I > math.MaxInt64/microsPerDay {
 			return out, sqlerr.New(sqlerr.DatetimeFieldOverflow, "date out of range")
 		}
 	case types.Timestamp, types.TimestampTZ:
-		if v.I < microsMin || v.I >= microsEnd {
+		if v.I < microsMin {
 			return out, sqlerr.New(sqlerr.DatetimeFieldOverflow, "timestamp out of range")
 		}
 	case types.Float4:

@@ -395,6 +395,11 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		if err := e.meta.Put(b, o); err != nil {
 			return err
 		}
+		if _, ok := c.Drop[i].Def.(*spec.Query); ok {
+			if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "dropped"}); err != nil {
+				return err
+			}
+		}
 	}
 	for i := range c.Create {
 		o := c.Create[i].Meta

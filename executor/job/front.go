@@ -174,7 +174,11 @@ func (f *front) records(raw []byte, dec codec.Decoder, rows []int) [][]byte {
 		}
 		if tmp.N > 0 {
 			if row == rows[len(out)] {
-				out = append(out, bytes.TrimSpace(raw[:n]))
+				rec := bytes.TrimSpace(raw[:n])
+				if len(rej) > 0 {
+					rec = rec[bytes.LastIndexByte(rec, '\n')+1:] // what comes before was rejected by itself
+				}
+				out = append(out, rec)
 			}
 			row++
 		}

@@ -26,15 +26,19 @@ type WindowAgg struct {
 	// left out and the others go on. When nil, such an error ends Advance.
 	GroupError func(w window.Window, err error)
 
-	spec    *spec.WindowAgg
-	keys    exprList
-	aggs    []aggCall
-	offs    []int // of each aggregate's state in a group
-	stride  int   // words of a group
-	keyType []types.Type
-	ctx     *expr.Ctx
-	failed  rowFailures
-	evalFn  func(*batch.Batch, []uint32) error // the method eval, bound once
+	spec   *spec.WindowAgg
+	keys   exprList
+	aggs   []aggCall
+	having *expr.Evaluator // over the output schema; nil: all groups pass
+	// havingKeys: having reads more than the aggregates.
+	havingKeys bool
+	havingText string
+	offs       []int // of each aggregate's state in a group
+	stride     int   // words of a group
+	keyType    []types.Type
+	ctx        *expr.Ctx
+	failed     rowFailures
+	evalFn     func(*batch.Batch, []uint32) error // the method eval, bound once
 
 	// watermark is the largest value given to Advance; windows ending at or before it are closed.
 	watermark types.EventTime
@@ -113,6 +117,22 @@ func NewWindowAgg(s *spec.WindowAgg, schema *types.Schema) (*WindowAgg, error) {
 	w.offs, w.stride = agg.Layout(kernels)
 	w.emit.init(schema)
 	return w, nil
+}
+
+// Having makes the operator drop the groups of a closing window for which a filter over its output is not true, before
+// it sorts and decodes them. Call it before Open.
+func (w *WindowAgg) Having(f *spec.Filter) error {
+	ev, err := expr.Compile(f.Cond)
+	if err != nil {
+		return err
+	}
+	w.having, w.havingText = ev, " having: "+f.Cond.String()
+	expr.Walk(f.Cond, func(e expr.Expr) bool {
+		c, ok := e.(*expr.Column)
+		w.havingKeys = w.havingKeys || ok && c.Index < windowCols+len(w.keyType)
+		return true
+	})
+	return nil
 }
 
 func newAggCall(s *spec.AggCall) (aggCall, error) {
@@ -387,7 +407,7 @@ func (w *WindowAgg) String() string {
 		names[i] = aggText(&w.spec.Aggs[i])
 	}
 	size := time.Duration(w.spec.Window.Size) * time.Microsecond
-	return fmt.Sprintf("WindowAgg tumble(%s) keys: %s aggs: %s", size, exprText(w.spec.Keys), strings.Join(names, ", "))
+	return fmt.Sprintf("WindowAgg tumble(%s) keys: %s aggs: %s%s", size, exprText(w.spec.Keys), strings.Join(names, ", "), w.havingText)
 }
 
 func aggText(a *spec.AggCall) string {

@@ -15,6 +15,8 @@ type windowOutput struct {
 	sorter state.Sorter
 	gids   []uint32 // all groups, in order
 	good   []uint32 // the groups of a batch whose results are no errors
+	kept   []uint32 // the groups that pass having
+	rows   []uint32 // their rows in the batch being tried
 	keys   []*batch.Vec
 }
 
@@ -23,10 +25,17 @@ const windowCols = 2
 
 func (o *windowOutput) init(schema *types.Schema) { o.b = batch.New(schema, nil) }
 
-// emitSlice sends all groups of a slice, ordered by the bytes of their keys.
+// emitSlice sends the groups of a slice that pass having, ordered by the bytes of their keys.
 func (w *WindowAgg) emitSlice(sl *slice, out Emitter) error {
 	o := &w.emit
-	o.gids = o.sorter.Sort(&sl.table, o.gids[:0])
+	if w.having == nil {
+		o.gids = o.sorter.Sort(&sl.table, o.gids[:0])
+	} else {
+		if err := w.passHaving(sl); err != nil {
+			return err
+		}
+		o.gids = o.sorter.SortOf(&sl.table, o.kept, o.gids[:0])
+	}
 	for gids := o.gids; len(gids) > 0; {
 		n := min(len(gids), batch.RowsMax)
 		if err := w.emitGroups(sl, gids[:n], out); err != nil {
@@ -40,25 +49,62 @@ func (w *WindowAgg) emitSlice(sl *slice, out Emitter) error {
 // emitGroups sends one batch of groups. When the result of one is an error, the batch is made again without it.
 func (w *WindowAgg) emitGroups(sl *slice, gids []uint32, out Emitter) error {
 	o := &w.emit
-	for {
-		bad, err := w.fillResults(sl, gids)
-		if err == nil {
-			break
-		}
-		if w.GroupError == nil {
-			return fmt.Errorf("window from %s: %w", types.NewTime(sl.Start).Text(), err)
-		}
-		w.GroupError(sl.Window, err)
-		o.good = append(append(o.good[:0], gids[:bad]...), gids[bad+1:]...)
-		if gids = o.good; len(gids) == 0 {
-			return nil
-		}
+	gids, err := w.goodResults(sl, gids)
+	if err != nil || len(gids) == 0 {
+		return err
 	}
 	if err := w.fillKeys(sl, gids); err != nil {
 		return err
 	}
 	o.b.N = len(gids)
 	return out.Emit(Input{B: o.b, Sel: batch.All(len(gids))})
+}
+
+// goodResults fills in the aggregates of the groups whose results are no errors, and returns those groups; valid until the
+// next call.
+func (w *WindowAgg) goodResults(sl *slice, gids []uint32) ([]uint32, error) {
+	o := &w.emit
+	for len(gids) > 0 {
+		bad, err := w.fillResults(sl, gids)
+		if err == nil {
+			return gids, nil
+		}
+		if w.GroupError == nil {
+			return nil, fmt.Errorf("window from %s: %w", types.NewTime(sl.Start).Text(), err)
+		}
+		w.GroupError(sl.Window, err)
+		o.good = append(append(o.good[:0], gids[:bad]...), gids[bad+1:]...)
+		gids = o.good
+	}
+	return nil, nil
+}
+
+// passHaving collects the groups that pass having, in the order of their numbers, which is that of memory. Keys are decoded
+// only when having reads them: most groups of most rules end here.
+func (w *WindowAgg) passHaving(sl *slice) error {
+	o := &w.emit
+	o.kept = o.kept[:0]
+	for all := batch.All(sl.table.Len()); len(all) > 0; {
+		n := min(len(all), batch.RowsMax)
+		gids, err := w.goodResults(sl, all[:n])
+		if err != nil {
+			return err
+		}
+		all = all[n:]
+		if w.havingKeys && len(gids) > 0 {
+			if err := w.fillKeys(sl, gids); err != nil {
+				return err
+			}
+		}
+		o.b.N = len(gids)
+		if o.rows, err = w.having.Filter(w.ctx, o.b, batch.All(len(gids)), o.rows[:0]); err != nil {
+			return err
+		}
+		for _, row := range o.rows {
+			o.kept = append(o.kept, gids[row])
+		}
+	}
+	return nil
 }
 
 // fillResults resets the batch and fills in the aggregates; bad is the index of the group whose result is the error.

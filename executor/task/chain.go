@@ -28,6 +28,13 @@ func (l *link) Emit(in op.Input) error { return l.next.Process(0, in, l.out) }
 func NewChain(ctx *expr.Ctx, nodes []*spec.Node, sink op.Emitter) (*Chain, error) {
 	c := &Chain{sink: sink, emits: make([]op.Emitter, len(nodes))}
 	for _, n := range nodes {
+		if fused, err := fuse(c.ops, n); fused || err != nil {
+			if err != nil {
+				return nil, err
+			}
+			c.emits = c.emits[:len(c.emits)-1]
+			continue
+		}
 		o, err := newStreaming(n)
 		if err != nil {
 			return nil, err
@@ -45,6 +52,19 @@ func NewChain(ctx *expr.Ctx, nodes []*spec.Node, sink op.Emitter) (*Chain, error
 		}
 	}
 	return c, nil
+}
+
+// fuse lets a window aggregate apply the filter that follows it (HAVING) before it sorts and decodes groups.
+func fuse(before []op.Operator, n *spec.Node) (bool, error) {
+	f, isFilter := n.Op.(*spec.Filter)
+	if !isFilter || len(before) == 0 {
+		return false, nil
+	}
+	w, ok := before[len(before)-1].(*op.WindowAgg)
+	if !ok || w.Filtered() {
+		return false, nil
+	}
+	return true, w.Having(f)
 }
 
 // Process passes rows in at the head.

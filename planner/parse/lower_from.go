@@ -59,7 +59,7 @@ func (l *lowerer) join(mark int, m *joinMark) {
 	l.insert(mark, piece{text: "(", pos: m.Pos, hole: -1})
 	switch m.join.Kind {
 	case "LEFT", "FULL":
-		l.emit(" JOIN ", m.Pos)
+		l.emit(" LEFT JOIN ", m.Pos)
 	case "RIGHT":
 		l.emit(" RIGHT JOIN ", m.Pos)
 	default:

@@ -358,10 +358,9 @@ func (p *pieces) next() ([]byte, error) {
 	return data, err
 }
 
-// end recognises the end-of-data marker of the text format.
-func (p *pieces) end(line []byte) bool {
-	return !p.f.json && string(bytes.TrimRight(line, "\r\n")) == `\.`
-}
+// end recognises the end-of-data marker, which psql leaves in the data of formats that it does not know. It is no record
+// of any of them.
+func (p *pieces) end(line []byte) bool { return string(bytes.TrimRight(line, "\r\n")) == `\.` }
 
 // row reads one row: a line, or in CSV as many lines as an open quote spans.
 func (p *pieces) row() ([]byte, error) {

@@ -317,6 +317,7 @@ func (l *Log) undo(size int64, cause error, full bool) error {
 // roll begins a new segment at base, which is the log's end. Until it has succeeded nothing may be written to the old one: its
 // file might already exist, and offsets must not overlap.
 func (l *Log) roll(base int64) error {
+	l.mustRoll = true
 	f, err := createSegment(l.o, base)
 	if err != nil {
 		if isFull(err) {

@@ -22,6 +22,19 @@ func (s *Sorter) Sort(t *Table, dst []uint32) []uint32 {
 	for gid := range t.Len() {
 		s.items = append(s.items, ranked{gid: uint32(gid)})
 	}
+	return s.sort(t, dst)
+}
+
+// SortOf is Sort for some numbers of the table.
+func (s *Sorter) SortOf(t *Table, gids, dst []uint32) []uint32 {
+	s.items = s.items[:0]
+	for _, gid := range gids {
+		s.items = append(s.items, ranked{gid: gid})
+	}
+	return s.sort(t, dst)
+}
+
+func (s *Sorter) sort(t *Table, dst []uint32) []uint32 {
 	t.sortFrom(s.items, 0)
 	for i := range s.items {
 		dst = append(dst, s.items[i].gid)

@@ -17,8 +17,9 @@ import (
 )
 
 // discover looks for partitions that are not being read and starts to read them: at the given offset, else, when the
-// source has just been opened, where the options say, else (a partition was added) at its beginning. Where the
-// beginning is a matter of when one asks, it appends an empty payload that fixes the place.
+// source has just been opened, where the options say, else (a partition was added) at its beginning. For each
+// partition that is new it appends an empty payload, which fixes where it began and tells that it is there: a partition
+// without rows holds the stream's time back until it is idle.
 func (s *source) discover(ctx context.Context, dst []connector.Payload) ([]connector.Payload, error) {
 	partitions, err := s.partitions(ctx)
 	if err != nil {
@@ -48,9 +49,7 @@ func (s *source) discover(ctx context.Context, dst []connector.Payload) ([]conne
 	for _, p := range sorted(found) {
 		at := found[p]
 		s.next[p], add[p] = at, kgo.NewOffset().At(at)
-		if ask[p] != earliest {
-			dst = append(dst, connector.Payload{Split: p, From: at, To: at, Arrival: now})
-		}
+		dst = append(dst, connector.Payload{Split: p, From: at, To: at, Arrival: now})
 	}
 	if len(add) > 0 {
 		s.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{s.topic: add})
