@@ -44,7 +44,8 @@ type Config struct {
 	// UDFCommand starts a JavaScript worker; empty: this executable with the argument udf-worker.
 	UDFCommand []string
 	Logger     *slog.Logger
-	// CheckpointEvery and EpochMax override the engine's defaults; for tests.
+	// CheckpointEvery is the time between background checkpoints; 0: the engine's default. EpochMax overrides the engine's
+	// default; for tests.
 	CheckpointEvery, EpochMax time.Duration
 }
 
@@ -118,7 +119,7 @@ func (s *Server) openSession() error {
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
 	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, Job: job.Config{
 		Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, UDF: s.pool, Codecs: codec.Builtins(),
-		Connectors: append(connector.Builtins(), kafka.Def), Logger: s.log,
+		Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,
 		CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax}})
 	return err
 }

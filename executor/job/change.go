@@ -259,7 +259,9 @@ func (e *Engine) applyChange(ep *epoch, c *change) {
 		switch d := c.Create[i].Def.(type) {
 		case *spec.Stream:
 			e.addStream(ep, c.streams[d.ID])
-			e.startInput(c.streams[d.ID])
+			if s := c.streams[d.ID]; s.log != nil {
+				e.startInput(s)
+			}
 		case *spec.Query:
 			e.addQuery(ep, c.queries[d.ID])
 		}
@@ -291,6 +293,9 @@ func (e *Engine) addQuery(ep *epoch, q *query) {
 	e.mu.Unlock()
 	ep.attach = append(ep.attach, q)
 	e.markReplan(s)
+	if s.stop == nil && !ep.replay {
+		e.startInput(s) // what a source delivers before anybody reads the stream would be lost
+	}
 }
 
 func (e *Engine) applyDrop(ep *epoch, o *Object) {
@@ -305,7 +310,9 @@ func (e *Engine) applyDrop(ep *epoch, o *Object) {
 		if s == nil {
 			return
 		}
-		s.stop()
+		if s.stop != nil {
+			s.stop()
+		}
 		s.plan = nil
 		e.mu.Lock()
 		delete(e.streams, d.ID)
@@ -441,10 +448,7 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 
 // removeStream frees a dropped stream's files, after its drop is durable.
 func (e *Engine) removeStream(s *stream) {
-	if s.stop != nil {
-		s.stop()
-		<-s.done
-	}
+	e.stopInput(s)
 	s.progress.end()
 	if s.src != nil {
 		_ = s.src.Close() // nothing reads it any more

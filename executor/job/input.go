@@ -20,10 +20,13 @@ const recordBytesMax = 1 << 20
 // statuser is a source that can tell how it is doing.
 type statuser interface{ Status() string }
 
-// startInput begins to read a stream from its positions.
+// startInput begins to read a stream from its positions. Log-fed streams begin when they are created, those with a connector
+// when the first query reads them.
 func (e *Engine) startInput(s *stream) {
 	ctx, cancel := context.WithCancel(e.ctx)
+	e.mu.Lock()
 	s.stop, s.done = cancel, make(chan struct{})
+	e.mu.Unlock()
 	from := maps.Clone(s.next) // the sequencer goes on writing to next
 	if s.log != nil {
 		go e.readLog(ctx, s, max(from[0], s.log.Start()))

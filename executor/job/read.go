@@ -156,7 +156,10 @@ func (e *Engine) Stream(id uint64) (st StreamStatus, ok bool) {
 	if p := s.stats.LastError.Load(); p != nil {
 		st.LastError, st.Status = *p, "failing"
 	}
-	if x, ok := s.src.(statuser); ok && st.LastError == "" {
+	switch x, ok := s.src.(statuser); {
+	case s.stop == nil:
+		st.Status = "waiting for the first query"
+	case ok && st.LastError == "":
 		st.Status = x.Status()
 	}
 	if s.log != nil {

@@ -40,7 +40,9 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	go e.sequence()
 	for _, s := range e.streamList() {
 		s.progress.upTo = s.next[0]
-		e.startInput(s)
+		if s.log != nil || len(s.attached) > 0 || len(s.next) > 0 {
+			e.startInput(s)
+		}
 	}
 	return e, nil
 }
@@ -55,6 +57,7 @@ type recovery struct {
 	later map[uint64][]*Object
 	iocs  map[uint64][]ioc.Change
 	last  uint64
+	reran int
 }
 
 func (r *recovery) run() error {
@@ -99,6 +102,7 @@ func (r *recovery) run() error {
 		return err
 	}
 	e.lists = e.iocNow.Load()
+	e.log.Info("recovered", "checkpoint", r.cut.epoch, "epochs_after_it", r.reran, "queries", len(e.queries))
 	e.seq.next = r.last + 1
 	e.committed.Store(r.last)
 	return nil
@@ -257,6 +261,7 @@ func (r *recovery) rerun() error {
 			return false, fmt.Errorf("run epoch %d again: %w", n, err)
 		}
 		r.last = n
+		r.reran++
 		ends = append(ends[:0], ep)
 		return true, nil
 	})
@@ -402,14 +407,22 @@ func (r *recovery) loadIOC() error {
 	return nil
 }
 
+// stopInput ends a stream's input goroutine and waits for it.
+func (e *Engine) stopInput(s *stream) {
+	e.mu.RLock()
+	stop, done := s.stop, s.done
+	e.mu.RUnlock()
+	if stop != nil {
+		stop()
+		<-done
+	}
+}
+
 // Close ends the open epoch, writes a last checkpoint and stops everything. It waits for ctx at most.
 func (e *Engine) Close(ctx context.Context) error {
 	e.closed.Do(func() {
 		for _, s := range e.streamList() {
-			if s.stop != nil {
-				s.stop()
-				<-s.done
-			}
+			e.stopInput(s)
 		}
 		close(e.closing)
 	})

@@ -9,7 +9,9 @@ import (
 	"math/rand"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,9 +132,10 @@ func TestKillAnywhere(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewSource(seed))
 	dir := t.TempDir()
-	p := harness.Start(t, dir, "--workers", "3")
+	p := harness.Start(t, dir, "--workers", "3", "--checkpoint-every", "60ms")
 	harness.Exec(t, p.Connect(t), schema...)
 	kills, unanswered := 0, 0
+	cut, reran := false, false // a recovery began at a checkpoint; it had epochs to run again
 	for i := 0; i < len(load); {
 		if rng.Intn(12) == 0 {
 			// The kill comes while a request is under way, or just after it.
@@ -150,7 +153,9 @@ func TestKillAnywhere(t *testing.T) {
 			}
 			p.Kill()
 			kills++
-			p = harness.Start(t, dir, "--workers", fmt.Sprint(1+rng.Intn(3)))
+			p = harness.Start(t, dir, "--workers", fmt.Sprint(1+rng.Intn(3)), "--checkpoint-every", fmt.Sprint(20+rng.Intn(400), "ms"))
+			cut = cut || recoveredLine.MatchString(p.Log()) && !strings.Contains(p.Log(), "checkpoint=0 ")
+			reran = reran || !strings.Contains(p.Log(), "epochs_after_it=0 ")
 			continue
 		}
 		ok, err := post(p, i, load[i])
@@ -160,6 +165,9 @@ func TestKillAnywhere(t *testing.T) {
 		i++
 	}
 	got := outcome(t, p)
+	if !cut || !reran {
+		t.Fatalf("recovery met a checkpoint: %v, epochs to run again: %v; both must occur", cut, reran)
+	}
 	for q := range want {
 		compare(t, q, got[q], want[q])
 	}
@@ -171,6 +179,8 @@ func TestKillAnywhere(t *testing.T) {
 		t.Fatalf("exit code %d after SIGTERM\n%s", code, p.Log())
 	}
 }
+
+var recoveredLine = regexp.MustCompile(`msg=recovered`)
 
 func compare(t *testing.T, what string, got, want []string) {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/vigil-sql/vigil/server"
@@ -25,19 +26,21 @@ type cli struct {
 
 // serveCmd is vigil serve.
 type serveCmd struct {
-	Config   kong.ConfigFlag `help:"File with flag = value lines." placeholder:"FILE"`
-	Data     string          `help:"Data directory." required:"" type:"path"`
-	PG       string          `name:"pg" help:"Address for Postgres clients." default:"127.0.0.1:5433"`
-	HTTP     string          `name:"http" help:"Address for HTTP." default:"127.0.0.1:8433"`
-	Insecure bool            `help:"Allow addresses other than loopback, without users and TLS."`
-	Workers  int             `help:"Key partitions; 0: one per core." default:"0"`
-	LogLevel slog.Level      `help:"debug, info, warn or error." default:"info"`
+	Config     kong.ConfigFlag `help:"File with flag = value lines." placeholder:"FILE"`
+	Data       string          `help:"Data directory." required:"" type:"path"`
+	PG         string          `name:"pg" help:"Address for Postgres clients." default:"127.0.0.1:5433"`
+	HTTP       string          `name:"http" help:"Address for HTTP." default:"127.0.0.1:8433"`
+	Insecure   bool            `help:"Allow addresses other than loopback, without users and TLS."`
+	Workers    int             `help:"Key partitions; 0: one per core." default:"0"`
+	Checkpoint time.Duration   `name:"checkpoint-every" help:"Time between checkpoints of keyed state." default:"10s"`
+	LogLevel   slog.Level      `help:"debug, info, warn or error." default:"info"`
 }
 
 // Run serves until SIGTERM or SIGINT.
 func (c *serveCmd) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
-	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Workers: c.Workers, Logger: log})
+	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Workers: c.Workers, Logger: log,
+		CheckpointEvery: c.Checkpoint})
 	if err != nil {
 		return err
 	}
