@@ -1,6 +1,7 @@
 package udf
 
 import (
+	"log/slog"
 	"os"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 func newPool(t testing.TB, workers int) *Pool {
-	p := NewPool(Options{Workers: workers})
+	p := NewPool(Options{Workers: workers, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	t.Cleanup(p.Close)
 	return p
 }

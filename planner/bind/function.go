@@ -199,11 +199,11 @@ func (s *scalar) specialForm(f *parse.FuncCall) (e expr.Expr, done bool, err err
 	if err != nil {
 		return nil, true, err
 	}
+	if len(args) == 0 {
+		return nil, true, sqlerr.New(sqlerr.SyntaxError, "syntax error at or near \")\"").At(f.Pos)
+	}
 	switch f.Name.Name {
 	case "coalesce":
-		if len(args) == 0 {
-			return nil, true, sqlerr.New(sqlerr.SyntaxError, "syntax error at or near \")\"").At(f.Pos)
-		}
 		list, typ, err := s.unify(args, "COALESCE")
 		if err != nil {
 			return nil, true, err

@@ -52,7 +52,12 @@ func (s *signature) arg(i int) types.Type { return s.args[min(i, len(s.args)-1)]
 // takes tells whether the signature can have n arguments.
 func (s *signature) takes(n int) bool {
 	if s.variadic {
-		return n >= len(s.args)-1 && len(s.args) > 0
+		// A result type that depends on the arguments needs one.
+		least := len(s.args) - 1
+		if s.def != nil && s.def.RetOf != nil {
+			least = len(s.args)
+		}
+		return n >= least && len(s.args) > 0
 	}
 	return n == len(s.args)
 }

@@ -31,19 +31,27 @@ func (f *folder) plan(n *logical.Node) *logical.Node {
 
 // dropTrue removes conditions that hold for every row.
 func dropTrue(n *logical.Node) *logical.Node {
-	f, ok := n.Op.(*logical.Filter)
-	if !ok {
-		return n
+	switch op := n.Op.(type) {
+	case *logical.Filter:
+		return logical.NewFilter(n.In[0], withoutTrue(op.Conds))
+	case *logical.Join:
+		c := *op
+		c.Conds = withoutTrue(op.Conds)
+		return &logical.Node{Op: &c, In: n.In, Schema: n.Schema}
 	}
-	var conds []expr.Expr
-	for _, c := range f.Conds {
+	return n
+}
+
+func withoutTrue(conds []expr.Expr) []expr.Expr {
+	var out []expr.Expr
+	for _, c := range conds {
 		for _, c := range logical.Conjuncts(c) {
 			if k, isConst := c.(*expr.Const); !isConst || !k.Val.Bool() {
-				conds = append(conds, c)
+				out = append(out, c)
 			}
 		}
 	}
-	return logical.NewFilter(n.In[0], conds)
+	return out
 }
 
 // node folds one node whose operands are folded.

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // The load: pieces of events, each sent as one request with an idempotency key.
 const (
 	pieceCount  = 120
-	pieceEvents = 400
+	pieceEvents = 800
 )
 
 // pieces makes the load: event time goes on, with jitter beyond the watermark's delay now and then, bad rows among good
@@ -132,7 +132,7 @@ func TestKillAnywhere(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewSource(seed))
 	dir := t.TempDir()
-	p := harness.Start(t, dir, "--workers", "3", "--checkpoint-every", "60ms")
+	p := harness.Start(t, dir, "--workers", "3", "--checkpoint-every", "5ms")
 	harness.Exec(t, p.Connect(t), schema...)
 	kills, unanswered := 0, 0
 	cut, reran := false, false // a recovery began at a checkpoint; it had epochs to run again
@@ -153,7 +153,7 @@ func TestKillAnywhere(t *testing.T) {
 			}
 			p.Kill()
 			kills++
-			p = harness.Start(t, dir, "--workers", fmt.Sprint(1+rng.Intn(3)), "--checkpoint-every", fmt.Sprint(20+rng.Intn(400), "ms"))
+			p = harness.Start(t, dir, "--workers", fmt.Sprint(1+rng.Intn(3)), "--checkpoint-every", fmt.Sprint(1+rng.Intn(40), "ms"))
 			cut = cut || recoveredLine.MatchString(p.Log()) && !strings.Contains(p.Log(), "checkpoint=0 ")
 			reran = reran || !strings.Contains(p.Log(), "epochs_after_it=0 ")
 			continue
