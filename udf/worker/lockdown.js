@@ -7,14 +7,14 @@
 	const kept = [JSON.stringify, JSON.parse];
 
 	// Function constructors are reachable from every function: f.constructor("code").
-	for (const f of [function () {}, function* () {}, async function () {}, async function* () {}, async () => {}]) {
+	for (const f of [function () {}, function* () {}, async function () {}, async () => {}]) {
 		define(proto(f), "constructor", { value: undefined, writable: false, enumerable: false, configurable: true });
 	}
 	for (const n of ["eval", "Function", "Promise", "GoError", "WeakRef", "FinalizationRegistry", "SharedArrayBuffer", "Atomics"]) {
 		delete G[n];
 	}
 
-	const seen = new Set(), stack = [G, ...roots, function () {}, function* () {}, (function* () {})(), async function* () {},
+	const seen = new Set(), stack = [G, ...roots, function () {}, function* () {}, (function* () {})(),
 		[][Symbol.iterator](), new Map()[Symbol.iterator](), new Set()[Symbol.iterator](), ""[Symbol.iterator](),
 		"".matchAll(/x/g), async function () {}];
 	while (stack.length) {

@@ -1,0 +1,275 @@
+package parse
+
+// ---- statements ----
+
+// ColumnDef is a column of CREATE STREAM, CREATE TABLE or a function's record.
+type ColumnDef struct {
+	Name      string
+	Type      TypeName
+	NotNull   bool
+	Generated Expr   // GENERATED ALWAYS AS (expr)
+	From      string // FROM 'a.b[0].c'
+	Default   Expr
+	Primary   bool
+	Pos       Pos
+}
+
+// Watermark is WATERMARK FOR col AS col - INTERVAL '..' [IDLE AFTER ..] [MAX AHEAD ..].
+type Watermark struct {
+	Column string
+	// As is the expression after AS; the binder accepts col and col - INTERVAL.
+	As                  Expr
+	IdleAfter, MaxAhead *Interval
+	Pos                 Pos
+}
+
+// Emit is the EMIT clause. Mode is "CLOSE", "UPDATE", "EVERY" or "FIRST"; "" when not written.
+type Emit struct {
+	Mode  string
+	Every *Interval
+	Pos   Pos
+}
+
+// Suppress is SUPPRESS FOR INTERVAL '..' [BY (cols)].
+type Suppress struct {
+	For *Interval
+	By  []Expr
+	Pos Pos
+}
+
+// FuncParam is one parameter of CREATE FUNCTION.
+type FuncParam struct {
+	Name string
+	Type TypeName
+}
+
+// The statements.
+type (
+	// SelectStmt is a query that ends.
+	SelectStmt struct{ Query *Select }
+	// CreateStream is CREATE STREAM / SOURCE, and CREATE TABLE .. WITH (connector ..).
+	CreateStream struct {
+		Name          Name
+		IfNotExists   bool
+		Columns       []ColumnDef
+		Watermark     *Watermark
+		Options       []Option
+		Format        string // upper case, "" when not written
+		FormatOptions []Option
+		Table         bool // written as CREATE TABLE
+	}
+	// CreateQuery is CREATE CONTINUOUS QUERY or CREATE MATERIALIZED VIEW.
+	CreateQuery struct {
+		Name        Name
+		OrReplace   bool
+		IfNotExists bool
+		Options     []Option
+		Query       *Select
+		Emit        *Emit
+		Suppress    *Suppress
+		// Body is the text after AS.
+		Body string
+	}
+	// AlterQuery is ALTER CONTINUOUS QUERY: one of As (with Emit, Suppress), Set, Rename.
+	AlterQuery struct {
+		Name     Name
+		As       *Select
+		Body     string
+		Emit     *Emit
+		Suppress *Suppress
+		Set      []Option
+		Rename   string
+	}
+	// PauseQuery is PAUSE or RESUME CONTINUOUS QUERY.
+	PauseQuery struct {
+		Name   Name
+		Resume bool
+	}
+	// CreateIOC is CREATE IOC LIST name TYPE t [WITH (..)].
+	CreateIOC struct {
+		Name        Name
+		IfNotExists bool
+		Type        string // lower case
+		Options     []Option
+	}
+	// AlterIOC is ALTER IOC LIST name [ADD (..)] [DROP (..)].
+	AlterIOC struct {
+		Name      Name
+		Add, Drop []Expr
+	}
+	// RefreshIOC is REFRESH IOC LIST name.
+	RefreshIOC struct{ Name Name }
+	// CreateFunction is CREATE [OR REPLACE] FUNCTION or AGGREGATE.
+	CreateFunction struct {
+		Name        Name
+		OrReplace   bool
+		Aggregate   bool
+		Params      []FuncParam
+		Returns     *TypeName
+		ReturnTable []ColumnDef
+		Language    string // lower case
+		Volatility  string // "IMMUTABLE", "STABLE", "VOLATILE" or ""
+		Strict      bool
+		Body        string
+		Options     []Option
+	}
+	// Drop is DROP kind name. Kind is "STREAM", "CONTINUOUS QUERY", "IOC LIST", "FUNCTION", "TABLE", "SINK", "ROLE"; synonyms
+	// (SOURCE, MATERIALIZED VIEW, VIEW, AGGREGATE) are folded.
+	Drop struct {
+		Kind     string
+		Names    []Name
+		IfExists bool
+		Cascade  bool
+	}
+	// Insert is INSERT INTO name [(cols)] VALUES .. | SELECT ..
+	Insert struct {
+		Table   Name
+		Columns []string
+		Query   *Select
+		// Returning holds the RETURNING list.
+		Returning []SelectItem
+	}
+	// Delete is DELETE FROM name [WHERE ..].
+	Delete struct {
+		Table Name
+		Where Expr
+	}
+	// Copy is COPY. Table or Query or Subscribe; To: direction out.
+	Copy struct {
+		Table     Name
+		Columns   []string
+		Query     *Select
+		Subscribe *Subscribe
+		To        bool
+		Options   []Option // format, header, delimiter, null, quote ...
+		Pos       Pos
+	}
+	// Subscribe is SUBSCRIBE [TO] name | (SELECT ..) [WITH (SNAPSHOT, PROGRESS)] [SINCE INTERVAL ..| AS OF CURSOR n].
+	Subscribe struct {
+		Name    Name
+		Query   *Select
+		Options []Option
+		Since   *Interval
+		Cursor  *int64
+		Pos     Pos
+	}
+	// Listen is LISTEN name; Unlisten is UNLISTEN name or * (All).
+	Listen struct{ Channel Name }
+	// Unlisten stops notifications.
+	Unlisten struct {
+		Channel string
+		All     bool
+	}
+	// Notify is NOTIFY channel [, payload].
+	Notify struct{ Channel, Payload string }
+	// Show is SHOW x: a setting (Name lower case, "all"), or What one of "STREAMS", "CONTINUOUS QUERIES", "IOC LISTS", "FUNCTIONS",
+	// "TABLES"; SHOW CREATE fills Create with the kind ("STREAM", "CONTINUOUS QUERY", "IOC LIST", "FUNCTION") and Object.
+	Show struct {
+		Name   string
+		What   string
+		Create string
+		Object Name
+	}
+	// Explain is EXPLAIN [ANALYZE] [(options)] statement.
+	Explain struct {
+		Analyze bool
+		Options []Option
+		Stmt    Statement
+	}
+	// Set is SET [SESSION|LOCAL] name = value | TO DEFAULT (Reset), RESET name|ALL. Values are texts as written, unquoted.
+	Set struct {
+		Name   string
+		Values []string
+		Local  bool
+		Reset  bool
+		All    bool
+	}
+	// Transaction is BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO (Op upper case as written in full).
+	Transaction struct {
+		Op   string
+		Name string
+	}
+	// DeclareCursor is DECLARE name CURSOR FOR query | SUBSCRIBE.
+	DeclareCursor struct {
+		Name      string
+		Query     *Select
+		Subscribe *Subscribe
+		Hold      bool
+	}
+	// Fetch is FETCH | MOVE. Direction is "NEXT", "FORWARD", "ALL" ...; Count rows (-1: all).
+	Fetch struct {
+		Cursor    string
+		Direction string
+		Count     int64
+		Move      bool
+		Options   []Option
+	}
+	// CloseCursor is CLOSE name | ALL.
+	CloseCursor struct {
+		Name string
+		All  bool
+	}
+	// Prepare, Execute, Deallocate are the SQL-level prepared statements.
+	Prepare struct {
+		Name  string
+		Types []TypeName
+		Stmt  Statement
+		Text  string
+	}
+	// Execute runs a prepared statement.
+	Execute struct {
+		Name string
+		Args []Expr
+	}
+	// Deallocate drops prepared statements.
+	Deallocate struct {
+		Name string
+		All  bool
+	}
+	// Discard is DISCARD ALL | PLANS | TEMP | SEQUENCES.
+	Discard struct{ What string }
+	// Empty is an empty query string.
+	Empty struct{}
+	// Unsupported is a statement that vigil knows the beginning of and does not have: What names it ("CREATE SINK").
+	Unsupported struct {
+		What, Hint string
+		Pos        Pos
+	}
+)
+
+func (*SelectStmt) statement()     {}
+func (*CreateStream) statement()   {}
+func (*CreateQuery) statement()    {}
+func (*AlterQuery) statement()     {}
+func (*PauseQuery) statement()     {}
+func (*CreateIOC) statement()      {}
+func (*AlterIOC) statement()       {}
+func (*RefreshIOC) statement()     {}
+func (*CreateFunction) statement() {}
+func (*Drop) statement()           {}
+func (*Insert) statement()         {}
+func (*Delete) statement()         {}
+func (*Copy) statement()           {}
+func (*Subscribe) statement()      {}
+func (*Listen) statement()         {}
+func (*Unlisten) statement()       {}
+func (*Notify) statement()         {}
+func (*Show) statement()           {}
+func (*Explain) statement()        {}
+func (*Set) statement()            {}
+func (*Transaction) statement()    {}
+func (*DeclareCursor) statement()  {}
+func (*Fetch) statement()          {}
+func (*CloseCursor) statement()    {}
+func (*Prepare) statement()        {}
+func (*Execute) statement()        {}
+func (*Deallocate) statement()     {}
+func (*Discard) statement()        {}
+func (*Empty) statement()          {}
+func (*Unsupported) statement()    {}
+
+func (*TableRef) tableExpr()      {}
+func (*TableSubquery) tableExpr() {}
+func (*TableFunc) tableExpr()     {}
+func (*TableWindow) tableExpr()   {}
+func (*Join) tableExpr()          {}
