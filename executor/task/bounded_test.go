@@ -203,6 +203,15 @@ func TestSortIsStableAndPlacesNulls(t *testing.T) {
 	want(t, by(true, true), "NULL|b", "NULL|e", "2|a", "2|d", "1|c", "1|f")
 	want(t, by(true, false), "2|a", "2|d", "1|c", "1|f", "NULL|b", "NULL|e")
 	want(t, runRows(t, planNode(&spec.Sort{Keys: []spec.SortKey{{X: col(0, types.Int8)}}}, two, rows(two))))
+	// Many equal keys over several chunks keep the order they came in.
+	var list []string
+	for i := range 3000 {
+		list = append(list, fmt.Sprintf("%d|%05d", i%3, i))
+	}
+	got := runRows(t, planNode(&spec.Sort{Keys: []spec.SortKey{{X: col(0, types.Int8)}}}, two, rows(two, list...)))
+	if len(got) != 3000 || !slices.IsSorted(got) {
+		t.Fatalf("%d rows, in order: %v", len(got), slices.IsSorted(got))
+	}
 }
 
 func TestDistinctAndSetOps(t *testing.T) {
@@ -234,6 +243,10 @@ func TestHashAgg(t *testing.T) {
 	filtered.Filter = &expr.Compare{Op: expr.EQ, L: col(0, types.Int8), R: num(2)}
 	want(t, runRows(t, planNode(&spec.HashAgg{Keys: keys, Aggs: []spec.AggCall{filtered}}, schemaOf(types.Int8, types.Int8), in)),
 		"1|0", "2|2", "NULL|0")
+	// The arguments are those of the rows that pass, not of as many rows from the start.
+	last := big
+	last.Filter = &expr.IsNull{X: col(0, types.Int8)}
+	want(t, runRows(t, planNode(&spec.HashAgg{Keys: keys, Aggs: []spec.AggCall{last}}, two, in)), "1|NULL", "2|NULL", "NULL|d")
 }
 
 func TestOrderedAggregate(t *testing.T) {

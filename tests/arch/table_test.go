@@ -84,6 +84,7 @@ var table = []row{
 	})},
 	{"server/httpapi", with(bound, []string{"planner", "executor/job", "executor/codec", "server/auth", "server/session"})},
 	{"server", []string{anything}},
+	{"server/demo", with(low, []string{"executor/connector", "planner/parse", "server", "server/pgwire", "server/session"})},
 	{"server/cmd/vigil", []string{anything}},
 }
 
