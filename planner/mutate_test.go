@@ -31,7 +31,7 @@ func TestMutatedStatements(t *testing.T) {
 	}
 	r := rand.New(rand.NewSource(1))
 	var parsed, planned, refused int
-	for range 200000 {
+	for range 20000 {
 		toks := token.FindAllString(sources[r.Intn(len(sources))], -1)
 		other := token.FindAllString(sources[r.Intn(len(sources))], -1)
 		for range 1 + r.Intn(3) {
@@ -70,7 +70,7 @@ func TestMutatedStatements(t *testing.T) {
 			refused++
 		}
 	}
-	if planned < 500 || refused < 500 {
+	if planned < 400 || refused < 400 {
 		t.Errorf("the generator missed its aim: %d parsed, %d planned, %d refused", parsed, planned, refused)
 	}
 }

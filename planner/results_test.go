@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
@@ -29,8 +30,17 @@ func runSelect(w *world, sql string) string {
 	if err != nil {
 		return describeError(sql, err)
 	}
+	rows, err := runProgram(p)
+	if err != nil {
+		return describeError(sql, err)
+	}
+	return strings.Join(rows, " / ")
+}
+
+// runProgram runs a program without stored relations and prints its rows.
+func runProgram(p *spec.Program) ([]string, error) {
 	var rows []string
-	err = task.Run(context.Background(), p, &task.Env{}, func(in op.Input) error {
+	err := task.Run(context.Background(), p, &task.Env{}, func(in op.Input) error {
 		for _, i := range in.Sel {
 			var cells []string
 			for c := range in.B.Cols {
@@ -45,10 +55,7 @@ func runSelect(w *world, sql string) string {
 		}
 		return nil
 	})
-	if err != nil {
-		return describeError(sql, err)
-	}
-	return strings.Join(rows, " / ")
+	return rows, err
 }
 
 // TestRowsLikePostgres runs what was planned: the rows must be those that a real Postgres gave (rows.txt; taken anew with

@@ -137,7 +137,7 @@ func (d *csvDecoder) record(data []byte, i int, b *batch.Batch) (int, error) {
 	for {
 		text, quoted, end := d.field(data, i)
 		if end < 0 { // a quote is open: only the first line is lost
-			
+			d.lineQuotes = true
 			return start + lineLen(data[start:]), sqlerr.New(sqlerr.BadCopyFileFormat, "unterminated CSV quoted field")
 		}
 		d.put(b, text, !quoted && bytes.Equal(text, d.null))
