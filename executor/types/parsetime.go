@@ -104,7 +104,8 @@ func specialTime(t Type, word, s string, f *TextFormat) (int64, error) {
 		return int64(MinTime), nil
 	}
 	if f == nil || f.Now == 0 {
-		return 0, sqlerr.NotSupported("\""+word+"\" where there is no clock", "Use now() or current_date.")
+		return 0, sqlerr.New(sqlerr.InvalidDatetimeFormat, "invalid input syntax for type %s: \"%s\" has no meaning where there is no clock", t, word).
+			WithHint("Write the date and time in full.")
 	}
 	local := int64(f.Now) + ZoneOffset(f.Now, f.location())
 	day := floorDiv(local, microsPerDay)

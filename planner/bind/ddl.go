@@ -331,5 +331,5 @@ func SizeText(s string) (int64, error) {
 	return n << shift, nil
 }
 
-// typed is a compile-time check that pseudo expressions are expressions.
+// Pseudo expressions are expressions while a query is bound.
 var _ = []expr.Expr{(*aggRef)(nil), (*setRef)(nil), (*windowBound)(nil)}

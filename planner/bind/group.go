@@ -211,10 +211,10 @@ func ref(depth, i int, name string, typ types.Type) expr.Expr {
 }
 
 // aggName prints an aggregate: "count(*)".
-func (g *grouping) aggName(i int) string { return AggString(g.aggs[i]) }
+func (g *grouping) aggName(i int) string { return aggString(g.aggs[i]) }
 
-// AggString prints an aggregate call as SQL.
-func AggString(a logical.AggCall) string {
+// aggString prints an aggregate call as SQL.
+func aggString(a logical.AggCall) string {
 	s := a.Def.Name + "("
 	if a.Distinct {
 		s += "DISTINCT "

@@ -10,7 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/planner/parse"
 )
 
-// likeOps are the operators behind LIKE and its kin, for messages.
+// likeOp is the operator behind LIKE and its kin, for messages.
 func likeOp(insensitive, not bool) string {
 	op := "~~"
 	if insensitive {

@@ -40,7 +40,7 @@ type frame struct {
 	blocked bool
 }
 
-// width is how many columns the frame's row has; values of hidden and pseudo columns count where they are Columns.
+// shifted is the relation with its columns moved to the right in the row.
 func (r *rel) shifted(by int) *rel {
 	out := *r
 	out.cols = make([]relCol, len(r.cols))

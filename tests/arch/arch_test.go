@@ -179,7 +179,7 @@ func (c *checker) foreign(f *source.File, imp string) {
 // sharedModules reports modules without a named owner that several packages import.
 func (c *checker) sharedModules() {
 	for module, users := range c.users {
-		if owners[module] == "" && len(users) > 1 {
+		if owners[module] == "" && len(users) > 1 && !slices.Contains(shared, module) {
 			c.report("%s: is imported by more than one package: %s", module, strings.Join(slices.Sorted(maps.Keys(users)), ", "))
 		}
 	}

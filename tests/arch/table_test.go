@@ -70,8 +70,10 @@ var table = []row{
 	{"planner/lower", with(bound, []string{"planner/logical"})},
 	{"planner", with(bound, []string{"planner/bind", "planner/logical", "planner/rules", "planner/lower"})},
 
-	{"udf/worker", with(low, []string{"executor/fn"})},
-	{"udf", with(low, []string{"executor/fn", "udf/worker"})},
+	// wire is what parent and child of the JavaScript sandbox say to each other; udf runs children, worker is one.
+	{"udf/wire", low},
+	{"udf/worker", with(low, []string{"executor/fn", "udf/wire"})},
+	{"udf", with(low, []string{"executor/fn", "executor/spec", "udf/wire"})},
 
 	{"server/pgwire", []string{"executor/sqlerr", "executor/types"}},
 	{"server/auth", low},
@@ -107,6 +109,9 @@ var owners = map[string]string{
 	"github.com/twmb/franz-go/pkg/kfake":  testsOnly,
 	"github.com/jackc/pgx/v5":             testsOnly,
 }
+
+// shared are modules that extend the standard library; any package may import them.
+var shared = []string{"golang.org/x/sys", "golang.org/x/text", "golang.org/x/time"}
 
 // testsOnly marks modules that only tests import.
 const testsOnly = "tests"
