@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -22,15 +21,18 @@ const hostileDir = "../../shared/data/hostile-js"
 
 type hostileCase struct {
 	Name      string
-	Functions []struct {
-		Name, File, Returns, Volatility string
-		Args                            []struct{ Name, Type string }
-	}
-	Steps []struct {
+	Category  string
+	Functions []hostileFunction
+	Steps     []struct {
 		Call   string
 		Rows   int
 		Expect expectation
 	}
+}
+
+type hostileFunction struct {
+	Name, File, Returns, Volatility string
+	Args                            []struct{ Name, Type string }
 }
 
 type expectation struct {
@@ -76,17 +78,11 @@ func TestHostile(t *testing.T) {
 	seen := map[string]int{}
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			for i, f := range c.Functions {
-				defineHostile(t, p, c, i, uint64(10+i))
-				_ = f
+			for i := range c.Functions {
+				defineHostile(t, p, c, i, hostileLimits)
 			}
 			for _, s := range c.Steps {
-				i := slices.IndexFunc(c.Functions, func(f struct {
-					Name, File, Returns, Volatility string
-					Args                            []struct{ Name, Type string }
-				}) bool {
-					return f.Name == s.Call
-				})
+				i := slices.IndexFunc(c.Functions, func(f hostileFunction) bool { return f.Name == s.Call })
 				seen[step(t, p, c, i, max(s.Rows, 1), s.Expect)]++
 			}
 			p.Remove(10)
@@ -120,6 +116,30 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// TestHostileMemory gives the same functions that use memory so much time that the memory limit stops them.
+func TestHostileMemory(t *testing.T) {
+	limits := hostileLimits
+	limits.TimeoutMicros = 3_000_000
+	p := newPool(t, 1)
+	byLimit := 0
+	for _, c := range hostileCases(t) {
+		if c.Category != "memory" || len(c.Functions) != 1 || c.Steps[0].Rows > 1 || c.Steps[0].Expect.Outcome != "violation" {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			defineHostile(t, p, c, 0, limits)
+			want := c.Steps[0].Expect
+			want.MaxMS = 8000
+			if step(t, p, c, 0, 1, want) == "violation" {
+				byLimit++
+			}
+		})
+	}
+	if byLimit < 5 {
+		t.Errorf("only %d were stopped", byLimit)
+	}
+}
+
 // residentBytes is the memory of this process, 0 where the system does not tell.
 func residentBytes(t *testing.T) int64 {
 	text, err := os.ReadFile("/proc/self/status")
@@ -139,9 +159,6 @@ func residentBytes(t *testing.T) int64 {
 	return kb << 10
 }
 
-// defined holds errors of definitions, by name.
-var _ = batch.RowsMax
-
 func kindOf(t *testing.T, name string) types.Kind {
 	k, ok := types.KindByName(name)
 	if !ok {
@@ -151,13 +168,13 @@ func kindOf(t *testing.T, name string) types.Kind {
 }
 
 // defineHostile defines function i of a case; a case may be refused at once, which ends it as a violation or an error.
-func defineHostile(t *testing.T, p *Pool, c hostileCase, i int, id uint64) {
+func defineHostile(t *testing.T, p *Pool, c hostileCase, i int, limits spec.FunctionLimits) {
 	f := c.Functions[i]
 	body, err := os.ReadFile(filepath.Join(hostileDir, f.File))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &spec.Function{ID: id, Name: f.Name, Ret: types.T(kindOf(t, f.Returns)), Body: string(body), Volatility: f.Volatility, Limits: hostileLimits}
+	s := &spec.Function{ID: uint64(10 + i), Name: f.Name, Ret: types.T(kindOf(t, f.Returns)), Body: string(body), Volatility: f.Volatility, Limits: limits}
 	for _, a := range f.Args {
 		s.Params = append(s.Params, types.Column{Name: a.Name, Type: types.T(kindOf(t, a.Type))})
 	}

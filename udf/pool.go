@@ -38,7 +38,7 @@ const (
 	outputDefault  = 1 << 20
 	outputMax      = 16 << 20
 	// callOutputMax bounds what all rows of one Call may return, in bytes.
-	callOutputMax = 256 << 20
+	callOutputMax = 64 << 20
 	// definedMax is the number of definitions after which a worker is replaced; it never forgets one.
 	definedMax = 256
 )

@@ -118,8 +118,11 @@ func (p *process) close() {
 	p.release()
 }
 
-// lastWords is what a closed worker wrote to its standard error.
-func (p *process) lastWords() string { return strings.TrimSpace(string(p.buf)) }
+// lastWords is what a closed worker wrote to its standard error, without the stacks of its goroutines.
+func (p *process) lastWords() string {
+	words, _, _ := strings.Cut(string(p.buf), "\n\n")
+	return clean(strings.TrimSpace(words))
+}
 
 func (p *process) release() {
 	for _, f := range []*os.File{p.in, p.out, p.errs} {

@@ -254,7 +254,7 @@ func (l *lowerer) windowCall(source func()) {
 	k := l.begin(t.pos)
 	maxSlot := -1
 	for n := 0; l.err == nil && !l.peek().isOp(")") && (n == 0 && source == nil || l.accept(",")); n++ {
-		if l.isKw("max") && l.at(1).isKw("interval") {
+		if l.isKw("max") && l.at(1).isKw("interval") && l.at(2).kind == tokString {
 			l.next()
 			maxSlot = k.n
 		}

@@ -317,6 +317,34 @@ func TestCancel(t *testing.T) {
 	})
 }
 
+// TestCancelWhileWritten: an append that another one's goroutine is writing is waited for too.
+func TestCancelWhileWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowSync{FS: NewMemFS(), gate: make(chan struct{})}
+		l := openLog(t, slow, 0)
+		slow.on.Store(true)
+		ctx, cancel := context.WithCancel(background)
+		errs := make(chan error, 3)
+		for i, c := range []context.Context{background, background, ctx} {
+			go func() { _, _, _, err := l.Append(c, []Entry{entry(fmt.Sprint(i))}); errs <- err }()
+			synctest.Wait()
+		}
+		slow.gate <- struct{}{} // the first is done, the second writes for the third
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if len(errs) != 1 {
+			t.Fatalf("%d appends have returned", len(errs))
+		}
+		slow.gate <- struct{}{}
+		for range 3 {
+			if err := <-errs; err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := openLog(t, NewMemFS(), 0)

@@ -423,6 +423,51 @@ func TestSyncFailure(t *testing.T) {
 	}
 }
 
+// TestTailBecomesDurable: what a dead process had written but not synced is made durable before it is served.
+func TestTailBecomesDurable(t *testing.T) {
+	fs := NewMemFS()
+	mustAppend(t, openLog(t, fs, 0), entry("a"))
+	f, err := fs.Open("log/" + segmentName(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := appendRecord(nil, &Entry{Payload: []byte("b")}, kindLast, "")
+	if _, err := f.WriteAt(rec, int64(len(fs.fileBytes(0)))); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got, _ := readAll(t, openLog(t, fs, 0), 0); fmt.Sprint(payloads(got)) != "[a b]" {
+			t.Fatalf("entries: %v", payloads(got))
+		}
+		fs = fs.Crash(nil)
+	}
+}
+
+// TestStaleSidecar: a segment that was sealed, and became the last one again because the next was never born, has keys that its
+// sidecar does not know.
+func TestStaleSidecar(t *testing.T) {
+	fs := NewMemFS()
+	l := openLog(t, fs, segmentBytesMin)
+	for i := range 4 {
+		mustAppend(t, l, Entry{Key: fmt.Sprint(i), Payload: make([]byte, 1200)})
+	}
+	next := l.last().base
+	name := "log/" + sidecarName(0)
+	stale := slices.Clone(fs.files[name].data)
+	fs.setFile(next, nil)
+	l = openLog(t, fs, segmentBytesMin)
+	mustAppend(t, l, Entry{Key: "late", Payload: make([]byte, 10)})
+	mustAppend(t, l, Entry{Payload: make([]byte, 1200)})
+	if len(l.segments) != 2 || l.segments[0].end() == next {
+		t.Fatal("the first segment did not grow")
+	}
+	fs.files[name].data = stale
+	l = openLog(t, fs, segmentBytesMin)
+	if _, _, duplicate, err := l.Append(background, []Entry{{Key: "late"}}); !duplicate || err != nil {
+		t.Fatal("the key is forgotten", err)
+	}
+}
+
 // TestDiskFull: an error that says so, nothing torn is served, and the log goes on when there is room, also when the disk was full
 // at the beginning of a segment.
 func TestDiskFull(t *testing.T) {
@@ -456,8 +501,11 @@ func TestDiskFull(t *testing.T) {
 				l = openLog(t, disk, segmentBytesMin)
 			}
 			mustAppend(t, l, Entry{Key: "after", Payload: []byte("after")})
-			if got, damaged := readAll(t, l, 0); !slices.Equal(payloads(got), append(slices.Clone(want), "after")) || damaged > 0 {
-				t.Fatalf("capacity %d: afterwards %d entries, want %d", capacity, len(got), len(want)+1)
+			for range 2 {
+				if got, damaged := readAll(t, l, 0); !slices.Equal(payloads(got), append(slices.Clone(want), "after")) || damaged > 0 {
+					t.Fatalf("capacity %d: afterwards %d entries, want %d", capacity, len(got), len(want)+1)
+				}
+				l = openLog(t, disk, segmentBytesMin) // as after the death of the process alone
 			}
 		}
 	}

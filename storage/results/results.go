@@ -103,8 +103,7 @@ func (s *Store) load() error {
 			return err
 		}
 		q := s.query(id)
-		q.oldest, q.next = oldest, max(q.next, next)
-		q.published = q.next
+		q.oldest, q.published, q.next = oldest, next, next
 		lo = to
 	}
 }

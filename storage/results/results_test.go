@@ -176,6 +176,9 @@ func TestPublish(t *testing.T) {
 	if err := b.Commit(true); err != nil {
 		t.Fatal(err)
 	}
+	if up, down := offsets(t, s, 1, false, 0, 0), offsets(t, s, 1, true, 100, 0); len(up) != 2 || len(down) != 2 {
+		t.Fatalf("committed rows are seen before Publish: %v %v", up, down)
+	}
 	if err := s.Trim(1, 1000, 0); err != nil { // takes only what is published
 		t.Fatal(err)
 	}
@@ -186,6 +189,23 @@ func TestPublish(t *testing.T) {
 	if up := offsets(t, s, 1, false, 0, 0); !slices.Equal(up, []int64{2, 3, 4}) {
 		t.Fatalf("after: %v", up)
 	}
+}
+
+// TestTrimmedEmpty: offsets go on where they were, also when no row is left and the store is opened again.
+func TestTrimmedEmpty(t *testing.T) {
+	s := open(t, kv.NewMem())
+	put(t, s, 1, 1, 10, 5)
+	if err := s.Trim(1, 1000, 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if s.Next(1) != 5 || s.Oldest(1) != 5 {
+			t.Fatalf("%d..%d", s.Oldest(1), s.Next(1))
+		}
+		s = open(t, s.kv)
+	}
+	put(t, s, 1, 2, 20, 1)
+	checkScans(t, open(t, s.kv), 1, [2]int64{5, 6}, 0, 0)
 }
 
 // TestLargeEpoch: an epoch with many rows is split into blocks, and a scan from its middle reads from there.

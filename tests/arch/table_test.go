@@ -101,6 +101,7 @@ var owners = map[string]string{
 	"github.com/twmb/franz-go":            "executor/connector/kafka",
 	"github.com/seiflotfy/cuckoofilter":   "executor/ioc",
 	"github.com/jackc/pgproto3/v2":        "server/pgwire",
+	"github.com/dop251/goja":              "udf/worker",
 	"github.com/cockroachdb/apd/v3":       "executor/types",
 	"github.com/valyala/fastjson":         "executor/codec",
 	"github.com/alecthomas/kong":          "server/cmd/vigil",
