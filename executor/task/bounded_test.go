@@ -433,6 +433,26 @@ func TestNestedSubqueriesAndMemo(t *testing.T) {
 	want(t, got, "1", "2")
 }
 
+// What a plan depends on is counted from its root: a subplan's references to the plan's own rows are none, and its deeper
+// ones are one less deep.
+func TestAnalyseCountsFromTheRoot(t *testing.T) {
+	one := schemaOf(types.Int8)
+	at := func(depth, index int) expr.Expr {
+		return &expr.Outer{Depth: depth, Index: index, Name: "o", Typ: types.T(types.Int8)}
+	}
+	inner := planNode(&spec.Values{Rows: [][]expr.Expr{{at(1, 7)}, {at(2, 3)}, {at(3, 4)}}}, one)
+	lateral := planNode(&spec.Join{Kind: spec.Cross, Lateral: true}, schemaOf(types.Int8, types.Int8), rows(one, "1"), inner)
+	for name, plan := range map[string]*spec.Node{
+		"subquery": planNode(&spec.Filter{Cond: sub(expr.Exists, inner, nil, false, types.Bool)}, one, rows(one, "1")),
+		"lateral":  lateral,
+	} {
+		got := analyse(&spec.Program{Root: plan}).refs
+		if want := []outerRef{{1, 3}, {2, 4}}; !slices.Equal(got, want) {
+			t.Errorf("%s depends on %v, want %v", name, got, want)
+		}
+	}
+}
+
 func TestVolatileSubplansAreNotRemembered(t *testing.T) {
 	n := int64(0)
 	next := &fn.Def{Name: "next", Ret: types.T(types.Int8), Volatility: fn.Volatile,

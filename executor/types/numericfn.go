@@ -248,11 +248,30 @@ func NumericLn(a string) (string, error) {
 		return a, nil
 	}
 	var r apd.Decimal
-	if _, err := rounding(lnDigits(a)).Ln(&r, decimal(a)); err != nil {
-		return "", errNumericOverflow
+	if err := ln(rounding(lnDigits(a)), &r, decimal(a)); err != nil {
+		return "", err
 	}
 	scale := min(max(minSigDigits-weightOf(&r), scaleOf(a), 0), displayScaleMax)
 	return NumericRoundDecimal(&r, int32(scale))
+}
+
+// ln computes ln(m * 10^e) as ln(m) + e*ln(10), 1 <= m < 10: the series itself takes time that grows with the number of digits.
+func ln(c *apd.Context, r, x *apd.Decimal) error {
+	e := x.NumDigits() + int64(x.Exponent) - 1
+	var m, lnM, ln10 apd.Decimal
+	m.Set(x)
+	m.Exponent = int32(1 - x.NumDigits())
+	if _, err := c.Round(&m, &m); err != nil {
+		return errNumericOverflow
+	}
+	_, err1 := c.Ln(&lnM, &m)
+	_, err2 := c.Ln(&ln10, apd.New(10, 0))
+	if err1 != nil || err2 != nil {
+		return errNumericOverflow
+	}
+	_, _ = c.Mul(&ln10, &ln10, apd.New(e, 0))
+	_, _ = c.Add(r, &lnM, &ln10)
+	return nil
 }
 
 func lnDigits(a string) int { return min(scaleOf(a), displayScaleMax) + 3*minSigDigits }
@@ -286,10 +305,11 @@ func NumericLog(base, a string) (string, error) {
 	}
 	var x, y, q apd.Decimal
 	c := rounding(lnDigits(a) + lnDigits(base))
-	_, err1 := c.Ln(&x, decimal(base))
-	_, err2 := c.Ln(&y, decimal(a))
-	if err1 != nil || err2 != nil {
-		return "", errNumericOverflow
+	if err := ln(c, &x, decimal(base)); err != nil {
+		return "", err
+	}
+	if err := ln(c, &y, decimal(a)); err != nil {
+		return "", err
 	}
 	if x.IsZero() {
 		return "", errDivisionByZero
