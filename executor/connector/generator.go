@@ -22,6 +22,7 @@ func generatorDef() Def {
 			{"seed", "1", "another seed is another network"},
 			{"hosts", "200", "number of hosts"},
 			{"users", "500", "number of users"},
+			{"delay", "0", "milliseconds to wait before the first event, so that several queries can be created first"},
 			{"start", "", "event time of the first event; default: when the stream was created"},
 		},
 		Check: func(o Options) error { _, err := newGenerator(o); return err },
@@ -59,6 +60,7 @@ type generator struct {
 	// begun is the clock when event first was due; pacing counts from there.
 	begun time.Time
 	first int64
+	delay time.Duration // before event 0
 }
 
 var _ Source = (*generator)(nil)
@@ -93,6 +95,7 @@ func newGenerator(o Options) (*generator, error) {
 		seed: uint64(number("seed", 1, 0, 1<<62)), hosts: uint64(number("hosts", 200, 1, 1<<20)),
 		users: uint64(number("users", 500, 1, 1<<20)), start: int64(o.Created), perSecond: g.rate,
 	}
+	g.delay = time.Duration(number("delay", 0, 0, 3_600_000)) * time.Millisecond
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +132,16 @@ func (g *generator) Open(_ context.Context, from Offsets) error {
 
 // Poll implements Source.
 func (g *generator) Poll(ctx context.Context, dst []Payload, maxBytes int) ([]Payload, error) {
+	if g.next == 0 && g.delay > 0 {
+		wait := time.NewTimer(g.delay)
+		defer wait.Stop()
+		select {
+		case <-ctx.Done():
+			return dst, ctx.Err()
+		case <-wait.C:
+			g.delay = 0
+		}
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return dst, err

@@ -112,12 +112,12 @@ func (l *lowerer) tablePrimary() *joinMark {
 		l.lack(t.pos, "ROWS FROM", "join the functions by WITH ORDINALITY")
 	case l.isKw("table") && l.at(1).isOp("("):
 		l.i += 2
-		if w := l.peek(); !w.isWord() || !windowKinds[w.val] || !l.at(1).isOp("(") {
+		if w := l.peek(); w.kind != tokIdent || !windowKinds[w.val] || !l.at(1).isOp("(") {
 			l.lack(w.pos, "TABLE(..) around anything but a window function", "write TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE))")
 			return nil
 		}
 		l.windowTable(func() { l.expect(")") })
-	case l.peek().isWord() && windowKinds[l.peek().val] && l.at(1).isOp("("):
+	case l.peek().kind == tokIdent && windowKinds[l.peek().val] && l.at(1).isOp("("):
 		l.windowTable(func() {})
 	case l.callNext():
 		l.tableFunc(lateral)

@@ -180,7 +180,7 @@ func (l *lowerer) groupBy() {
 func (l *lowerer) groupItem() {
 	t := l.peek()
 	switch {
-	case t.isWord() && windowKinds[t.val] && l.at(1).isOp("("):
+	case t.kind == tokIdent && windowKinds[t.val] && l.at(1).isOp("("):
 		l.windowCall(nil)
 	case t.isAnyKw("rollup", "cube") && l.at(1).isOp("("):
 		l.next()
@@ -253,8 +253,8 @@ func (l *lowerer) windowCall(source func()) {
 	}
 	k := l.begin(t.pos)
 	maxSlot := -1
-	for n := 0; l.err == nil && !l.peek().isOp(")") && (n == 0 && source == nil || l.accept(",")); n++ {
-		if l.isKw("max") && l.at(1).isKw("interval") && l.at(2).kind == tokString {
+	for n := 0; l.err == nil && maxSlot < 0 && !l.peek().isOp(")") && (n == 0 && source == nil || l.accept(",")); n++ {
+		if kind == "SESSION" && l.isKw("max") && l.at(1).isKw("interval") && l.at(2).kind == tokString {
 			l.next()
 			maxSlot = k.n
 		}

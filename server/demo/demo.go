@@ -121,6 +121,8 @@ func (d *demo) exec(sql string) error {
 
 // networkScript makes the objects of the simulation; the stream comes last, because its events begin at once.
 func (d *demo) networkScript() (before []string, stream string, after []string) {
+	// Attacks begin at multiples of five seconds after the start, so that each falls into one window.
+	start := time.Now().UTC().Truncate(5 * time.Second).Format(time.RFC3339)
 	values := "('" + strings.Join(connector.GeneratorIndicators(), "'), ('") + "')"
 	before = []string{
 		"CREATE IOC LIST bad_ips TYPE ip",
@@ -129,7 +131,7 @@ func (d *demo) networkScript() (before []string, stream string, after []string) 
 			"  return port === '25' && bytes > 1195000n;   // a megabyte of mail in one go\n$$",
 	}
 	stream = fmt.Sprintf("CREATE STREAM auth (\n  ts TIMESTAMPTZ NOT NULL, host TEXT, username TEXT, src_ip INET, dst TEXT, action TEXT, bytes BIGINT, detail JSONB,\n"+
-		"  WATERMARK FOR ts AS ts - INTERVAL '1 second'\n) WITH (connector = 'generator', seed = '7', rate = '%d', events = '%d') FORMAT JSON", d.o.Rate, d.o.Events)
+		"  WATERMARK FOR ts AS ts - INTERVAL '1 second'\n) WITH (connector = 'generator', seed = '7', rate = '%d', events = '%d',\n  delay = '1000', start = '%s') FORMAT JSON", d.o.Rate, d.o.Events, start)
 	after = []string{
 		"CREATE CONTINUOUS QUERY brute_force WITH (severity = 'high', tags = 'attack.t1110') AS\n" +
 			"  SELECT username, dst, count(*) AS denied FROM auth WHERE action = 'denied'\n" +

@@ -43,9 +43,9 @@ func (c *conn) start() (ok bool) {
 	}
 	var e *sqlerr.Error
 	if errors.As(err, &e) {
+		c.server.refused.Add(1) // before the client can know
 		c.out.send(errorResponse(e, "FATAL"))
 		c.out.flush()
-		c.server.refused.Add(1)
 		c.server.opts.Logger.Info("connection refused", "remote", c.nc.RemoteAddr().String(), "reason", e.Message)
 	}
 	return false

@@ -511,6 +511,30 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// TestDiskFullAtRoll: a new segment's file is there, but its name could not be made durable. Whatever fits into the old segment must not
+// go there any more: offsets would overlap.
+func TestDiskFullAtRoll(t *testing.T) {
+	fs := NewMemFS()
+	full := &fullDir{FS: fs}
+	l := openLog(t, full, segmentBytesMin)
+	mustAppend(t, l, entry(strings.Repeat("a", 3000)))
+	full.on = true
+	if _, _, _, err := l.Append(background, []Entry{entry(strings.Repeat("b", 2000))}); !errors.Is(err, ErrDiskFull) {
+		t.Fatal(err)
+	}
+	if _, _, _, err := l.Append(background, []Entry{entry("c")}); !errors.Is(err, ErrDiskFull) {
+		t.Fatal(err)
+	}
+	full.on = false
+	mustAppend(t, l, entry("d"))
+	for range 2 {
+		if got, damaged := readAll(t, l, 0); len(got) != 2 || damaged > 0 || string(got[1].Payload) != "d" {
+			t.Fatalf("%d entries, %d damaged", len(got), damaged)
+		}
+		l = openLog(t, fs, segmentBytesMin)
+	}
+}
+
 // TestRealDisk runs on the disk what the other tests run in memory.
 func TestRealDisk(t *testing.T) {
 	dir := t.TempDir() + "/a/b"

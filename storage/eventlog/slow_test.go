@@ -1,6 +1,9 @@
 package eventlog
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"syscall"
+)
 
 // slowSync lets a sync of a file happen only when something is sent to gate, while on.
 type slowSync struct {
@@ -29,4 +32,17 @@ func (f slowFile) Sync() error {
 		<-f.s.gate
 	}
 	return f.File.Sync()
+}
+
+// fullDir fails SyncDir for want of space, while on.
+type fullDir struct {
+	FS
+	on bool
+}
+
+func (f *fullDir) SyncDir(dir string) error {
+	if f.on {
+		return syscall.ENOSPC
+	}
+	return f.FS.SyncDir(dir)
 }

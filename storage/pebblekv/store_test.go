@@ -96,23 +96,7 @@ func checkContract(t *testing.T, s kv.Store) {
 		snap, before := s.Snapshot(), maps.Clone(m)
 		b := s.NewBatch()
 		for range rnd.Intn(6) {
-			switch k := key(); rnd.Intn(4) {
-			case 0:
-				b.Delete(k)
-				delete(m, string(k))
-			case 1:
-				hi := key()
-				if bytes.Compare(k, hi) >= 0 {
-					emptyRanges++
-				}
-				b.DeleteRange(k, hi)
-				maps.DeleteFunc(m, func(x, _ string) bool { return x >= string(k) && x < string(hi) })
-			default:
-				v := fmt.Sprint(step)
-				b.Set(k, []byte(v))
-				m[string(k)] = v
-				clear(k) // the batch must have copied it
-			}
+			emptyRanges += randomChange(rnd, b, m, key, fmt.Sprint(step))
 		}
 		if step%7 == 0 {
 			b.Discard()
@@ -152,6 +136,27 @@ func checkContract(t *testing.T, s kv.Store) {
 		t.Fatalf("the test missed a case: %d empty ranges, %d hits, %d misses", emptyRanges, hits, misses)
 	}
 	checkEndings(t, s)
+}
+
+// randomChange adds a change to b and to the model. It returns 1 when that is an empty range.
+func randomChange(rnd *rand.Rand, b kv.Batch, m model, key func() []byte, value string) int {
+	switch k := key(); rnd.Intn(4) {
+	case 0:
+		b.Delete(k)
+		delete(m, string(k))
+	case 1:
+		hi := key()
+		b.DeleteRange(k, hi)
+		maps.DeleteFunc(m, func(x, _ string) bool { return x >= string(k) && x < string(hi) })
+		if bytes.Compare(k, hi) >= 0 {
+			return 1
+		}
+	default:
+		b.Set(k, []byte(value))
+		m[string(k)] = value
+		clear(k) // the batch must have copied it
+	}
+	return 0
 }
 
 // checkEndings: how scans end early, and what a closed store does.

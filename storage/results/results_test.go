@@ -67,17 +67,35 @@ func offsets(t testing.TB, s *Store, id uint64, back bool, from int64, limit int
 	return got
 }
 
+// queryModel is what must be known of a query.
+type queryModel struct {
+	oldest, next int64
+	clocks       []int64 // of each row
+	ends         []bool  // row is the last of its block
+}
+
+// trim returns how many blocks go.
+func (q *queryModel) trim(before, keep int64) (blocks int) {
+	for q.oldest < q.next {
+		last := q.oldest
+		for !q.ends[last] {
+			last++
+		}
+		if q.clocks[last] >= before && (keep == 0 || q.next-last-1 < keep) {
+			break
+		}
+		q.oldest = last + 1
+		blocks++
+	}
+	return blocks
+}
+
 // TestModel compares random puts, trims, drops, failed commits and reopenings with a model.
 func TestModel(t *testing.T) {
 	rnd := rand.New(rand.NewSource(1))
 	mem := kv.NewMem()
 	s := open(t, mem)
-	type query struct {
-		oldest, next int64
-		clocks       []int64 // of each row
-		ends         []bool  // row is the last of its block
-	}
-	model := map[uint64]*query{}
+	model := map[uint64]*queryModel{}
 	var trims, drops, failures, empty int
 	for epoch := uint64(1); epoch < 1500; epoch++ {
 		id := uint64(rnd.Intn(4)) << 56 // the extremes of the key space too
@@ -86,7 +104,7 @@ func TestModel(t *testing.T) {
 		}
 		q := model[id]
 		if q == nil {
-			q = &query{}
+			q = &queryModel{}
 			model[id] = q
 		}
 		switch n := rnd.Intn(20); {
@@ -102,18 +120,7 @@ func TestModel(t *testing.T) {
 			if err := s.Trim(id, before, keep); err != nil {
 				t.Fatal(err)
 			}
-			for cut := q.oldest; cut < q.next; cut++ {
-				last := cut
-				for !q.ends[last] {
-					last++
-				}
-				if q.clocks[cut] >= before && (keep == 0 || q.next-last-1 < keep) {
-					break
-				}
-				cut = last
-				q.oldest = last + 1
-				trims++
-			}
+			trims += q.trim(before, keep)
 			if q.oldest == q.next && q.next > 0 {
 				empty++
 			}

@@ -18,7 +18,11 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	// The binary is built while the tests run; these imports tell the go command that results depend on it.
+	_ "github.com/vigil-sql/vigil/server"
+	_ "github.com/vigil-sql/vigil/server/demo"
 	"github.com/vigil-sql/vigil/tests/need"
+	_ "github.com/vigil-sql/vigil/udf/worker"
 )
 
 var build struct {

@@ -182,7 +182,10 @@ func (c *chunk) add(v types.Value, flt *fault) {
 }
 
 func (c *chunk) flush(more bool) error {
-	h := wire.ResultHead{Rows: c.vec.N, More: more, Retire: !more && wornOut(c.f.def.Limits.MemoryBytes), Errors: len(c.errors)}
+	h := wire.ResultHead{Rows: c.vec.N, More: more, Errors: len(c.errors)}
+	if c.s.watch.growing() {
+		h.Retire = wornOut(c.f.def.Limits.MemoryBytes)
+	}
 	if r := c.f.realm; r != nil {
 		h.Logged, r.logged = r.logged, 0
 	}

@@ -114,10 +114,13 @@ func integer(v goja.Value, t types.Type) (int64, error) {
 	var i int64
 	switch x := primitive(v).(type) {
 	case int64:
-		i = x
+		// A number beyond this may have lost digits before it came here.
+		if i = x; x > exactMax || x < -exactMax {
+			return 0, inexact(v, t)
+		}
 	case float64:
-		if x != math.Trunc(x) || math.Abs(x) > 1<<53-1 {
-			return 0, &fault{code: sqlerr.NumericValueOutOfRange, text: fmt.Sprintf("function returned %s where %s is expected", v.String(), t)}
+		if x != math.Trunc(x) || math.Abs(x) > exactMax {
+			return 0, inexact(v, t)
 		}
 		i = int64(x)
 	case *big.Int:
@@ -132,6 +135,13 @@ func integer(v goja.Value, t types.Type) (int64, error) {
 		return 0, rangeFault(t)
 	}
 	return i, nil
+}
+
+// exactMax is Number.MAX_SAFE_INTEGER.
+const exactMax = 1<<53 - 1
+
+func inexact(v goja.Value, t types.Type) error {
+	return &fault{code: sqlerr.NumericValueOutOfRange, text: fmt.Sprintf("function returned %s where %s is expected", v.String(), t)}
 }
 
 func rangeFault(t types.Type) error {

@@ -34,6 +34,7 @@ type watchdog struct {
 	row    uint64
 	since  time.Duration // clock when row was first seen
 	asleep bool
+	ticked bool // since growing was asked
 	closed bool
 
 	wake    chan struct{} // capacity 1; closed by stop
@@ -64,6 +65,16 @@ func (w *watchdog) end() {
 	w.mu.Lock()
 	w.rt = nil
 	w.mu.Unlock()
+}
+
+// growing reports, at most once a tick, that it is worth looking at the size of the process: a batch ran for so long that
+// the watchdog saw it, so it may have grown.
+func (w *watchdog) growing() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.ticked
+	w.ticked = false
+	return t
 }
 
 // rebase takes the heap as it is now for the worker's own.
@@ -130,6 +141,7 @@ func (w *watchdog) look() bool {
 	if w.rt == nil {
 		return false
 	}
+	w.ticked = true
 	row, _ := w.progress.Load()
 	now := w.clock()
 	if row != w.row {
