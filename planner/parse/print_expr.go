@@ -382,7 +382,8 @@ func (p *printer) callName(n Name) {
 		p.s(n.Name)
 		return
 	}
-	if windowKinds[n.Name] {
+	if windowKinds[n.Name] || wordIs(n.Name, "descriptor", "rollup", "cube") {
+		// Bare, the name opens a construct of GROUP BY or FROM.
 		p.s(`"`, n.Name, `"`)
 		return
 	}

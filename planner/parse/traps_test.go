@@ -72,6 +72,7 @@ var trapCases = []struct{ in, want string }{
 	{`SELECT * FROM t GROUP BY TUMBLE(INTERVAL '1 minute')`, `SELECT * FROM t GROUP BY TUMBLE(INTERVAL '1 minute')`},
 	{`SELECT * FROM t GROUP BY hop(ts, INTERVAL '10' SECOND, INTERVAL '1 minute'), k`, `SELECT * FROM t GROUP BY HOP(ts, INTERVAL '10' SECOND, INTERVAL '1 minute'), k`},
 	{`SELECT * FROM t GROUP BY (hop(ts)), "tumble"(ts)`, `SELECT * FROM t GROUP BY "hop"(ts), "tumble"(ts)`},
+	{`SELECT * FROM t GROUP BY (rollup(a)), ROLLUP (b)`, `SELECT * FROM t GROUP BY "rollup"(a), ROLLUP ((b))`},
 	{`SELECT * FROM t GROUP BY SESSION(ts, a, max INTERVAL)`, ``},
 	{`SELECT * FROM t GROUP BY SESSION(ts, max INTERVAL '8 h', b)`, ``},
 	{`SELECT * FROM TUMBLE(t, ts, max INTERVAL '8 h')`, ``},
