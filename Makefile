@@ -43,7 +43,7 @@ crash: ## kill -9 at random moments, ten times
 	$(GO) test -count 10 -v ./tests/crash/
 
 golden: ## rewrite the golden files; read the diff before you commit it
-	$(GO) test ./planner/... ./tests/sim/... ./tests/wire/... -rewrite
+	$(GO) test ./planner/... ./tests/sim/... ./tests/wire/... ./tests/slt/... -rewrite
 
 kafka-jars: ## Apache Kafka for tests/kafka, by Maven
 	mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=target/jars

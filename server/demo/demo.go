@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/connector"
@@ -30,7 +31,10 @@ type Options struct {
 	Events, Rate int64
 	// Log is a file to use instead of the simulation, Format one of json, evtx, zeek.
 	Log, Format string
-	// Once ends the demonstration when all events are processed.
+	// LogWindow is the size of the windows over a log, and the disorder that it may have; 0: a minute.
+	LogWindow time.Duration
+	// Once ends the demonstration when all events are processed and all windows closed. Over a log that takes up to two
+	// LogWindows more, because the last windows close by the clock.
 	Once bool
 	// Out takes the alerts, Progress the live line (nil: none); Terminal says that Progress is one.
 	Out, Progress io.Writer
@@ -46,6 +50,8 @@ type demo struct {
 	client *pgwire.Client
 	stream string
 	alerts int64
+	// logEnd is the watermark (microseconds) that closes the last window of a log; 0 until the log is loaded.
+	logEnd atomic.Int64
 	// mu guards out and alerts: every query has a printer.
 	mu sync.Mutex
 }
@@ -155,15 +161,15 @@ func (d *demo) runNetwork(ctx context.Context) error {
 			return err
 		}
 	}
-	d.invite()
+	d.invite("brute_force")
 	return d.watch(ctx, []string{"brute_force", "smb_scan", "ioc_contact", "exfiltration"})
 }
 
 // invite tells how to look around.
-func (d *demo) invite() {
+func (d *demo) invite(query string) {
 	host, port, _ := net.SplitHostPort(d.srv.PGAddr())
-	d.print("Look around from another terminal:\n  psql -h %s -p %s -U demo vigil\n  curl 'http://%s/v1/queries/brute_force/results?wait=30s'\n",
-		host, port, d.srv.HTTPAddr())
+	d.print("Look around from another terminal:\n  psql -h %s -p %s -U demo vigil\n  curl 'http://%s/v1/queries/%s/results?wait=30s'\n",
+		host, port, d.srv.HTTPAddr(), query)
 }
 
 // watch prints alerts and progress until ctx ends, or until all events are through.
@@ -246,11 +252,11 @@ func (d *demo) progress(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		rows, err := d.processed()
+		rows, watermark, err := d.processed()
 		if err != nil {
 			return err
 		}
-		if d.o.Once && d.o.Events > 0 && rows >= d.o.Events {
+		if d.o.Once && d.complete(rows, watermark) {
 			return d.settle(ctx)
 		}
 		rate := float64(rows-before) / time.Since(last).Seconds()
@@ -272,17 +278,26 @@ func (d *demo) drawProgress(rows int64, rate float64) {
 	fmt.Fprintf(d.o.Progress, "%d events, %.0f events/s, %d alerts%s", rows, rate, d.alerts, end)
 }
 
-// processed is how many records of the stream have been decoded, good or bad.
-func (d *demo) processed() (int64, error) {
+// complete tells whether there is nothing more to come.
+func (d *demo) complete(rows, watermark int64) bool {
+	if d.o.Log == "" {
+		return d.o.Events > 0 && rows >= d.o.Events
+	}
+	end := d.logEnd.Load()
+	return end != 0 && watermark >= end
+}
+
+// processed is how many records of the stream have been decoded, good or bad, and how far event time has come.
+func (d *demo) processed() (rows, watermark int64, err error) {
 	if err := d.srv.Session().Engine().Err(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	id := d.srv.Session().Catalog().Relation("public", d.stream)
 	if id == nil {
-		return 0, nil
+		return 0, 0, nil
 	}
 	st, _ := d.srv.Session().Engine().Stream(id.RelID())
-	return st.Rows + st.Rejected, nil
+	return st.Rows + st.Rejected, st.Watermark, nil
 }
 
 // settle waits a moment for the last epoch's alerts to be printed.

@@ -50,11 +50,11 @@ func (d *demo) runLog(ctx context.Context) error {
 	}
 	find(cols, timeCol).kind = types.TimestampTZ
 	d.stream = "log"
-	if err := d.exec(createStream(cols, timeCol)); err != nil {
+	rules, err := logRules(d.o.Format, cols, timeCol, d.logWindow())
+	if err != nil {
 		return err
 	}
-	rules, err := logRules(d.o.Format, cols, timeCol)
-	if err != nil {
+	if err := d.exec(createStream(cols, timeCol, d.logWindow())); err != nil {
 		return err
 	}
 	var names []string
@@ -64,17 +64,52 @@ func (d *demo) runLog(ctx context.Context) error {
 		}
 		names = append(names, r.name)
 	}
+	run, cancel := context.WithCancel(ctx)
+	defer cancel()
 	loaded := make(chan error, 1)
 	go func() {
-		n, err := d.load(ctx)
-		if err == nil {
-			d.print("loaded %d events; the last windows close when the stream has been silent for two seconds", n)
-			d.invite()
+		err := d.loadAll(run, names[0])
+		if err != nil {
+			cancel() // there is nothing to watch
 		}
 		loaded <- err
 	}()
-	err = d.watch(ctx, names)
-	return errors.Join(err, <-loaded)
+	err = d.watch(run, names)
+	cancel()
+	if loadErr := <-loaded; ctx.Err() == nil {
+		err = errors.Join(err, loadErr)
+	}
+	return err
+}
+
+func (d *demo) logWindow() time.Duration {
+	if d.o.LogWindow > 0 {
+		return d.o.LogWindow
+	}
+	return time.Minute
+}
+
+// loadAll loads the log and notes when its last window closes.
+func (d *demo) loadAll(ctx context.Context, query string) error {
+	good, bad, err := d.load(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.srv.Session().Engine().Settle(ctx); err != nil {
+		return err
+	}
+	_, watermark, err := d.processed()
+	if err != nil {
+		return err
+	}
+	// The watermark is the largest event time minus the disorder (one window) now, and a window's end at most one later.
+	d.logEnd.Store(max(1, watermark+2*d.logWindow().Microseconds()))
+	if good == 0 {
+		return fmt.Errorf("%s: none of its %d lines is an event; load it with vigil load, and vigil.rejected tells why for each", d.o.Log, bad)
+	}
+	d.print("loaded %d events (%d rejected); the last windows close by the clock, within %s", good, bad, 2*d.logWindow())
+	d.invite(query)
+	return nil
 }
 
 // open reads a file, decompressed.
@@ -94,16 +129,16 @@ func open(name string) (io.ReadCloser, error) {
 }
 
 // load appends the file to the stream.
-func (d *demo) load(ctx context.Context) (n int64, err error) {
+func (d *demo) load(ctx context.Context) (good, bad int64, err error) {
 	f, err := open(d.o.Log)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer f.Close()
 	srv := d.srv.Session()
 	id, _, err := srv.StreamID(d.stream)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	lines := bufio.NewReaderSize(f, 1<<20)
 	var piece []byte
@@ -113,16 +148,16 @@ func (d *demo) load(ctx context.Context) (n int64, err error) {
 		if len(piece) > 1<<20 || err != nil && len(piece) > 0 {
 			out, err := srv.Append(ctx, session.Ingest{Stream: id, Data: piece})
 			if err != nil {
-				return n, err
+				return good, bad, err
 			}
-			n += out.Accepted
+			good, bad = good+out.Accepted, bad+out.Rejected
 			piece = nil
 		}
 		if errors.Is(err, io.EOF) {
-			return n, nil
+			return good, bad, nil
 		}
 		if err != nil {
-			return n, err
+			return good, bad, err
 		}
 	}
 }
@@ -219,7 +254,7 @@ func kindOf(v any) types.Kind {
 	return types.JSONB
 }
 
-func createStream(cols []*column, timeCol string) string {
+func createStream(cols []*column, timeCol string, disorder time.Duration) string {
 	var b strings.Builder
 	b.WriteString("CREATE STREAM log (\n")
 	for _, c := range cols {
@@ -234,16 +269,23 @@ func createStream(cols []*column, timeCol string) string {
 		b.WriteString(",\n")
 	}
 	t := parse.QuoteIdent(timeCol)
-	fmt.Fprintf(&b, "  WATERMARK FOR %s AS %s - INTERVAL '1 minute' IDLE AFTER INTERVAL '2 seconds'\n) FORMAT JSON", t, t)
+	fmt.Fprintf(&b, "  WATERMARK FOR %s AS %s - %s IDLE AFTER INTERVAL '2 seconds'\n) FORMAT JSON", t, t, interval(disorder))
 	return b.String()
+}
+
+func interval(d time.Duration) string {
+	if d%time.Minute == 0 {
+		return fmt.Sprintf("INTERVAL '%d minutes'", d/time.Minute)
+	}
+	return fmt.Sprintf("INTERVAL '%d milliseconds'", d.Milliseconds())
 }
 
 // rule is a continuous query for a log.
 type rule struct{ name, body string }
 
 // logRules picks rules for a format; a rule whose columns are missing is an error that names them.
-func logRules(format string, cols []*column, timeCol string) ([]rule, error) {
-	window := "TUMBLE(" + parse.QuoteIdent(timeCol) + ", INTERVAL '1 minute')"
+func logRules(format string, cols []*column, timeCol string, size time.Duration) ([]rule, error) {
+	window := "TUMBLE(" + parse.QuoteIdent(timeCol) + ", " + interval(size) + ")"
 	need := func(names ...string) error {
 		for _, n := range names {
 			if find(cols, n) == nil {
@@ -258,8 +300,11 @@ func logRules(format string, cols []*column, timeCol string) ([]rule, error) {
 		if c := find(cols, "EventID"); c != nil && c.kind == types.Text {
 			id = "'4625'"
 		}
+		if err := need("EventID", "IpAddress", "TargetUserName"); err != nil {
+			return nil, err
+		}
 		return []rule{{"failed_logons", `SELECT "IpAddress", count(*) AS failures, count(DISTINCT "TargetUserName") AS users FROM log WHERE "EventID" = ` + id +
-			"\n  GROUP BY \"IpAddress\", " + window + " HAVING count(*) > 10"}}, need("EventID", "IpAddress", "TargetUserName")
+			"\n  GROUP BY \"IpAddress\", " + window + " HAVING count(*) > 10"}}, nil
 	case "zeek":
 		return []rule{{"many_connections", `SELECT "id.orig_h", count(*) AS n, count(DISTINCT "id.resp_h") AS targets FROM log` +
 			"\n  GROUP BY \"id.orig_h\", " + window + " HAVING count(*) >= 50"}}, need("id.orig_h", "id.resp_h")

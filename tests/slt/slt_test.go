@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,50 +22,13 @@ import (
 	"github.com/vigil-sql/vigil/tests/harness"
 )
 
+// rewrite puts what the server answers into the scripts; read the diff before you commit it.
+var rewrite = flag.Bool("rewrite", false, "rewrite the expectations of the scripts")
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	harness.Cleanup()
 	os.Exit(code)
-}
-
-// step is one block of a script.
-type step struct {
-	line   int
-	words  []string // the directive
-	body   string   // up to ---- or the blank line
-	expect string   // after ----
-}
-
-// parse splits a script into blocks, which blank lines separate.
-func parse(t *testing.T, text string) []step {
-	t.Helper()
-	var steps []step
-	lines := strings.Split(text, "\n")
-	for i := 0; i < len(lines); i++ {
-		if lines[i] == "" || strings.HasPrefix(lines[i], "#") {
-			continue
-		}
-		s := step{line: i + 1, words: strings.Fields(lines[i])}
-		part := &s.body
-		for i++; i < len(lines) && lines[i] != ""; i++ {
-			if lines[i] == "----" {
-				part = &s.expect
-				continue
-			}
-			*part += lines[i] + "\n"
-		}
-		steps = append(steps, s)
-	}
-	return steps
-}
-
-// script is a running script.
-type script struct {
-	t    *testing.T
-	dir  string
-	p    *harness.Process
-	c    *pgx.Conn
-	name string
 }
 
 func TestScripts(t *testing.T) {
@@ -74,139 +38,183 @@ func TestScripts(t *testing.T) {
 	}
 	for _, f := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(f), ".slt"), func(t *testing.T) {
+			t.Parallel()
 			text, err := os.ReadFile(f)
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &script{t: t, dir: t.TempDir(), name: f}
-			s.start()
-			steps := parse(t, string(text))
+			steps := parse(string(text))
 			if len(steps) == 0 {
 				t.Fatal("an empty script shows nothing")
 			}
-			for _, st := range steps {
-				if err := s.run(st); err != nil {
-					t.Fatalf("%s:%d: %s\n%v", f, st.line, strings.Join(st.words, " "), err)
+			s := &script{t: t, dir: t.TempDir()}
+			s.start()
+			for i := range steps {
+				if err := s.step(&steps[i]); err != nil {
+					t.Fatalf("%s:%d: %s\n%v", f, steps[i].line, strings.Join(steps[i].words, " "), err)
+				}
+			}
+			if *rewrite {
+				if err := os.WriteFile(f, []byte(format(string(text), steps)), 0o644); err != nil {
+					t.Fatal(err)
 				}
 			}
 			if code := s.p.Stop(t); code != 0 {
 				t.Errorf("exit code %d\n%s", code, s.p.Log())
 			}
+			if strings.Contains(s.p.Log(), "panic") {
+				t.Errorf("the server's log:\n%s", s.p.Log())
+			}
 		})
 	}
 }
 
-func (s *script) start() {
-	s.p = harness.Start(s.t, s.dir)
-	s.c = s.p.Connect(s.t)
+// script is a running script.
+type script struct {
+	t       *testing.T
+	dir     string
+	p       *harness.Process
+	c       *pgx.Conn
+	notices []string
 }
 
-// run executes one block.
-func (s *script) run(st step) error {
+func (s *script) start() {
+	s.p = harness.Start(s.t, s.dir)
+	config, err := pgx.ParseConfig("postgres://test@" + s.p.PG + "/vigil?sslmode=disable")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { s.notices = append(s.notices, n.Severity+": "+n.Message) }
+	ctx, cancel := context.WithTimeout(context.Background(), harness.PatienceMax)
+	defer cancel()
+	if s.c, err = pgx.ConnectConfig(ctx, config); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = s.c.Close(context.Background()) }) // the server may be gone by then
+}
+
+// step executes one block and compares what comes with what is expected.
+func (s *script) step(st *step) error {
 	sql := strings.TrimSpace(st.body)
+	s.notices = nil
+	var got []string
+	var err error
 	switch st.words[0] {
 	case "statement":
-		if st.words[1] == "ok" {
-			_, err := harness.TryRows(s.c, sql)
+		if st.words[1] == "error" {
+			got, err = s.failing(sql, st)
+		} else {
+			_, err = harness.TryRows(s.c, sql)
+			got = s.notices
+		}
+		if !st.expects { // the words of errors and notices are compared where they are given
 			return err
 		}
-		return s.wantError(sql, st.words[2:])
 	case "query":
-		got, err := harness.TryRows(s.c, sql)
-		if err != nil {
-			return err
-		}
-		return compare(got, st.expect, slices.Contains(st.words, "sorted"))
+		got, err = harness.TryRows(s.c, sql)
 	case "wait":
-		return s.wait(sql, st.expect)
+		return s.wait(sql, st)
 	case "post":
-		return s.post(st)
+		got, err = s.post(st)
 	case "copy":
-		tag, err := s.c.PgConn().CopyFrom(context.Background(), strings.NewReader(st.body), strings.Join(st.words[1:], " "))
-		if err != nil {
-			return err
-		}
-		return compare([]string{tag.String()}, st.expect, false)
+		var tag pgconn.CommandTag
+		tag, err = s.c.PgConn().CopyFrom(context.Background(), strings.NewReader(st.body), strings.Join(st.words[1:], " "))
+		got = append([]string{tag.String()}, s.notices...)
 	case "copyout":
 		var out bytes.Buffer
-		if _, err := s.c.PgConn().CopyTo(context.Background(), &out, sql); err != nil {
-			return err
-		}
-		return compare(strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n"), st.expect, false)
+		_, err = s.c.PgConn().CopyTo(context.Background(), &out, sql)
+		got = strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	case "listen":
-		return s.listen(st)
-	case "restart", "kill":
-		if st.words[0] == "kill" {
-			s.p.Kill()
-		} else if code := s.p.Stop(s.t); code != 0 {
+		got, err = s.listen(st)
+	case "restart":
+		if code := s.p.Stop(s.t); code != 0 {
 			return fmt.Errorf("exit code %d", code)
 		}
 		s.start()
-		return nil
+	case "kill":
+		s.p.Kill()
+		s.start()
+	default:
+		return fmt.Errorf("unknown directive %q", st.words[0])
 	}
-	return fmt.Errorf("unknown directive %q", st.words[0])
+	if err != nil {
+		return err
+	}
+	return st.compare(got)
 }
 
-// wantError compares SQLSTATE and, where given, the position; the connection must go on.
-func (s *script) wantError(sql string, want []string) error {
+// failing compares SQLSTATE and, where given, the position; the connection must go on.
+func (s *script) failing(sql string, st *step) ([]string, error) {
 	_, err := harness.TryRows(s.c, sql)
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
-		return fmt.Errorf("got %v, want an error", err)
+		return nil, fmt.Errorf("got %v, want an error", err)
 	}
+	if *rewrite {
+		st.words = []string{"statement", "error", pg.Code}
+		if st.expects = true; pg.Position > 0 {
+			st.words = append(st.words, fmt.Sprint(pg.Position))
+		}
+	}
+	want := st.words[2:]
 	if pg.Code != want[0] || len(want) > 1 && fmt.Sprint(pg.Position) != want[1] {
-		return fmt.Errorf("got %s at %d: %s", pg.Code, pg.Position, pg.Message)
+		return nil, fmt.Errorf("got %s at %d: %s", pg.Code, pg.Position, pg.Message)
 	}
-	if rows, err := harness.TryRows(s.c, "SELECT 1"); err != nil || len(rows) != 1 {
-		return fmt.Errorf("the connection does not go on: %v", err)
+	if rows, err := harness.TryRows(s.c, "SHOW application_name"); err != nil && pg.Code != "25P02" && s.c.PgConn().TxStatus() != 'E' || err == nil && len(rows) != 1 {
+		return nil, fmt.Errorf("the connection does not go on: %v", err)
 	}
-	return nil
+	got := []string{pg.Message}
+	for _, part := range []struct{ name, text string }{{"DETAIL", pg.Detail}, {"HINT", pg.Hint}, {"CONTEXT", pg.Where}} {
+		if part.text != "" {
+			got = append(got, part.name+": "+part.text)
+		}
+	}
+	return got, nil
 }
 
 // wait asks until the rows are as expected.
-func (s *script) wait(sql, want string) error {
+func (s *script) wait(sql string, st *step) error {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
 	deadline := time.Now().Add(harness.PatienceMax)
 	for {
 		got, err := harness.TryRows(s.c, sql)
 		if err != nil {
 			return err
 		}
-		err = compare(got, want, true)
+		err = compare(got, st.expect, true)
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}
-		<-time.After(10 * time.Millisecond)
+		<-ticker.C
 	}
 }
 
-func (s *script) post(st step) error {
+func (s *script) post(st *step) ([]string, error) {
 	res, err := http.Post("http://"+s.p.HTTP+"/v1/streams/"+st.words[1]+"/events", "", strings.NewReader(st.body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return err
-	}
-	return compare([]string{strings.TrimSpace(string(answer))}, st.expect, false)
+	return []string{strings.TrimSpace(string(answer))}, err
 }
 
 // listen waits for notifications on a channel while a statement runs on another connection.
-func (s *script) listen(st step) error {
+func (s *script) listen(st *step) ([]string, error) {
 	if _, err := harness.TryRows(s.c, "LISTEN "+st.words[1]); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := harness.TryRows(s.p.Connect(s.t), st.body); err != nil {
-		return err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), harness.PatienceMax)
 	defer cancel()
 	n, err := s.c.WaitForNotification(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return compare([]string{n.Channel + " " + n.Payload}, st.expect, false)
+	return []string{n.Channel + " " + n.Payload}, nil
 }
 
 func compare(got []string, want string, sorted bool) error {

@@ -1,0 +1,72 @@
+package slt
+
+import (
+	"slices"
+	"strings"
+)
+
+// step is one block of a script.
+type step struct {
+	line    int      // 1-based, of the directive
+	words   []string // the directive
+	body    string   // up to ---- or the blank line
+	expects bool     // there is a ----
+	expect  string   // after ----
+	end     int      // 1-based, of the last line
+}
+
+// parse splits a script into blocks, which blank lines separate.
+func parse(text string) []step {
+	var steps []step
+	lines := strings.Split(text, "\n")
+	for i := 0; i < len(lines); i++ {
+		if lines[i] == "" || strings.HasPrefix(lines[i], "#") {
+			continue
+		}
+		s := step{line: i + 1, words: strings.Fields(lines[i])}
+		part := &s.body
+		for i++; i < len(lines) && lines[i] != ""; i++ {
+			if lines[i] == "----" {
+				s.expects, part = true, &s.expect
+				continue
+			}
+			*part += lines[i] + "\n"
+		}
+		s.end = i
+		steps = append(steps, s)
+	}
+	return steps
+}
+
+// compare compares what came with what is expected, or takes it over when scripts are rewritten.
+func (st *step) compare(got []string) error {
+	sorted := slices.Contains(st.words, "sorted")
+	if !*rewrite {
+		return compare(got, st.expect, sorted)
+	}
+	if sorted {
+		got = slices.Sorted(slices.Values(got))
+	}
+	st.expect, st.expects = "", st.expects || len(got) > 0
+	for _, line := range got {
+		st.expect += line + "\n"
+	}
+	return nil
+}
+
+// format prints a script with the expectations of its steps; all else stays as it is in the text.
+func format(text string, steps []step) string {
+	var b strings.Builder
+	lines := strings.SplitAfter(text, "\n")
+	at := 0
+	for _, st := range steps {
+		b.WriteString(strings.Join(lines[at:st.line-1], ""))
+		b.WriteString(strings.Join(st.words, " ") + "\n" + st.body)
+		if st.expects {
+			b.WriteString("----\n" + st.expect)
+		}
+		at = st.end
+	}
+	b.WriteString(strings.Join(lines[min(at, len(lines)):], ""))
+	return b.String()
+}
