@@ -116,10 +116,18 @@ func (e *crash) sqlError(f *function, c *call) error {
 		err = sqlerr.New(sqlerr.UDFTimeLimit, "function %s did not answer in time", f.spec.Name)
 	case strings.Contains(e.stderr, "stack overflow") || strings.Contains(e.stderr, "stack exceeds"):
 		err = sqlerr.New(sqlerr.UDFStackLimit, "function %s made a built-in function of JavaScript recurse too deep", f.spec.Name)
-	case strings.Contains(e.stderr, "out of memory") || strings.Contains(e.stderr, "cannot allocate memory"):
+	case outOfMemory(e.stderr):
 		err = memoryError(f)
 	default:
 		err = sqlerr.New(sqlerr.UDFCrash, "the JavaScript worker died twice while it ran function %s", f.spec.Name)
 	}
 	return c.blame(err, e.row)
+}
+
+// outOfMemory recognizes what Go says when the kernel gives it no more. A nil pointer in JavaScript's engine is a panic,
+// which the worker catches; one in Go's own runtime is the collector (spanQueue.tryDrain, Go 1.26), which does not check
+// that it got the memory for its queue.
+func outOfMemory(stderr string) bool {
+	return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory") ||
+		strings.Contains(stderr, "SIGSEGV") && strings.Contains(stderr, "addr=0x0")
 }

@@ -189,8 +189,8 @@ func (p *Pool) Remove(id uint64) {
 }
 
 // Call evaluates function id over the first n rows of args and appends n rows to out. An exception, or a value that does
-// not fit, is given to rowErr in the order of rows and leaves NULL, unless the function says on_error = 'deactivate': then
-// it is the returned error, as is a broken limit. After an error out has the rows it had before.
+// not fit, leaves NULL and is given to rowErr in the order of rows; with on_error = 'null' it leaves NULL alone, and with
+// 'deactivate' it is the returned error, as is a broken limit. After an error out has the rows it had before.
 func (p *Pool) Call(id uint64, args []*batch.Vec, n int, out *batch.Vec, rowErr func(row int, err error)) error {
 	p.mu.Lock()
 	f := p.functions[id]
@@ -228,6 +228,9 @@ func (p *Pool) Call(id uint64, args []*batch.Vec, n int, out *batch.Vec, rowErr 
 	if len(c.errs) > 0 && f.spec.Limits.OnError == "deactivate" {
 		out.Truncate(before)
 		return c.errs[0].err
+	}
+	if f.spec.Limits.OnError == "null" {
+		return nil
 	}
 	for _, e := range c.errs {
 		rowErr(e.row, e.err)

@@ -179,6 +179,17 @@ type Behind struct {
 	Watermark types.EventTime // the watermark just before the row
 }
 
+// Op is what a row does to a changelog. The numbers are those of stored results (docs/formats).
+type Op byte
+
+// The operations. An UpdateBefore is directly followed by its UpdateAfter.
+const (
+	Insert       Op = 1
+	UpdateBefore Op = 2
+	UpdateAfter  Op = 3
+	Delete       Op = 4
+)
+
 // Batch is rows of one schema in sequence order.
 type Batch struct {
 	Schema *types.Schema
@@ -187,6 +198,16 @@ type Batch struct {
 	// Behind lists, by ascending row, the rows older than the watermark at their turn. Whether such a row is late is for
 	// each operator to say: it is, when all its windows end at or before that watermark. Rows not listed are never late.
 	Behind []Behind
+	// Ops is what each row does; empty: all rows are inserted. It has N elements otherwise.
+	Ops []Op
+}
+
+// Op returns what row i does.
+func (b *Batch) Op(i int) Op {
+	if len(b.Ops) == 0 {
+		return Insert
+	}
+	return b.Ops[i]
 }
 
 // New returns an empty batch for a schema; columns not in want (nil: all) are absent.
@@ -202,7 +223,7 @@ func (b *Batch) Reset(want []bool) {
 		b.Cols[i].Reset(b.Schema.Cols[i].Type)
 		b.Cols[i].Absent = want != nil && !want[i]
 	}
-	b.N, b.Behind = 0, b.Behind[:0]
+	b.N, b.Behind, b.Ops = 0, b.Behind[:0], b.Ops[:0]
 }
 
 // Truncate drops rows from n on in every present column.
@@ -213,6 +234,9 @@ func (b *Batch) Truncate(n int) {
 		}
 	}
 	b.N = n
+	if len(b.Ops) > n {
+		b.Ops = b.Ops[:n]
+	}
 }
 
 // AppendRow adds one row of scalars; len(row) == len(Cols) and no column is absent.

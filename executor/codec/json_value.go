@@ -81,6 +81,12 @@ func (d *jsonDecoder) store(s *jsonSlot, raw []byte) error {
 	case s.conv == convBool && !isNumber && raw[0] != '{' && raw[0] != '[':
 		appendBool(s.vec, raw[0] == 't')
 		return nil
+	case raw[0] == '[' && s.typ.Kind == types.Array:
+		literal, err := appendArrayLiteral(nil, raw, s.typ.Elem, 0)
+		if err != nil {
+			return s.badValue(raw)
+		}
+		return s.appendText(s.vec, literal)
 	case raw[0] == '{' || raw[0] == '[':
 		if s.typ.Kind.IsText() {
 			return s.appendText(s.vec, raw)

@@ -36,4 +36,7 @@ type Ctx struct {
 	// RowError, when set, takes errors that concern one row of the batch (its index in the batch, not in the selection); the
 	// row's value is then NULL, and Filter drops it. When nil, the first such error ends the evaluation.
 	RowError func(row uint32, err error)
+	// LateRow, when set, takes rows of the batch in work that came too late to count, with the watermark that had passed
+	// them.
+	LateRow func(row uint32, watermark types.EventTime)
 }

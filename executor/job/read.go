@@ -12,9 +12,9 @@ import (
 	"github.com/vigil-sql/vigil/storage/meta"
 )
 
-// ScanStream decodes a stream's retained history for a bounded query, oldest first. Records that cannot be decoded were
-// rejected when they came, and are passed over.
-func (e *Engine) ScanStream(ctx context.Context, id uint64, want []bool, emit func(*batch.Batch) error) error {
+// ScanStream decodes a stream's retained history for a bounded query, oldest first. Records that cannot be decoded in every
+// column are passed over, whichever columns are wanted: count(*) and SELECT * must agree on the rows that there are.
+func (e *Engine) ScanStream(ctx context.Context, id uint64, emit func(*batch.Batch) error) error {
 	e.mu.RLock()
 	s := e.streams[id]
 	e.mu.RUnlock()
@@ -24,11 +24,7 @@ func (e *Engine) ScanStream(ctx context.Context, id uint64, want []bool, emit fu
 	if s.log == nil {
 		return sqlerr.NotSupported("SELECT from a stream with a connector", "Its history is where it came from; CREATE CONTINUOUS QUERY keeps what matters.")
 	}
-	want = append([]bool(nil), want...)
-	for i, c := range s.spec.Schema.Cols {
-		want[i] = want[i] || c.NotNull || i == s.spec.TimeCol // as the pipeline does, so that the same rows are refused
-	}
-	h := &history{e: e, s: s, want: want, emit: emit, decoders: map[decoderKey]codec.Decoder{}}
+	h := &history{e: e, s: s, emit: emit, decoders: map[decoderKey]codec.Decoder{}}
 	r := s.log.NewReader(s.log.Start())
 	defer r.Close()
 	end := s.log.End()
@@ -51,7 +47,6 @@ func (e *Engine) ScanStream(ctx context.Context, id uint64, want []bool, emit fu
 type history struct {
 	e        *Engine
 	s        *stream
-	want     []bool
 	emit     func(*batch.Batch) error
 	decoders map[decoderKey]codec.Decoder
 	rejects  []codec.Reject
@@ -71,7 +66,7 @@ func (h *history) decode(name string, columns []int, rest []byte) error {
 		h.decoders[key] = dec
 	}
 	for len(rest) > 0 {
-		b := batch.New(&h.s.spec.Schema, h.want)
+		b := batch.New(&h.s.spec.Schema, nil)
 		h.rejects = h.rejects[:0]
 		n := dec.Decode(rest, b, batch.RowsMax, &h.rejects)
 		if b.N > 0 {

@@ -390,10 +390,12 @@ func (r *recovery) loadIOC() error {
 			if x.Added <= r.cut.epoch && (x.Deleted == 0 || x.Deleted > r.cut.epoch) {
 				add.Add = append(add.Add, v)
 			} else if x.Added > r.cut.epoch {
-				r.iocs[x.Added] = append(r.iocs[x.Added], ioc.Change{List: d.Name, Add: []string{v}})
+				c := r.iocStep(x.Added, d.Name)
+				c.Add = append(c.Add, v)
 			}
 			if x.Deleted > r.cut.epoch {
-				r.iocs[x.Deleted] = append(r.iocs[x.Deleted], ioc.Change{List: d.Name, Drop: []string{v}})
+				c := r.iocStep(x.Deleted, d.Name)
+				c.Drop = append(c.Drop, v)
 			}
 			return true, nil
 		})
@@ -405,6 +407,19 @@ func (r *recovery) loadIOC() error {
 	e.lists = e.iocNow.Load().With(steps...)
 	e.iocNow.Store(e.lists)
 	return nil
+}
+
+// iocStep is the change of a list in an epoch that runs again: one for all its entries, because each step copies what the list
+// had changed before. An entry that was replaced in the epoch is in Drop and Add, which apply in this order.
+func (r *recovery) iocStep(epoch uint64, list string) *ioc.Change {
+	steps := r.iocs[epoch]
+	for i := range steps {
+		if steps[i].List == list && !steps[i].Create {
+			return &steps[i]
+		}
+	}
+	r.iocs[epoch] = append(steps, ioc.Change{List: list})
+	return &r.iocs[epoch][len(steps)]
 }
 
 // stopInput ends a stream's input goroutine and waits for it.

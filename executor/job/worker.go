@@ -50,9 +50,6 @@ type workerQuery struct {
 	dead  bool
 }
 
-// deadliner is an operator that knows when it next has something to do by itself.
-type deadliner interface{ Deadline() types.EventTime }
-
 func newWorker(e *Engine, index int) *worker {
 	w := &worker{e: e, index: index, in: make(chan *item, 16),
 		queries: map[*query]*workerQuery{}, streams: map[uint64]*workerStream{}}
@@ -248,7 +245,7 @@ func (wq *workerQuery) Emit(in op.Input) error {
 func (wq *workerQuery) deadline() types.EventTime {
 	least := types.MaxTime
 	for _, o := range wq.chain.Ops() {
-		if d, ok := o.(deadliner); ok {
+		if d, ok := o.(op.Deadliner); ok {
 			least = min(least, d.Deadline())
 		}
 	}

@@ -181,6 +181,9 @@ func badInput(in Input) string {
 			return fmt.Sprintf("column %s: %s", b.Schema.Cols[i].Name, rule)
 		}
 	}
+	if n := len(b.Ops); n != 0 && n != b.N {
+		return fmt.Sprintf("%d operations for %d rows", n, b.N)
+	}
 	for i, row := range in.Sel {
 		if int(row) >= b.N {
 			return fmt.Sprintf("selected row %d of %d", row, b.N)
@@ -254,8 +257,8 @@ func (p *poisoner) copy(in Input) Input {
 		c.I64, c.F64, c.Nulls = slices.Clone(c.I64), slices.Clone(c.F64), slices.Clone(c.Nulls)
 		c.Off, c.Buf = slices.Clone(c.Off), slices.Clone(c.Buf)
 	}
-	b.Behind = slices.Clone(b.Behind)
-	out := Input{B: &b, Sel: slices.Clone(in.Sel)}
+	b.Behind, b.Ops = slices.Clone(b.Behind), slices.Clone(b.Ops)
+	out := Input{B: &b, Sel: slices.Clone(in.Sel), Others: in.Others, Several: in.Several}
 	if in.Keys != nil {
 		out.Keys = &batch.Keys{Hash: slices.Clone(in.Keys.Hash), Off: slices.Clone(in.Keys.Off), Buf: slices.Clone(in.Keys.Buf)}
 	}

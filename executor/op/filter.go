@@ -1,6 +1,7 @@
 package op
 
 import (
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -12,6 +13,8 @@ type Filter struct {
 	cond *expr.Evaluator
 	ctx  *expr.Ctx
 	sel  []uint32
+	// halves is the batch with other operations, where only one half of an update passed.
+	halves batch.Batch
 }
 
 var _ Operator = (*Filter)(nil)
@@ -35,7 +38,27 @@ func (f *Filter) Process(_ int, in Input, out Emitter) error {
 	if err != nil || len(sel) == 0 {
 		return err
 	}
-	return out.Emit(Input{B: in.B, Sel: sel})
+	b := in.B
+	if len(b.Ops) > 0 {
+		b = f.splitUpdates(b, sel)
+	}
+	return out.Emit(Input{B: b, Sel: sel, Others: in.Others, Several: in.Several})
+}
+
+// splitUpdates turns an update of which one half was filtered out into an insert or a delete.
+func (f *Filter) splitUpdates(b *batch.Batch, sel []uint32) *batch.Batch {
+	ops := append(f.halves.Ops[:0], b.Ops...)
+	for i, row := range sel {
+		switch {
+		case ops[row] == batch.UpdateBefore && (i+1 == len(sel) || sel[i+1] != row+1):
+			ops[row] = batch.Delete
+		case ops[row] == batch.UpdateAfter && (i == 0 || sel[i-1] != row-1):
+			ops[row] = batch.Insert
+		}
+	}
+	f.halves = *b
+	f.halves.Ops = ops
+	return &f.halves
 }
 
 // Advance implements Operator: a filter holds nothing back.

@@ -17,6 +17,19 @@ type Input struct {
 	Sel []uint32
 	// Keys, after an Exchange, are the encoded keys of the rows of Sel (Keys.Key(i) belongs to row Sel[i]); nil otherwise.
 	Keys *batch.Keys
+	// Others, where the operator's query reads several inputs, is the least watermark of the other inputs: a row of this one
+	// is measured against min(Others, the watermark before it). Its zero value is of no meaning: see Closed.
+	Others types.EventTime
+	// Several says that Others counts.
+	Several bool
+}
+
+// Closed is the watermark that a row of B.Behind was measured against, with the other inputs of the query taken into account.
+func (in *Input) Closed(b batch.Behind) types.EventTime {
+	if in.Several {
+		return min(in.Others, b.Watermark)
+	}
+	return b.Watermark
 }
 
 // Emitter takes an operator's output; blocking is back-pressure. It returns ErrDone when no more rows are wanted.
@@ -65,6 +78,16 @@ type StateWriter interface {
 type StateReader interface {
 	Blocks(fn func(slice int64, data []byte) error) error
 }
+
+// Deadliner is an operator that knows when it next has something to do by itself: Advance to an earlier watermark does
+// nothing. MaxTime: nothing is due.
+type Deadliner interface{ Deadline() types.EventTime }
+
+// Delayer is an operator whose output lies behind its input in event time: rows that it emits after Advance(w) have times
+// of w - OutDelay or later (microseconds). What follows it is advanced to that. Other operators delay nothing.
+type Delayer interface{ OutDelay() int64 }
+
+// Late rows are reported through expr.Ctx.LateRow, by the number of the row in the batch given to Process.
 
 // LateCounter is implemented by operators that drop late rows: how many since Open.
 type LateCounter interface{ LateRows() int64 }

@@ -49,7 +49,13 @@ func (p *Project) Process(_ int, in Input, out Emitter) error {
 	}
 	p.out.N = len(sel)
 	p.out.Behind = renumber(p.out.Behind[:0], in.B.Behind, sel)
-	return out.Emit(Input{B: &p.out, Sel: batch.All(len(sel))})
+	p.out.Ops = p.out.Ops[:0]
+	if len(in.B.Ops) > 0 {
+		for _, row := range sel {
+			p.out.Ops = append(p.out.Ops, in.B.Ops[row])
+		}
+	}
+	return out.Emit(Input{B: &p.out, Sel: batch.All(len(sel)), Others: in.Others, Several: in.Several})
 }
 
 // renumber appends the marks of the rows of sel, by their places in sel.

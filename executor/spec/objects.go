@@ -54,7 +54,7 @@ type FunctionLimits struct {
 	MemoryBytes   int64  // heap growth
 	StackFrames   int    // JavaScript call depth
 	OutputBytes   int64  // per row
-	OnError       string // "null", "fail" or "deactivate": what an exception does
+	OnError       string // what an exception does: "fail" (the row), "null" (the result is NULL), "deactivate" (the query)
 }
 
 // IOCList is a named list of indicators.

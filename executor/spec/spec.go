@@ -31,13 +31,15 @@ type Op interface{ op() }
 // JoinKind is the kind of a bounded join.
 type JoinKind uint8
 
-// The join kinds; Semi and Anti come from EXISTS and IN.
+// The join kinds; Semi and Anti come from EXISTS and NOT EXISTS, and occur in continuous programs only.
 const (
 	Inner JoinKind = iota
 	Left
 	Right
 	Full
 	Cross
+	Semi
+	Anti
 )
 
 // SortKey is one term of ORDER BY; X reads the input schema.
@@ -60,6 +62,45 @@ type AggCall struct {
 	Typ     types.Type
 }
 
+// EmitMode says when results of a grouping come.
+type EmitMode uint8
+
+// The modes: when the window closes; with each batch that changes a group, as updates of its row; every so much event time,
+// as updates; and once per group, at the moment HAVING becomes true.
+const (
+	EmitFinal EmitMode = iota
+	EmitUpdate
+	EmitEvery
+	EmitFirst
+)
+
+// Emit is the EMIT clause. Every (microseconds) is of EmitEvery: results come when the watermark passes a multiple of it.
+type Emit struct {
+	Mode  EmitMode
+	Every int64
+}
+
+// OverFunc is one window function: an aggregate (Kernel), or another one by Name: row_number, rank, dense_rank, lag, lead,
+// first_value, last_value, nth_value.
+type OverFunc struct {
+	Name   string
+	Kernel agg.Kernel
+	Args   []expr.Expr
+	Filter expr.Expr
+	Frame  Frame
+	Typ    types.Type
+}
+
+// Frame is ROWS (offsets count rows) or RANGE (microseconds of event time) around the current row: offsets from Start to
+// End, negative before it. FrameUnbounded and -FrameUnbounded mean the partition's ends.
+type Frame struct {
+	Rows       bool
+	Start, End int64
+}
+
+// FrameUnbounded is the offset that no row has.
+const FrameUnbounded = 1<<63 - 1
+
 // The operators.
 type (
 	// StreamScan reads a stream: without end in continuous programs, its retained history in bounded ones.
@@ -69,10 +110,13 @@ type (
 		Name     string
 		Want     []bool
 	}
-	// ResultScan reads the current result rows of a continuous query.
+	// ResultScan reads a continuous query's result: its current rows in bounded programs, its changelog from now on in
+	// continuous ones, where Delay (microseconds) is how far rows may lie behind the watermark that the query hands on, by
+	// the time column that the reader uses.
 	ResultScan struct {
 		QueryID uint64
 		Name    string
+		Delay   int64
 	}
 	// VirtualScan reads a relation computed on the spot: pg_catalog, information_schema, vigil.*, IOC lists.
 	VirtualScan struct {
@@ -98,12 +142,75 @@ type (
 	}
 	// Exchange routes rows to the worker that owns their key.
 	Exchange struct{ Keys []expr.Expr }
-	// WindowAgg groups by keys and window and emits when the watermark closes the window.
-	// Output: window_start, window_end, keys..., aggregates...
+	// WindowAgg groups by keys and window and emits as Emit says. Output: window_start, window_end, keys..., aggregates...
+	// Lateness (microseconds) is how long after its end a window accepts rows and corrects what it has emitted.
 	WindowAgg struct {
-		Window window.Spec
-		Keys   []expr.Expr
-		Aggs   []AggCall
+		Window   window.Spec
+		Keys     []expr.Expr
+		Aggs     []AggCall
+		Emit     Emit
+		Lateness int64
+	}
+	// GroupAgg groups a stream without a window, for ever. Output: keys..., aggregates... TimeCol is the input's time column,
+	// -1 without one; Emit is EmitUpdate, EmitEvery or EmitFirst.
+	GroupAgg struct {
+		Keys    []expr.Expr
+		Aggs    []AggCall
+		Emit    Emit
+		TimeCol int
+	}
+	// IntervalJoin joins two streams, In[0] and In[1], by equal keys and by time: right.time - left.time lies in [Lo, Hi]
+	// (microseconds). Cond is a residual over the concatenated row, nil for none. Kind is Inner, Left, Right, Full, Semi or
+	// Anti. Output: the left row, then (not for Semi and Anti) the right one. Lateness: rows so far behind the watermark
+	// still take part.
+	IntervalJoin struct {
+		Kind                JoinKind
+		LeftKeys, RightKeys []expr.Expr
+		LeftTime, RightTime int
+		Lo, Hi              int64
+		Cond                expr.Expr
+		Lateness            int64
+	}
+	// TemporalJoin looks each row of In[0] up in In[1], a changelog, as it was at the row's time: the newest version of the key
+	// whose RightTime is at or before LeftTime. Kind is Inner or Left. Output: both rows.
+	TemporalJoin struct {
+		Kind                JoinKind
+		LeftKeys, RightKeys []expr.Expr
+		LeftTime, RightTime int
+		Cond                expr.Expr
+	}
+	// LookupJoin looks rows up in a table: its rows whose columns Cols equal Keys (over the input), as they were at AsOf (an
+	// expression over the input; nil: now). It holds nothing back. Kind is Inner, Left, Semi or Anti. Output: the input row,
+	// then the table's.
+	LookupJoin struct {
+		TableID uint64
+		Name    string
+		Kind    JoinKind
+		Keys    []expr.Expr
+		Cols    []int
+		AsOf    expr.Expr
+		Cond    expr.Expr
+	}
+	// Over computes window functions over the rows of a partition in order of event time. A row leaves when the watermark has
+	// passed it. Output: the input row, then one column per function.
+	Over struct {
+		Keys    []expr.Expr
+		TimeCol int
+		Funcs   []OverFunc
+	}
+	// FirstSeen appends a BOOLEAN column: true when no row with these keys came with a time in the Span (microseconds) before
+	// the row's. It answers at once.
+	FirstSeen struct {
+		Keys    []expr.Expr
+		Span    int64
+		TimeCol int
+	}
+	// Suppress drops rows whose keys had passed less than For (microseconds of event time) before. TimeCol is the column that
+	// tells the time of a row.
+	Suppress struct {
+		Keys    []expr.Expr
+		For     int64
+		TimeCol int
 	}
 	// HashAgg groups a bounded input. Output: keys..., aggregates... With Scalar, no input still gives one row.
 	HashAgg struct {
@@ -132,28 +239,37 @@ type (
 	Sort struct{ Keys []SortKey }
 	// Limit skips Offset rows and passes Count (-1: all); expressions are constant or parameters.
 	Limit struct{ Count, Offset expr.Expr }
-	// Result is the root of a continuous program: rows go to the query's changelog.
+	// Result is the root of a continuous program: rows go to the query's changelog. Delay (microseconds) is how far behind
+	// the inputs' watermark rows may still come, by the result's time column.
 	Result struct {
 		QueryID uint64
 		Name    string
+		Delay   int64
 	}
 )
 
-func (*StreamScan) op()  {}
-func (*ResultScan) op()  {}
-func (*VirtualScan) op() {}
-func (*Values) op()      {}
-func (*FuncScan) op()    {}
-func (*Filter) op()      {}
-func (*Project) op()     {}
-func (*ProjectSet) op()  {}
-func (*Exchange) op()    {}
-func (*WindowAgg) op()   {}
-func (*HashAgg) op()     {}
-func (*Distinct) op()    {}
-func (*Join) op()        {}
-func (*Union) op()       {}
-func (*SetOp) op()       {}
-func (*Sort) op()        {}
-func (*Limit) op()       {}
-func (*Result) op()      {}
+func (*StreamScan) op()   {}
+func (*ResultScan) op()   {}
+func (*VirtualScan) op()  {}
+func (*Values) op()       {}
+func (*FuncScan) op()     {}
+func (*Filter) op()       {}
+func (*Project) op()      {}
+func (*ProjectSet) op()   {}
+func (*Exchange) op()     {}
+func (*WindowAgg) op()    {}
+func (*HashAgg) op()      {}
+func (*GroupAgg) op()     {}
+func (*IntervalJoin) op() {}
+func (*TemporalJoin) op() {}
+func (*LookupJoin) op()   {}
+func (*Over) op()         {}
+func (*FirstSeen) op()    {}
+func (*Suppress) op()     {}
+func (*Distinct) op()     {}
+func (*Join) op()         {}
+func (*Union) op()        {}
+func (*SetOp) op()        {}
+func (*Sort) op()         {}
+func (*Limit) op()        {}
+func (*Result) op()       {}

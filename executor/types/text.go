@@ -16,6 +16,8 @@ type TextFormat struct {
 	TimeZone *time.Location // nil: UTC
 	// Now is what 'now' and 'today' mean; 0: there is no clock and they are refused.
 	Now EventTime
+	// RegName names what an oid of a reg type stands for, "" when it names nothing; nil: oids are printed as numbers.
+	RegName func(k Kind, oid int64) string
 }
 
 func (f *TextFormat) location() *time.Location {
@@ -305,6 +307,11 @@ func AppendText(dst []byte, v Value, f *TextFormat) []byte {
 	case RegClass, RegType, RegProc, RegNamespace:
 		if v.I == 0 {
 			return append(dst, '-')
+		}
+		if f != nil && f.RegName != nil {
+			if name := f.RegName(v.Type.Kind, v.I); name != "" {
+				return append(dst, name...)
+			}
 		}
 		return strconv.AppendInt(dst, v.I, 10)
 	case Float4:

@@ -8,10 +8,12 @@ type Window struct{ Start, End types.EventTime }
 
 // Spec is a window as data: what the planner bound and the plan carries. Durations are microseconds.
 type Spec struct {
-	Kind   Kind
+	Kind Kind
+	// Size is the length; of SESSION the gap that ends one, of COUNT_WINDOW a number of rows.
 	Size   int64
-	Slide  int64 // HOP, CUMULATE (step)
+	Slide  int64 // HOP; CUMULATE: step; COUNT_WINDOW: rows from one window to the next
 	Offset int64 // shift of the alignment from 1970-01-01 UTC
+	Max    int64 // SESSION: the longest one may become; 0: any length
 	// TimeCol is the index of the time column in the input schema.
 	TimeCol int
 }
@@ -19,7 +21,7 @@ type Spec struct {
 // Kind names a window function.
 type Kind uint8
 
-// The kinds. Only Tumble runs today; the planner refuses the others.
+// The kinds.
 const (
 	None Kind = iota
 	Tumble

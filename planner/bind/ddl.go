@@ -48,6 +48,9 @@ func Stream(env *Env, st *parse.CreateStream, id uint64) (*spec.Stream, error) {
 	if err := streamOptions(st, out); err != nil {
 		return nil, err
 	}
+	if st.Table && out.Connector == "" {
+		return nil, unsupported(st.Name.Pos, "CREATE TABLE without a connector", "CREATE STREAM takes events; CREATE IOC LIST keeps values to look up.")
+	}
 	if st.Format != "" {
 		out.Format = st.Format
 	}
@@ -278,7 +281,7 @@ func Function(st *parse.CreateFunction, id uint64) (*spec.Function, error) {
 
 func functionLimits(list []parse.Option) (spec.FunctionLimits, error) {
 	out := spec.FunctionLimits{TimeoutMicros: timeoutDefault, MemoryBytes: memoryDefault, StackFrames: stackDefault,
-		OutputBytes: outputDefault, OnError: "null"}
+		OutputBytes: outputDefault, OnError: "fail"}
 	for _, o := range list {
 		var err error
 		switch o.Key {

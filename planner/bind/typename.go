@@ -18,6 +18,9 @@ func typeOf(n parse.TypeName) (types.Type, error) {
 		if alias, ok := catalogTypes[n.Name]; ok {
 			return arrayed(alias, n)
 		}
+		if hint := missingTypes[n.Name]; hint != "" {
+			return types.Type{}, unsupported(n.Pos, "type "+n.Name, hint)
+		}
 		return types.Type{}, sqlerr.New(sqlerr.UndefinedObject, "type %q does not exist", n.Name).At(n.Pos)
 	}
 	if n.Schema == "pg_catalog" && n.Name == "char" { // the type "char", not character(1)
@@ -38,6 +41,14 @@ var catalogTypes = map[string]types.Type{
 	"int2vector": types.ArrayOf(types.Int2), "oidvector": types.ArrayOf(types.OID), "regprocedure": types.T(types.RegProc),
 	"regoper": types.T(types.Text), "regoperator": types.T(types.Text), "regrole": types.T(types.Text),
 	"information_schema.sql_identifier": types.T(types.Name), "regcollation": types.T(types.Text),
+}
+
+// missingTypes are types of Postgres that vigil does not have, with what to use.
+var missingTypes = map[string]string{
+	"time": "Use TEXT, or INTERVAL.", "time without time zone": "Use TEXT, or INTERVAL.", "timetz": "Use TEXT.",
+	"time with time zone": "Use TEXT.", "money": "Use NUMERIC.", "bit": "Use TEXT or BIGINT.", "bit varying": "Use TEXT or BIGINT.",
+	"varbit": "Use TEXT or BIGINT.", "macaddr": "Use TEXT.", "macaddr8": "Use TEXT.", "xml": "Use TEXT.", "serial": "Use BIGINT.",
+	"bigserial": "Use BIGINT.", "hstore": "Use JSONB.", "citext": "Use TEXT, and ILIKE or lower().",
 }
 
 func arrayed(t types.Type, n parse.TypeName) (types.Type, error) {

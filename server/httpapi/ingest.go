@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -93,8 +94,12 @@ func (a *API) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "Content-Encoding %q is not supported", enc).WithHint("Send gzip or plain octets.")
 	}
 	data, err := io.ReadAll(src)
-	if err != nil {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, err
+	}
+	if err != nil { // a client that went away, or gzip that is cut or damaged
+		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "the body could not be read to its end: %v", err).
+			WithHint("Nothing of this request was taken; send it again.")
 	}
 	if int64(len(data)) > a.o.BodyMax {
 		return nil, &http.MaxBytesError{Limit: a.o.BodyMax}

@@ -18,7 +18,8 @@ const (
 	pageRowsMax = 10_000
 )
 
-// page is the answer to a poll. The cursor is opaque to clients, and good for ever: it names a query and an offset.
+// page is the answer to a poll. The cursor is opaque to clients, and good for ever: it names a query by its number, which
+// no other query ever has, and an offset.
 type page struct {
 	Cursor string            `json:"cursor"`
 	Rows   []json.RawMessage `json:"rows"`
@@ -28,10 +29,18 @@ type page struct {
 // is kept, without one), waiting for the first to come.
 func (a *API) poll(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	after, err := decodeCursor(q.Get("after"))
+	id, err := a.srv.QueryID(r.PathValue("name"))
 	if err != nil {
 		writeError(w, err)
 		return
+	}
+	of, after, err := decodeCursor(q.Get("after"))
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	if of != id {
+		after = 0 // the name stands for a new query since, whose offsets have nothing to do with those of the old one
 	}
 	wait, err := a.waitOf(q.Get("wait"))
 	if err != nil {
@@ -50,27 +59,34 @@ func (a *API) poll(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	p := page{Rows: []json.RawMessage{}}
-	next, err := a.srv.Results(ctx, session.ResultsRequest{Query: r.PathValue("name"), After: after, Limit: limit, Wait: wait > 0},
+	next, err := a.srv.Results(ctx, session.ResultsRequest{Query: r.PathValue("name"), ID: id, After: after, Limit: limit, Wait: wait > 0},
 		func(row []byte) { p.Rows = append(p.Rows, append(json.RawMessage(nil), row...)) })
 	if err != nil {
 		writeError(w, err)
 		return
 	}
-	p.Cursor = "v1-" + strconv.FormatInt(next, 10)
+	p.Cursor = encodeCursor(id, next)
 	writeJSON(w, http.StatusOK, p)
 }
 
-func decodeCursor(s string) (int64, error) {
+func encodeCursor(id uint64, offset int64) string {
+	return "v1-" + strconv.FormatUint(id, 10) + "-" + strconv.FormatInt(offset, 10)
+}
+
+// decodeCursor takes a cursor apart; none at all is the beginning.
+func decodeCursor(s string) (id uint64, offset int64, err error) {
 	if s == "" {
-		return 0, nil
+		return 0, 0, nil
 	}
 	rest, ok := strings.CutPrefix(s, "v1-")
-	n, err := strconv.ParseInt(rest, 10, 64)
-	if !ok || err != nil || n < 0 {
-		return 0, sqlerr.New(sqlerr.InvalidParameterValue, "cursor %q is not one that this server gave", s).
+	query, at, both := strings.Cut(rest, "-")
+	id, idErr := strconv.ParseUint(query, 10, 64)
+	offset, err = strconv.ParseInt(at, 10, 64)
+	if !ok || !both || idErr != nil || err != nil || offset < 0 || s != encodeCursor(id, offset) {
+		return 0, 0, sqlerr.New(sqlerr.InvalidParameterValue, "cursor %q is not one that this server gave", s).
 			WithHint("Leave out after= to begin with the oldest rows.")
 	}
-	return n, nil
+	return id, offset, nil
 }
 
 // waitOf reads a duration; a bare number is seconds.

@@ -291,7 +291,7 @@ func (s *Session) copyIn(ctx context.Context, t *target, f *copyFormat, out pgwi
 	}
 	p := &pieces{r: bufio.NewReaderSize(in, 64<<10), csv: f.csv, f: f, skip: f.header && !f.json}
 	if t.list != nil {
-		return s.copyIOC(ctx, t, f, p)
+		return s.copyIOC(ctx, t, f, p, out)
 	}
 	columns := t.columns
 	if f.json {
@@ -387,8 +387,12 @@ const rowMax = 16 << 20
 
 // copyIOC loads indicators, all as one version; a value that is not of the list's type is refused with its line, and the
 // rest is loaded.
-func (s *Session) copyIOC(ctx context.Context, t *target, f *copyFormat, p *pieces) (string, error) {
-	dec, err := s.srv.eng.Decoder(t.schema, f.codec(), t.columns)
+func (s *Session) copyIOC(ctx context.Context, t *target, f *copyFormat, p *pieces, out pgwire.Output) (string, error) {
+	format, columns := f.codec(), t.columns
+	if f.json { // a list has no format of its own
+		format, columns = "JSON", nil
+	}
+	dec, err := s.srv.eng.Decoder(t.schema, format, columns)
 	if err != nil {
 		return "", err
 	}
@@ -404,5 +408,8 @@ func (s *Session) copyIOC(ctx context.Context, t *target, f *copyFormat, p *piec
 		}
 	}
 	n, err := l.finish(ctx)
+	if err == nil && l.refused > 0 {
+		out.Notice(rejectedNotice(l.refused))
+	}
 	return fmt.Sprintf("COPY %d", n), err
 }

@@ -178,12 +178,12 @@ func (s *Server) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) er
 		e := s.lookup(kind, name.Name)
 		switch {
 		case e == nil && st.IfExists:
-			out.Notice(notice(sqlerr.UndefinedTable, "%s %q does not exist, skipping", strings.ToLower(st.Kind), name.Name))
+			out.Notice(notice(missingCode(kind), "%s %q does not exist, skipping", kindWords[kind], name.Name))
 			continue
 		case e == nil:
-			return sqlerr.New(sqlerr.UndefinedTable, "%s %q does not exist", strings.ToLower(st.Kind), name.Name).At(name.Pos)
+			return sqlerr.New(missingCode(kind), "%s %q does not exist", kindWords[kind], name.Name).At(name.Pos)
 		case e.kind != kind:
-			return sqlerr.New(sqlerr.WrongObjectType, "%q is not a %s", name.Name, strings.ToLower(st.Kind)).At(name.Pos).
+			return sqlerr.New(sqlerr.WrongObjectType, "%q is not a %s", name.Name, kindWords[kind]).At(name.Pos).
 				WithHint("Use DROP %s to remove it.", strings.ToUpper(kindWords[e.kind]))
 		}
 		victims = append(victims, e)
@@ -209,6 +209,14 @@ func (s *Server) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) er
 		}
 	}
 	return nil
+}
+
+// missingCode is the SQLSTATE of a name that stands for nothing.
+func missingCode(kind string) sqlerr.Code {
+	if kind == kindFunction {
+		return sqlerr.UndefinedFunction
+	}
+	return sqlerr.UndefinedTable
 }
 
 // kindWords are the kinds as users read them.

@@ -3,6 +3,7 @@ package session
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/job"
@@ -63,9 +64,20 @@ func (srv *Server) StreamID(name string) (id uint64, format string, err error) {
 	return st.ID, st.Format, nil
 }
 
+// QueryID finds a continuous query for the HTTP interface; no two queries ever have the same number.
+func (srv *Server) QueryID(name string) (uint64, error) {
+	q, err := srv.query(name)
+	if err != nil {
+		return 0, err
+	}
+	return q.ID, nil
+}
+
 // ResultsRequest asks for a page of a query's result rows.
 type ResultsRequest struct {
 	Query string
+	// ID, unless 0, is the query's number: if the name stands for another query by now, the request fails.
+	ID uint64
 	// After is the offset of the first row wanted; Limit bounds the page.
 	After int64
 	Limit int
@@ -79,11 +91,17 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 	if err != nil {
 		return 0, err
 	}
+	if r.ID != 0 && r.ID != q.ID {
+		return 0, dropped(r.Query)
+	}
 	store := srv.eng.Results()
+	if n := store.Next(q.ID); r.After > n {
+		return 0, sqlerr.New(sqlerr.InvalidParameterValue, "continuous query %q has %d rows so far, so nobody has read up to %d", q.Name, n, r.After).
+			WithHint("Begin with the oldest rows.")
+	}
 	next := max(r.After, store.Oldest(q.ID))
 	if r.Wait && store.Next(q.ID) <= next {
-		// Time running out is the ordinary end of a long poll: an empty page.
-		if err := store.Wait(ctx, q.ID, next); err != nil && ctx.Err() == nil {
+		if err := waited(ctx, q.Name, store.Wait(ctx, q.ID, next)); err != nil {
 			return 0, err
 		}
 	}
@@ -103,4 +121,21 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 		return true, nil
 	})
 	return next, err
+}
+
+func dropped(query string) error {
+	return sqlerr.New(sqlerr.UndefinedTable, "continuous query %q was dropped", query).WithHint("SHOW CONTINUOUS QUERIES lists the queries.")
+}
+
+// waited tells the end of a wait for results. Time running out is the ordinary one: an empty page.
+func waited(ctx context.Context, query string, err error) error {
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return nil
+	case errors.Is(err, results.ErrDropped):
+		return dropped(query)
+	case errors.Is(err, results.ErrClosed):
+		return sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
+	}
+	return err
 }

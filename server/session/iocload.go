@@ -20,7 +20,9 @@ type iocLoader struct {
 	dec   codec.Decoder
 	rows  [][]types.Value
 	lines int64
-	bad   []job.Rejected
+	// refused counts the rows that were refused; bad holds the first batch.RowsMax of them.
+	refused int64
+	bad     []job.Rejected
 }
 
 // add decodes a piece; rows that are not indicators of the list's type are put aside with their reason.
@@ -34,11 +36,12 @@ func (l *iocLoader) add(data []byte) {
 		if n <= 0 {
 			return
 		}
-		l.lines++
-		for _, r := range rej {
+		for _, r := range rej { // those before the row, if there is one
+			l.lines++
 			l.refuse(r.Raw, r.Err)
 		}
 		for i := range b.N {
+			l.lines++
 			row := b.Row(nil, i)
 			text, err := "", error(nil)
 			if row[0].Null {
@@ -47,7 +50,11 @@ func (l *iocLoader) add(data []byte) {
 				text, err = ioc.Normalize(l.t.list.Type, row[0].S)
 			}
 			if err != nil {
-				l.refuse(data[:n], err)
+				raw := bytes.TrimRight(data[:n], "\r\n")
+				if len(rej) > 0 {
+					raw = raw[bytes.LastIndexByte(raw, '\n')+1:]
+				}
+				l.refuse(raw, err)
 				continue
 			}
 			row[0] = types.NewText(text)
@@ -58,6 +65,7 @@ func (l *iocLoader) add(data []byte) {
 }
 
 func (l *iocLoader) refuse(raw []byte, err error) {
+	l.refused++
 	if len(l.bad) >= batch.RowsMax {
 		return
 	}

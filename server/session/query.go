@@ -67,7 +67,7 @@ func (s *Session) scan(ctx context.Context, n *spec.Node, emit func(*batch.Batch
 	w := &rowBatcher{b: batch.New(&n.Schema, nil), emit: emit, ctx: ctx}
 	switch x := n.Op.(type) {
 	case *spec.StreamScan:
-		return s.srv.eng.ScanStream(ctx, x.StreamID, x.Want, emit)
+		return s.srv.eng.ScanStream(ctx, x.StreamID, emit)
 	case *spec.ResultScan:
 		if err := s.srv.scanResults(x.QueryID, &n.Schema, w.add); err != nil {
 			return err

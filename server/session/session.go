@@ -71,7 +71,9 @@ func (s *Session) Split(sql string) ([]pgwire.Parsed, error) {
 func (s *Session) Parameters() map[string]string { return s.settings.reported() }
 
 // TextFormat implements pgwire.TextFormatter.
-func (s *Session) TextFormat() *types.TextFormat { return &types.TextFormat{TimeZone: s.settings.zone} }
+func (s *Session) TextFormat() *types.TextFormat {
+	return &types.TextFormat{TimeZone: s.settings.zone, RegName: s.srv.pg.RegName}
+}
 
 // TxStatus implements pgwire.Session.
 func (s *Session) TxStatus() byte { return s.tx }

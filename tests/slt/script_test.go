@@ -1,8 +1,11 @@
 package slt
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // step is one block of a script.
@@ -52,6 +55,14 @@ func (st *step) compare(got []string) error {
 		st.expect += line + "\n"
 	}
 	return nil
+}
+
+// becomeError makes a step one that expects an error, when scripts are rewritten.
+func (st *step) becomeError(pg *pgconn.PgError) {
+	st.words = []string{"statement", "error", pg.Code}
+	if st.expects = true; pg.Position > 0 {
+		st.words = append(st.words, fmt.Sprint(pg.Position))
+	}
 }
 
 // format prints a script with the expectations of its steps; all else stays as it is in the text.

@@ -37,6 +37,10 @@ func compile(d *wire.Definition) (*goja.Program, *wire.Refusal) {
 	literal := "(function (" + strings.Join(names, ", ") + ") {\n" + d.Body + "\n})"
 	prg, refusal := parse(literal)
 	if refusal != nil {
+		if last := strings.Count(d.Body, "\n") + 1; refusal.Line > last {
+			refusal = &wire.Refusal{Message: "SyntaxError: unexpected end of the body, or a brace too many in it", Line: last,
+				Column: len(d.Body) - strings.LastIndexByte(d.Body, '\n')}
+		}
 		return nil, refusal
 	}
 	if !isOneFunction(prg) {

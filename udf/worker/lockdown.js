@@ -22,9 +22,13 @@
 		if (o === null || typeof o !== "object" && typeof o !== "function" || seen.has(o)) continue;
 		seen.add(o);
 		stack.push(proto(o));
-		for (const k of own(o)) {
-			const d = describe(o, k);
-			stack.push(d.value, d.get, d.set);
+		const keys = own(o); // iterators cost more than what they walk over
+		for (let i = 0; i < keys.length; i++) {
+			const d = describe(o, keys[i]);
+			if ("value" in d) {
+				const v = d.value;
+				if (typeof v === "object" || typeof v === "function") stack.push(v);
+			} else stack.push(d.get, d.set);
 		}
 	}
 

@@ -33,7 +33,7 @@ const (
 	// goStackMax ends deep recursion in built-in functions, in bytes.
 	goStackMax = 64 << 20
 	// realmsMax is how many functions have a realm at the same time; the one not called for longest loses its.
-	realmsMax = 64
+	realmsMax = 32
 )
 
 // Main serves until the server closes the pipe or a limit is broken; it returns the exit code.
@@ -161,12 +161,13 @@ func (s *server) ready(f *function) error {
 	}
 	if held >= realmsMax {
 		oldest.realm = nil
+		held--
 	}
 	var err error
 	if f.realm, err = newRealm(f, s.lockdown); err != nil {
 		return err
 	}
-	s.watch.rebase()
+	s.watch.setRealms(held + 1)
 	return nil
 }
 

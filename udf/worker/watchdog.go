@@ -18,6 +18,8 @@ const (
 	quietTicks = 20
 	// memorySlack is heap that is the worker's own: frames, results, the collector's delay.
 	memorySlack = 8 << 20
+	// realmBytes is the heap of a frozen realm, as BenchmarkRealm tells, rounded up.
+	realmBytes = 640 << 10
 )
 
 // watchdog interrupts JavaScript that uses more CPU time or heap than its function may. It looks at a CPU clock, not at
@@ -30,7 +32,8 @@ type watchdog struct {
 	rt     *goja.Runtime // nil between batches
 	limits wire.Limits
 	extra  uint64 // bytes of the batch itself
-	base   uint64 // heap bytes before any call
+	base   uint64 // heap bytes of a worker that has no realm
+	realms uint64 // heap bytes of all realms
 	row    uint64
 	since  time.Duration // clock when row was first seen
 	asleep bool
@@ -45,6 +48,8 @@ type watchdog struct {
 func newWatchdog(p *wire.Progress) *watchdog {
 	w := &watchdog{progress: p, clock: threadClock(), wake: make(chan struct{}, 1), stopped: make(chan struct{}), asleep: true}
 	w.sample[0].Name = "/memory/classes/heap/objects:bytes"
+	runtime.GC()
+	w.base = w.heap()
 	go w.run()
 	return w
 }
@@ -77,12 +82,11 @@ func (w *watchdog) growing() bool {
 	return t
 }
 
-// rebase takes the heap as it is now for the worker's own.
-func (w *watchdog) rebase() {
-	runtime.GC()
+// setRealms tells how many realms there are; they are the worker's own heap, not the running function's.
+func (w *watchdog) setRealms(n int) {
 	w.mu.Lock()
-	w.base = w.heap()
-	w.mu.Unlock()
+	defer w.mu.Unlock()
+	w.realms = uint64(n) * realmBytes
 }
 
 func (w *watchdog) heap() uint64 {
@@ -158,7 +162,7 @@ func (w *watchdog) look() bool {
 
 // overMemory reports whether more is reachable than allowed: garbage does not count, so it collects before it judges.
 func (w *watchdog) overMemory() bool {
-	most := w.base + w.extra + memorySlack + uint64(w.limits.MemoryBytes)
+	most := w.base + w.realms + w.extra + memorySlack + uint64(w.limits.MemoryBytes)
 	if w.heap() <= most {
 		return false
 	}
