@@ -36,6 +36,11 @@ type Stream struct {
 type Query struct {
 	spec.Query
 	Schema  types.Schema // result columns
+	// Times tells per result column how far (microseconds) rows may lie behind the query's watermark when they come, by that
+	// column as event time; -1: the column is none. See logical.Times.
+	Times []int64
+	// Updates: the changelog holds more than inserts.
+	Updates bool
 	SQL     string       // canonical CREATE CONTINUOUS QUERY
 	Options map[string]string
 	// Streams, Lists, Functions name what the query reads; DROP of those is refused while it exists.

@@ -165,10 +165,15 @@ func (l *lowerer) aggregate(out *spec.Node, op *logical.Aggregate) *spec.Node {
 		Keys:   keys, Aggs: aggs,
 	}
 	if l.continuous {
-		in := out.In[0]
-		out.In = []*spec.Node{{Op: &spec.Exchange{Keys: keys}, In: []*spec.Node{in}, Schema: in.Schema}}
+		out.In = []*spec.Node{l.keyed(out.In[0], keys)}
 	}
 	return out
+}
+
+// keyed is the input of an operator that needs all rows of a key in one place; every keyed operator of a continuous program
+// takes its inputs through it.
+func (l *lowerer) keyed(in *spec.Node, keys []expr.Expr) *spec.Node {
+	return &spec.Node{Op: &spec.Exchange{Keys: keys}, In: []*spec.Node{in}, Schema: in.Schema}
 }
 
 func (l *lowerer) aggCall(a logical.AggCall) spec.AggCall {
