@@ -54,13 +54,20 @@ func NewChain(ctx *expr.Ctx, nodes []*spec.Node, sink op.Emitter) (*Chain, error
 	return c, nil
 }
 
-// fuse lets a window aggregate apply the filter that follows it (HAVING) before it sorts and decodes groups.
+// filtering is an operator that applies the filter that follows it (HAVING) itself: a window aggregate, before it sorts and
+// decodes groups, or because what it sends, and when, depends on it.
+type filtering interface {
+	Having(f *spec.Filter) error
+	Filtered() bool
+}
+
+// fuse gives a filter to the operator before it, when that can apply it.
 func fuse(before []op.Operator, n *spec.Node) (bool, error) {
 	f, isFilter := n.Op.(*spec.Filter)
 	if !isFilter || len(before) == 0 {
 		return false, nil
 	}
-	w, ok := before[len(before)-1].(*op.WindowAgg)
+	w, ok := before[len(before)-1].(filtering)
 	if !ok || w.Filtered() {
 		return false, nil
 	}
