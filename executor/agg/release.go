@@ -88,3 +88,12 @@ func (s *set) compact(slab *Slab) {
 	s.entries, s.arena, s.dead = s.entries[:kept], s.arena[:end], 0
 	s.fill(len(s.slots))
 }
+
+// Exact reports that a kernel is flat and that its states merge in any order and grouping to the same words.
+func Exact(k Kernel) bool {
+	switch k.(type) {
+	case sumFloat, spreadFloat:
+		return false
+	}
+	return Flat(k)
+}

@@ -31,17 +31,16 @@ const sliceHead = math.MinInt64
 // passed it: what its entries told has ended by then, or was written again to a later slice. The newest entry of a key counts,
 // by the numbers of the snapshots.
 type keyedState struct {
-	form    byte
-	width   int64 // of a slice, microseconds
-	seq     uint64
-	slices  []savedSlice // by start
-	of      []int64      // by key: the slice of its newest entry, noSlice for none
-	told    types.EventTime
-	seen    []int64 // slices of a restored state: what follows is written anew
-	whole   bool    // the next snapshot writes everything anew
-	entry   []byte
-	gids    []uint32
-	entries int // of all slices
+	form   byte
+	width  int64 // of a slice, microseconds
+	seq    uint64
+	slices []savedSlice // by start
+	of     []int64      // by key: the slice of its newest entry, noSlice for none
+	told   types.EventTime
+	seen   []int64 // slices of a restored state: what follows is written anew
+	whole  bool    // the next snapshot writes everything anew
+	entry  []byte
+	gids   []uint32
 }
 
 // savedSlice counts the entries of a slice in the checkpoint, and the keys whose newest entry is there.
@@ -144,6 +143,11 @@ func (k *keyedState) startAnew(t *state.Live, out StateWriter) error {
 		t.MarkAll()
 		k.whole = false
 	}
+	return k.forgetSeen(out)
+}
+
+// forgetSeen drops the blocks that what follows replaces.
+func (k *keyedState) forgetSeen(out StateWriter) error {
 	for _, start := range k.seen {
 		if err := out.Rewrite(start); err != nil {
 			return err
@@ -226,8 +230,12 @@ func (w *blockWriter) add(t *state.Live, from saver, key uint32) error {
 	s := k.at(start)
 	s.live++
 	s.written++
+	return w.put(start, t.Key(key), entry)
+}
+
+// put adds an entry to a slice.
+func (w *blockWriter) put(start int64, name, entry []byte) error {
 	b := w.blockOf(start)
-	name := t.Key(key)
 	b.data = binary.AppendUvarint(b.data, uint64(len(name)))
 	b.data = append(b.data, name...)
 	b.data = binary.AppendUvarint(b.data, uint64(len(entry)))

@@ -66,8 +66,8 @@ var (
 
 // session is one session of a key.
 type session struct {
-	start, last int64 // times of the first and the last row
-	at          int64 // of its timer
+	start, last int64  // times of the first and the last row
+	at          int64  // of its timer
 	next        uint32 // the key's next older session + 1, 0 for none
 	key         uint32
 	gen         uint32 // of its timer

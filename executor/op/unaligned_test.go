@@ -28,6 +28,7 @@ type unaligned interface {
 
 var (
 	_ unaligned = (*SessionAgg)(nil)
+	_ unaligned = (*SlideAgg)(nil)
 )
 
 // timedRow is a row of a random stream; wm is the watermark just before it.
