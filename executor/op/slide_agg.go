@@ -29,23 +29,13 @@ import (
 // that has no result of its own, and changes none that is final, but counts for those that are not. It is late, and dropped,
 // when there can be none: when all of (its time + size) has been passed.
 type SlideAgg struct {
-	windowCalls
-	mode       spec.EmitMode
-	size, keep int64
+	halves
+	mode spec.EmitMode
+	keep int64
 
-	table   state.Live
-	keys    []slideKey // by key
-	rows    []slideRow
-	free    []uint32
-	own     agg.Slab // by row: its state alone
-	suffix  agg.Slab // by row: of it and the rows after it in the front of the window
-	back    agg.Slab // by key: of the back of the window
-	exact   []int    // aggregates that the two halves of a window give
-	walked  []int    // the others: they are folded from the rows of each window
-	expiry  timers   // of keys: the oldest row can go
-	pending timers   // of rows that wait for the watermark (EMIT FINAL)
-	seq     uint64   // of the newest row
-	held    int
+	expiry  timers // of keys: the oldest row can go
+	pending timers // of rows that wait for the watermark (EMIT FINAL)
+	seq     uint64 // of the newest row
 
 	// Of the batch being processed:
 	kids      []uint32
@@ -65,28 +55,6 @@ var (
 	_ LateCounter = (*SlideAgg)(nil)
 	_ Deadliner   = (*SlideAgg)(nil)
 )
-
-// slideKey is the rows of a key, oldest first, and the window that ends at one of them, in two halves: the front, of whose
-// rows each has the state of all from it on, and the back, which has one state. So the window moves on at a few merges a row.
-// Rows are numbers + 1, 0 for none.
-type slideKey struct {
-	oldest, newest uint32
-	// first to last is the window; split is the first row of the back. last 0: there is none, it is made when needed.
-	first, split, last uint32
-	at                 int64 // of the timer
-	gen                uint32
-	timed              bool
-}
-
-// slideRow is a row that windows still may hold.
-type slideRow struct {
-	t          int64
-	seq        uint64 // order of arrival
-	prev, next uint32
-	key        uint32
-	gen        uint32
-	flags      uint8
-}
 
 const (
 	// slideOn: HAVING held for the row when it was last looked at (EMIT FIRST).
@@ -116,18 +84,11 @@ func NewSlideAgg(s *spec.WindowAgg, schema *types.Schema) (*SlideAgg, error) {
 	if err := checkEmit(s, "SLIDE", spec.EmitFinal, spec.EmitUpdate, spec.EmitFirst); err != nil {
 		return nil, err
 	}
-	a := &SlideAgg{mode: s.Emit.Mode, size: s.Window.Size, keep: s.Lateness}
+	a := &SlideAgg{mode: s.Emit.Mode, keep: s.Lateness}
 	if err := a.init(s, schema); err != nil {
 		return nil, err
 	}
-	for i := range a.aggs {
-		if agg.Exact(a.aggs[i].kernel) {
-			a.exact = append(a.exact, i)
-		} else {
-			a.walked = append(a.walked, i)
-		}
-	}
-	a.own.Stride, a.suffix.Stride, a.back.Stride = a.stride, a.stride, a.stride
+	a.split(s.Window.Size)
 	a.results.init(schema, a.stride)
 	a.expiry = newTimers(a.size/32+1, func(tm timer) (int64, bool) {
 		if a.keys[tm.id].gen != tm.gen {
@@ -189,10 +150,7 @@ func (a *SlideAgg) accept(in Input, rows []uint32, keys state.Rows, places []uin
 	if a.kids, err = a.table.FindOrAdd(keys, good, a.kids[:0]); err != nil {
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d keys with rows in their windows", state.KeysMax)
 	}
-	for len(a.keys) < a.table.Cap() {
-		a.keys = append(a.keys, slideKey{})
-	}
-	a.back.Grow(len(a.keys))
+	a.growKeys()
 	for i, id := range a.ids {
 		a.rows[id].key = a.kids[i]
 	}
@@ -206,18 +164,9 @@ func (a *SlideAgg) accept(in Input, rows []uint32, keys state.Rows, places []uin
 
 // newRow takes a number for a row, whose state is empty.
 func (a *SlideAgg) newRow(t int64) uint32 {
-	var id uint32
-	if n := len(a.free); n > 0 {
-		id, a.free = a.free[n-1], a.free[:n-1]
-	} else {
-		id = uint32(len(a.rows))
-		a.rows = append(a.rows, slideRow{})
-		a.own.Grow(len(a.rows))
-		a.suffix.Grow(len(a.rows))
-	}
+	id := a.take(t)
 	a.seq++
-	a.held++
-	a.rows[id] = slideRow{t: t, seq: a.seq, gen: a.rows[id].gen}
+	a.rows[id].seq = a.seq
 	a.saved.touch(&a.rows[id], id)
 	return id
 }
@@ -396,11 +345,7 @@ func (a *SlideAgg) expire(key uint32) error {
 		row := &a.rows[id]
 		k.oldest = row.next
 		a.saved.forget(row, a.expires(row.t))
-		row.flags = 0
-		row.gen++
-		a.own.Release(id)
-		a.free = append(a.free, id)
-		a.held--
+		a.drop(id)
 	}
 	if k.oldest == 0 {
 		a.back.Release(key)
@@ -418,19 +363,14 @@ func (a *SlideAgg) expire(key uint32) error {
 func (a *SlideAgg) Deadline() types.EventTime { return min(a.expiry.next(), a.pending.next()) }
 
 // Rows returns the number of rows that are kept.
-func (a *SlideAgg) Rows() int { return a.held }
+func (a *SlideAgg) Rows() int { return len(a.rows) - len(a.free) }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
-func (a *SlideAgg) Bytes() int64 {
-	const keyBytes, rowBytes = 40, 40
-	return a.table.Bytes() + a.own.Bytes() + a.suffix.Bytes() + a.back.Bytes() + int64(cap(a.keys))*keyBytes +
-		int64(cap(a.rows))*rowBytes + int64(cap(a.free))*4 + a.expiry.bytes() + a.pending.bytes()
-}
+func (a *SlideAgg) Bytes() int64 { return a.halves.bytes() + a.expiry.bytes() + a.pending.bytes() }
 
 // Close implements Operator.
 func (a *SlideAgg) Close() error {
-	a.table, a.keys, a.rows, a.free, a.held = state.Live{}, nil, nil, nil, 0
-	a.own, a.suffix, a.back = agg.Slab{Stride: a.stride}, agg.Slab{Stride: a.stride}, agg.Slab{Stride: a.stride}
+	a.halves.clear()
 	a.expiry.near, a.expiry.far, a.pending.near, a.pending.far = nil, nil, nil, nil
 	return nil
 }

@@ -198,10 +198,7 @@ func (a *SlideAgg) loadBlock(src []byte, own func(hash uint64) bool, dead int64)
 // linkAll puts restored rows into the lists of their keys. Of several entries of a row the newest, which was loaded first,
 // counts.
 func (a *SlideAgg) linkAll() error {
-	for len(a.keys) < a.table.Cap() {
-		a.keys = append(a.keys, slideKey{})
-	}
-	a.back.Grow(len(a.keys))
+	a.growKeys()
 	ids := make([]uint32, len(a.rows))
 	a.seq = 0
 	for i := range ids {
@@ -219,10 +216,7 @@ func (a *SlideAgg) linkAll() error {
 		row := &a.rows[id]
 		if i > 0 {
 			if p := &a.rows[ids[i-1]]; p.key == row.key && p.t == row.t && p.seq == row.seq {
-				row.flags = 0
-				a.own.Release(id)
-				a.free = append(a.free, id)
-				a.held--
+				a.drop(id)
 				ids[i] = ids[i-1]
 				continue
 			}

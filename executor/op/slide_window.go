@@ -3,114 +3,9 @@ package op
 import (
 	"slices"
 
-	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/spec"
 )
-
-// mergeExact folds a state into another for the aggregates that the halves of a window give.
-func (a *SlideAgg) mergeExact(dst *agg.Slab, dg uint32, src *agg.Slab, sg uint32) error {
-	for _, i := range a.exact {
-		if err := a.aggs[i].kernel.Merge(dst, dg, src, sg, a.offs[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// moveTo makes the window of a key the one that ends at a row.
-func (a *SlideAgg) moveTo(key, id uint32) error {
-	k := &a.keys[key]
-	limit := satAdd(a.rows[id].t, -a.size)
-	if k.last == 0 || a.after(k.last-1, id) {
-		a.restart(key, id, limit)
-	}
-	for k.last != id+1 {
-		next := k.first
-		if k.last != 0 {
-			next = a.rows[k.last-1].next
-		}
-		if err := a.mergeExact(&a.back, key, &a.own, next-1); err != nil {
-			return err
-		}
-		if k.split == 0 {
-			k.split = next
-		}
-		if k.first == 0 {
-			k.first = next
-		}
-		k.last = next
-	}
-	return a.evict(key, limit)
-}
-
-// after reports whether row x comes after row y of the same key.
-func (a *SlideAgg) after(x, y uint32) bool {
-	p, q := &a.rows[x], &a.rows[y]
-	return p.t > q.t || p.t == q.t && p.seq > q.seq
-}
-
-// restart empties the window of a key; first is set to the row that it will begin with when it ends at id.
-func (a *SlideAgg) restart(key, id uint32, limit int64) {
-	k := &a.keys[key]
-	a.zero(&a.back, key)
-	k.split, k.last = 0, 0
-	k.first = id + 1
-	for prev := a.rows[id].prev; prev != 0 && a.rows[prev-1].t > limit; prev = a.rows[prev-1].prev {
-		k.first = prev
-	}
-}
-
-func (a *SlideAgg) zero(s *agg.Slab, gid uint32) {
-	clear(s.Words[int(gid)*s.Stride : int(gid+1)*s.Stride])
-}
-
-// evict takes the rows at or before limit out of the window; the last row may be one of them.
-func (a *SlideAgg) evict(key uint32, limit int64) error {
-	k := &a.keys[key]
-	for k.first != 0 && a.rows[k.first-1].t <= limit {
-		if k.first == k.last {
-			a.zero(&a.back, key)
-			k.first, k.split, k.last = 0, 0, 0
-			return nil
-		}
-		if k.first != k.split {
-			k.first = a.rows[k.first-1].next
-			continue
-		}
-		// The front is used up: the back becomes the front, less what goes at once.
-		for k.first != k.last && a.rows[k.first-1].t <= limit {
-			k.first = a.rows[k.first-1].next
-		}
-		if a.rows[k.first-1].t <= limit {
-			continue
-		}
-		if err := a.flip(k); err != nil {
-			return err
-		}
-		a.zero(&a.back, key)
-		k.split = 0
-	}
-	return nil
-}
-
-// flip gives the rows of the window, all of them in the back, the states of all from each on.
-func (a *SlideAgg) flip(k *slideKey) error {
-	for at, later := k.last, uint32(0); ; at = a.rows[at-1].prev {
-		a.zero(&a.suffix, at-1)
-		if err := a.mergeExact(&a.suffix, at-1, &a.own, at-1); err != nil {
-			return err
-		}
-		if later != 0 {
-			if err := a.mergeExact(&a.suffix, at-1, &a.suffix, later-1); err != nil {
-				return err
-			}
-		}
-		if later = at; at == k.first {
-			return nil
-		}
-	}
-}
 
 // result makes the result of the row that the window of its key ends at, and returns its group among the results.
 func (a *SlideAgg) result(id uint32) (uint32, error) {
@@ -118,28 +13,8 @@ func (a *SlideAgg) result(id uint32) (uint32, error) {
 	gid := uint32(len(r.rows))
 	r.slab.Grow(len(r.rows) + 1)
 	row := &a.rows[id]
-	k := &a.keys[row.key]
-	if k.first != k.split {
-		if err := a.mergeExact(&r.slab, gid, &a.suffix, k.first-1); err != nil {
-			return 0, err
-		}
-	}
-	if k.split != 0 {
-		if err := a.mergeExact(&r.slab, gid, &a.back, row.key); err != nil {
-			return 0, err
-		}
-	}
-	if len(a.walked) > 0 {
-		for at := k.first; ; at = a.rows[at-1].next {
-			for _, i := range a.walked {
-				if err := a.aggs[i].kernel.Merge(&r.slab, gid, &a.own, at-1, a.offs[i]); err != nil {
-					return 0, err
-				}
-			}
-			if at == k.last {
-				break
-			}
-		}
+	if err := a.fold(&r.slab, gid, row.key); err != nil {
+		return 0, err
 	}
 	r.rows = append(r.rows, outRow{gid: gid, key: row.key, start: satAdd(row.t, -a.size), end: row.t, tag: gid})
 	return gid, nil

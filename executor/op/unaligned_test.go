@@ -29,6 +29,7 @@ type unaligned interface {
 var (
 	_ unaligned = (*SessionAgg)(nil)
 	_ unaligned = (*SlideAgg)(nil)
+	_ unaligned = (*CountAgg)(nil)
 )
 
 // timedRow is a row of a random stream; wm is the watermark just before it.

@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type windowCalls struct {
 	schema     *types.Schema
 	keys       exprList
 	aggs       []aggCall
+	shown      int   // so many of aggs are part of the output
 	offs       []int // of each aggregate's state in a group
 	stride     int   // words of a group
 	keyType    []types.Type
@@ -56,9 +58,12 @@ type outRow struct {
 	start, end int64
 	// tag is the caller's.
 	tag uint32
+	// timeless: the bounds of the window are NULL.
+	timeless bool
 }
 
-func (c *windowCalls) init(s *spec.WindowAgg, schema *types.Schema) error {
+// init compiles the keys and aggregates of a plan, and more aggregates that are not part of the output.
+func (c *windowCalls) init(s *spec.WindowAgg, schema *types.Schema, hidden ...spec.AggCall) error {
 	if want := windowCols + len(s.Keys) + len(s.Aggs); len(schema.Cols) != want {
 		return fmt.Errorf("window aggregate: output schema has %d columns, want %d", len(schema.Cols), want)
 	}
@@ -74,11 +79,12 @@ func (c *windowCalls) init(s *spec.WindowAgg, schema *types.Schema) error {
 	for _, k := range s.Keys {
 		c.keyType = append(c.keyType, k.Type())
 	}
-	kernels := make([]agg.Kernel, len(s.Aggs))
-	c.aggs = make([]aggCall, len(s.Aggs))
-	for i := range s.Aggs {
-		kernels[i] = s.Aggs[i].Kernel
-		if c.aggs[i], err = newAggCall(&s.Aggs[i]); err != nil {
+	calls := append(slices.Clip(s.Aggs), hidden...)
+	kernels := make([]agg.Kernel, len(calls))
+	c.aggs, c.shown = make([]aggCall, len(calls)), len(s.Aggs)
+	for i := range calls {
+		kernels[i] = calls[i].Kernel
+		if c.aggs[i], err = newAggCall(&calls[i]); err != nil {
 			return err
 		}
 	}
@@ -249,8 +255,13 @@ func (c *windowCalls) fill(b *batch.Batch, slab *agg.Slab, table *state.Live, ro
 	}
 	for i := range rows {
 		r := &rows[i]
-		b.Cols[0].AppendInt(r.start)
-		b.Cols[1].AppendInt(r.end)
+		if r.timeless {
+			b.Cols[0].AppendNull()
+			b.Cols[1].AppendNull()
+		} else {
+			b.Cols[0].AppendInt(r.start)
+			b.Cols[1].AppendInt(r.end)
+		}
 		if _, err := batch.DecodeKey(table.Key(r.key), c.vecs); err != nil {
 			return nil, fmt.Errorf("window from %s: %w", types.NewTime(types.EventTime(r.start)).Text(), err)
 		}
@@ -266,7 +277,7 @@ func (c *windowCalls) fillResults(b *batch.Batch, slab *agg.Slab, rows []outRow)
 		if err == nil {
 			return rows, nil
 		}
-		for i := range c.aggs {
+		for i := range c.aggs[:c.shown] {
 			b.Cols[windowCols+len(c.keyType)+i].Truncate(b.N)
 		}
 		w := window.Window{Start: types.EventTime(rows[bad].start), End: types.EventTime(rows[bad].end)}
@@ -287,7 +298,7 @@ func (c *windowCalls) tryResults(b *batch.Batch, slab *agg.Slab, rows []outRow) 
 		c.cells = append(c.cells, rows[i].gid)
 	}
 	first := windowCols + len(c.keyType)
-	for i := range c.aggs {
+	for i := range c.aggs[:c.shown] {
 		k, col := c.aggs[i].kernel, &b.Cols[first+i]
 		if bulk, ok := k.(agg.BulkResult); ok && bulk.Results(col, slab, c.offs[i], c.cells) {
 			continue

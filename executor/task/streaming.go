@@ -26,6 +26,10 @@ func newWindow(x *spec.WindowAgg, n *spec.Node) (op.Operator, error) {
 	switch x.Window.Kind {
 	case window.Session:
 		return op.NewSessionAgg(x, &n.Schema)
+	case window.Slide:
+		return op.NewSlideAgg(x, &n.Schema)
+	case window.Count:
+		return op.NewCountAgg(x, &n.Schema)
 	}
 	return op.NewWindowAgg(x, &n.Schema)
 }
