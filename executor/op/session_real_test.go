@@ -59,7 +59,7 @@ func TestSessionsOfRealTraffic(t *testing.T) {
 	s.Aggs = []spec.AggCall{aggOf(t, "count")}
 	for _, mode := range []spec.EmitMode{spec.EmitFinal, spec.EmitUpdate} {
 		s.Emit.Mode = mode
-		d := &driver{t: t, rng: rand.New(rand.NewPCG(1, 2)), batchMax: 300, restarts: true, build: func() unaligned { return newSession(t, s, countOver(19)) }}
+		d := &driver{t: t, rng: rand.New(rand.NewPCG(1, 2)), batchMax: 50, restarts: true, build: func() unaligned { return newSession(t, s, countOver(19)) }}
 		d.run(rows)
 		sameRows(t, fmt.Sprint("mode ", mode), d.out.sorted(), want)
 		if d.late != 0 || d.restarted == 0 {
