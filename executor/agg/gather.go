@@ -87,7 +87,7 @@ func (stringAgg) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) erro
 }
 
 func (stringAgg) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) error {
-	from := src.block(src.word(off, sg))
+	from := dst.foreign(src, src.word(off, sg))
 	if from == nil {
 		return nil
 	}
@@ -165,7 +165,7 @@ func (arrayAgg) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) error
 		return nil
 	}
 	dst.Words[at] += src.Words[from]
-	return dst.appendBlock(at+1, src.block(from+1))
+	return dst.appendBlock(at+1, dst.foreign(src, from+1))
 }
 
 func (k arrayAgg) Result(s *Slab, off int, gid uint32) (types.Value, error) {

@@ -28,7 +28,7 @@ func TestSubtract(t *testing.T) {
 				for i := range gids {
 					gids[i] = uint32(rng.IntN(groups))
 				}
-				fold(t, f, s, gids, randomRows(rng, f.args, len(gids)))
+				fold(t, f, s, gids, f.rows(rng, len(gids)))
 				return s
 			}
 			a, b, dst := slab(), slab(), slabOf(f.kernel, groups)
@@ -88,7 +88,7 @@ func TestSubtractTooMuch(t *testing.T) {
 		}
 		rng := rand.New(rand.NewPCG(13, uint64(n)))
 		s := slabOf(f.kernel, 2)
-		fold(t, f, s, make([]uint32, 30), randomRows(rng, f.args, 30))
+		fold(t, f, s, make([]uint32, 30), f.rows(rng, 30))
 		if err := sub.Subtract(s, 1, s, 0, lawOff); err == nil {
 			t.Errorf("%v: 30 rows are taken from none", f)
 		}
