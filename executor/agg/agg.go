@@ -60,6 +60,15 @@ type Def struct {
 	Examples []Example
 }
 
+// Kernel returns the kernel for argument types, or false when the aggregate does not take them; desc is the direction of
+// WITHIN GROUP.
+func (d *Def) Kernel(args []types.Type, distinct, desc bool) (Kernel, bool) {
+	if d.Within != nil {
+		return d.Within(args, desc)
+	}
+	return d.Bind(args, distinct)
+}
+
 // Example is one documented use: SQL is a SELECT over VALUES, Want the text of its single result.
 type Example struct{ SQL, Want string }
 

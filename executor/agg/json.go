@@ -129,13 +129,10 @@ func (jsonGather) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) err
 	if src.Words[from] == 0 {
 		return nil
 	}
-	b := dst.foreign(src, from)
-	if dst.Words[at] != 0 {
-		if err := dst.appendBlock(at, []byte(jsonSeparator)); err != nil {
-			return err
-		}
+	if dst.Words[at] == 0 {
+		return dst.setBlock(at, dst.foreign(src, from))
 	}
-	return dst.appendBlock(at, b)
+	return dst.appendBlock(at, append([]byte(jsonSeparator), src.block(from)...))
 }
 
 // whole puts brackets around what was gathered.

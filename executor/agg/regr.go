@@ -24,17 +24,17 @@ func regrDefs() []Def {
 		}
 	}
 	defs := []Def{
-		def("corr", regrCorr, "Correlation coefficient; NULL when all x or all y are equal.", "0.9819805060619657"),
+		def("corr", regrCorr, "Correlation coefficient; NULL when all x or all y are equal.", "0.9819805060619659"),
 		def("covar_pop", regrCovarPop, "Population covariance.", "1"),
 		def("covar_samp", regrCovarSamp, "Sample covariance; NULL for fewer than two pairs.", "1.5"),
 		def("regr_avgx", regrAvgX, "Mean of x.", "2"),
 		def("regr_avgy", regrAvgY, "Mean of y.", "2.6666666666666665"),
 		def("regr_sxx", regrSXX, "Sum of squared distances of x from its mean.", "2"),
-		def("regr_syy", regrSYY, "Sum of squared distances of y from its mean.", "4.666666666666667"),
+		def("regr_syy", regrSYY, "Sum of squared distances of y from its mean.", "4.666666666666666"),
 		def("regr_sxy", regrSXY, "Sum of products of the distances of x and y from their means.", "3"),
 		def("regr_slope", regrSlope, "Slope of the line of least squares; NULL when all x are equal.", "1.5"),
-		def("regr_intercept", regrIntercept, "Where the line of least squares meets x = 0; NULL when all x are equal.", "-0.33333333333333337"),
-		def("regr_r2", regrR2, "Square of the correlation coefficient; 1 when all y are equal, NULL when all x are.", "0.9642857142857143"),
+		def("regr_intercept", regrIntercept, "Where the line of least squares meets x = 0; NULL when all x are equal.", "-0.3333333333333333"),
+		def("regr_r2", regrR2, "Square of the correlation coefficient; 1 when all y are equal, NULL when all x are.", "0.9642857142857144"),
 	}
 	return append(defs, Def{
 		Name: "regr_count",

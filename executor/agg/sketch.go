@@ -45,7 +45,7 @@ func approxPercentileDef() Def {
 		Doc: "approx_percentile(x, f [, accuracy]) is percentile_disc(f) WITHIN GROUP (ORDER BY x) of numbers up to a relative error of accuracy " +
 			"(0.01 when left out; from 0.001 to 0.5), in little memory: numbers are counted in buckets as wide as the error allows. f may be an array.",
 		Examples: []Example{
-			{"SELECT approx_percentile(x, 0.5) FROM (VALUES (1), (1), (NULL), (8)) v(x)", "1"},
+			{"SELECT approx_percentile(x, 0.5) FROM (VALUES (1), (1), (NULL), (8)) v(x)", "1.0078125"},
 			{"SELECT approx_percentile(x, ARRAY[0, 1]) FROM (VALUES (3.5), (-2)) v(x)", "{-2,3.5}"},
 		},
 	}

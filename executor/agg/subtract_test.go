@@ -98,7 +98,7 @@ func TestSubtractTooMuch(t *testing.T) {
 // TestSubtractScale: the digits of a value that is gone do not show.
 func TestSubtractScale(t *testing.T) {
 	k := sumNumeric{}
-	column := func(texts ...string) []*batch.Vec {
+	textColumn := func(texts ...string) []*batch.Vec {
 		v := new(batch.Vec)
 		v.Reset(types.T(types.Numeric))
 		for _, x := range texts {
@@ -112,7 +112,7 @@ func TestSubtractScale(t *testing.T) {
 	} {
 		s := &Slab{Stride: k.Words()}
 		s.Grow(2)
-		if err := k.Update(s, 0, []uint32{0, 0, 1}, column(c.left, c.gone, c.gone)); err != nil {
+		if err := k.Update(s, 0, []uint32{0, 0, 1}, textColumn(c.left, c.gone, c.gone)); err != nil {
 			t.Fatal(err)
 		}
 		if err := k.Subtract(s, 0, s, 1, 0); err != nil {
