@@ -22,3 +22,8 @@ func TestAggregateExamples(t *testing.T) {
 		t.Errorf("only %d examples ran", n)
 	}
 }
+
+// TestAggregatesLikePostgres: the results of the aggregates are a real Postgres', see TestRowsLikePostgres.
+func TestAggregatesLikePostgres(t *testing.T) {
+	rowsLikePostgres(t, "testdata_postgres/aggregates.sql", "testdata_postgres/aggregates_rows.txt")
+}

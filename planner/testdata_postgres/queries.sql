@@ -10,39 +10,6 @@ WITH a (id, host, n) AS (VALUES (1, 'x', 10), (2, 'y', NULL), (3, 'z', 30), (4, 
 WITH a (id, host, n) AS (VALUES (1, 'x', 10), (2, 'y', NULL), (3, 'z', 30), (4, 'x', 40)), b (id, host, m) AS (VALUES (1, 'x', 1), (3, 'q', 2), (5, 'x', 3), (NULL, 'z', 4)) SELECT * FROM a, b WHERE a.host = b.host AND a.n > b.m ORDER BY 1, 4
 WITH a (id, host, n) AS (VALUES (1, 'x', 10), (2, 'y', NULL), (3, 'z', 30), (4, 'x', 40)), b (id, host, m) AS (VALUES (1, 'x', 1), (3, 'q', 2), (5, 'x', 3), (NULL, 'z', 4)) SELECT a.id, b.m FROM a, b WHERE a.host = b.host OR a.id = b.id ORDER BY 1, 2
 WITH a (id, host, n) AS (VALUES (1, 'x', 10), (2, 'y', NULL), (3, 'z', 30), (4, 'x', 40)), b (id, host, m) AS (VALUES (1, 'x', 1), (3, 'q', 2), (5, 'x', 3), (NULL, 'z', 4)) SELECT count(*) FROM a CROSS JOIN b WHERE true
-SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x), percentile_cont(0.1) WITHIN GROUP (ORDER BY x DESC), percentile_cont(ARRAY[0, 0.25, NULL, 1]) WITHIN GROUP (ORDER BY x) FROM (VALUES (1), (2), (NULL), (4), (8)) v(x)
-SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY x), percentile_disc(0) WITHIN GROUP (ORDER BY x), percentile_disc(1) WITHIN GROUP (ORDER BY x), percentile_disc(0.25) WITHIN GROUP (ORDER BY x DESC), percentile_disc(0.26) WITHIN GROUP (ORDER BY x), percentile_disc(ARRAY[0.9, 0.1]) WITHIN GROUP (ORDER BY x), percentile_disc(NULL::float8) WITHIN GROUP (ORDER BY x) FROM (VALUES ('b'), ('a'), (NULL), ('d'), ('c')) v(x)
-SELECT percentile_cont(0.3) WITHIN GROUP (ORDER BY x), percentile_cont(ARRAY[0.5, 0.77]) WITHIN GROUP (ORDER BY x DESC), percentile_disc(0.5) WITHIN GROUP (ORDER BY x) FROM (VALUES (interval '1 day'), (interval '1 month 3 days'), (interval '5 hours'), (interval '2 years 1 second')) v(x)
-SELECT percentile_cont(0.25) WITHIN GROUP (ORDER BY x), percentile_cont(0.9) WITHIN GROUP (ORDER BY x) FROM (VALUES ('NaN'::float8), ('Infinity'), (1), (-3.25), (1e300)) v(x)
-SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x), percentile_disc(0.5) WITHIN GROUP (ORDER BY x), mode() WITHIN GROUP (ORDER BY x), percentile_cont(ARRAY[0.5]) WITHIN GROUP (ORDER BY x) FROM (VALUES (NULL::int)) v(x)
-SELECT k, percentile_disc(k / 4.0) WITHIN GROUP (ORDER BY x), mode() WITHIN GROUP (ORDER BY x), mode() WITHIN GROUP (ORDER BY x DESC), percentile_cont(0.5) WITHIN GROUP (ORDER BY x) FILTER (WHERE x > 1) FROM (VALUES (1, 5), (1, 3), (1, 5), (1, 3), (2, 7), (2, 1), (3, NULL)) v(k, x) GROUP BY k ORDER BY k
-SELECT mode() WITHIN GROUP (ORDER BY x), percentile_disc(0.4) WITHIN GROUP (ORDER BY x) FROM (VALUES (1.50), (2), (3.25), (2.0), (2.00)) v(x)
-SELECT corr(y, x), covar_pop(y, x), covar_samp(y, x), regr_avgx(y, x), regr_avgy(y, x), regr_count(y, x), regr_intercept(y, x), regr_r2(y, x), regr_slope(y, x), regr_sxx(y, x), regr_sxy(y, x), regr_syy(y, x) FROM (VALUES (1::float8, 1::float8), (3, 2), (4, 3), (NULL, 7), (9, NULL)) v(y, x)
-SELECT corr(y, x), covar_pop(y, x), covar_samp(y, x), regr_avgx(y, x), regr_count(y, x), regr_intercept(y, x), regr_r2(y, x), regr_slope(y, x), regr_sxx(y, x) FROM (VALUES (1, 1), (3, 1)) v(y, x)
-SELECT corr(y, x), covar_pop(y, x), covar_samp(y, x), regr_avgx(y, x), regr_count(y, x), regr_r2(y, x), regr_slope(y, x) FROM (VALUES (5.5, 2)) v(y, x)
-SELECT corr(y, x), regr_r2(y, x), regr_slope(y, x) FROM (VALUES (5.5, 2), (5.5, 3)) v(y, x)
-SELECT corr(y, x), covar_pop(y, x), covar_samp(y, x), regr_avgx(y, x), regr_avgy(y, x), regr_sxx(y, x), regr_sxy(y, x), regr_syy(y, x), regr_slope(y, x), regr_count(y, x) FROM (VALUES (1::float8, 'Infinity'::float8), (3, 2), (4, 3)) v(y, x)
-SELECT regr_avgx(y, x), regr_avgy(y, x), regr_sxx(y, x), regr_syy(y, x), regr_sxy(y, x) FROM (VALUES (1::float8, 'NaN'::float8), (3, 2)) v(y, x)
-SELECT corr(y, x), covar_pop(y, x), regr_count(y, x) FROM (VALUES (NULL::float8, 1::float8)) v(y, x)
-SELECT corr(DISTINCT y, x), regr_count(DISTINCT y, x) FROM (VALUES (1::float8, 1::float8), (1, 1), (2, 5), (7, 3)) v(y, x)
-SELECT corr(0.09, x), covar_samp(x, 100000003), regr_r2(0.09, x), regr_syy(x, x * 2) FROM (VALUES (100000003.5), (100000004), (100000007)) v(x)
-SELECT bit_and(x), bit_or(x), bit_xor(x), bit_xor(DISTINCT x), bit_and(x::smallint), bit_or(-x::bigint) FROM (VALUES (6), (NULL), (12), (12)) v(x)
-SELECT bit_and(x), bit_or(x), bit_xor(x) FROM (VALUES (NULL::int)) v(x)
-SELECT json_agg(x), jsonb_agg(x), json_agg(DISTINCT x), jsonb_agg(DISTINCT x), json_agg(x ORDER BY x DESC), jsonb_agg(x) FILTER (WHERE x > 9) FROM (VALUES (10), (NULL), (9), (10)) v(x)
-SELECT json_agg(x), jsonb_agg(x), json_agg(DISTINCT x) FROM (VALUES ('b"q'), (NULL), ('a'), ('ü')) v(x)
-SELECT json_agg(x), jsonb_agg(x) FROM (VALUES (1.50), (NULL), (2)) v(x)
-SELECT json_agg(x), jsonb_agg(x) FROM (VALUES (timestamptz '2024-01-01 00:00:00.5+00'), (NULL)) v(x)
-SELECT json_agg(x), jsonb_agg(x) FROM (VALUES ('{"b": 1,  "a": [1,2]}'::json), (NULL), ('3')) v(x)
-SELECT json_agg(x), jsonb_agg(x) FROM (VALUES (true), (false)) v(x)
-SELECT json_agg(x), jsonb_agg(x), json_object_agg(x, x), jsonb_object_agg(x, x) FROM (VALUES (1)) v(x) WHERE false
-SELECT json_object_agg(k, v), jsonb_object_agg(k, v) FROM (VALUES ('b', 2), ('a', NULL), ('b', 3)) v(k, v)
-SELECT json_object_agg(k, v), jsonb_object_agg(k, v), jsonb_object_agg(DISTINCT k, v) FROM (VALUES (1, 2.5), (10, 3), (9, NULL), (1, 2.5)) v(k, v)
-SELECT sum(x), avg(x), var_pop(x), stddev(x) FROM (VALUES (1.5), (2.25), (-3.125), (NULL), (10000000000000000000000.5)) v(x)
-SELECT sum(x), avg(x), min(x), max(x) FROM (VALUES ('NaN'::numeric), (1), ('Infinity')) v(x)
-SELECT sum(x), avg(x) FROM (VALUES ('-Infinity'::numeric), (1), (2.5)) v(x)
-SELECT array_agg(x), string_agg(x, '-'), array_agg(DISTINCT x), string_agg(DISTINCT x, '-'), array_agg(x ORDER BY x DESC NULLS LAST) FROM (VALUES ('b'), (NULL), ('a'), ('b')) v(x)
-SELECT count(*) FILTER (WHERE x > 1), sum(x) FILTER (WHERE x > 1), avg(DISTINCT x), bool_and(x > 0), bool_or(x > 2), every(x > 1) FROM (VALUES (1), (2), (2), (NULL)) v(x)
-SELECT sum(x), avg(x) FROM (VALUES (interval '1 month'), (interval '2 days 3 hours'), (interval '-1 hour')) v(x)
 WITH a (id, host, n) AS (VALUES (1, 'x', 10), (2, 'y', NULL), (3, 'z', 30), (4, 'x', 40)), b (id, host, m) AS (VALUES (1, 'x', 1), (3, 'q', 2), (5, 'x', 3), (NULL, 'z', 4)) SELECT id, (SELECT max(m) FROM b WHERE b.host = a.host) FROM a ORDER BY id
 WITH a (id, host, n) AS (VALUES (1, 'x', 10), (2, 'y', NULL), (3, 'z', 30), (4, 'x', 40)), b (id, host, m) AS (VALUES (1, 'x', 1), (3, 'q', 2), (5, 'x', 3), (NULL, 'z', 4)) SELECT id FROM a WHERE EXISTS (SELECT 1 FROM b WHERE b.host = a.host AND b.m > a.id) ORDER BY id
 WITH a (id, host, n) AS (VALUES (1, 'x', 10), (2, 'y', NULL), (3, 'z', 30), (4, 'x', 40)), b (id, host, m) AS (VALUES (1, 'x', 1), (3, 'q', 2), (5, 'x', 3), (NULL, 'z', 4)) SELECT id FROM a WHERE NOT EXISTS (SELECT 1 FROM b WHERE b.host = a.host) ORDER BY id
