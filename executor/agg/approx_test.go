@@ -310,6 +310,42 @@ func TestApproxTopK(t *testing.T) {
 	}
 }
 
+// TestApproxTopKMergeBound: a value that one side gave up may have been its least counter, and is counted so.
+func TestApproxTopKMergeBound(t *testing.T) {
+	k := topK{}
+	s := &Slab{Stride: topWords}
+	s.Grow(2)
+	add := func(gid uint32, value string, n int) {
+		for range n {
+			if err := k.Update(s, 0, []uint32{gid}, []*batch.Vec{column(types.T(types.JSONB), value), column(types.T(types.Int8), 1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	add(0, `"x"`, 50)
+	add(1, `"x"`, 1)
+	for i := range topKCounters {
+		add(1, fmt.Sprint(i), 3) // the last of them takes the counter of x
+	}
+	for _, c := range k.counters(s, 1) {
+		if string(c.value) == `"x"` {
+			t.Fatal("x is still counted")
+		}
+	}
+	for name, into := range map[string][2]uint32{"forward": {0, 1}, "back": {1, 0}} {
+		m := &Slab{Stride: topWords}
+		m.Grow(1)
+		for _, g := range into {
+			if err := k.Merge(m, 0, s, g, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if top := k.counters(m, 0)[0]; string(top.value) != `"x"` || top.count < 51 || top.count-top.excess > 51 {
+			t.Errorf("%s: %s has %d, %d of them uncertain", name, top.value, top.count, top.excess)
+		}
+	}
+}
+
 // TestApproxTopKOrder: ties come in the order of jsonb, whatever the order of the rows; states restored go on alike.
 func TestApproxTopKOrder(t *testing.T) {
 	k, rng := topK{}, rand.New(rand.NewPCG(7, 8))

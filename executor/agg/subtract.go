@@ -87,9 +87,6 @@ func (k sumNumeric) Subtract(dst *Slab, dg uint32, src *Slab, sg uint32, off int
 			return err
 		}
 		subtract128(d, f)
-		if d[numCount] == 0 {
-			d[numScale] = 0
-		}
 		return nil
 	}
 	have, err := finiteTotal(dst, at)
