@@ -54,13 +54,13 @@ func NewChain(ctx *expr.Ctx, nodes []*spec.Node, sink op.Emitter) (*Chain, error
 	return c, nil
 }
 
-// fuse lets a window aggregate apply the filter that follows it (HAVING) before it sorts and decodes groups.
+// fuse lets a grouping apply the filter that follows it (HAVING) before it sorts and decodes groups.
 func fuse(before []op.Operator, n *spec.Node) (bool, error) {
 	f, isFilter := n.Op.(*spec.Filter)
 	if !isFilter || len(before) == 0 {
 		return false, nil
 	}
-	w, ok := before[len(before)-1].(*op.WindowAgg)
+	w, ok := before[len(before)-1].(op.Grouper)
 	if !ok || w.Filtered() {
 		return false, nil
 	}
