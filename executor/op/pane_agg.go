@@ -39,12 +39,14 @@ type PaneAgg struct {
 	watermark types.EventTime
 	late      int64
 	// dict numbers the keys of all panes; refs tells by that number how many panes have the key, alive how many keys any has.
-	dict    state.Table
-	refs    []uint32
-	alive   int
-	panes   []*pane // by start
-	free    []*pane // emptied, for reuse
-	dropped []int64 // starts of dropped panes that the checkpoint still has blocks of
+	dict  state.Table
+	refs  []uint32
+	alive int
+	// renumberMin is the constant; tests set it lower.
+	renumberMin int
+	panes       []*pane // by start
+	free        []*pane // emptied, for reuse
+	dropped     []int64 // starts of dropped panes that the checkpoint still has blocks of
 
 	past       pastPanes
 	changes    changes
@@ -99,7 +101,7 @@ func (p *PaneAgg) init(keys []expr.Expr, aggs []spec.AggCall, schema *types.Sche
 	if err := p.grouping.init(keys, aggs, p.before); err != nil {
 		return err
 	}
-	p.watermark = types.MinTime
+	p.watermark, p.renumberMin = types.MinTime, renumberMin
 	p.past.init(p)
 	p.changes.init(p)
 	p.firsts.init(p, schema)

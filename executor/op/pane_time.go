@@ -114,7 +114,7 @@ func (p *PaneAgg) dropPanes() {
 		return
 	}
 	p.panes = append(p.panes[:0], p.panes[n:]...)
-	if dead := p.dict.Len() - p.alive; dead > p.alive && dead > renumberMin {
+	if dead := p.dict.Len() - p.alive; dead > p.alive && dead > p.renumberMin {
 		p.renumber()
 	}
 }
@@ -137,7 +137,7 @@ func (p *PaneAgg) drop(pn *pane) {
 	}
 }
 
-// renumberMin is the number of keys that no pane has below which getting rid of them does not pay.
+// renumberMin is the number of keys that no pane has up to which getting rid of them does not pay.
 const renumberMin = 1024
 
 // renumber makes a new dictionary of the keys that some pane has.
