@@ -58,6 +58,7 @@ type PaneAgg struct {
 	// Of the batch being processed:
 	behind  []batch.Behind // not yet passed
 	touched []*pane
+	current *pane    // the pane of the latest row: most batches fall into it whole
 	kids    []uint32 // keys of rows, by number in dict
 }
 
@@ -209,12 +210,15 @@ func plus(t types.EventTime, d int64) types.EventTime {
 
 // fold adds rows of the selection to their panes.
 func (p *PaneAgg) fold(in Input, from, to int) error {
+	if from == 0 && to == len(in.Sel) && p.allCurrent(in) {
+		return p.foldPane(p.current, in, in.Sel, batch.All(len(in.Sel)))
+	}
 	p.touched = p.touched[:0]
 	if err := p.assign(in, from, to, nil); err != nil {
 		return err
 	}
 	for _, pn := range p.touched {
-		err := p.foldPane(pn, in)
+		err := p.foldPane(pn, in, pn.rows, pn.places)
 		pn.rows, pn.places = pn.rows[:0], pn.places[:0]
 		if err != nil {
 			return err
@@ -226,17 +230,26 @@ func (p *PaneAgg) fold(in Input, from, to int) error {
 // assign gives each row to its pane, or hands it to each, when that is set. Late rows are counted, reported and left out; so
 // are rows between windows, without a report.
 func (p *PaneAgg) assign(in Input, from, to int, each func(row, place uint32)) error {
-	var pn *pane
+	var (
+		pn    *pane
+		start types.EventTime // of the pane of the row before, of no length at first
+		pane  int64
+		fate  fate
+	)
 	for i := from; i < to; i++ {
 		row := in.Sel[i]
-		t := types.EventTime(0)
 		if p.windowed {
-			t = types.EventTime(in.B.Cols[p.timeCol].I64[row])
-			ok, err := p.takes(t, row, in)
-			if err != nil {
-				return err
+			t := types.EventTime(in.B.Cols[p.timeCol].I64[row])
+			if uint64(t)-uint64(start) >= uint64(pane) {
+				fate, pn = p.fateOf(t), nil
+				if start, pane = t, 0; fate != outOfRange {
+					start, pane = p.grid.PaneStart(t), p.grid.Pane
+				}
 			}
-			if !ok {
+			if fate != taken {
+				if err := p.leaveOut(in, row, fate); err != nil {
+					return err
+				}
 				continue
 			}
 		}
@@ -244,48 +257,89 @@ func (p *PaneAgg) assign(in Input, from, to int, each func(row, place uint32)) e
 			each(row, uint32(i))
 			continue
 		}
-		if pn == nil || p.windowed && (t < pn.start || int64(t-pn.start) >= p.grid.Pane) {
-			pn = p.paneOf(p.startOf(t))
+		if pn == nil {
+			pn = p.paneOf(start)
 		}
 		if len(pn.rows) == 0 {
 			p.touched = append(p.touched, pn)
 		}
 		pn.rows, pn.places = append(pn.rows, row), append(pn.places, uint32(i))
 	}
+	p.current = pn
 	return nil
 }
 
-// takes tells whether a row at t can take part in a window that is not final.
-func (p *PaneAgg) takes(t types.EventTime, row uint32, in Input) (bool, error) {
+// allCurrent reports that all rows fall into the current pane, which takes them.
+func (p *PaneAgg) allCurrent(in Input) bool {
+	if p.current == nil || p.emit.Mode == spec.EmitFirst {
+		return false
+	}
+	if !p.windowed {
+		return true
+	}
+	start := p.current.start
+	if p.fateOf(start) != taken {
+		return false
+	}
+	times, size := in.B.Cols[p.timeCol].I64, uint64(p.grid.Pane)
+	for _, row := range in.Sel {
+		if uint64(times[row])-uint64(start) >= size {
+			return false
+		}
+	}
+	return true
+}
+
+// fate is what becomes of the rows of a pane.
+type fate uint8
+
+const (
+	taken      fate = iota // at least one window holds them and is not final
+	tooLate                // all windows that hold them are final
+	between                // no window holds them: the slide is longer than the size
+	outOfRange             // a bound of their windows would overflow
+)
+
+// fateOf tells the fate of rows at t, which is that of the whole pane.
+func (p *PaneAgg) fateOf(t types.EventTime) fate {
+	switch {
+	case !p.grid.Within(t):
+		return outOfRange
+	case p.grid.Start(p.grid.FirstEnd(t)) > t:
+		return between
+	case plus(p.grid.LastEnd(t), p.lateness) <= p.watermark:
+		return tooLate
+	}
+	return taken
+}
+
+// leaveOut counts and reports a row that is not taken.
+func (p *PaneAgg) leaveOut(in Input, row uint32, why fate) error {
+	if why == outOfRange {
+		err := sqlerr.New(sqlerr.DatetimeFieldOverflow, "timestamp out of range of windows")
+		if p.ctx.RowError == nil {
+			return err
+		}
+		p.ctx.RowError(row, err)
+	}
+	if why != tooLate {
+		return nil
+	}
 	for len(p.behind) > 0 && p.behind[0].Row < row {
 		p.behind = p.behind[1:]
 	}
-	if !p.grid.Within(t) {
-		err := sqlerr.New(sqlerr.DatetimeFieldOverflow, "timestamp out of range of windows")
-		if p.ctx.RowError == nil {
-			return false, err
-		}
-		p.ctx.RowError(row, err)
-		return false, nil
+	closed := p.watermark
+	if len(p.behind) > 0 && p.behind[0].Row == row {
+		closed = max(closed, in.Closed(p.behind[0]))
 	}
-	if p.grid.Start(p.grid.FirstEnd(t)) > t {
-		return false, nil // between two windows
+	p.late++
+	if p.Late != nil {
+		p.Late(row)
 	}
-	if final := plus(p.grid.LastEnd(t), p.lateness); final <= p.watermark {
-		closed := p.watermark
-		if len(p.behind) > 0 && p.behind[0].Row == row {
-			closed = max(closed, in.Closed(p.behind[0]))
-		}
-		p.late++
-		if p.Late != nil {
-			p.Late(row)
-		}
-		if p.ctx.LateRow != nil {
-			p.ctx.LateRow(row, closed)
-		}
-		return false, nil
+	if p.ctx.LateRow != nil {
+		p.ctx.LateRow(row, closed)
 	}
-	return true, nil
+	return nil
 }
 
 // startOf returns where the pane of t begins.
@@ -327,9 +381,9 @@ func (p *PaneAgg) paneOf(start types.EventTime) *pane {
 	return pn
 }
 
-// foldPane adds the rows that were given to a pane.
-func (p *PaneAgg) foldPane(pn *pane, in Input) error {
-	kept, keys, at, err := p.foldRows(in, pn.rows, pn.places)
+// foldPane adds rows to a pane; places are their indexes in the input's selection.
+func (p *PaneAgg) foldPane(pn *pane, in Input, rows, places []uint32) error {
+	kept, keys, at, err := p.foldRows(in, rows, places)
 	if err != nil || len(kept) == 0 {
 		return err
 	}
@@ -447,7 +501,7 @@ func (p *PaneAgg) Bytes() int64 {
 
 // Close implements Operator.
 func (p *PaneAgg) Close() error {
-	p.panes, p.free, p.touched = nil, nil, nil
+	p.panes, p.free, p.touched, p.current = nil, nil, nil, nil
 	return nil
 }
 

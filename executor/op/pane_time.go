@@ -124,6 +124,9 @@ func (p *PaneAgg) drop(pn *pane) {
 	if pn.entries > 0 || pn.restored {
 		p.dropped = append(p.dropped, int64(pn.start))
 	}
+	if p.current == pn {
+		p.current = nil
+	}
 	p.past.leave(pn)
 	p.firsts.leave(pn)
 	for _, kid := range pn.ids {
