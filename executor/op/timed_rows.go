@@ -19,6 +19,10 @@ type timedRows struct {
 	codecs [2]rowCodec
 	// once[side]: an answered row of the side meets no other.
 	once [2]bool
+	// foreign, when set, tells slices of the checkpoint that are not buckets.
+	foreign func(slice int64) bool
+	// rightFirst: of rows due at the same time those of side 1 are answered first.
+	rightFirst bool
 
 	index   state.Index // the words of a key: first and last row of side 0, of side 1
 	chunks  []rowChunk
@@ -46,7 +50,8 @@ const (
 const (
 	rowAnswered = 1 << iota // it came out, or will not: nothing is due any more
 	rowUnlinked             // it is no longer among its key's rows
-	rowFlagBits = 2
+	rowDeletes              // it ends its key's version
+	rowFlagBits = iota
 )
 
 // timedRow is one row without its columns, which are encoded in its chunk.
@@ -283,11 +288,13 @@ func (s *timedRows) deadline() int64 {
 	return min(satAdd(due, 1), s.end(b))
 }
 
+func (s *timedRows) sideOf(ref rowRef) int { return int(s.chunks[(ref-1)/chunkRows].side) }
+
 // isOpen tells whether the bucket of a row is being answered from.
 func (s *timedRows) isOpen(ref rowRef) bool { return s.chunks[(ref-1)/chunkRows].bucket.open }
 
 // next returns the next row to be answered that is due before the horizon and marks it answered; 0 when there is none.
-// Rows come in the order of (due, key bytes, arrival).
+// Rows come in the order of (due, side 1 before side 0 where rightFirst says so, key bytes, arrival).
 func (s *timedRows) next(horizon int64) (ref rowRef, side int) {
 	for len(s.buckets) > 0 {
 		b := s.buckets[0]
@@ -297,7 +304,7 @@ func (s *timedRows) next(horizon int64) (ref rowRef, side int) {
 		for b.open && len(b.queue) > 0 && b.queue[0].due < horizon {
 			top := b.queue.pop(s)
 			if s.answer(top.ref) {
-				return top.ref, int(s.chunks[(top.ref-1)/chunkRows].side)
+				return top.ref, s.sideOf(top.ref)
 			}
 		}
 		if s.end(b) > horizon {
@@ -386,7 +393,7 @@ func (s *timedRows) bytes() int64 {
 
 // reset forgets everything.
 func (s *timedRows) reset() {
-	*s = timedRows{width: s.width, fire: s.fire, codecs: s.codecs, once: s.once}
+	*s = timedRows{width: s.width, fire: s.fire, codecs: s.codecs, once: s.once, rightFirst: s.rightFirst}
 }
 
 // satAdd adds without leaving the range of event time.
@@ -416,6 +423,11 @@ type dueQueue []dueRow
 func (s *timedRows) before(a, b dueRow) bool {
 	if a.due != b.due {
 		return a.due < b.due
+	}
+	if s.rightFirst {
+		if sa, sb := s.sideOf(a.ref), s.sideOf(b.ref); sa != sb {
+			return sa > sb
+		}
 	}
 	if ka, kb := s.row(a.ref).key, s.row(b.ref).key; ka != kb {
 		return string(s.index.Key(ka)) < string(s.index.Key(kb))

@@ -19,6 +19,7 @@ const (
 	entrySide     = 1
 	entryAnswered = 2
 	entryDelta    = 4 // only says that a row of an earlier entry has been answered
+	entryDeletes  = 8
 	// seqMax leaves room for the flags of a row.
 	seqMax = 1<<(64-rowFlagBits) - 1
 )
@@ -93,6 +94,9 @@ func (s *timedRows) appendEntry(dst []byte, c *rowChunk, at int) []byte {
 	if r.tag&rowAnswered != 0 {
 		flags |= entryAnswered
 	}
+	if r.tag&rowDeletes != 0 {
+		flags |= entryDeletes
+	}
 	dst = append(dst, flags)
 	dst = binary.AppendUvarint(dst, r.tag>>rowFlagBits)
 	dst = appendLenBytes(dst, s.index.Key(r.key))
@@ -135,12 +139,16 @@ type restoredRow struct {
 	hash     uint64
 	side     uint8
 	answered bool
+	deletes  bool
 }
 
 // restore rebuilds the rows whose keys this worker owns, in the order in which they came.
 func (s *timedRows) restore(in StateReader, keyType []types.Type, own func(hash uint64) bool) error {
 	r := timedRestorer{s: s, keyType: keyType, own: own, answered: map[string]bool{}}
 	err := in.Blocks(func(slice int64, data []byte) error {
+		if s.foreign != nil && s.foreign(slice) {
+			return nil
+		}
 		if err := r.block(slice, append([]byte(nil), data...)); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of a join, slice %d: %v", slice, err)
 		}
@@ -198,6 +206,9 @@ func (r *timedRestorer) load(x *restoredRow) error {
 	if x.answered {
 		s.row(ref).tag |= rowAnswered
 	}
+	if x.deletes {
+		s.row(ref).tag |= rowDeletes
+	}
 	return nil
 }
 
@@ -232,9 +243,9 @@ func (r *timedRestorer) blockHead(src []byte) ([]byte, error) {
 
 func (r *timedRestorer) entry(slice int64, src []byte) ([]byte, error) {
 	flags := src[0]
-	x := restoredRow{side: flags & entrySide, answered: flags&entryAnswered != 0}
+	x := restoredRow{side: flags & entrySide, answered: flags&entryAnswered != 0, deletes: flags&entryDeletes != 0}
 	delta := flags&entryDelta != 0
-	if flags&^(entrySide|entryAnswered|entryDelta) != 0 || delta && x.answered || len(r.s.codecs[x.side].typs) == 0 {
+	if flags&^(entrySide|entryAnswered|entryDelta|entryDeletes) != 0 || delta && (x.answered || x.deletes) || len(r.s.codecs[x.side].typs) == 0 {
 		return nil, fmt.Errorf("entry has flags %d", flags)
 	}
 	var width int

@@ -18,6 +18,8 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewWindowAgg(x, &n.Schema)
 	case *spec.IntervalJoin:
 		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
+	case *spec.TemporalJoin:
+		return op.NewTemporalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
 }

@@ -37,6 +37,8 @@ type indexEntry struct {
 
 const (
 	indexInline = 32
+	// indexFree is the size of an entry that has no key.
+	indexFree = ^uint32(0)
 	// indexPage is how many entries are made at once.
 	indexPage = 1 << 10
 	// longMin is the number of dead bytes from which the long keys are packed anew.
@@ -52,6 +54,9 @@ func (x *Index) Bytes() int64 {
 }
 
 func (x *Index) entry(id uint32) *indexEntry { return &x.pages[id/indexPage][id%indexPage] }
+
+// Has tells whether id is the number of a key.
+func (x *Index) Has(id uint32) bool { return int(id) < x.ids && x.entry(id).size != indexFree }
 
 // Words returns the caller's words of key id; valid until it is removed.
 func (x *Index) Words(id uint32) *IndexWords { return &x.entry(id).words }
@@ -99,6 +104,30 @@ func (x *Index) FindOrAdd(r Rows, sel []uint32, ids []uint32) ([]uint32, error) 
 		}
 	}
 	return ids, nil
+}
+
+// Find returns the number of a key, false when the index does not have it.
+func (x *Index) Find(key []byte, hash uint64) (id uint32, ok bool) {
+	if len(x.slots) == 0 {
+		return 0, false
+	}
+	mask := uint64(len(x.slots) - 1)
+	for at := hash & mask; x.slots[at] != 0; at = (at + 1) & mask {
+		slot := x.slots[at]
+		if uint32(slot>>32) == uint32(hash) && x.equal(uint32(slot)-1, key) {
+			return uint32(slot) - 1, true
+		}
+	}
+	return 0, false
+}
+
+// Each calls f for every key, in the order of their numbers; f does not add or remove keys.
+func (x *Index) Each(f func(id uint32)) {
+	for id := range uint32(x.ids) {
+		if x.entry(id).size != indexFree {
+			f(id)
+		}
+	}
 }
 
 func (x *Index) equal(id uint32, key []byte) bool {
@@ -175,7 +204,7 @@ func (x *Index) Remove(id uint32) {
 	if e.size > indexInline {
 		x.longDead += int(e.size)
 	}
-	e.size, e.next = 0, x.free
+	e.size, e.next = indexFree, x.free
 	x.free = id + 1
 	x.live--
 	if x.longDead > longMin && x.longDead*2 > len(x.long) {
@@ -205,7 +234,7 @@ func (x *Index) packLong() {
 	long := make([]byte, 0, (len(x.long)-x.longDead)*3/2)
 	for id := range x.ids {
 		e := x.entry(uint32(id))
-		if e.size <= indexInline {
+		if e.size <= indexInline || e.size == indexFree {
 			continue
 		}
 		key := x.Key(uint32(id))
