@@ -31,7 +31,7 @@ func filledJoin(t testing.TB, o Stateful) *sliceStore {
 				t.Fatal(err)
 			}
 		}
-		if err := o.Advance(types.EventTime(round*6_000_000), emitFunc(discard)); err != nil {
+		if err := o.Advance(types.EventTime(round*6_300_000), emitFunc(discard)); err != nil {
 			t.Fatal(err)
 		}
 		if err := o.Snapshot(&store); err != nil {
