@@ -17,6 +17,10 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewProject(x, &n.Schema)
 	case *spec.WindowAgg:
 		return newWindow(x, n)
+	case *spec.IntervalJoin:
+		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
+	case *spec.TemporalJoin:
+		return op.NewTemporalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
 }
