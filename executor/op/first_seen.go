@@ -74,7 +74,7 @@ func (f *FirstSeen) Process(_ int, in Input, out Emitter) error {
 	v := &f.out.Cols[width]
 	v.Reset(types.T(types.Bool))
 	v.I64, v.N = f.answer, in.B.N
-	f.out.N, f.out.Behind = in.B.N, in.B.Behind
+	f.out.N, f.out.Behind, f.out.Src = in.B.N, in.B.Behind, in.B.Src
 	return out.Emit(Input{B: &f.out, Sel: rows, Others: in.Others, Several: in.Several})
 }
 

@@ -110,4 +110,3 @@ func (s *sightings) load(start int64, src []byte, types []types.Type, own func(h
 	}
 	return nil
 }
-
