@@ -28,6 +28,8 @@ type overSaved struct {
 	entries  int
 	restored bool    // partitions are to be written whole
 	slices   []int64 // of rows that wait
+	// watermark tells which of those rows wait no more.
+	watermark types.EventTime
 }
 
 // Snapshot implements Stateful: rows that came, partitions that changed with the rows that they took.
@@ -167,7 +169,8 @@ func (o *Over) savePartitions(out StateWriter) error {
 		}
 	}
 	whole := o.saved.restored || changed > 0 && o.saved.entries+changed+rows > rewriteRatio*(len(o.parts)+o.rows.n)+rewriteMin
-	if changed == 0 && !whole {
+	moved := o.watermark != o.saved.watermark && len(o.saved.slices) > 0
+	if changed == 0 && !whole && !moved {
 		return nil
 	}
 	if whole {
@@ -178,6 +181,9 @@ func (o *Over) savePartitions(out StateWriter) error {
 	}
 	head := binary.AppendVarint([]byte{overVersion, overPartitions}, int64(o.watermark))
 	blocks := overBlocks{out: out}
+	blocks.at(overPast, head)
+	o.saved.watermark = o.watermark
+	o.saved.entries++
 	var body []byte
 	for g := range o.parts {
 		p := &o.parts[g]
@@ -495,7 +501,13 @@ func (r *overRestorer) finish() error {
 		c.saved = len(c.times)
 	}
 	for g := range o.parts {
-		if p := &o.parts[g]; behind[g] != p.taken-p.left {
+		p := &o.parts[g]
+		if behind[g] == 0 && p.taken > p.left && o.back != overForever {
+			// It was forgotten after this, which is not written down.
+			o.forget(uint32(g))
+			p.taken, p.left, p.base, p.saved = 0, 0, 0, 0
+		}
+		if behind[g] != p.taken-p.left {
 			return fmt.Errorf("a partition has %d rows ahead, %d of them were saved", p.taken-p.left, behind[g])
 		}
 	}
