@@ -137,6 +137,7 @@ type keyedRun struct {
 	late   []string
 	// restarted and snapshots count what happened.
 	restarted, snapshots int
+	fresh                bool
 }
 
 func (k *keyedRun) start() {
@@ -238,6 +239,9 @@ func (k *keyedRun) advance(wm types.EventTime) {
 
 func (k *keyedRun) checkpoint() {
 	k.snapshots++
+	if k.fresh { // as in a job: what earlier workers wrote goes, restored state is written whole
+		k.store.blocks, k.fresh = nil, false
+	}
 	for i, o := range k.ops {
 		if err := o.(Stateful).Snapshot(cutWriter{&k.store, i}); err != nil {
 			k.t.Fatal(err)
@@ -247,6 +251,7 @@ func (k *keyedRun) checkpoint() {
 		return
 	}
 	k.restarted++
+	k.fresh = true
 	k.workers = 1 + k.rng.IntN(3)
 	k.start()
 	for i, o := range k.ops {

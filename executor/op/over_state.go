@@ -490,7 +490,7 @@ func (r *overRestorer) finish() error {
 			return err
 		}
 	}
-	o.pending.seq = r.seq
+	o.pending.seq, o.saved.watermark = r.seq, types.MinTime
 	behind := make([]uint64, len(o.parts))
 	for _, c := range o.pending.chunks {
 		c.settle()
@@ -498,7 +498,6 @@ func (r *overRestorer) finish() error {
 			behind[c.gids[c.order[c.taken]]]++
 			c.taken++
 		}
-		c.saved = len(c.times)
 	}
 	for g := range o.parts {
 		p := &o.parts[g]
