@@ -20,11 +20,9 @@ import (
 // Of rows that have gone through, only times and arguments are kept, as long as a frame can reach them; frames from the
 // start of the partition keep an accumulator alone. A partition without rows in reach is forgotten when all frames are
 // of RANGE; with frames of ROWS at most their length of rows stays for each partition.
+//
+// An error in a function's result, such as an overflow, concerns its row, which is left out: it is reported as of row noRow.
 type Over struct {
-	// RowFailed, when set, takes an error in a function's result for one row, such as an overflow; the row is left out. When
-	// nil, such an error ends Advance. Set it before Open.
-	RowFailed func(t types.EventTime, err error)
-
 	spec   *spec.Over
 	keys   keyedRows
 	args   exprList // arguments and filters

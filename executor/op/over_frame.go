@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/agg"
@@ -228,6 +229,9 @@ func (o *Over) chain(p *overPart, slot uint32) {
 	p.tail = slot
 }
 
+// noRow stands for a row that is in no batch any more, where errors of rows are reported.
+const noRow = uint32(math.MaxUint32)
+
 // compute fills in values for a row that leaves; false when a result is an error and the row is left out.
 func (o *Over) compute(r overRef) (bool, error) {
 	g := r.chunk.gids[r.row]
@@ -255,8 +259,8 @@ func (o *Over) compute(r overRef) (bool, error) {
 		}
 	}
 	o.release(g)
-	if failed != nil && o.RowFailed != nil {
-		o.RowFailed(types.EventTime(r.time), failed)
+	if failed != nil && o.keys.ctx.RowError != nil {
+		o.keys.ctx.RowError(noRow, failed)
 		return false, nil
 	}
 	return failed == nil, failed

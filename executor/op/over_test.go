@@ -294,14 +294,13 @@ func TestOverErrors(t *testing.T) {
 	kernel, _ := k.Bind([]types.Type{types.T(types.Int4)}, false) // a sum that is bigint and can overflow
 	f := spec.OverFunc{Name: "sum", Kernel: kernel, Args: []expr.Expr{visitCol("n")}, Frame: spec.Frame{Rows: true, Start: -1}, Typ: kernel.Type()}
 	o := newOver(t, []spec.OverFunc{f})
-	_ = o.Open(&expr.Ctx{})
 	failed := 0
-	o.RowFailed = func(at types.EventTime, err error) {
+	_ = o.Open(&expr.Ctx{RowError: func(row uint32, err error) {
 		failed++
-		if at != 3 || sqlerr.CodeOf(err) != sqlerr.NumericValueOutOfRange {
-			t.Errorf("at %d: %v", at, err)
+		if row != noRow || sqlerr.CodeOf(err) != sqlerr.NumericValueOutOfRange {
+			t.Errorf("row %d: %v", row, err)
 		}
-	}
+	}})
 	var got []string
 	out := emitFunc(func(in Input) error {
 		for _, r := range in.Sel {
@@ -387,7 +386,7 @@ func TestOverRestoreRefuses(t *testing.T) {
 			}
 		}
 		o := newOver(t, funcs)
-		_ = o.Open(&expr.Ctx{})
+		_ = o.Open(&expr.Ctx{RowError: func(uint32, error) {}})
 		if err := o.Restore(bad, ownAll); err != nil {
 			if sqlerr.CodeOf(err) != sqlerr.DataCorrupted || try == 0 {
 				t.Fatalf("got %v", err)
@@ -395,7 +394,6 @@ func TestOverRestoreRefuses(t *testing.T) {
 			refused++
 			continue
 		}
-		o.RowFailed = func(types.EventTime, error) {}
 		var again memState
 		if err := o.Snapshot(&again); err != nil {
 			t.Fatal(err)

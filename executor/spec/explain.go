@@ -84,6 +84,8 @@ func Describe(n *Node) string {
 		return fmt.Sprintf("Exchange hash(%s)", list(op.Keys))
 	case *WindowAgg:
 		return fmt.Sprintf("WindowAgg %s keys: %s aggs: %s", describeWindow(op.Window, n), orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
+	case *Over, *FirstSeen, *Suppress:
+		return describeRows(n)
 	case *HashAgg:
 		return fmt.Sprintf("HashAgg keys: %s aggs: %s", orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
 	case *Distinct:

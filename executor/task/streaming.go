@@ -16,6 +16,12 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewProject(x, &n.Schema)
 	case *spec.WindowAgg:
 		return op.NewWindowAgg(x, &n.Schema)
+	case *spec.Over:
+		return op.NewOver(x, &n.Schema)
+	case *spec.FirstSeen:
+		return op.NewFirstSeen(x, &n.Schema)
+	case *spec.Suppress:
+		return op.NewSuppress(x)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
 }
