@@ -156,6 +156,10 @@ func (p *printer) operand(q *Select, level int) {
 }
 
 func (p *printer) core(c *SelectCore) {
+	if seq := sequenceOf(c); seq != nil {
+		p.sequence(seq)
+		return
+	}
 	p.s("SELECT")
 	if c.Distinct {
 		p.s(" DISTINCT")
@@ -270,6 +274,8 @@ func (p *printer) table(t TableExpr) {
 		p.windowArgs(t.Window, true)
 		p.s(")")
 		p.alias(t.Alias, t.Columns)
+	case *TableMatch:
+		p.match(t)
 	case *Join:
 		p.join(t)
 	}
