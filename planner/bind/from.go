@@ -68,6 +68,10 @@ func (fb *fromBinder) table(te parse.TableExpr) (*fromItem, error) {
 		return fb.tableFunc(te)
 	case *parse.TableWindow:
 		return fb.tableWindow(te)
+	case *parse.TableMatch:
+		return fb.tableMatch(te)
+	case *parse.TableSequence:
+		return fb.tableSequence(te)
 	case *parse.Join:
 		if fb.continuous {
 			return nil, unsupported(te.Pos, "a join in a continuous query", "Create one continuous query per stream, or put the values to look up into an IOC list.")

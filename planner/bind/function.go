@@ -16,6 +16,11 @@ func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 	if f.Over != nil {
 		return nil, unsupported(f.Pos, "a window function (OVER)", "Group by TUMBLE(ts, INTERVAL '...') or compute it in the client.")
 	}
+	if s.match != nil {
+		if e, done, err := s.matchCall(f); done {
+			return e, err
+		}
+	}
 	name, builtin := f.Name.Name, f.Name.Schema == "" || f.Name.Schema == catalog.PgCatalog
 	if d := registry().aggs[name]; d != nil && builtin {
 		return s.aggregate(f, d)

@@ -401,3 +401,10 @@ func (p *printer) windowArgs(w *WindowCall, more bool) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// PrintPattern writes a row pattern in canonical form.
+func PrintPattern(t *Pattern) string {
+	p := &printer{}
+	p.pattern(t, false)
+	return p.String()
+}
