@@ -13,8 +13,8 @@ import (
 // first row the preferred match counts, as SQL prescribes: the earlier alternative, more repetitions unless reluctant. Empty
 // matches produce nothing.
 //
-// Output with AllRows: each row of a match (the input's columns), then Measures; otherwise one row per match: Keys, then
-// Measures. Expressions of variables and measures read a row of the match, followed by one column per element of Refs: the row
+// Output with AllRows: each row of a match (the input's first columns, as many as the output has besides Measures), then
+// Measures; otherwise one row per match: Keys, then Measures. Expressions of variables and measures read a row of the match, followed by one column per element of Refs: the row
 // that is being tried, or for a measure the current one (the last, without AllRows).
 type Match struct {
 	Keys    []expr.Expr

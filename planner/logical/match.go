@@ -45,7 +45,7 @@ func matchTimes(n *Node, op *spec.Match, out []int64) {
 	width := len(n.In[0].Schema.Cols)
 	first := len(op.Keys)
 	if op.AllRows {
-		first = width
+		first = len(n.Schema.Cols) - len(op.Measures)
 		out[op.TimeCol] = delay
 	}
 	isTime := func(e expr.Expr) bool {
