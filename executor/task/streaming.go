@@ -27,6 +27,8 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewFirstSeen(x, &n.Schema)
 	case *spec.Suppress:
 		return op.NewSuppress(x)
+	case *spec.Match:
+		return op.NewMatch(x, &n.In[0].Schema, &n.Schema)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
 }

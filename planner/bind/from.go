@@ -70,6 +70,10 @@ func (fb *fromBinder) table(te parse.TableExpr) (*fromItem, error) {
 		return fb.tableFunc(te)
 	case *parse.TableWindow:
 		return fb.tableWindow(te)
+	case *parse.TableMatch:
+		return fb.tableMatch(te)
+	case *parse.TableSequence:
+		return fb.tableSequence(te)
 	case *parse.Join:
 		outer := *fb
 		outer.joined = false

@@ -209,6 +209,8 @@ func (f Rewrite) Op(o Op, depth int) Op {
 		return f.projectSet(o, depth)
 	case *Aggregate:
 		return f.aggregate(o, depth)
+	case *Match:
+		return f.match(o, depth)
 	case *Distinct:
 		if l := f.List(o.On, depth); !same(l, o.On) {
 			return &Distinct{On: l}

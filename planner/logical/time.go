@@ -42,6 +42,8 @@ func Times(n *Node) []int64 {
 		}
 	case *Join:
 		joinTimes(n, op, out)
+	case *Match:
+		matchTimes(n, op.Spec, out)
 	case *SetOp:
 		l, r := Times(n.In[0]), Times(n.In[1])
 		for i := range out {

@@ -75,6 +75,8 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 		out.Op = l.projectSet(op, n.In[0])
 	case *logical.Aggregate:
 		return l.aggregate(out, op)
+	case *logical.Match:
+		return l.match(out, op)
 	case *logical.Distinct:
 		out.Op = &spec.Distinct{On: l.exprs(op.On)}
 	case *logical.Join:
