@@ -116,6 +116,7 @@ func (e *Engine) finishEpoch(ep *epoch, _ map[*query][][]byte) {
 			e.log.Error("drop results", "query", q.spec.Name, "error", err)
 		}
 	}
+	e.dropTables(ep)
 	for _, s := range ep.gone {
 		e.removeStream(s)
 	}

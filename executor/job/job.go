@@ -24,6 +24,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/table"
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/eventlog"
@@ -118,6 +119,7 @@ type Engine struct {
 	committed atomic.Uint64
 	fatal     atomic.Pointer[error]
 	iocNow    atomic.Pointer[ioc.Set]
+	tables    *table.Set
 	closing   chan struct{}
 	closed    sync.Once
 	seq       sequencer
@@ -193,8 +195,8 @@ type QueryStats struct {
 	RowsIn, RowsOut, Late, Groups atomic.Int64
 }
 
-// Object is a catalogue object as the engine and storage/meta know it. Def is *spec.Stream, *spec.Query, *spec.Function or
-// *spec.IOCList.
+// Object is a catalogue object as the engine and storage/meta know it. Def is *spec.Stream, *spec.Query, *spec.Function,
+// *spec.IOCList or *spec.Table.
 type Object struct {
 	Meta meta.Object
 	Def  any

@@ -86,6 +86,7 @@ func (w *worker) start(ep *epoch) {
 	w.epoch, w.out = ep, &ep.outs[w.index]
 	w.ctx.Ctx = fn.Ctx{Now: ep.clock}
 	w.ctx.IOC = ep.ioc
+	w.ctx.Tables = ep.tables
 	for _, q := range ep.detach {
 		w.detach(q)
 	}

@@ -25,6 +25,8 @@ const (
 	kindEvent    = 0x04
 	kindIOC      = 0x05
 	kindIOCGone  = 0x06
+	kindTableRow = 0x07
+	kindTableEnd = 0x08
 )
 
 const objectVersion = 1
