@@ -52,6 +52,10 @@ type binder struct {
 	relations, nesting int
 	src                map[expr.Expr]source
 	deps               Deps
+	// tablePos is where tables are named, by id.
+	tablePos map[uint64]int
+	// table is the one that the statement changes.
+	table *catalog.Table
 }
 
 // Deps is what a query uses of the catalogue.
@@ -59,6 +63,7 @@ type Deps struct {
 	Streams   []uint64
 	Lists     []string
 	Functions []uint64
+	Tables    []uint64
 }
 
 func newBinder(env *Env, paramTypes []types.Type) *binder {
@@ -67,6 +72,8 @@ func newBinder(env *Env, paramTypes []types.Type) *binder {
 		format: &types.TextFormat{TimeZone: env.TimeZone},
 		params: append([]types.Type(nil), paramTypes...),
 		src:    map[expr.Expr]source{},
+
+		tablePos: map[uint64]int{},
 	}
 }
 

@@ -26,6 +26,8 @@ type fromBinder struct {
 	ctes         *cteScope
 	// qualify: columns print with their relation's alias, because there are several relations.
 	qualify bool
+	// joined: what is bound is the right side of a join, which may look up FOR SYSTEM_TIME.
+	joined bool
 }
 
 // from binds the comma list; no FROM is one row without columns.
@@ -69,10 +71,9 @@ func (fb *fromBinder) table(te parse.TableExpr) (*fromItem, error) {
 	case *parse.TableWindow:
 		return fb.tableWindow(te)
 	case *parse.Join:
-		if fb.continuous {
-			return nil, unsupported(te.Pos, "a join in a continuous query", "Create one continuous query per stream, or put the values to look up into an IOC list.")
-		}
-		left, err := fb.table(te.Left)
+		outer := *fb
+		outer.joined = false
+		left, err := outer.table(te.Left)
 		if err != nil {
 			return nil, err
 		}
@@ -122,11 +123,8 @@ func (it *fromItem) rename(names []string, alias string, pos int) error {
 }
 
 func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
-	if t.AsOf != nil {
-		return nil, unsupported(t.AsOf.Position(), "FOR SYSTEM_TIME AS OF", "")
-	}
 	if t.Name.Schema == "" {
-		if c := fb.ctes.find(t.Name.Name); c != nil {
+		if c := fb.ctes.find(t.Name.Name); c != nil && t.AsOf == nil {
 			return fb.cteRef(t, c)
 		}
 	}
@@ -142,6 +140,9 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	switch r := r.(type) {
 	case *catalog.Stream:
 		fb.deps.Streams = addOnce(fb.deps.Streams, r.ID)
+	case *catalog.Table:
+		fb.deps.Tables = addOnce(fb.deps.Tables, r.ID)
+		fb.tablePos[r.ID] = t.Name.Pos
 	case *catalog.Virtual:
 		bound.schema = r.SchemaName
 		if t.Alias != "" {
@@ -159,7 +160,11 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	if bound.schema == "" && t.Alias == "" {
 		bound.schema = catalog.Public
 	}
-	if _, ok := r.(*catalog.Stream); fb.continuous && !ok {
+	if err := fb.asOf(t, r); err != nil {
+		return nil, err
+	}
+	_, isTable := r.(*catalog.Table)
+	if _, ok := r.(*catalog.Stream); fb.continuous && !ok && !isTable {
 		return nil, unsupported(t.Name.Pos, "a continuous query over something other than a stream", "Name a stream in FROM.")
 	}
 	node := &logical.Node{Op: &logical.Scan{Rel: r}, Schema: *r.RelSchema()}

@@ -31,6 +31,7 @@ type level struct {
 	items   []item
 	visible int
 	where   []expr.Expr
+	members []membership
 	having  []expr.Expr
 	keys    []expr.Expr
 	sort    []logical.SortKey // X is a Column over the items
@@ -149,7 +150,11 @@ func (l *level) bindWhere() error {
 	if l.core.Where == nil {
 		return nil
 	}
-	cond, err := l.clause("WHERE").condition(l.core.Where, "WHERE")
+	rest, found := l.splitWhere(l.core.Where)
+	if l.members = found; rest == nil {
+		return nil
+	}
+	cond, err := l.clause("WHERE").condition(rest, "WHERE")
 	l.where = logical.Conjuncts(cond)
 	return err
 }
@@ -284,8 +289,14 @@ func containsInt(list []int, x int) bool {
 
 // build makes the tree, bottom up.
 func (l *level) build() (*logical.Node, error) {
-	node := logical.NewFilter(l.from.node, l.where)
-	node, err := l.buildGroup(node)
+	node, where, err := l.settleLookups(l.from.node, l.where)
+	if err != nil {
+		return nil, err
+	}
+	if node, err = l.lookups(logical.NewFilter(node, where), l.members); err != nil {
+		return nil, err
+	}
+	node, err = l.buildGroup(node)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ const (
 	Deactivated State = "deactivated"
 )
 
-// Relation is what a name in FROM can stand for: *Stream, *Query, *IOCList or *Virtual. Relations are immutable once
+// Relation is what a name in FROM can stand for: *Stream, *Table, *Query, *IOCList or *Virtual. Relations are immutable once
 // in the catalogue: a change puts a new one in their place.
 type Relation interface {
 	RelName() string
@@ -35,18 +35,19 @@ type Stream struct {
 // Query is a continuous query.
 type Query struct {
 	spec.Query
-	Schema  types.Schema // result columns
+	Schema types.Schema // result columns
 	// Times tells per result column how far (microseconds) rows may lie behind the query's watermark when they come, by that
 	// column as event time; -1: the column is none. See logical.Times.
 	Times []int64
 	// Updates: the changelog holds more than inserts.
 	Updates bool
-	SQL     string       // canonical CREATE CONTINUOUS QUERY
+	SQL     string // canonical CREATE CONTINUOUS QUERY
 	Options map[string]string
 	// Streams, Lists, Functions name what the query reads; DROP of those is refused while it exists.
 	Streams   []uint64
 	Lists     []string
 	Functions []uint64
+	Tables    []uint64
 	State     State
 	Reason    string // why it is not running
 }

@@ -219,6 +219,8 @@ func (f Rewrite) Op(o Op, depth int) Op {
 		if !same(l, o.LeftKeys) || !same(r, o.RightKeys) || !same(c, o.Conds) {
 			return &Join{Kind: o.Kind, LeftKeys: l, RightKeys: r, Conds: c, Lateral: o.Lateral}
 		}
+	case *LookupJoin:
+		return f.rewriteLookup(o, depth)
 	case *Sort:
 		if k, changed := f.sortKeys(o.Keys, depth); changed {
 			return &Sort{Keys: k}

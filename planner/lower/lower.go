@@ -69,6 +69,8 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 		out.Op = &spec.Distinct{On: l.exprs(op.On)}
 	case *logical.Join:
 		out.Op = l.join(op)
+	case *logical.LookupJoin:
+		out.Op = l.lookup(op)
 	case *logical.SetOp:
 		return l.setOp(out, op)
 	case *logical.Sort:
@@ -96,6 +98,10 @@ func (l *lowerer) scan(op *logical.Scan) spec.Op {
 		return &spec.StreamScan{StreamID: r.ID, Name: r.Name, Want: want}
 	case *catalog.Query:
 		return &spec.ResultScan{QueryID: r.ID, Name: r.Name}
+	case *catalog.TableRows:
+		return &spec.TableScan{TableID: r.ID, Name: r.Name, Numbers: true}
+	case *catalog.Table:
+		return &spec.TableScan{TableID: r.ID, Name: r.Name}
 	case *catalog.IOCList:
 		return &spec.VirtualScan{Schema: catalog.Public, Name: r.Name}
 	case *catalog.Virtual:

@@ -83,6 +83,7 @@ var table = []row{
 	// session runs bounded programs in the connection's goroutine (task, op), stores and reads rows (codec), and sees the
 	// engine's results, log entries and catalogue rows, whose types are storage's.
 	{"server/session", with(bound, []string{
+		"executor/table",
 		"executor/codec", "executor/ioc", "executor/op", "executor/task", "executor/job", "planner", "storage/eventlog",
 		"storage/meta", "storage/results", "server/pgwire", "server/pgcatalog", "server/auth",
 	})},

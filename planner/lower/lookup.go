@@ -1,0 +1,14 @@
+package lower
+
+import (
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/planner/logical"
+)
+
+// lookup lowers a lookup in a table: it is stateless and needs no exchange.
+func (l *lowerer) lookup(op *logical.LookupJoin) spec.Op {
+	kinds := [...]spec.JoinKind{logical.LookupInner: spec.Inner, logical.LookupLeft: spec.Left, logical.LookupSemi: spec.Semi,
+		logical.LookupAnti: spec.Anti}
+	return &spec.LookupJoin{TableID: op.Table.ID, Name: op.Table.Name, Kind: kinds[op.Kind], Keys: l.exprs(op.Keys), Cols: op.Cols,
+		AsOf: l.expr(op.AsOf), Cond: logical.AndAll(l.exprs(op.Conds)), NullAware: op.NullAware, TableSchema: op.Table.Table.Schema}
+}
