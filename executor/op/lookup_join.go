@@ -176,6 +176,7 @@ func (j *LookupJoin) emit(in Input, out Emitter) error {
 		return nil
 	}
 	j.pairs.Behind = behindOf(j.pairs.Behind[:0], in.B.Behind, j.at)
+	j.pairs.Src = AppendSrc(j.pairs.Src[:0], in.B, j.at)
 	j.pairs.Ops = j.pairs.Ops[:0]
 	if len(in.B.Ops) > 0 {
 		for _, row := range j.at {

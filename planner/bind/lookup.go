@@ -17,6 +17,15 @@ func tableOf(n *logical.Node) *catalog.Table {
 	return nil
 }
 
+// eventful: what a continuous query may name in FROM.
+func eventful(r catalog.Relation) bool {
+	switch r.(type) {
+	case *catalog.Stream, *catalog.Table:
+		return true
+	}
+	return false
+}
+
 // namesTable tells whether a table expression names a table, before it is bound.
 func (fb *fromBinder) namesTable(te parse.TableExpr) bool {
 	ref, ok := te.(*parse.TableRef)
@@ -145,6 +154,19 @@ func (l *level) settleLookups(n *logical.Node, where []expr.Expr) (*logical.Node
 		return &logical.Node{Op: found, In: []*logical.Node{in}, Schema: n.Schema}, where, nil
 	}
 	return n, where, nil
+}
+
+// lookedUp: FROM is one relation with tables looked up for its rows.
+func (l *level) lookedUp() bool {
+	n := l.from.node
+	for {
+		if _, ok := n.Op.(*logical.LookupJoin); !ok {
+			break
+		}
+		n = n.In[0]
+	}
+	_, join := n.Op.(*logical.Join)
+	return n != l.from.node && !join
 }
 
 // refuseTables refuses a continuous query that reads a table as if it were a stream.

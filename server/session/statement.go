@@ -142,7 +142,9 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 	case *parse.CreateStream:
 		if planner.IsTable(st) {
 			return createDo("CREATE TABLE", srv, creation{kind: kindTable, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
-				plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) { return srv.planTable(env, st, id) }}, st.Name)
+				plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
+					return srv.planTable(env, st, id)
+				}}, st.Name)
 		}
 		return createDo("CREATE STREAM", srv, creation{kind: kindStream, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
 			plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
