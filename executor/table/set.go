@@ -245,7 +245,9 @@ func (t *Table) covers(cols []int) bool {
 const compactMin = 1024
 
 // compact copies what can still be seen, when enough cannot. Changes wait, readers do not.
-func (t *Table) compact(epoch uint64, clock int64) {
+func (t *Table) compact(epoch uint64, clock int64) { t.compactAt(epoch, clock, compactMin) }
+
+func (t *Table) compactAt(epoch uint64, clock int64, least int) {
 	t.change.Lock()
 	defer t.change.Unlock()
 	co := t.core.Load()
@@ -256,7 +258,7 @@ func (t *Table) compact(epoch uint64, clock int64) {
 			n++
 		}
 	}
-	if n < compactMin+len(co.vers)/4 {
+	if n < least+len(co.vers)/4 {
 		return
 	}
 	next := &core{schema: t.schema}
