@@ -228,31 +228,41 @@ func runLookup(t *testing.T, c lookupCase, tables expr.Tables, b *batch.Batch, s
 	}
 	var out []string
 	var src []uint32
-	for range 2 { // the second time the operator's memory is used again
-		out, src = nil, nil
-		err = j.Process(0, Input{B: b, Sel: sel}, emitFunc(func(in Input) error {
-			for _, r := range in.Sel {
-				var cells []string
-				for _, v := range in.B.Row(nil, int(r)) {
-					switch {
-					case v.Null:
-						cells = append(cells, "NULL")
-					case v.Type.Kind == types.Text:
-						cells = append(cells, v.S)
-					default:
-						cells = append(cells, fmt.Sprint(v.I))
-					}
+	take := emitFunc(func(in Input) error {
+		for _, r := range in.Sel {
+			var cells []string
+			for _, v := range in.B.Row(nil, int(r)) {
+				switch {
+				case v.Null:
+					cells = append(cells, "NULL")
+				case v.Type.Kind == types.Text:
+					cells = append(cells, v.S)
+				default:
+					cells = append(cells, fmt.Sprint(v.I))
 				}
-				out = append(out, strings.Join(cells, ","))
-				from := r
-				if c.kind == spec.Inner || c.kind == spec.Left {
-					from = in.B.Src[r]
-				}
-				src = append(src, from)
 			}
-			return nil
-		}))
-		if err != nil {
+			out = append(out, strings.Join(cells, ","))
+			from := r
+			if c.kind == spec.Inner || c.kind == spec.Left {
+				from = in.B.Src[r]
+			}
+			src = append(src, from)
+		}
+		return nil
+	})
+	// First all at once, then in pieces, so that the operator's memory is used again with other rows in it.
+	pieces := append([][]uint32{sel}, slices.Collect(slices.Chunk(sel, 7))...)
+	for i, piece := range pieces {
+		if i == 1 {
+			whole := len(out)
+			defer func() {
+				if len(out) != whole {
+					t.Errorf("%+v: %d rows in pieces, %d at once", c, len(out), whole)
+				}
+			}()
+			out, src = nil, nil
+		}
+		if err := j.Process(0, Input{B: b, Sel: piece}, take); err != nil {
 			t.Fatal(err)
 		}
 	}
