@@ -35,6 +35,8 @@ type Change struct {
 	Tables []TableChange
 	// Rejected are rows for vigil.rejected that the change left out; epoch and time are filled in.
 	Rejected []Rejected
+	// Corrections are rows of results that ReplayLate found wrong.
+	Corrections []Correction
 	// Resume re-attaches deactivated queries, with fresh state.
 	Resume []Object
 }
@@ -231,7 +233,11 @@ func (e *Engine) newSource(d *spec.Stream) (connector.Source, error) {
 // question mark ("CSV?delimiter=%3B"), as a URL does.
 func (e *Engine) newDecoder(d *spec.Stream, name string, columns []int) (codec.Decoder, error) {
 	o := codec.Options{Schema: &d.Schema, TimeCol: d.TimeCol, Params: d.FormatOptions, Columns: columns}
-	return e.decoderFor(name, d.Format, o)
+	inner, err := e.decoderFor(name, d.Format, innerOptions(d, name, o))
+	if err != nil {
+		return nil, err
+	}
+	return withGenerated(d, inner)
 }
 
 // Decoder makes a decoder for rows that are no stream's.
@@ -449,6 +455,8 @@ const (
 	PropState      = "state"
 	PropReason     = "reason"
 	PropStateEpoch = "state_epoch"
+	// PropCorrected: the changelog holds corrections of late rows.
+	PropCorrected = "corrected"
 )
 
 // noteReads notes where the new queries begin to read other queries' results; before the epoch's own results are put.
@@ -512,6 +520,11 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 			return err
 		}
 		if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "resumed"}); err != nil {
+			return err
+		}
+	}
+	for i := range c.Corrections {
+		if err := c.Corrections[i].persist(e, b); err != nil {
 			return err
 		}
 	}
