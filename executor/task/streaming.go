@@ -19,6 +19,10 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return newWindow(x, n)
 	case *spec.LookupJoin:
 		return op.NewLookupJoin(x, &n.In[0].Schema)
+	case *spec.IntervalJoin:
+		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
+	case *spec.TemporalJoin:
+		return op.NewTemporalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
 }

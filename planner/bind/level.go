@@ -65,7 +65,7 @@ func (l *level) bind() (*logical.Node, error) {
 	if err := l.findWindow(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{l.bindItems, l.bindWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
+	for _, step := range []func() error{l.bindItems, l.bindWhere, l.settleFrom, l.streamWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -289,11 +289,8 @@ func containsInt(list []int, x int) bool {
 
 // build makes the tree, bottom up.
 func (l *level) build() (*logical.Node, error) {
-	node, where, err := l.settleLookups(l.from.node, l.where)
+	node, err := l.lookups(logical.NewFilter(l.from.node, l.where), l.members)
 	if err != nil {
-		return nil, err
-	}
-	if node, err = l.lookups(logical.NewFilter(node, where), l.members); err != nil {
 		return nil, err
 	}
 	node, err = l.buildGroup(node)

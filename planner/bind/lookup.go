@@ -60,9 +60,9 @@ func (fb *fromBinder) lookupJoin(j *parse.Join, te parse.TableExpr, left, out *f
 	}
 	l, r := tableOf(out.node.In[0]), tableOf(out.node.In[1])
 	switch {
-	case ref != nil && r == nil:
+	case ref != nil && r == nil && !fb.continuous:
 		return false, unsupported(ref.AsOf.Position(), "FOR SYSTEM_TIME AS OF over "+ref.Name.Name, "It looks up in tables.")
-	case !fb.continuous && ref == nil, l == nil && r == nil:
+	case !fb.continuous && ref == nil, l == nil && r == nil, r == nil && ref != nil && l == nil:
 		return false, nil
 	case l != nil && r != nil && fb.continuous:
 		return false, unsupported(tablePos(te), "a join of two tables in a continuous query", "Name the stream first, then join the tables to it.")
@@ -134,39 +134,56 @@ func swapped(lk *logical.LookupJoin, op *logical.Join, out *fromItem) {
 	}
 }
 
-// settleLookups gives lookups without a key of their own those that WHERE has for them (FROM stream, table WHERE ..), and
-// refuses those that are left without one. It returns the tree and the conditions that stay.
-func (l *level) settleLookups(n *logical.Node, where []expr.Expr) (*logical.Node, []expr.Expr, error) {
-	if op, ok := n.Op.(*logical.LookupJoin); ok {
-		found, width := op, len(n.In[0].Schema.Cols)
-		if len(op.Keys) == 0 && op.Kind == logical.LookupInner {
-			found, where = op.TakeKeys(where, width)
-		}
-		if len(found.Keys) == 0 {
-			t := op.Table
-			return nil, nil, unsupported(op.Pos, "a join with table "+t.Name+" that is not by equal columns",
-				"Say which column equals what: ON "+t.Name+"."+t.Table.Schema.Cols[0].Name+" = ..., of the column's own type.")
-		}
-		in, where, err := l.settleLookups(n.In[0], where)
-		if err != nil {
-			return nil, nil, err
-		}
-		return &logical.Node{Op: found, In: []*logical.Node{in}, Schema: n.Schema}, where, nil
-	}
-	return n, where, nil
+// settleFrom is settleLookups of the level's FROM and WHERE.
+func (l *level) settleFrom() (err error) {
+	l.from.node, l.where, err = l.settleLookups(l.from.node, l.where)
+	return err
 }
 
-// lookedUp: FROM is one relation with tables looked up for its rows.
-func (l *level) lookedUp() bool {
-	n := l.from.node
-	for {
-		if _, ok := n.Op.(*logical.LookupJoin); !ok {
-			break
-		}
-		n = n.In[0]
+// settleLookups gives lookups without a key of their own those that WHERE has for them (FROM stream, table WHERE ..), and
+// refuses those that are left without one. A join of streams below them gets the conditions on it, which may bound it in time.
+// It returns the tree and the conditions that stay.
+func (l *level) settleLookups(n *logical.Node, where []expr.Expr) (*logical.Node, []expr.Expr, error) {
+	op, ok := n.Op.(*logical.LookupJoin)
+	if !ok {
+		return n, where, nil
 	}
-	_, join := n.Op.(*logical.Join)
-	return n != l.from.node && !join
+	found, width := op, len(n.In[0].Schema.Cols)
+	if len(op.Keys) == 0 && op.Kind == logical.LookupInner {
+		found, where = op.TakeKeys(where, width)
+	}
+	if len(found.Keys) == 0 {
+		t := op.Table
+		return nil, nil, unsupported(op.Pos, "a join with table "+t.Name+" that is not by equal columns",
+			"Say which column equals what: ON "+t.Name+"."+t.Table.Schema.Cols[0].Name+" = ..., of the column's own type.")
+	}
+	in := n.In[0]
+	if join, ok := in.Op.(*logical.Join); ok && l.continuous && join.Kind == logical.Inner {
+		var own []expr.Expr
+		own, where = splitBelow(where, width)
+		j := *join
+		j.Conds = append(append([]expr.Expr(nil), join.Conds...), own...)
+		in = &logical.Node{Op: &j, In: in.In, Schema: in.Schema}
+	}
+	in, where, err := l.settleLookups(in, where)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &logical.Node{Op: found, In: []*logical.Node{in}, Schema: n.Schema}, where, nil
+}
+
+// splitBelow splits off the conditions that read only columns before column n.
+func splitBelow(list []expr.Expr, n int) (below, rest []expr.Expr) {
+	for _, c := range list {
+		ok := subqueryIn(c) == nil
+		logical.Columns(c, func(i int) { ok = ok && i < n })
+		if ok {
+			below = append(below, c)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	return below, rest
 }
 
 // refuseTables refuses a continuous query that reads a table as if it were a stream.

@@ -54,10 +54,15 @@ func (l *level) splitWhere(e parse.Expr) (rest parse.Expr, found []membership) {
 		}
 		return &parse.Binary{At: b.At, Op: "AND", L: left, R: right}, found
 	}
-	if m, ok := membershipOf(e); ok {
+	if m, ok := membershipOf(e); ok && l.overTable(m.query) {
 		return nil, []membership{m}
 	}
 	return e, nil
+}
+
+// overTable tells whether a subquery is over a table; other ones are joins of streams.
+func (l *level) overTable(q *parse.Select) bool {
+	return q.Core != nil && len(q.Core.From) == 1 && (&fromBinder{binder: l.binder, ctes: l.ctes}).namesTable(q.Core.From[0])
 }
 
 // lookups puts the memberships over the tree, in the order they were written.

@@ -40,6 +40,8 @@ func Times(n *Node) []int64 {
 		}
 	case *LookupJoin:
 		copy(out, Times(n.In[0])) // a table holds nothing back
+	case *Join:
+		joinTimes(n, op, out)
 	case *SetOp:
 		l, r := Times(n.In[0]), Times(n.In[1])
 		for i := range out {

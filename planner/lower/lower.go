@@ -78,6 +78,9 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 	case *logical.Distinct:
 		out.Op = &spec.Distinct{On: l.exprs(op.On)}
 	case *logical.Join:
+		if l.continuous {
+			return l.streamJoin(n, op, in)
+		}
 		out.Op = l.join(op)
 	case *logical.LookupJoin:
 		out.Op = l.lookup(op, in[0])
@@ -154,6 +157,9 @@ func (l *lowerer) join(op *logical.Join) spec.Op {
 }
 
 func (l *lowerer) setOp(out *spec.Node, op *logical.SetOp) *spec.Node {
+	if l.continuous {
+		return l.streamUnion(out)
+	}
 	if op.Kind != "UNION" {
 		out.Op = &spec.SetOp{Except: op.Kind == "EXCEPT", All: op.All}
 		return out
