@@ -17,6 +17,8 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewProject(x, &n.Schema)
 	case *spec.WindowAgg:
 		return newWindow(x, n)
+	case *spec.LookupJoin:
+		return op.NewLookupJoin(x, &n.In[0].Schema)
 	case *spec.IntervalJoin:
 		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
 	case *spec.TemporalJoin:

@@ -223,6 +223,8 @@ func (f Rewrite) Op(o Op, depth int) Op {
 			j.LeftKeys, j.RightKeys, j.Conds = l, r, c
 			return &j
 		}
+	case *LookupJoin:
+		return f.rewriteLookup(o, depth)
 	case *Sort:
 		if k, changed := f.sortKeys(o.Keys, depth); changed {
 			return &Sort{Keys: k}
