@@ -15,7 +15,9 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 	case *spec.Project:
 		return op.NewProject(x, &n.Schema)
 	case *spec.WindowAgg:
-		return op.NewWindowAgg(x, &n.Schema)
+		return op.NewWindowed(x, &n.Schema)
+	case *spec.GroupAgg:
+		return op.NewGroupAgg(x, &n.Schema)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
 }
