@@ -94,6 +94,10 @@ func Describe(n *Node) string {
 		return "Distinct"
 	case *Join:
 		return describeJoin(op)
+	case *IntervalJoin:
+		return describeIntervalJoin(op)
+	case *TemporalJoin:
+		return describeTemporalJoin(op)
 	case *Union:
 		return "Union"
 	case *SetOp:
@@ -288,6 +292,10 @@ func exprsOf(o Op) []expr.Expr {
 	case *Join:
 		out := append([]expr.Expr(nil), op.LeftKeys...)
 		return append(append(out, op.RightKeys...), op.Cond)
+	case *IntervalJoin:
+		return append(append(append([]expr.Expr(nil), op.LeftKeys...), op.RightKeys...), op.Cond)
+	case *TemporalJoin:
+		return append(append(append([]expr.Expr(nil), op.LeftKeys...), op.RightKeys...), op.Cond)
 	case *Sort:
 		var out []expr.Expr
 		for _, k := range op.Keys {

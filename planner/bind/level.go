@@ -64,7 +64,7 @@ func (l *level) bind() (*logical.Node, error) {
 	if err := l.findWindow(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{l.bindItems, l.bindWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
+	for _, step := range []func() error{l.bindItems, l.bindWhere, l.streamWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
 		if err := step(); err != nil {
 			return nil, err
 		}

@@ -33,7 +33,14 @@ const (
 	Left
 	Right
 	Full
+	// Semi and Anti come from EXISTS and NOT EXISTS in continuous queries; their output is the left row.
+	Semi
+	Anti
 )
+
+// Temporal makes a join look each left row up in In[1], a changelog, as it was at the row's time. LeftTime and RightTime are
+// columns of In[0] and In[1].
+type Temporal struct{ LeftTime, RightTime int }
 
 // Window is the time side of a grouping. TimeCol indexes the input's columns; -1 without one (COUNT_WINDOW). Lateness
 // (microseconds) is how long after its end a window takes rows.
@@ -55,7 +62,9 @@ type AggCall struct {
 	Distinct bool
 	Filter   expr.Expr // nil: every row counts
 	OrderBy  []SortKey
-	Typ      types.Type
+	// Desc is the direction of WITHIN GROUP.
+	Desc bool
+	Typ  types.Type
 }
 
 // Func is a set-returning function call.
@@ -100,6 +109,10 @@ type (
 		LeftKeys, RightKeys []expr.Expr
 		Conds               []expr.Expr
 		Lateral             bool
+		Temporal            *Temporal // nil: the sides are joined as they are
+		// Pos is where the right side is written and Labels what the columns of both sides are called, for errors.
+		Pos    int
+		Labels []string
 	}
 	// SetOp is "UNION", "INTERSECT" or "EXCEPT" over two inputs of one row type.
 	SetOp struct {

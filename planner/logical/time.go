@@ -38,6 +38,8 @@ func Times(n *Node) []int64 {
 		if op.Window != nil {
 			out[1] = op.Window.Lateness // window_end: rows come when the watermark is there, or correct it
 		}
+	case *Join:
+		joinTimes(n, op, out)
 	case *SetOp:
 		l, r := Times(n.In[0]), Times(n.In[1])
 		for i := range out {

@@ -77,6 +77,9 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 	case *logical.Distinct:
 		return l.distinct(out, op, n.In[0])
 	case *logical.Join:
+		if l.continuous {
+			return l.streamJoin(n, op, in)
+		}
 		out.Op = l.join(op)
 	case *logical.SetOp:
 		return l.setOp(out, op)
@@ -147,6 +150,9 @@ func (l *lowerer) join(op *logical.Join) spec.Op {
 }
 
 func (l *lowerer) setOp(out *spec.Node, op *logical.SetOp) *spec.Node {
+	if l.continuous {
+		return l.streamUnion(out)
+	}
 	if op.Kind != "UNION" {
 		out.Op = &spec.SetOp{Except: op.Kind == "EXCEPT", All: op.All}
 		return out
@@ -164,8 +170,11 @@ func (l *lowerer) aggCall(a logical.AggCall) spec.AggCall {
 	for i, e := range args {
 		argTypes[i] = e.Type()
 		argTypes[i].Mod = 0
+		if c, isConst := e.(*expr.Const); isConst && i > 0 && a.Def.Check != nil {
+			l.fail(a.Def.Check(i, c.Val)) // once more: constants are folded by now
+		}
 	}
-	kernel, ok := a.Def.Bind(argTypes, a.Distinct)
+	kernel, ok := a.Def.Kernel(argTypes, a.Distinct, a.Desc)
 	if !ok {
 		l.fail(sqlerr.New(sqlerr.InternalError, "aggregate %s does not take what it was bound to", a.Def.Name))
 	}
