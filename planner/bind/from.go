@@ -326,9 +326,6 @@ func (fb *fromBinder) funcNode(s *scalar, t *parse.TableFunc, alias string) (*lo
 
 // tableWindow binds TUMBLE(stream, ts, size) in FROM: the stream with the columns window_start and window_end.
 func (fb *fromBinder) tableWindow(t *parse.TableWindow) (*fromItem, error) {
-	if err := onlyTumble(t.Window); err != nil {
-		return nil, err
-	}
 	src := t.Source
 	if ref, ok := src.(*parse.TableRef); ok && t.Alias != "" && ref.Alias == "" {
 		c := *ref

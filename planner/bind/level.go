@@ -254,9 +254,6 @@ func (l *level) exprItem(s *scalar, e parse.Expr) (int, error) {
 
 // bindDistinct binds DISTINCT ON.
 func (l *level) bindDistinct() error {
-	if l.core.Distinct && l.continuous {
-		return unsupported(l.core.Pos, "SELECT DISTINCT in a continuous query", "Group by the columns and a window: GROUP BY a, b, TUMBLE(ts, INTERVAL '1 minute').")
-	}
 	s := l.grouped("DISTINCT ON")
 	for _, e := range l.core.DistinctOn {
 		if l.continuous {

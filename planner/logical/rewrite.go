@@ -266,7 +266,7 @@ func (f Rewrite) aggregate(o *Aggregate, depth int) Op {
 	if !changed {
 		return o
 	}
-	return &Aggregate{Window: o.Window, Keys: keys, Aggs: aggs, Scalar: o.Scalar}
+	return &Aggregate{Window: o.Window, Emit: o.Emit, Keys: keys, Aggs: aggs, Scalar: o.Scalar}
 }
 
 func (f Rewrite) sortKeys(keys []SortKey, depth int) ([]SortKey, bool) {
