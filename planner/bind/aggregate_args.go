@@ -73,6 +73,11 @@ func (s *scalar) preparedArgs(f *parse.FuncCall, d *agg.Def, args []term) ([]ter
 		if a.e, err = s.textIfUnknown(a); err != nil {
 			return nil, err
 		}
+		if f.Distinct && a.e.Type().Kind == types.Numeric { // 1.5 and 1.50 are one value, so they must look alike
+			if a.e, err = s.call(registry().funcs["trim_scale"][0], []term{a}, a.pos); err != nil {
+				return nil, err
+			}
+		}
 		plain = append(plain, a)
 		if !d.Fixed && i < len(args)-1 {
 			a.e, err = s.cast(a, textType, a.pos)
