@@ -149,6 +149,25 @@ func checkFixed(d *agg.Def, args []expr.Expr, terms []term) error {
 	return nil
 }
 
+// checkOverFixed refuses arguments of a window function that differ from row to row where an aggregate wants one value.
+func (s *scalar) checkOverFixed(d *agg.Def, args []expr.Expr, terms []term) error {
+	if !d.Fixed {
+		return nil
+	}
+	for i, a := range args[1:] {
+		varies := false
+		logical.Walk(a, func(e expr.Expr, _ int) bool {
+			_, isColumn := e.(*expr.Column)
+			varies = varies || isColumn
+			return !varies
+		})
+		if varies {
+			return unsupported(terms[i+1].pos, "an argument of "+d.Name+" that differs from row to row", "Give a constant.")
+		}
+	}
+	return checkFixed(d, args, terms)
+}
+
 // timeToFill is the index of a column that fillTimes replaces by the time of the rows.
 const timeToFill = -1
 
