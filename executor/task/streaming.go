@@ -17,6 +17,8 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewProject(x, &n.Schema)
 	case *spec.WindowAgg:
 		return newWindow(x, n)
+	case *spec.LookupJoin:
+		return op.NewLookupJoin(x, &n.In[0].Schema)
 	case *spec.IntervalJoin:
 		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
 	case *spec.TemporalJoin:
@@ -27,6 +29,8 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewFirstSeen(x, &n.Schema)
 	case *spec.Suppress:
 		return op.NewSuppress(x)
+	case *spec.Match:
+		return op.NewMatch(x, &n.In[0].Schema, &n.Schema)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
 }

@@ -45,6 +45,9 @@ func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
 	if node, err = b.settleColumns(node); err != nil {
 		return nil, err
 	}
+	if err := b.refuseTables(node); err != nil {
+		return nil, err
+	}
 	if err := checkEmit(q, windowed(node)); err != nil {
 		return nil, err
 	}

@@ -40,8 +40,12 @@ func Times(n *Node) []int64 {
 		if op.Window != nil {
 			out[1] = 0 // window_end: rows come when the watermark is there
 		}
+	case *LookupJoin:
+		copy(out, Times(n.In[0])) // a table holds nothing back
 	case *Join:
 		joinTimes(n, op, out)
+	case *Match:
+		matchTimes(n, op.Spec, out)
 	case *SetOp:
 		l, r := Times(n.In[0]), Times(n.In[1])
 		for i := range out {

@@ -75,6 +75,8 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 		out.Op = l.projectSet(op, n.In[0])
 	case *logical.Aggregate:
 		return l.aggregate(out, op)
+	case *logical.Match:
+		return l.match(out, op)
 	case *logical.Distinct:
 		out.Op = &spec.Distinct{On: l.exprs(op.On)}
 	case *logical.Join:
@@ -82,6 +84,8 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 			return l.streamJoin(n, op, in)
 		}
 		out.Op = l.join(op)
+	case *logical.LookupJoin:
+		out.Op = l.lookup(op, in[0])
 	case *logical.SetOp:
 		return l.setOp(out, op)
 	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
@@ -111,6 +115,10 @@ func (l *lowerer) scan(op *logical.Scan) spec.Op {
 		return &spec.StreamScan{StreamID: r.ID, Name: r.Name, Want: want}
 	case *catalog.Query:
 		return &spec.ResultScan{QueryID: r.ID, Name: r.Name}
+	case *catalog.TableRows:
+		return &spec.TableScan{TableID: r.ID, Name: r.Name, Numbers: true}
+	case *catalog.Table:
+		return &spec.TableScan{TableID: r.ID, Name: r.Name}
 	case *catalog.IOCList:
 		return &spec.VirtualScan{Schema: catalog.Public, Name: r.Name}
 	case *catalog.Virtual:
