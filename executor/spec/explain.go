@@ -89,6 +89,8 @@ func Describe(n *Node) string {
 		return describeWindowAgg(op, n)
 	case *GroupAgg:
 		return describeGroupAgg(op)
+	case *Over, *FirstSeen, *Suppress:
+		return describeRows(n)
 	case *HashAgg:
 		return fmt.Sprintf("HashAgg keys: %s aggs: %s", orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
 	case *Distinct:

@@ -23,6 +23,12 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
 	case *spec.TemporalJoin:
 		return op.NewTemporalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
+	case *spec.Over:
+		return op.NewOver(x, &n.Schema)
+	case *spec.FirstSeen:
+		return op.NewFirstSeen(x, &n.Schema)
+	case *spec.Suppress:
+		return op.NewSuppress(x)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
 }

@@ -39,6 +39,8 @@ type level struct {
 	distinctOn []int
 	aggs       []logical.AggCall
 	sets       []logical.Func
+	over       overScope
+	seens      []seenCall
 }
 
 // clause makes a binder for expressions of a clause.
@@ -54,7 +56,7 @@ func (l *level) grouped(name string) *scalar {
 }
 
 func (l *level) bind() (*logical.Node, error) {
-	if len(l.core.Windows) > 0 {
+	if l.over.windows = l.core.Windows; len(l.core.Windows) > 0 && !l.continuous {
 		return nil, unsupported(l.core.Windows[0].Pos, "WINDOW", "Group by TUMBLE(ts, INTERVAL '...').")
 	}
 	var err error
@@ -76,7 +78,7 @@ func (l *level) bind() (*logical.Node, error) {
 // bindItems binds the select list, stars expanded.
 func (l *level) bindItems() error {
 	s := l.grouped("SELECT")
-	s.sets = &l.sets
+	s.sets, s.over, s.seen = &l.sets, &l.over, &l.seens
 	for _, it := range l.core.Items {
 		if it.Star {
 			if err := l.star(it); err != nil {
@@ -154,7 +156,9 @@ func (l *level) bindWhere() error {
 	if l.members = found; rest == nil {
 		return nil
 	}
-	cond, err := l.clause("WHERE").condition(rest, "WHERE")
+	s := l.clause("WHERE")
+	s.seen = &l.seens
+	cond, err := s.condition(rest, "WHERE")
 	l.where = logical.Conjuncts(cond)
 	return err
 }
@@ -289,12 +293,17 @@ func containsInt(list []int, x int) bool {
 
 // build makes the tree, bottom up.
 func (l *level) build() (*logical.Node, error) {
-	node, err := l.lookups(logical.NewFilter(l.from.node, l.where), l.members)
+	node, err := l.lookups(l.from.node, l.members)
 	if err != nil {
 		return nil, err
 	}
-	node, err = l.buildGroup(node)
-	if err != nil {
+	if node, err = l.buildWhere(node); err != nil {
+		return nil, err
+	}
+	if node, err = l.buildGroup(node); err != nil {
+		return nil, err
+	}
+	if node, err = l.buildOver(node); err != nil {
 		return nil, err
 	}
 	node = l.buildSets(node)

@@ -227,6 +227,8 @@ func (f Rewrite) Op(o Op, depth int) Op {
 		if k, changed := f.sortKeys(o.Keys, depth); changed {
 			return &Sort{Keys: k}
 		}
+	case *Over, *FirstSeen, *Suppress:
+		return f.over(o, depth)
 	case *Limit:
 		if c, off := f.Expr(o.Count, depth), f.Expr(o.Offset, depth); c != o.Count || off != o.Offset {
 			return &Limit{Count: c, Offset: off}

@@ -25,6 +25,8 @@ func Times(n *Node) []int64 {
 		scanTimes(op, out)
 	case *Filter, *Distinct, *Sort, *Limit, *Result:
 		copy(out, Times(n.In[0]))
+	case *Over, *FirstSeen, *Suppress:
+		overTimes(n, out)
 	case *Project:
 		in := Times(n.In[0])
 		for i, e := range op.Exprs {

@@ -86,6 +86,8 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 		out.Op = l.lookup(op, in[0])
 	case *logical.SetOp:
 		return l.setOp(out, op)
+	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+		return l.over(out, n.Op)
 	case *logical.Sort:
 		out.Op = &spec.Sort{Keys: l.sortKeys(op.Keys)}
 	case *logical.Limit:
