@@ -126,7 +126,7 @@ func (b *paramBinder) op(o spec.Op) spec.Op {
 		keys, k := b.exprs(op.Keys)
 		aggs, a := b.aggs(op.Aggs)
 		if k || a {
-			return &spec.WindowAgg{Window: op.Window, Keys: keys, Aggs: aggs}
+			return &spec.WindowAgg{Window: op.Window, Keys: keys, Aggs: aggs, Emit: op.Emit, Lateness: op.Lateness}
 		}
 	case *spec.Distinct:
 		if l, changed := b.exprs(op.On); changed {

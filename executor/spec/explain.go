@@ -112,6 +112,8 @@ func Describe(n *Node) string {
 		return "Sort by " + sorts(op.Keys)
 	case *Limit:
 		return describeLimit(op)
+	case *Match:
+		return describeMatch(op)
 	case *Result:
 		return "Result " + op.Name
 	}

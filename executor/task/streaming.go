@@ -19,6 +19,8 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return newWindow(x, n)
 	case *spec.LookupJoin:
 		return op.NewLookupJoin(x, &n.In[0].Schema)
+	case *spec.GroupAgg:
+		return op.NewGroupAgg(x, &n.Schema)
 	case *spec.IntervalJoin:
 		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
 	case *spec.TemporalJoin:
@@ -29,6 +31,8 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewFirstSeen(x, &n.Schema)
 	case *spec.Suppress:
 		return op.NewSuppress(x)
+	case *spec.Match:
+		return op.NewMatch(x, &n.In[0].Schema, &n.Schema)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
 }
@@ -43,5 +47,5 @@ func newWindow(x *spec.WindowAgg, n *spec.Node) (op.Operator, error) {
 	case window.Count:
 		return op.NewCountAgg(x, &n.Schema)
 	}
-	return op.NewWindowAgg(x, &n.Schema)
+	return op.NewWindowed(x, &n.Schema)
 }

@@ -70,6 +70,10 @@ func (fb *fromBinder) table(te parse.TableExpr) (*fromItem, error) {
 		return fb.tableFunc(te)
 	case *parse.TableWindow:
 		return fb.tableWindow(te)
+	case *parse.TableMatch:
+		return fb.tableMatch(te)
+	case *parse.TableSequence:
+		return fb.tableSequence(te)
 	case *parse.Join:
 		outer := *fb
 		outer.joined = false
@@ -322,9 +326,6 @@ func (fb *fromBinder) funcNode(s *scalar, t *parse.TableFunc, alias string) (*lo
 
 // tableWindow binds TUMBLE(stream, ts, size) in FROM: the stream with the columns window_start and window_end.
 func (fb *fromBinder) tableWindow(t *parse.TableWindow) (*fromItem, error) {
-	if err := onlyTumble(t.Window); err != nil {
-		return nil, err
-	}
 	src := t.Source
 	if ref, ok := src.(*parse.TableRef); ok && t.Alias != "" && ref.Alias == "" {
 		c := *ref

@@ -16,6 +16,11 @@ func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 	if f.Over != nil {
 		return s.overCall(f)
 	}
+	if s.match != nil {
+		if e, done, err := s.matchCall(f); done {
+			return e, err
+		}
+	}
 	name, builtin := f.Name.Name, f.Name.Schema == "" || f.Name.Schema == catalog.PgCatalog
 	if d := registry().aggs[name]; d != nil && builtin {
 		return s.aggregate(f, d)

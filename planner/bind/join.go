@@ -218,6 +218,10 @@ func tablePos(te parse.TableExpr) int {
 		return te.Func.Pos
 	case *parse.TableWindow:
 		return te.Window.Pos
+	case *parse.TableMatch:
+		return te.Pos
+	case *parse.TableSequence:
+		return te.Pos
 	case *parse.Join:
 		return te.Pos
 	}

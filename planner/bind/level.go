@@ -254,9 +254,6 @@ func (l *level) exprItem(s *scalar, e parse.Expr) (int, error) {
 
 // bindDistinct binds DISTINCT ON.
 func (l *level) bindDistinct() error {
-	if l.core.Distinct && l.continuous {
-		return unsupported(l.core.Pos, "SELECT DISTINCT in a continuous query", "Group by the columns and a window: GROUP BY a, b, TUMBLE(ts, INTERVAL '1 minute').")
-	}
 	s := l.grouped("DISTINCT ON")
 	for _, e := range l.core.DistinctOn {
 		if l.continuous {
@@ -293,11 +290,8 @@ func containsInt(list []int, x int) bool {
 
 // build makes the tree, bottom up.
 func (l *level) build() (*logical.Node, error) {
-	node, err := l.lookups(l.from.node, l.members)
+	node, err := l.buildWhere(l.from.node)
 	if err != nil {
-		return nil, err
-	}
-	if node, err = l.buildWhere(node); err != nil {
 		return nil, err
 	}
 	if node, err = l.buildGroup(node); err != nil {

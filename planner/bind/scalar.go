@@ -24,6 +24,8 @@ type scalar struct {
 	// over and seen collect window functions and FIRST_SEEN in the same way.
 	over *overScope
 	seen *[]seenCall
+	// match is set in the expressions of MATCH_RECOGNIZE and SEQUENCE.
+	match *matchScope
 }
 
 // list binds several expressions.
@@ -78,6 +80,9 @@ func (s *scalar) bind(e parse.Expr) (expr.Expr, error) {
 	case *parse.Param:
 		return s.param(e)
 	case *parse.Ident:
+		if s.match != nil {
+			return s.matchColumn(e)
+		}
 		return s.column(s.f, e)
 	case *parse.Unary:
 		return s.unary(e)

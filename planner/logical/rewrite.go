@@ -209,6 +209,8 @@ func (f Rewrite) Op(o Op, depth int) Op {
 		return f.projectSet(o, depth)
 	case *Aggregate:
 		return f.aggregate(o, depth)
+	case *Match:
+		return f.match(o, depth)
 	case *Distinct:
 		if l := f.List(o.On, depth); !same(l, o.On) {
 			return &Distinct{On: l}
@@ -264,7 +266,7 @@ func (f Rewrite) aggregate(o *Aggregate, depth int) Op {
 	if !changed {
 		return o
 	}
-	return &Aggregate{Window: o.Window, Keys: keys, Aggs: aggs, Scalar: o.Scalar}
+	return &Aggregate{Window: o.Window, Emit: o.Emit, Keys: keys, Aggs: aggs, Scalar: o.Scalar}
 }
 
 func (f Rewrite) sortKeys(keys []SortKey, depth int) ([]SortKey, bool) {

@@ -100,7 +100,7 @@ func aggregateNeeds(o *logical.Aggregate, width int) columns {
 			need.add(k.X)
 		}
 	}
-	if o.Window != nil {
+	if o.Window != nil && o.Window.TimeCol >= 0 {
 		need[o.Window.TimeCol] = true
 	}
 	return need

@@ -19,7 +19,7 @@ type Session struct {
 	settings *settings
 	tx       byte // 'I', 'T' or 'E'
 	// changed: a table was changed in the open transaction block; that is not undone.
-	changed bool
+	changed  bool
 	prepared map[string]*sqlPrepared
 	cursors  map[string]*cursor
 	listen   *listener
