@@ -497,3 +497,40 @@ func (r *joinRun) compare(name string, step int, want []string) {
 		}
 	}
 }
+
+// TestAntiJoinKeepsOrder: rows due at the same time come out by key, also when a row among them was answered and its key is gone, and
+// its number has been given to another.
+func TestAntiJoinKeepsOrder(t *testing.T) {
+	s := joinSpec(spec.Anti, 3, 10, 0, false)
+	j, err := NewIntervalJoin(s, &joinSides[0], &joinSides[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &joinRun{t: t, keys: [2][]expr.Expr{s.LeftKeys, s.RightKeys}, make: func() Stateful { return j }}
+	r.start(1)
+	r.marks = [2]int64{-1000, -1000}
+	feed := func(port int, time int64, keys ...string) {
+		b := batch.New(&joinSides[port], nil)
+		for _, k := range keys {
+			(&joinRow{time: time, key: k}).appendTo(b, port)
+		}
+		r.process(port, b)
+	}
+	feed(0, -5, "first")
+	feed(0, 2, "a", "b", "c", "d", "e", "f", "g")
+	r.advance(8) // the first one comes out; the others of its bucket are queued
+	before := j.Keys()
+	feed(1, 9, "b")
+	feed(0, 9, "z")
+	if j.Keys() > before+1 {
+		t.Errorf("%d keys", j.Keys())
+	}
+	r.advance(13)
+	var keys []string
+	for _, row := range r.out {
+		keys = append(keys, strings.Fields(row)[1])
+	}
+	if got := strings.Join(keys, " "); got != "first a c d e f g" {
+		t.Errorf("the order is %s", got)
+	}
+}
