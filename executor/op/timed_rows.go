@@ -396,18 +396,6 @@ func (s *timedRows) reset() {
 	*s = timedRows{width: s.width, fire: s.fire, codecs: s.codecs, once: s.once, rightFirst: s.rightFirst}
 }
 
-// satAdd adds without leaving the range of event time.
-func satAdd(a, b int64) int64 {
-	sum := a + b
-	switch {
-	case b > 0 && sum < a:
-		return int64(types.MaxTime)
-	case b < 0 && sum > a:
-		return int64(types.MinTime)
-	}
-	return sum
-}
-
 // dueRow is a row in the queue of an open bucket.
 type dueRow struct {
 	due int64

@@ -7,7 +7,6 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/types"
-	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // Explain prints a plan as an indented tree, the root first, as Postgres does. Plans of subqueries follow the operator
@@ -70,6 +69,10 @@ func Describe(n *Node) string {
 		return "ResultScan " + op.Name
 	case *VirtualScan:
 		return fmt.Sprintf("VirtualScan %s.%s", op.Schema, op.Name)
+	case *TableScan:
+		return "TableScan " + op.Name
+	case *LookupJoin:
+		return describeLookup(op)
 	case *Values:
 		return fmt.Sprintf("Values (%d rows)", len(op.Rows))
 	case *FuncScan:
@@ -83,7 +86,11 @@ func Describe(n *Node) string {
 	case *Exchange:
 		return fmt.Sprintf("Exchange hash(%s)", list(op.Keys))
 	case *WindowAgg:
-		return fmt.Sprintf("WindowAgg %s keys: %s aggs: %s", describeWindow(op.Window, n), orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
+		return describeWindowAgg(op, n)
+	case *GroupAgg:
+		return describeGroupAgg(op)
+	case *Over, *FirstSeen, *Suppress:
+		return describeRows(n)
 	case *HashAgg:
 		return fmt.Sprintf("HashAgg keys: %s aggs: %s", orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
 	case *Distinct:
@@ -105,6 +112,8 @@ func Describe(n *Node) string {
 		return "Sort by " + sorts(op.Keys)
 	case *Limit:
 		return describeLimit(op)
+	case *Match:
+		return describeMatch(op)
 	case *Result:
 		return "Result " + op.Name
 	}
@@ -174,18 +183,6 @@ func describeFunc(f *FuncScan) string {
 		s += " with ordinality"
 	}
 	return s
-}
-
-func describeWindow(w window.Spec, n *Node) string {
-	name := "ts"
-	if len(n.In) > 0 && w.TimeCol < len(n.In[0].Schema.Cols) {
-		name = n.In[0].Schema.Cols[w.TimeCol].Name
-	}
-	s := fmt.Sprintf("tumble(%s, %s", name, micros(w.Size))
-	if w.Offset != 0 {
-		s += ", offset " + micros(w.Offset)
-	}
-	return s + ")"
 }
 
 // micros prints microseconds as "5s", "1h", "1m30s".

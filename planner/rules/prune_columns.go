@@ -59,8 +59,14 @@ func prune(n *logical.Node, need columns) *logical.Node {
 		one(below)
 	case *logical.Aggregate:
 		one(aggregateNeeds(o, len(in[0].Schema.Cols)))
+	case *logical.LookupJoin:
+		var below columns
+		op, below = lookupNeeds(o, need, len(in[0].Schema.Cols))
+		one(below)
 	case *logical.Join:
 		pruneJoin(in, o, need)
+	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+		one(overNeeds(o, need, len(in[0].Schema.Cols)))
 	case *logical.Sort:
 		need = need.copy()
 		for _, k := range o.Keys {
@@ -94,7 +100,7 @@ func aggregateNeeds(o *logical.Aggregate, width int) columns {
 			need.add(k.X)
 		}
 	}
-	if o.Window != nil {
+	if o.Window != nil && o.Window.TimeCol >= 0 {
 		need[o.Window.TimeCol] = true
 	}
 	return need
