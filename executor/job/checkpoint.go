@@ -4,18 +4,21 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"sync"
 
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/checkpoint"
+	"github.com/vigil-sql/vigil/storage/results"
 )
 
 // checkpointCut is a consistent cut of all state at the end of an epoch. The sequencer notes positions, the orderer time,
 // each worker its changed state; the checkpoint goroutine writes all that after the epoch is on disk.
 type checkpointCut struct {
 	epoch   uint64
+	clock   types.EventTime // the epoch's; not written
 	streams []*streamCut
 	parts   [][]stateBlock // per worker
 	drops   []uint64       // operators whose state is to be forgotten
@@ -96,7 +99,7 @@ func (w cutWriter) Rewrite(slice int64) error {
 
 // newCut runs in the sequencer when it closes an epoch.
 func (e *Engine) newCut(ep *epoch) *checkpointCut {
-	c := &checkpointCut{epoch: ep.n, parts: make([][]stateBlock, len(e.workers))}
+	c := &checkpointCut{epoch: ep.n, clock: ep.clock, parts: make([][]stateBlock, len(e.workers))}
 	for _, s := range e.streamList() {
 		c.streams = append(c.streams, &streamCut{id: s.spec.ID, next: maps.Clone(s.next), watermark: types.MinTime})
 	}
@@ -169,7 +172,11 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 	e := c.e
 	c.last = cut.epoch
 	b := e.kv.NewBatch()
-	if _, err := e.meta.PurgeDropped(b, cut.epoch); err != nil {
+	gone, err := e.meta.PurgeDropped(b, cut.epoch)
+	if err != nil {
+		return err
+	}
+	if err := e.purgeTables(b, cut, gone); err != nil {
 		return err
 	}
 	if _, err := e.meta.PurgeIOC(b, cut.epoch, 0); err != nil {
@@ -179,6 +186,9 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 		return err
 	}
 	if err := e.meta.Events.Trim(b, eventsKept); err != nil {
+		return err
+	}
+	if err := e.meta.Late.Trim(b, lateKept); err != nil {
 		return err
 	}
 	if cut.epoch > epochsKept {
@@ -195,18 +205,29 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 			}
 		}
 	}
-	return e.trimResults(now)
+	return e.trimResults(cut, now)
 }
 
-// trimResults drops result rows beyond their queries' retention.
-func (e *Engine) trimResults(now int64) error {
+// trimResults drops result rows beyond their queries' retention, and those of stages that have been read; what recovery may
+// have to read again stays.
+func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for id, q := range e.queries {
-		if q.spec.Retention > 0 {
-			if err := e.results.Trim(id, now-q.spec.Retention, 0); err != nil {
-				return err
-			}
+		before, keep := now-q.spec.Retention, int64(math.MaxInt64)
+		if sc := cut.stream(id); sc != nil {
+			keep = sc.next[0]
+		} else if s := e.streams[id]; s != nil {
+			continue // its readers came after the cut
+		}
+		switch {
+		case q.owner != q:
+			before = math.MaxInt64
+		case q.spec.Retention <= 0:
+			continue
+		}
+		if err := e.results.Trim(id, results.Bounds{BeforeClock: before, KeepFrom: keep}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -246,7 +267,7 @@ func (c *checkpointCut) encode() []byte {
 }
 
 func decodeManifest(data []byte) (*checkpointCut, error) {
-	r := &reader{b: data}
+	r := &byteReader{b: data}
 	if v := r.byte(); r.err == nil && v != manifestVersion {
 		return nil, fmt.Errorf("checkpoint manifest has format version %d, this vigil reads version %d", v, manifestVersion)
 	}

@@ -72,7 +72,7 @@ func (a *SessionAgg) tellFirst(out Emitter) error {
 
 // changeSet is what a batch changes among rows of the output that exist already: the rows before and after it.
 type changeSet struct {
-	list          []change
+	list          []touchedSession
 	captured      int // so many of list have their row before in before
 	before, after *batch.Batch
 	pairs         changeWriter
@@ -80,8 +80,8 @@ type changeSet struct {
 	passed        []uint32
 }
 
-// change is a session that the batch touches, as it was before.
-type change struct {
+// touchedSession is a session that the batch touches, as it was before.
+type touchedSession struct {
 	row    outRow
 	shown  bool
 	before int // its row in before, when shown
@@ -99,7 +99,7 @@ func (a *SessionAgg) touch(at uint32) {
 	if se.mark != 0 || !a.tracks() {
 		return
 	}
-	a.changes.list = append(a.changes.list, change{after: -1, shown: se.flags&sessionShown != 0,
+	a.changes.list = append(a.changes.list, touchedSession{after: -1, shown: se.flags&sessionShown != 0,
 		row: outRow{gid: at - 1, key: se.key, start: se.start, end: a.end(se)}})
 	se.mark = uint32(len(a.changes.list))
 }

@@ -1,6 +1,9 @@
 package spec
 
-import "github.com/vigil-sql/vigil/executor/types"
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/types"
+)
 
 // Stream is what the executor must know of a stream. Durations are microseconds.
 type Stream struct {
@@ -20,11 +23,34 @@ type Stream struct {
 	Options       map[string]string
 	Format        string
 	FormatOptions map[string]string
+	// AllowedLateness: how long after a window's end rows still correct its result.
+	AllowedLateness int64
+	// LateDrop: rows that come later than that are counted and not kept.
+	LateDrop bool
 	// Retention bounds the history kept, by age since arrival (microseconds) and by size.
 	Retention      int64
 	RetentionBytes int64
 	Created        types.EventTime
+	// Generated are the columns that are computed and not read.
+	Generated []Generated
 }
+
+// Generated is a generated column: X over the stream's other columns, the payload's arrival, or the epoch's clock.
+type Generated struct {
+	Col  int
+	Kind GeneratedKind
+	X    expr.Expr
+}
+
+// GeneratedKind says where a generated column's value comes from.
+type GeneratedKind uint8
+
+// The kinds.
+const (
+	GeneratedExpr GeneratedKind = iota
+	GeneratedArrival
+	GeneratedClock
+)
 
 // Query is a running continuous query.
 type Query struct {
@@ -34,7 +60,18 @@ type Query struct {
 	// Retention of result rows, microseconds.
 	Retention int64
 	Created   types.EventTime
+	// Stages are the lower parts of the query, cut off where rows change hands between workers: hidden queries that come and
+	// go with it, in an order in which each reads only those before it. Their ids are StageID's.
+	Stages []*Query
+	// Updates: the changelog may hold updates and deletes.
+	Updates bool
 }
+
+// StageID is the id of the n-th stage (from 0) of a query; ids of catalogue objects are below 1<<40.
+func StageID(query uint64, n int) uint64 { return query | uint64(n+1)<<40 }
+
+// StageOwner is the query that an id belongs to: itself when it is no stage's.
+func StageOwner(id uint64) uint64 { return id & (1<<40 - 1) }
 
 // Function is a user's JavaScript function.
 type Function struct {
@@ -55,6 +92,15 @@ type FunctionLimits struct {
 	StackFrames   int    // JavaScript call depth
 	OutputBytes   int64  // per row
 	OnError       string // what an exception does: "fail" (the row), "null" (the result is NULL), "deactivate" (the query)
+}
+
+// Table is a small keyed relation that statements change.
+type Table struct {
+	ID     uint64
+	Name   string
+	Schema types.Schema
+	// Key lists the columns of the primary key; none: rows may repeat.
+	Key []int
 }
 
 // IOCList is a named list of indicators.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
 
@@ -52,10 +51,23 @@ func Java(t testing.TB) string {
 	return Binary(t, "java", "install a Java runtime 17 or newer")
 }
 
-// Root is the repository's directory.
+// Root is the repository's directory: the nearest one above the test's own that has a go.mod. Call it before changing
+// directories; it panics where there is none, because then nothing can be found.
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			panic("tests run inside the repository")
+		}
+		dir = up
+	}
 }
 
 // Shared is a path of the shared material beside the repository: real events, rules and captures that are not part of it.
