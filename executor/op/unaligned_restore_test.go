@@ -181,13 +181,13 @@ func TestSnapshotsWriteWhatChanged(t *testing.T) {
 // TestEndedSessionsStayEnded: a session whose end came earlier than an entry of it says does not come back when the slice of its
 // newest entry is gone.
 func TestEndedSessionsStayEnded(t *testing.T) {
-	row := func(at int64) timedRow { return timedRow{t: at, user: "a", n: 1} }
+	row := func(at int64) eventRow { return eventRow{t: at, user: "a", n: 1} }
 	for name, c := range map[string]struct {
 		gap           int64
-		first, second []timedRow
+		first, second []eventRow
 	}{
-		"a row moves the beginning": {100, []timedRow{row(100)}, []timedRow{row(90)}},
-		"a row unites two":          {30, []timedRow{row(90), row(125)}, []timedRow{row(110)}},
+		"a row moves the beginning": {100, []eventRow{row(100)}, []eventRow{row(90)}},
+		"a row unites two":          {30, []eventRow{row(90), row(125)}, []eventRow{row(110)}},
 	} {
 		build := func() *SessionAgg {
 			a := newSession(t, sessionSpec(t, c.gap, 50), nil)
@@ -197,7 +197,7 @@ func TestEndedSessionsStayEnded(t *testing.T) {
 			return a
 		}
 		a, store := build(), &memState{}
-		for _, rows := range [][]timedRow{c.first, c.second} {
+		for _, rows := range [][]eventRow{c.first, c.second} {
 			if err := a.Process(0, wholeInput(batchOf(rows)), emitFunc(discard)); err != nil {
 				t.Fatal(err)
 			}
@@ -234,7 +234,7 @@ func TestRowsWithoutResultStaySo(t *testing.T) {
 		return a
 	}
 	a, store := build(), &memState{}
-	rows := []timedRow{{t: 100, user: "a", n: 1, wm: int64(types.MinTime)}, {t: 90, user: "a", n: 5, wm: 95}}
+	rows := []eventRow{{t: 100, user: "a", n: 1, wm: int64(types.MinTime)}, {t: 90, user: "a", n: 5, wm: 95}}
 	if err := a.Process(0, wholeInput(batchOf(rows)), emitFunc(discard)); err != nil {
 		t.Fatal(err)
 	}
