@@ -5,7 +5,6 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
-	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // newStreaming builds an operator of a continuous program.
@@ -16,7 +15,7 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 	case *spec.Project:
 		return op.NewProject(x, &n.Schema)
 	case *spec.WindowAgg:
-		return newWindow(x, n)
+		return op.NewWindowed(x, &n.Schema)
 	case *spec.GroupAgg:
 		return op.NewGroupAgg(x, &n.Schema)
 	case *spec.IntervalJoin:
@@ -25,17 +24,4 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewTemporalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
-}
-
-// newWindow builds the operator of a kind of window.
-func newWindow(x *spec.WindowAgg, n *spec.Node) (op.Operator, error) {
-	switch x.Window.Kind {
-	case window.Session:
-		return op.NewSessionAgg(x, &n.Schema)
-	case window.Slide:
-		return op.NewSlideAgg(x, &n.Schema)
-	case window.Count:
-		return op.NewCountAgg(x, &n.Schema)
-	}
-	return op.NewWindowed(x, &n.Schema)
 }
