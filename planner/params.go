@@ -104,6 +104,8 @@ func (b *paramBinder) op(o spec.Op) spec.Op {
 		}
 	case *spec.FuncScan:
 		return b.funcScan(op)
+	case *spec.LookupJoin:
+		return b.lookup(op)
 	case *spec.Filter:
 		if c := b.expr(op.Cond); c != op.Cond {
 			return &spec.Filter{Cond: c}

@@ -45,7 +45,7 @@ func TestCountEqualsSlowOne(t *testing.T) {
 			slide = n
 		}
 		rows := randomRows(rng, 500, 1+rng.IntN(12), 1+rng.Int64N(60), rng.Int64N(30))
-		byUser := map[string][]eventRow{}
+		byUser := map[string][]userRow{}
 		var want []string
 		for _, r := range rows {
 			list := append(byUser[r.user], r)
@@ -66,7 +66,7 @@ func TestCountEqualsSlowOne(t *testing.T) {
 		d := &driver{t: t, rng: rng, batchMax: 1 + rng.IntN(200), restarts: rng.IntN(2) == 0, build: func() unaligned { return newCount(t, s, nil) }}
 		d.run(rows)
 		slices.Sort(want)
-		sameRows(t, fmt.Sprintf("seed %d, count_window(%d, %d)", seed, n, slide), d.out.sorted(), want)
+		sameUserRows(t, fmt.Sprintf("seed %d, count_window(%d, %d)", seed, n, slide), d.out.sorted(), want)
 		restarted += d.restarted
 		results += len(want)
 		if d.out.ops[2]+d.out.ops[3]+d.out.ops[4] > 0 || d.late > 0 {
@@ -86,15 +86,15 @@ func TestCountScript(t *testing.T) {
 	if err := a.Open(&expr.Ctx{}); err != nil {
 		t.Fatal(err)
 	}
-	var rows []eventRow
+	var rows []userRow
 	for i := range int64(6) {
-		rows = append(rows, eventRow{t: 10 - i, user: "a", n: i}, eventRow{t: -i, user: "b", n: i})
+		rows = append(rows, userRow{t: 10 - i, user: "a", n: i}, userRow{t: -i, user: "b", n: i})
 	}
 	out := newContent(t)
 	if err := a.Process(0, wholeInput(batchOf(rows)), out); err != nil {
 		t.Fatal(err)
 	}
-	sameRows(t, "script", out.inserts, []string{"8 11 a 3 {0,1,2}", "-2 1 b 3 {0,1,2}", "6 9 a 3 {2,3,4}", "-4 -1 b 3 {2,3,4}"})
+	sameUserRows(t, "script", out.inserts, []string{"8 11 a 3 {0,1,2}", "-2 1 b 3 {0,1,2}", "6 9 a 3 {2,3,4}", "-4 -1 b 3 {2,3,4}"})
 }
 
 // TestCountForgetsIdleKeys: a key whose window is full leaves nothing, after the checkpoint has been told.
@@ -105,9 +105,9 @@ func TestCountForgetsIdleKeys(t *testing.T) {
 	}
 	var store memState
 	feed := func(n int) {
-		var rows []eventRow
+		var rows []userRow
 		for i := range n {
-			rows = append(rows, eventRow{user: fmt.Sprint("u", i)})
+			rows = append(rows, userRow{user: fmt.Sprint("u", i)})
 		}
 		if err := a.Process(0, wholeInput(batchOf(rows)), newContent(t)); err != nil {
 			t.Fatal(err)

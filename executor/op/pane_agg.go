@@ -202,7 +202,7 @@ func minus(t types.EventTime, d int64) types.EventTime {
 }
 
 func plus(t types.EventTime, d int64) types.EventTime {
-	if t > types.MaxTime-types.EventTime(d) {
+	if d > 0 && t > types.MaxTime-types.EventTime(d) {
 		return types.MaxTime
 	}
 	return t + types.EventTime(d)

@@ -69,6 +69,10 @@ func Describe(n *Node) string {
 		return "ResultScan " + op.Name
 	case *VirtualScan:
 		return fmt.Sprintf("VirtualScan %s.%s", op.Schema, op.Name)
+	case *TableScan:
+		return "TableScan " + op.Name
+	case *LookupJoin:
+		return describeLookup(op)
 	case *Values:
 		return fmt.Sprintf("Values (%d rows)", len(op.Rows))
 	case *FuncScan:
@@ -85,6 +89,8 @@ func Describe(n *Node) string {
 		return describeWindowAgg(op, n)
 	case *GroupAgg:
 		return describeGroupAgg(op)
+	case *Over, *FirstSeen, *Suppress:
+		return describeRows(n)
 	case *HashAgg:
 		return fmt.Sprintf("HashAgg keys: %s aggs: %s", orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
 	case *Distinct:
@@ -106,6 +112,8 @@ func Describe(n *Node) string {
 		return "Sort by " + sorts(op.Keys)
 	case *Limit:
 		return describeLimit(op)
+	case *Match:
+		return describeMatch(op)
 	case *Result:
 		return "Result " + op.Name
 	}

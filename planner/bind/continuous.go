@@ -45,7 +45,7 @@ func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
 	if node, err = b.settleColumns(node); err != nil {
 		return nil, err
 	}
-	if err := checkSuppress(q); err != nil {
+	if err := b.refuseTables(node); err != nil {
 		return nil, err
 	}
 	if err := b.bindEmit(q, node); err != nil {
@@ -60,7 +60,7 @@ func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
 		}
 		seen[c.Name] = true
 	}
-	return node, nil
+	return b.suppress(q, node)
 }
 
 // windowed finds the grouping of the query itself, below its projection and HAVING; those of subqueries are not meant.
@@ -69,6 +69,12 @@ func windowed(n *logical.Node) *logical.Aggregate {
 		return nil
 	}
 	n = n.In[0]
+	for {
+		if _, ok := n.Op.(*logical.Over); !ok {
+			break
+		}
+		n = n.In[0]
+	}
 	if _, ok := n.Op.(*logical.Filter); ok {
 		n = n.In[0]
 	}
@@ -96,14 +102,6 @@ func withWindow(n *logical.Node) *logical.Node {
 		In:     n.In,
 		Schema: types.Schema{Cols: append(cols, n.Schema.Cols...)},
 	}
-}
-
-// checkSuppress refuses what cannot run yet.
-func checkSuppress(q *parse.CreateQuery) error {
-	if q.Suppress != nil {
-		return unsupported(q.Suppress.Pos, "SUPPRESS", "Leave it out; the results carry window_start to tell repetitions by.")
-	}
-	return nil
 }
 
 // queryLimits are the options that wait for resource limits.

@@ -70,6 +70,10 @@ func (fb *fromBinder) table(te parse.TableExpr) (*fromItem, error) {
 		return fb.tableFunc(te)
 	case *parse.TableWindow:
 		return fb.tableWindow(te)
+	case *parse.TableMatch:
+		return fb.tableMatch(te)
+	case *parse.TableSequence:
+		return fb.tableSequence(te)
 	case *parse.Join:
 		outer := *fb
 		outer.joined = false
@@ -123,9 +127,6 @@ func (it *fromItem) rename(names []string, alias string, pos int) error {
 }
 
 func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
-	if t.AsOf != nil && !(fb.continuous && fb.joined) {
-		return nil, unsupported(t.AsOf.Position(), "FOR SYSTEM_TIME AS OF", "")
-	}
 	if t.Name.Schema == "" {
 		if c := fb.ctes.find(t.Name.Name); c != nil && t.AsOf == nil {
 			return fb.cteRef(t, c)
@@ -143,6 +144,9 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	switch r := r.(type) {
 	case *catalog.Stream:
 		fb.deps.Streams = addOnce(fb.deps.Streams, r.ID)
+	case *catalog.Table:
+		fb.deps.Tables = addOnce(fb.deps.Tables, r.ID)
+		fb.tablePos[r.ID] = t.Name.Pos
 	case *catalog.Virtual:
 		bound.schema = r.SchemaName
 		if t.Alias != "" {
@@ -160,6 +164,9 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	if bound.schema == "" && t.Alias == "" {
 		bound.schema = catalog.Public
 	}
+	if err := fb.asOf(t, r); err != nil {
+		return nil, err
+	}
 	node := &logical.Node{Op: &logical.Scan{Rel: r}, Schema: *r.RelSchema()}
 	if q, ok := r.(*catalog.Query); fb.continuous && ok {
 		if node, err = fb.result(t, q); err != nil {
@@ -168,7 +175,7 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 		var visible int
 		node, visible = fb.withTime(node)
 		hidden = func(i int) bool { return i >= visible }
-	} else if _, ok := r.(*catalog.Stream); fb.continuous && !ok {
+	} else if !eventful(r) && fb.continuous {
 		return nil, unsupported(t.Name.Pos, "a continuous query over something other than a stream or a continuous query", "Name one of those in FROM.")
 	}
 	it := fb.item(node, bound, hidden)

@@ -50,6 +50,9 @@ func (fb *fromBinder) join(left *fromItem, right parse.TableExpr, j *parse.Join)
 	if op.Conds, err = fb.joinConds(j, left, shifted, out); err != nil {
 		return nil, err
 	}
+	if done, err := fb.lookupJoin(j, right, left, out); done || err != nil {
+		return out, err
+	}
 	return out, fb.streamJoin(right, left, out)
 }
 
@@ -215,6 +218,10 @@ func tablePos(te parse.TableExpr) int {
 		return te.Func.Pos
 	case *parse.TableWindow:
 		return te.Window.Pos
+	case *parse.TableMatch:
+		return te.Pos
+	case *parse.TableSequence:
+		return te.Pos
 	case *parse.Join:
 		return te.Pos
 	}

@@ -88,7 +88,7 @@ func scanned(n *logical.Node) catalog.Relation {
 		switch op := n.Op.(type) {
 		case *logical.Scan:
 			return op.Rel
-		case *logical.Filter:
+		case *logical.Filter, *logical.LookupJoin:
 			n = n.In[0]
 		default:
 			return nil

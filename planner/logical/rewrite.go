@@ -209,6 +209,8 @@ func (f Rewrite) Op(o Op, depth int) Op {
 		return f.projectSet(o, depth)
 	case *Aggregate:
 		return f.aggregate(o, depth)
+	case *Match:
+		return f.match(o, depth)
 	case *Distinct:
 		if l := f.List(o.On, depth); !same(l, o.On) {
 			return &Distinct{On: l}
@@ -221,10 +223,14 @@ func (f Rewrite) Op(o Op, depth int) Op {
 			j.LeftKeys, j.RightKeys, j.Conds = l, r, c
 			return &j
 		}
+	case *LookupJoin:
+		return f.rewriteLookup(o, depth)
 	case *Sort:
 		if k, changed := f.sortKeys(o.Keys, depth); changed {
 			return &Sort{Keys: k}
 		}
+	case *Over, *FirstSeen, *Suppress:
+		return f.over(o, depth)
 	case *Limit:
 		if c, off := f.Expr(o.Count, depth), f.Expr(o.Offset, depth); c != o.Count || off != o.Offset {
 			return &Limit{Count: c, Offset: off}

@@ -74,6 +74,8 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 		out.Op = l.projectSet(op, n.In[0])
 	case *logical.Aggregate:
 		return l.aggregate(out, op, n.In[0])
+	case *logical.Match:
+		return l.match(out, op)
 	case *logical.Distinct:
 		return l.distinct(out, op, n.In[0])
 	case *logical.Join:
@@ -81,8 +83,12 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 			return l.streamJoin(n, op, in)
 		}
 		out.Op = l.join(op)
+	case *logical.LookupJoin:
+		out.Op = l.lookup(op, in[0])
 	case *logical.SetOp:
 		return l.setOp(out, op)
+	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+		return l.over(out, n.Op)
 	case *logical.Sort:
 		out.Op = &spec.Sort{Keys: l.sortKeys(op.Keys)}
 	case *logical.Limit:
@@ -108,6 +114,10 @@ func (l *lowerer) scan(op *logical.Scan) spec.Op {
 		return &spec.StreamScan{StreamID: r.ID, Name: r.Name, Want: want}
 	case *catalog.Query:
 		return &spec.ResultScan{QueryID: r.ID, Name: r.Name}
+	case *catalog.TableRows:
+		return &spec.TableScan{TableID: r.ID, Name: r.Name, Numbers: true}
+	case *catalog.Table:
+		return &spec.TableScan{TableID: r.ID, Name: r.Name}
 	case *catalog.IOCList:
 		return &spec.VirtualScan{Schema: catalog.Public, Name: r.Name}
 	case *catalog.Virtual:

@@ -59,8 +59,12 @@ func prune(n *logical.Node, need columns) *logical.Node {
 		one(below)
 	case *logical.Aggregate:
 		one(aggregateNeeds(o, len(in[0].Schema.Cols)))
+	case *logical.LookupJoin:
+		one(lookupNeeds(o, need, len(in[0].Schema.Cols)))
 	case *logical.Join:
 		pruneJoin(in, o, need)
+	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+		one(overNeeds(o, need, len(in[0].Schema.Cols)))
 	case *logical.Sort:
 		need = need.copy()
 		for _, k := range o.Keys {

@@ -34,10 +34,14 @@ func push(n *logical.Node, conds []expr.Expr) *logical.Node {
 		return push(n.In[0], append(append([]expr.Expr(nil), op.Conds...), conds...))
 	case *logical.Join:
 		return pushJoin(n, op, down, stay)
+	case *logical.LookupJoin:
+		return pushLookup(n, op, down, stay)
 	case *logical.Project:
 		return pushProject(n, op, down, stay)
 	case *logical.Aggregate:
 		return pushAggregate(n, op, down, stay)
+	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+		return pushOver(n, down, stay)
 	case *logical.ProjectSet:
 		width := len(n.In[0].Schema.Cols)
 		below, above := split(down, func(c expr.Expr) bool { return within(c, 0, width) })
