@@ -97,6 +97,10 @@ type reject struct {
 type outRow struct {
 	op   batch.Op
 	data []byte
+	// step is the place in the epoch at which a worker brought the row out. Odd steps are those of a watermark: their rows
+	// are put into one order over all workers, by time, which is their window_end, and bytes.
+	step uint32
+	time int64
 }
 
 // queryRow is one result row of a stateless query.
