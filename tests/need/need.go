@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
 
@@ -52,10 +51,21 @@ func Java(t testing.TB) string {
 	return Binary(t, "java", "install a Java runtime 17 or newer")
 }
 
-// Root is the repository's directory.
+// Root is the repository's directory: where go.mod is, at or above the directory of the test, in which the go command runs it.
+// (The path of this file would not do: a build with -trimpath does not have it.)
 func Root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, e := os.Stat(filepath.Join(dir, "go.mod")); e == nil {
+			return dir
+		}
+		if up := filepath.Dir(dir); up != dir {
+			dir = up
+			continue
+		}
+		break
+	}
+	return "."
 }
 
 // Shared is a path of the shared material beside the repository: real events, rules and captures that are not part of it.
