@@ -78,6 +78,8 @@ type DB struct {
 	srv   *session.Server
 	conn  pgwire.Session
 	clock *Clock
+	// Rerun is how many epochs Open ran again.
+	Rerun int64
 }
 
 // Open starts a vigil on a disk, recovering what is there.
@@ -90,10 +92,8 @@ func Open(o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.DiscardHandler)
-	if os.Getenv("VIGIL_TEST_LOG") != "" {
-		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
+	db := &DB{clock: o.Clock}
+	log := slog.New(&watcher{db})
 	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Job: job.Config{
 		Dir: "inproc", KV: o.Disk.KV, LogFS: o.Disk.FS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
@@ -101,11 +101,37 @@ func Open(o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := srv.Connect(context.Background(), pgwire.ConnInfo{User: "test", Database: "vigil"})
-	if err != nil {
-		return nil, err
+	db.srv = srv
+	db.conn, err = srv.Connect(context.Background(), pgwire.ConnInfo{User: "test", Database: "vigil"})
+	return db, err
+}
+
+// watcher reads the engine's log for what it tells of recovery; VIGIL_TEST_LOG shows all of it.
+type watcher struct{ db *DB }
+
+// Enabled implements slog.Handler.
+func (w *watcher) Enabled(context.Context, slog.Level) bool { return true }
+
+// WithAttrs implements slog.Handler.
+func (w *watcher) WithAttrs([]slog.Attr) slog.Handler { return w }
+
+// WithGroup implements slog.Handler.
+func (w *watcher) WithGroup(string) slog.Handler { return w }
+
+// Handle implements slog.Handler.
+func (w *watcher) Handle(_ context.Context, r slog.Record) error {
+	line := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		line += " " + a.String()
+		if a.Key == "epochs_after_it" {
+			w.db.Rerun = a.Value.Int64()
+		}
+		return true
+	})
+	if os.Getenv("VIGIL_TEST_LOG") != "" {
+		fmt.Fprintln(os.Stderr, line)
 	}
-	return &DB{srv: srv, conn: conn, clock: o.Clock}, nil
+	return nil
 }
 
 // Close stops the server in order.
@@ -262,3 +288,16 @@ func (o *output) CopyIn(int) (io.Reader, error) { return bytes.NewReader(nil), n
 
 // Flush implements pgwire.Output.
 func (o *output) Flush() error { return nil }
+
+// Random is a source of randomness for Crash.
+func Random(seed uint64) *rand.Rand { return rand.New(rand.NewSource(int64(seed))) }
+
+// Late is how many rows were late for a query since the server started.
+func (db *DB) Late(query string) (int64, bool) {
+	q, ok := db.srv.Catalog().Relation("", query).(*catalog.Query)
+	if !ok {
+		return 0, false
+	}
+	st, ok := db.srv.Engine().Query(q.ID)
+	return st.Late, ok
+}
