@@ -75,6 +75,7 @@ func randomQueries(rng *rand.Rand, s shape) []query {
 		}
 		add(feature, g.body(), g.eval)
 	}
+	randomRowQueries(rng, s, add)
 	least := rng.Int64N(5) - 2
 	add("filter", fmt.Sprintf("SELECT id, k, ts FROM a WHERE n >= %d", least), func(rows []row) verdict {
 		v := verdict{}

@@ -60,6 +60,15 @@ func stamp(at int64) string {
 	return s + "+00"
 }
 
+// unstamp reads what stamp prints.
+func unstamp(s string) int64 {
+	at, err := time.Parse("2006-01-02 15:04:05.999999+00", s)
+	if err != nil {
+		panic(err)
+	}
+	return at.UnixMicro()
+}
+
 // column reads a column by name.
 func (r *row) column(name string) string {
 	switch name {
