@@ -57,7 +57,10 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, erro
 		return nil, err
 	}
 	return &catalog.Query{
-		Query:   spec.Query{ID: id, Name: q.Name.Name, Program: p, Retention: opts.Retention, Created: env.Now},
+		Query: spec.Query{ID: id, Name: q.Name.Name, Program: p, Stages: p.Stages, Retention: opts.Retention, Created: env.Now,
+			Updates: spec.Updates(p.Root)},
+		Times:   logical.Times(bound.Root),
+		Queries: deps.Queries,
 		Schema:  p.Root.Schema,
 		SQL:     parse.Print(q),
 		Options: opts.All,

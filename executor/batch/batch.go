@@ -198,6 +198,8 @@ type Batch struct {
 	// Behind lists, by ascending row, the rows older than the watermark at their turn. Whether such a row is late is for
 	// each operator to say: it is, when all its windows end at or before that watermark. Rows not listed are never late.
 	Behind []Behind
+	// Src, when not empty, tells which row of the stream's own batch each row was computed from, ascending.
+	Src []uint32
 	// Ops is what each row does; empty: all rows are inserted. It has N elements otherwise.
 	Ops []Op
 }
@@ -223,7 +225,7 @@ func (b *Batch) Reset(want []bool) {
 		b.Cols[i].Reset(b.Schema.Cols[i].Type)
 		b.Cols[i].Absent = want != nil && !want[i]
 	}
-	b.N, b.Behind, b.Ops = 0, b.Behind[:0], b.Ops[:0]
+	b.N, b.Behind, b.Ops, b.Src = 0, b.Behind[:0], b.Ops[:0], b.Src[:0]
 }
 
 // Truncate drops rows from n on in every present column.

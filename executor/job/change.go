@@ -56,7 +56,8 @@ type change struct {
 	Change
 	streams map[uint64]*stream
 	queries map[uint64]*query
-	lists   *ioc.Set // the lists after this change; nil when it leaves them alone
+	lists   *ioc.Set                     // the lists after this change; nil when it leaves them alone
+	reads   map[uint64]map[string]string // by query: where its inputs begin
 	done    chan error
 }
 
@@ -163,17 +164,18 @@ func (e *Engine) prepare(c *change) error {
 	return nil
 }
 
-// prepareQuery builds a query's runtime; one front instance is opened to see that everything compiles.
+// prepareQuery builds a query's runtime; one front instance is opened for each input to see that everything compiles.
 func (e *Engine) prepareQuery(o *Object) (*query, error) {
 	q, err := newQuery(o)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := newFront(e).open(q); err != nil {
-		return nil, err
-	}
-	if _, err := newWorker(e, 0).attach(q); q.parts.Exchange != nil && err != nil {
-		return nil, err
+	for _, part := range q.all() {
+		for i := range part.parts.Inputs {
+			if _, err := newFront(e).open(reader{part, i}); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return q, nil
 }
@@ -283,19 +285,46 @@ func (e *Engine) addStream(ep *epoch, s *stream) {
 }
 
 func (e *Engine) addQuery(ep *epoch, q *query) {
-	s := e.streams[q.parts.Scan.StreamID]
-	if s == nil {
-		return // dropped in the same breath; the catalogue does not allow it
+	for _, part := range q.all() {
+		if err := e.attachReader(part); err != nil {
+			e.log.Error("attach", "query", q.spec.Name, "error", err)
+			return // an input was dropped in the same breath; the catalogue does not allow it
+		}
+		ep.attach = append(ep.attach, part)
+		for i := range part.parts.Inputs {
+			s := e.streams[part.parts.Inputs[i].Source]
+			if s.stop == nil && !s.isResult && !ep.replay {
+				e.startInput(s) // what a source delivers before anybody reads the stream would be lost
+			}
+		}
+	}
+}
+
+// attachReader puts a query, or a stage, into the plans of its inputs.
+func (e *Engine) attachReader(q *query) error {
+	var streams []*stream
+	for i := range q.parts.Inputs {
+		in := &q.parts.Inputs[i]
+		s := e.streams[in.Source]
+		if in.IsResult {
+			s = e.resultStream(in, q.owner.from[in.Source])
+		}
+		if s == nil {
+			return fmt.Errorf("what %s reads, %s, is not there", q.spec.Name, in.Name)
+		}
+		streams = append(streams, s)
 	}
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.queries[q.spec.ID] = q
-	s.attached = append(s.attached, q)
-	e.mu.Unlock()
-	ep.attach = append(ep.attach, q)
-	e.markReplan(s)
-	if s.stop == nil && !ep.replay {
-		e.startInput(s) // what a source delivers before anybody reads the stream would be lost
+	if s := e.streams[q.spec.ID]; s != nil {
+		s.result = q // it was out of service, or is attached after its reader
 	}
+	for i, s := range streams {
+		s.attached = append(s.attached, reader{q, i})
+		e.markReplan(s)
+	}
+	return nil
 }
 
 func (e *Engine) applyDrop(ep *epoch, o *Object) {
@@ -304,6 +333,8 @@ func (e *Engine) applyDrop(ep *epoch, o *Object) {
 		if q := e.queries[d.ID]; q != nil {
 			q.dropped = true
 			e.detach(ep, q)
+		} else {
+			e.forget(d)
 		}
 	case *spec.Stream:
 		s := e.streams[d.ID]
@@ -321,21 +352,41 @@ func (e *Engine) applyDrop(ep *epoch, o *Object) {
 	}
 }
 
-// detach takes a query out of its stream's plan.
+// detach takes a query and its stages out of the plans of their inputs.
 func (e *Engine) detach(ep *epoch, q *query) {
-	s := e.streams[q.parts.Scan.StreamID]
-	e.mu.Lock()
-	delete(e.queries, q.spec.ID)
-	if s != nil {
-		s.attached = slices.DeleteFunc(s.attached, func(x *query) bool { return x == q })
+	for _, part := range q.all() {
+		e.mu.Lock()
+		delete(e.queries, part.spec.ID)
+		for i := range part.parts.Inputs {
+			s := e.streams[part.parts.Inputs[i].Source]
+			if s == nil {
+				continue
+			}
+			s.attached = slices.DeleteFunc(s.attached, func(x reader) bool { return x.q == part })
+			if s.isResult && len(s.attached) == 0 {
+				delete(e.streams, s.spec.ID) // nobody reads the result any more
+				delete(e.seq.replan, s)
+				continue
+			}
+			e.markReplan(s)
+		}
+		if s := e.streams[part.spec.ID]; s != nil {
+			s.result = nil
+		}
+		e.mu.Unlock()
+		ep.detach = append(ep.detach, part)
+		for i := range part.ops {
+			e.seq.dropOps = append(e.seq.dropOps, opID(part, i))
+		}
 	}
-	e.mu.Unlock()
-	ep.detach = append(ep.detach, q)
-	for i := range q.parts.Keyed {
-		e.seq.dropOps = append(e.seq.dropOps, opID(q, i))
-	}
-	if s != nil {
-		e.markReplan(s)
+}
+
+// forget removes the results of a query that is dropped while it is out of service.
+func (e *Engine) forget(d *spec.Query) {
+	for _, part := range append(d.Stages[:len(d.Stages):len(d.Stages)], d) {
+		if err := e.results.Drop(part.ID); err != nil {
+			e.log.Error("drop results", "query", part.Name, "error", err)
+		}
 	}
 }
 
@@ -391,6 +442,26 @@ const (
 	PropStateEpoch = "state_epoch"
 )
 
+// noteReads notes where the new queries begin to read other queries' results; before the epoch's own results are put.
+func (c *change) noteReads(e *Engine) {
+	c.reads = map[uint64]map[string]string{}
+	for id, q := range c.queries {
+		props := map[string]string{}
+		e.readsFrom(props, q)
+		c.reads[id] = props
+	}
+}
+
+// withReads adds properties to a copy.
+func withReads(props, reads map[string]string) map[string]string {
+	out := maps.Clone(props)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, reads)
+	return out
+}
+
 // persist writes the change's objects into the epoch's batch.
 func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 	for i := range c.Drop {
@@ -411,6 +482,7 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 	for i := range c.Create {
 		o := c.Create[i].Meta
 		o.Created = ep.n
+		o.Props = withReads(o.Props, c.reads[o.ID])
 		if err := e.meta.Put(b, o); err != nil {
 			return err
 		}
@@ -425,7 +497,7 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		if err != nil {
 			return err
 		}
-		o.Props = maps.Clone(o.Props)
+		o.Props = withReads(o.Props, c.reads[o.ID])
 		o.Props[PropState], o.Props[PropReason], o.Props[PropStateEpoch] = "running", "", fmt.Sprint(ep.n)
 		if err := e.meta.Put(b, o); err != nil {
 			return err

@@ -4,12 +4,14 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"sync"
 
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/checkpoint"
+	"github.com/vigil-sql/vigil/storage/results"
 )
 
 // checkpointCut is a consistent cut of all state at the end of an epoch. The sequencer notes positions, the orderer time,
@@ -181,6 +183,9 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 	if err := e.meta.Events.Trim(b, eventsKept); err != nil {
 		return err
 	}
+	if err := e.meta.Late.Trim(b, lateKept); err != nil {
+		return err
+	}
 	if cut.epoch > epochsKept {
 		e.meta.TrimEpochs(b, cut.epoch-epochsKept)
 	}
@@ -195,18 +200,29 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 			}
 		}
 	}
-	return e.trimResults(now)
+	return e.trimResults(cut, now)
 }
 
-// trimResults drops result rows beyond their queries' retention.
-func (e *Engine) trimResults(now int64) error {
+// trimResults drops result rows beyond their queries' retention, and those of stages that have been read; what recovery may
+// have to read again stays.
+func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for id, q := range e.queries {
-		if q.spec.Retention > 0 {
-			if err := e.results.Trim(id, now-q.spec.Retention, 0); err != nil {
-				return err
-			}
+		before, keep := now-q.spec.Retention, int64(math.MaxInt64)
+		if sc := cut.stream(id); sc != nil {
+			keep = sc.next[0]
+		} else if s := e.streams[id]; s != nil {
+			continue // its readers came after the cut
+		}
+		switch {
+		case q.owner != q:
+			before = math.MaxInt64
+		case q.spec.Retention <= 0:
+			continue
+		}
+		if err := e.results.Trim(id, results.Bounds{BeforeClock: before, KeepFrom: keep}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -246,7 +262,7 @@ func (c *checkpointCut) encode() []byte {
 }
 
 func decodeManifest(data []byte) (*checkpointCut, error) {
-	r := &reader{b: data}
+	r := &byteReader{b: data}
 	if v := r.byte(); r.err == nil && v != manifestVersion {
 		return nil, fmt.Errorf("checkpoint manifest has format version %d, this vigil reads version %d", v, manifestVersion)
 	}

@@ -65,24 +65,32 @@ func (e *Engine) commitLoop() {
 
 func (e *Engine) commitEpoch(ep *epoch) error {
 	if ep.replay {
-		e.finishEpoch(ep, nil)
+		e.finishEpoch(ep)
 		return nil
 	}
 	if ep.empty() && ep.checkpoint == nil {
+		e.handOn(ep, nil, nil)
 		ep.answer(nil)
 		return nil
 	}
 	b := e.kv.NewBatch()
+	for _, c := range ep.changes {
+		c.noteReads(e)
+	}
 	rows := e.gather(ep)
+	first := make(map[*query]int64, len(rows))
 	for q, data := range rows {
 		list := make([]results.Row, len(data))
 		for i, d := range data {
-			list[i] = results.Row{Op: OpInsert, Data: d}
+			list[i] = results.Row{Op: byte(d.op), Data: d.data}
 		}
-		e.results.Put(b, q.spec.ID, ep.n, int64(ep.clock), list)
+		first[q] = e.results.Put(b, q.spec.ID, ep.n, int64(ep.clock), list)
 		q.stats.RowsOut.Add(int64(len(list)))
 	}
 	if err := e.putRejects(b, ep); err != nil {
+		return err
+	}
+	if err := e.putLate(b, ep); err != nil {
 		return err
 	}
 	if err := e.putFailures(b, ep); err != nil {
@@ -102,14 +110,37 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	for q := range rows {
 		e.results.Publish(q.spec.ID)
 	}
-	e.finishEpoch(ep, rows)
+	e.handOn(ep, rows, first)
+	e.finishEpoch(ep)
 	return nil
 }
 
+// handOn gives the epoch's results to the queries that read them. Those who wait for what follows from the epoch then wait
+// for that.
+func (e *Engine) handOn(ep *epoch, rows map[*query][]outRow, first map[*query]int64) {
+	var feeds []feed
+	for _, f := range ep.feeds {
+		q := f.q
+		var some bool
+		if f.rows, some = rows[q]; some {
+			f.from = first[q]
+		} else {
+			f.from = e.results.Next(q.spec.ID)
+		}
+		if some || f.moved {
+			feeds = append(feeds, f)
+		}
+	}
+	if len(feeds) > 0 {
+		e.fed.put(feeds, ep.settled)
+		ep.settled = nil
+	}
+}
+
 // finishEpoch does what follows the commit: answers to waiting users, clean-up of dropped objects, the checkpoint.
-func (e *Engine) finishEpoch(ep *epoch, _ map[*query][][]byte) {
+func (e *Engine) finishEpoch(ep *epoch) {
 	for _, q := range ep.detach {
-		if !q.dropped {
+		if !q.owner.dropped {
 			continue
 		}
 		if err := e.results.Drop(q.spec.ID); err != nil {
@@ -140,8 +171,8 @@ func (ep *epoch) answer(err error) {
 }
 
 // gather collects the epoch's result rows: stateless ones in the order of the input, then those of the workers.
-func (e *Engine) gather(ep *epoch) map[*query][][]byte {
-	rows := map[*query][][]byte{}
+func (e *Engine) gather(ep *epoch) map[*query][]outRow {
+	rows := map[*query][]outRow{}
 	take := func(o *epochOut) {
 		for q, data := range o.rows {
 			rows[q] = append(rows[q], data...)
@@ -155,7 +186,7 @@ func (e *Engine) gather(ep *epoch) map[*query][][]byte {
 		take(&ep.outs[i])
 	}
 	for q := range rows {
-		if from := q.deadFrom.Load(); from != 0 && from <= ep.n {
+		if from := q.owner.deadFrom.Load(); from != 0 && from <= ep.n {
 			delete(rows, q)
 		}
 	}
@@ -195,6 +226,7 @@ func (e *Engine) putFailures(b batchKV, ep *epoch) error {
 	}
 	done := map[*query]bool{}
 	for _, f := range list {
+		f.q = f.q.owner
 		if done[f.q] {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/fn"
 	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -20,7 +21,7 @@ type front struct {
 	e        *Engine
 	ctx      expr.Ctx
 	decoders map[decoderKey]codec.Decoder
-	queries  map[*query]*frontQuery
+	queries  map[reader]*frontQuery
 	plans    map[uint64]*frontPlan // by stream
 	rejects  []codec.Reject
 	// The item and batch in work, for the sinks.
@@ -49,17 +50,18 @@ type frontPlan struct {
 	queries []*frontQuery
 }
 
-// frontQuery is one query's stateless half in one front goroutine.
+// frontQuery is the stateless half of one input of a query in one front goroutine.
 type frontQuery struct {
 	f      *front
 	q      *query
+	input  int
 	chain  *task.Chain
 	router *op.Router
 	rowIn  []types.Value
 }
 
 func newFront(e *Engine) *front {
-	f := &front{e: e, decoders: map[decoderKey]codec.Decoder{}, queries: map[*query]*frontQuery{},
+	f := &front{e: e, decoders: map[decoderKey]codec.Decoder{}, queries: map[reader]*frontQuery{},
 		plans: map[uint64]*frontPlan{}}
 	f.ctx.UDF = e.cfg.UDF
 	f.ctx.RowError = func(row uint32, err error) { f.bad = append(f.bad, badRow{row, f.cur.q, err}) }
@@ -79,8 +81,12 @@ func (f *front) process(it *item) {
 	f.ctx.Ctx = fn.Ctx{Now: it.epoch.clock}
 	f.ctx.IOC = it.epoch.ioc
 	f.fb = nil
-	for i := range it.payloads {
-		f.decode(i)
+	if it.stream.isResult {
+		f.decodeChanges()
+	} else {
+		for i := range it.payloads {
+			f.decode(i)
+		}
 	}
 	f.finishBatch()
 	f.it = nil
@@ -105,6 +111,7 @@ func (f *front) decode(i int) {
 			f.fb.valid = f.fb.keep[:0]
 		}
 		first := f.fb.b.N
+		f.fb.pieces = append(f.fb.pieces, piece{payload: i, from: len(p.Bytes) - len(rest), row: first})
 		f.rejects = f.rejects[:0]
 		n := dec.Decode(rest, f.fb.b, batch.RowsMax, &f.rejects)
 		for _, r := range f.rejects {
@@ -148,7 +155,7 @@ func (f *front) admit(first int, raw []byte, dec codec.Decoder) int64 {
 		}
 		fb.valid = append(fb.valid, uint32(r))
 	}
-	for i, rec := range f.records(raw, dec, ahead) {
+	for i, rec := range recordsOf(s, f.it.plan.want, raw, dec, ahead) {
 		at := string(types.AppendText(nil, types.NewTime(types.EventTime(ts[first+ahead[i]])), nil))
 		f.reject(0, rec, sqlerr.New(sqlerr.EventTooFarAhead, "event time %s is more than the stream's MAX AHEAD beyond the clock", at).
 			WithHint("Correct the sender's clock, or raise MAX AHEAD in the stream's WATERMARK clause."))
@@ -156,17 +163,17 @@ func (f *front) admit(first int, raw []byte, dec codec.Decoder) int64 {
 	return int64(len(fb.valid) - before)
 }
 
-// records finds the raw bytes of the given rows (ascending, counted from the first row of raw) by decoding again one row
-// at a time; only for rows that are to be rejected.
-func (f *front) records(raw []byte, dec codec.Decoder, rows []int) [][]byte {
+// recordsOf finds the raw bytes of the given rows (ascending, counted from the first row of raw) by decoding again one row
+// at a time; only for rows that are rejected or late.
+func recordsOf(s *spec.Stream, want []bool, raw []byte, dec codec.Decoder, rows []int) [][]byte {
 	if len(rows) == 0 {
 		return nil
 	}
 	out := make([][]byte, 0, len(rows))
-	tmp := batch.New(&f.it.stream.spec.Schema, f.it.plan.want)
+	tmp := batch.New(&s.Schema, want)
 	var rej []codec.Reject
 	for row := 0; len(raw) > 0 && len(out) < len(rows); {
-		tmp.Reset(f.it.plan.want)
+		tmp.Reset(want)
 		rej = rej[:0]
 		n := dec.Decode(raw, tmp, 1, &rej)
 		if n <= 0 {
@@ -259,45 +266,46 @@ func (f *front) plan() *frontPlan {
 	if fp != nil && fp.version == p.version {
 		return fp
 	}
-	next := &frontPlan{version: p.version, queries: make([]*frontQuery, 0, len(p.queries))}
-	old := map[*query]bool{}
+	next := &frontPlan{version: p.version, queries: make([]*frontQuery, 0, len(p.readers))}
+	old := map[reader]bool{}
 	if fp != nil {
 		for _, fq := range fp.queries {
-			old[fq.q] = true
+			old[reader{fq.q, fq.input}] = true
 		}
 	}
-	for _, q := range p.queries {
-		delete(old, q)
-		fq := f.queries[q]
+	for _, r := range p.readers {
+		delete(old, r)
+		fq := f.queries[r]
 		if fq == nil {
 			var err error
-			if fq, err = f.open(q); err != nil {
-				f.it.failed = append(f.it.failed, failure{q, err})
+			if fq, err = f.open(r); err != nil {
+				f.it.failed = append(f.it.failed, failure{r.q, err})
 				continue
 			}
-			f.queries[q] = fq
+			f.queries[r] = fq
 		}
 		next.queries = append(next.queries, fq)
 	}
-	for q := range old {
-		delete(f.queries, q)
+	for r := range old {
+		delete(f.queries, r)
 	}
 	f.plans[p.stream.spec.ID] = next
 	return next
 }
 
-func (f *front) open(q *query) (*frontQuery, error) {
-	fq := &frontQuery{f: f, q: q}
+func (f *front) open(r reader) (*frontQuery, error) {
+	fq := &frontQuery{f: f, q: r.q, input: r.input}
+	in := &r.q.parts.Inputs[r.input]
 	var sink op.Emitter = rowSink{fq}
-	if q.parts.Exchange != nil {
-		router, err := op.NewRouter(q.parts.Exchange)
+	if in.Exchange != nil {
+		router, err := op.NewRouter(in.Exchange)
 		if err != nil {
 			return nil, err
 		}
 		router.Open(&f.ctx)
 		fq.router, sink = router, routeSink{fq}
 	}
-	chain, err := task.NewChain(&f.ctx, q.parts.Front, sink)
+	chain, err := task.NewChain(&f.ctx, in.Front, sink)
 	fq.chain = chain
 	return fq, err
 }
@@ -310,7 +318,7 @@ func (s rowSink) Emit(in op.Input) error {
 	fq := s.fq
 	for _, r := range in.Sel {
 		fq.rowIn = in.B.Row(fq.rowIn[:0], int(r))
-		fq.f.it.rows = append(fq.f.it.rows, queryRow{fq.q, codec.AppendRow(nil, fq.rowIn)})
+		fq.f.it.rows = append(fq.f.it.rows, queryRow{fq.q, outRow{in.B.Op(int(r)), codec.AppendRow(nil, fq.rowIn)}})
 	}
 	return nil
 }
@@ -318,25 +326,51 @@ func (s rowSink) Emit(in op.Input) error {
 // routeSink splits the rows of a keyed query by the hash of their key.
 type routeSink struct{ fq *frontQuery }
 
-// Emit copies the selection and the keys into the batch, per worker.
+// Emit copies the selection and the keys into the batch, per worker. Rows that the query computed are copied with them: their
+// memory is an operator's.
 func (s routeSink) Emit(in op.Input) error {
 	fq, fb := s.fq, s.fq.f.fb
+	r := fb.route(fq, len(fq.f.e.workers))
 	if in.B != fb.b {
-		return errors.New("only filters may stand before an exchange")
+		r.own = copyRows(in.B, in.Sel)
+		in = op.Input{B: r.own, Sel: batch.All(r.own.N)}
 	}
-	return fq.router.Route(in, fb.route(fq.q, len(fq.f.e.workers)))
+	return fq.router.Route(in, r.parts)
 }
 
-// route returns the parts of a query's entry in the batch, reusing memory.
-func (fb *frontBatch) route(q *query, workers int) []op.Part {
+// copyRows makes a batch of the selected rows that owns its memory.
+func copyRows(b *batch.Batch, sel []uint32) *batch.Batch {
+	own := batch.New(b.Schema, nil)
+	for c := range b.Cols {
+		src, dst := &b.Cols[c], &own.Cols[c]
+		if src.Absent {
+			dst.Absent = true
+			continue
+		}
+		for _, row := range sel {
+			dst.AppendFrom(src, int(row))
+		}
+	}
+	own.N = len(sel)
+	own.Src = op.AppendSrc(nil, b, sel)
+	if len(b.Ops) > 0 {
+		for _, row := range sel {
+			own.Ops = append(own.Ops, b.Ops[row])
+		}
+	}
+	return own
+}
+
+// route returns a query's entry in the batch, reusing memory.
+func (fb *frontBatch) route(fq *frontQuery, workers int) *routed {
 	if fb.used == len(fb.routed) {
 		fb.routed = append(fb.routed, routed{})
 	}
 	r := &fb.routed[fb.used]
 	fb.used++
-	r.q = q
+	r.q, r.input, r.own = fq.q, fq.input, nil
 	if len(r.parts) != workers {
 		r.parts = make([]op.Part, workers)
 	}
-	return r.parts
+	return r
 }

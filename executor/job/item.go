@@ -31,6 +31,9 @@ type item struct {
 	plan     *plan
 	split    int32
 	payloads []connector.Payload
+	// For data of a query's result: rows instead of payloads, and the query's watermark after them.
+	changes   []outRow
+	watermark types.EventTime
 	// ready is signalled when the front stage is done with a data item.
 	ready chan struct{}
 	// The front's output.
@@ -50,16 +53,35 @@ type frontBatch struct {
 	// valid lists the rows that count; the others were refused after decoding.
 	valid []uint32
 	keep  []uint32 // scratch behind valid
-	// routed has one entry per keyed query with rows in this batch.
+	// routed has one entry per keyed query's input with rows in this batch.
 	routed []routed
 	used   int // entries of routed in use; the rest keep their memory
+	// pieces tell which bytes the rows were decoded from.
+	pieces []piece
 	// watermark is the stream's, after the batch; set by the orderer.
 	watermark types.EventTime
 }
 
 type routed struct {
 	q     *query
+	input int
+	// own are the rows where the query computed new ones from the stream's (own.Src tells which); nil: the batch itself.
+	own   *batch.Batch
 	parts []op.Part // per worker
+}
+
+// batch is what the parts select from.
+func (r *routed) batch(fb *frontBatch) *batch.Batch {
+	if r.own != nil {
+		return r.own
+	}
+	return fb.b
+}
+
+// piece is a stretch of a payload and the first row that came of it.
+type piece struct {
+	payload, from int
+	row           int
 }
 
 // reject is a row for vigil.rejected.
@@ -70,10 +92,16 @@ type reject struct {
 	err    error
 }
 
-// queryRow is one encoded result row of a stateless query.
-type queryRow struct {
-	q    *query
+// outRow is one encoded change of a result.
+type outRow struct {
+	op   batch.Op
 	data []byte
+}
+
+// queryRow is one result row of a stateless query.
+type queryRow struct {
+	q   *query
+	row outRow
 }
 
 // failure is a query that broke a limit or failed as a whole.
@@ -92,9 +120,7 @@ type payloadCount struct {
 const rejectBytesMax = 1 << 20
 
 func (it *item) reset() {
-	for _, fb := range it.batches {
-		fb.used, fb.valid = 0, nil
-	}
+	it.changes, it.watermark = nil, types.MinTime
 	it.stream, it.plan, it.epoch = nil, nil, nil
 	clear(it.payloads)
 	it.payloads = it.payloads[:0]
@@ -151,8 +177,11 @@ type epoch struct {
 
 	// Orderer.
 	order epochOut
-	// watermarks by stream at the end of the epoch.
+	// watermarks by stream at the start of the epoch, of those that the clock moved.
 	watermarks map[uint64]types.EventTime
+	// feeds are the results that other queries read, with their watermarks at the end of the epoch. The streams are the
+	// sequencer's choice, the rest the orderer's.
+	feeds []feed
 	// Workers, one slot each.
 	outs []epochOut
 	// deactivated are the queries that broke in this epoch; the committer's.
@@ -163,14 +192,15 @@ type epoch struct {
 
 // epochOut is what one goroutine produced in an epoch.
 type epochOut struct {
-	rows    map[*query][][]byte
+	rows    map[*query][]outRow
 	rejects []reject
+	late    []lateRow
 	failed  []failure
 }
 
-func (o *epochOut) add(q *query, row []byte) {
+func (o *epochOut) add(q *query, row outRow) {
 	if o.rows == nil {
-		o.rows = make(map[*query][][]byte)
+		o.rows = make(map[*query][]outRow)
 	}
 	o.rows[q] = append(o.rows[q], row)
 }
@@ -189,5 +219,5 @@ func (ep *epoch) empty() bool {
 }
 
 func (o *epochOut) empty() bool {
-	return len(o.rows) == 0 && len(o.rejects) == 0 && len(o.failed) == 0
+	return len(o.rows) == 0 && len(o.rejects) == 0 && len(o.failed) == 0 && len(o.late) == 0
 }

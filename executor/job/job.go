@@ -116,13 +116,15 @@ type Engine struct {
 	queries map[uint64]*query
 	// committed is the last epoch on disk.
 	committed atomic.Uint64
-	fatal     atomic.Pointer[error]
-	iocNow    atomic.Pointer[ioc.Set]
-	closing   chan struct{}
-	closed    sync.Once
-	seq       sequencer
-	// The committer's: numbers of the next rows of vigil.rejected and vigil.query_events.
-	rejectSeq, eventSeq uint64
+	// fed is what was committed for queries to read, and waits for the sequencer.
+	fed     feedQueue
+	fatal   atomic.Pointer[error]
+	iocNow  atomic.Pointer[ioc.Set]
+	closing chan struct{}
+	closed  sync.Once
+	seq     sequencer
+	// The committer's: numbers of the next rows of vigil.rejected, vigil.query_events and of late rows.
+	rejectSeq, eventSeq, lateSeq uint64
 	// changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
 	changeMu      sync.Mutex
 	lists         *ioc.Set
@@ -140,8 +142,12 @@ type stream struct {
 
 	next     map[int32]int64 // split -> offset after the last sequenced payload
 	plan     *plan           // what the front does, as of the epoch being sequenced
-	attached []*query        // queries that read the stream, in order of creation
+	attached []reader        // the inputs of queries that read the stream, in order of creation
 	opened   bool            // src is open already, for re-running epochs
+
+	// isResult: the stream is a query's changelog; result is that query, nil while it is out of service. The sequencer's.
+	isResult bool
+	result   *query
 
 	order   orderState
 	batches sync.Pool
@@ -161,14 +167,31 @@ type StreamStats struct {
 type plan struct {
 	stream  *stream
 	version uint64
-	queries []*query
+	readers []reader
 	want    []bool
 }
 
-// query is a continuous query's runtime. Its parts are immutable; dead is set by the orderer's goroutine order.
+// reader is one input of a query.
+type reader struct {
+	q     *query
+	input int
+}
+
+// query is a continuous query's runtime, or a stage's. Its parts are immutable.
 type query struct {
 	spec  *spec.Query
-	parts task.Parts
+	parts *task.Parts
+	// owner is the query of the catalogue: itself, unless this is a stage.
+	owner  *query
+	stages []*query
+	// ops is the number of operators of the keyed half.
+	ops int
+	// outDelay is how far behind its inputs' watermark the result may lie, microseconds.
+	outDelay int64
+	// handed is the newest watermark that was handed to the queries that read this one. The orderer's.
+	handed types.EventTime
+	// from tells where the results that it reads begin, by query id; of a query that recovery attaches.
+	from map[uint64]int64
 	// deadFrom is the epoch in which the query broke, 0 while it is well; its outputs are dropped from that epoch on.
 	deadFrom atomic.Uint64
 	// dropped: detached for good, its results go too.
@@ -176,10 +199,14 @@ type query struct {
 	stats   QueryStats
 }
 
-func (q *query) dead() bool { return q.deadFrom.Load() != 0 }
+// all are the query's stages and the query itself, in the order in which rows pass them.
+func (q *query) all() []*query { return append(q.stages[:len(q.stages):len(q.stages)], q) }
 
-// fail takes the query out of service from an epoch on; an earlier epoch wins.
+func (q *query) dead() bool { return q.owner.deadFrom.Load() != 0 }
+
+// fail takes the query, and the one it is a stage of, out of service from an epoch on; an earlier epoch wins.
 func (q *query) fail(epoch uint64) {
+	q = q.owner
 	for {
 		old := q.deadFrom.Load()
 		if old != 0 && old <= epoch || q.deadFrom.CompareAndSwap(old, epoch) {

@@ -10,7 +10,17 @@ import (
 
 // orderState is the part of a stream that depends on the order of rows. The orderer owns it.
 type orderState struct {
-	tracker *task.Tracker
+	tracker *task.Tracker // nil for results
+	// watermark of a query's result, as its readers have it.
+	watermark types.EventTime
+}
+
+// now is the stream's watermark.
+func (o *orderState) now() types.EventTime {
+	if o.tracker != nil {
+		return o.tracker.Watermark()
+	}
+	return o.watermark
 }
 
 // progress remembers the outcome of a stream's recent payloads for those who appended them.
@@ -86,7 +96,7 @@ func (e *Engine) orderStart(ep *epoch) {
 	ep.watermarks = make(map[uint64]types.EventTime)
 	for _, s := range e.streamList() {
 		t := s.order.tracker
-		if t == nil {
+		if t == nil { // a result: its time comes with its rows
 			continue
 		}
 		if ep.restarted {
@@ -113,12 +123,19 @@ func (e *Engine) orderData(it *item) {
 		}
 	}
 	for _, fb := range it.batches {
-		if s.spec.TimeCol >= 0 && s.order.tracker != nil {
+		if s.isResult {
+			fb.b.Behind, fb.watermark = fb.b.Behind[:0], s.order.watermark
+		} else if s.spec.TimeCol >= 0 && s.order.tracker != nil {
 			fb.b.Behind = s.order.tracker.Observe(it.split, ep.clock, fb.b.Cols[s.spec.TimeCol].I64, fb.valid, fb.b.Behind[:0])
 			fb.watermark = s.order.tracker.Watermark()
 		} else {
 			fb.b.Behind, fb.watermark = fb.b.Behind[:0], types.MinTime
 		}
+		fb.markOwn()
+	}
+	if s.isResult {
+		s.order.watermark = max(s.order.watermark, it.watermark)
+		it.watermark = s.order.watermark
 	}
 	if len(it.batches) > 0 {
 		s.stats.Watermark.Store(int64(it.batches[len(it.batches)-1].watermark))
@@ -127,7 +144,7 @@ func (e *Engine) orderData(it *item) {
 	wasEmpty := out.empty()
 	for _, r := range it.rows {
 		if !r.q.dead() {
-			out.add(r.q, r.data)
+			out.add(r.q, r.row)
 		}
 	}
 	out.rejects = append(out.rejects, it.rejects...)
@@ -147,6 +164,7 @@ func (e *Engine) orderData(it *item) {
 
 // orderEnd completes what a checkpoint must know of time.
 func (e *Engine) orderEnd(ep *epoch) {
+	e.orderFeeds(ep)
 	for _, s := range ep.gone {
 		s.order.tracker = nil
 	}
@@ -154,8 +172,35 @@ func (e *Engine) orderEnd(ep *epoch) {
 		return
 	}
 	for _, s := range e.streamList() {
-		if c := ep.checkpoint.stream(s.spec.ID); c != nil && s.order.tracker != nil {
+		c := ep.checkpoint.stream(s.spec.ID)
+		switch {
+		case c == nil:
+		case s.isResult:
+			c.watermark = s.order.watermark
+		case s.order.tracker != nil:
 			c.watermark, c.splits = s.order.tracker.Watermark(), s.order.tracker.Splits()
+		}
+	}
+}
+
+// markOwn gives the rows that queries computed the marks of the rows they come from.
+func (fb *frontBatch) markOwn() {
+	if len(fb.b.Behind) == 0 {
+		return
+	}
+	for i := range fb.routed[:fb.used] {
+		own := fb.routed[i].own
+		if own == nil {
+			continue
+		}
+		next := 0
+		for row, src := range own.Src {
+			for next < len(fb.b.Behind) && fb.b.Behind[next].Row < src {
+				next++
+			}
+			if next < len(fb.b.Behind) && fb.b.Behind[next].Row == src {
+				own.Behind = append(own.Behind, batch.Behind{Row: uint32(row), Watermark: fb.b.Behind[next].Watermark})
+			}
 		}
 	}
 }
@@ -189,6 +234,6 @@ func (s *stream) getBatch(want []bool) *frontBatch {
 }
 
 func (s *stream) putBatch(fb *frontBatch) {
-	fb.used, fb.valid = 0, nil
+	fb.used, fb.valid, fb.pieces = 0, nil, fb.pieces[:0]
 	s.batches.Put(fb)
 }

@@ -12,6 +12,9 @@ type run struct {
 	stream   uint64
 	split    int32
 	from, to int64
+	// result: the stream is a query's result, whose watermark after the run is watermark.
+	result    bool
+	watermark types.EventTime
 }
 
 // epochRecord is what an epoch consumed; with the state before it, it determines all the epoch did. Catalogue changes are
@@ -23,7 +26,8 @@ type epochRecord struct {
 	runs      []run
 }
 
-const epochVersion = 1
+// epochVersion 2 added runs of results; records of version 1 have none.
+const epochVersion = 2
 
 func (r *epochRecord) encode() []byte {
 	b := []byte{epochVersion, 0}
@@ -38,24 +42,30 @@ func (r *epochRecord) encode() []byte {
 		b = binary.AppendVarint(b, int64(x.split))
 		b = binary.AppendVarint(b, x.from)
 		b = binary.AppendVarint(b, x.to)
+		if !x.result {
+			b = append(b, 0)
+			continue
+		}
+		b = append(b, 1)
+		b = binary.AppendVarint(b, int64(x.watermark))
 	}
 	return b
 }
 
-// reader reads varints from bytes that may be damaged.
-type reader struct {
+// byteReader reads varints from bytes that may be damaged.
+type byteReader struct {
 	b   []byte
 	err error
 }
 
-func (r *reader) fail() {
+func (r *byteReader) fail() {
 	if r.err == nil {
 		r.err = fmt.Errorf("record ends early or is damaged")
 	}
 	r.b = nil
 }
 
-func (r *reader) byte() byte {
+func (r *byteReader) byte() byte {
 	if len(r.b) == 0 {
 		r.fail()
 		return 0
@@ -65,7 +75,7 @@ func (r *reader) byte() byte {
 	return c
 }
 
-func (r *reader) uint() uint64 {
+func (r *byteReader) uint() uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 {
 		r.fail()
@@ -75,7 +85,7 @@ func (r *reader) uint() uint64 {
 	return v
 }
 
-func (r *reader) int() int64 {
+func (r *byteReader) int() int64 {
 	v, n := binary.Varint(r.b)
 	if n <= 0 {
 		r.fail()
@@ -86,7 +96,7 @@ func (r *reader) int() int64 {
 }
 
 // count reads a length that the remaining bytes can hold.
-func (r *reader) count() int {
+func (r *byteReader) count() int {
 	v := r.uint()
 	if v > uint64(len(r.b)) {
 		r.fail()
@@ -96,13 +106,18 @@ func (r *reader) count() int {
 }
 
 func decodeEpoch(b []byte) (*epochRecord, error) {
-	r := &reader{b: b}
-	if v := r.byte(); r.err == nil && v != epochVersion {
-		return nil, fmt.Errorf("epoch record has format version %d, this vigil reads version %d", v, epochVersion)
+	r := &byteReader{b: b}
+	v := r.byte()
+	if r.err == nil && v != 1 && v != epochVersion {
+		return nil, fmt.Errorf("epoch record has format version %d, this vigil reads versions 1 and %d", v, epochVersion)
 	}
 	rec := &epochRecord{restarted: r.byte() == 1, n: r.uint(), clock: types.EventTime(r.int())}
 	for i, n := 0, r.count(); i < n && r.err == nil; i++ {
-		rec.runs = append(rec.runs, run{r.uint(), int32(r.int()), r.int(), r.int()})
+		x := run{stream: r.uint(), split: int32(r.int()), from: r.int(), to: r.int()}
+		if v > 1 && r.byte() == 1 {
+			x.result, x.watermark = true, types.EventTime(r.int())
+		}
+		rec.runs = append(rec.runs, x)
 	}
 	if r.err == nil && len(r.b) != 0 {
 		r.fail()

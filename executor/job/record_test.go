@@ -11,12 +11,17 @@ import (
 func TestEpochRecordRoundTrip(t *testing.T) {
 	for _, want := range []epochRecord{
 		{n: 1, clock: -5},
-		{n: 1 << 40, clock: types.MaxTime, restarted: true, runs: []run{{7, 0, 0, 99}, {8, -1, 1 << 50, 1<<50 + 1}}},
+		{n: 1 << 40, clock: types.MaxTime, restarted: true, runs: []run{{stream: 7, to: 99},
+			{stream: 8, split: -1, from: 1 << 50, to: 1<<50 + 1}, {stream: 9, from: 4, to: 4, result: true, watermark: -7}}},
 	} {
 		got, err := decodeEpoch(want.encode())
 		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("got %+v, %v; want %+v", got, err, want)
 		}
+	}
+	old := []byte{1, 0, 3, 10, 1, 7, 0, 0, 2} // version 1 had no results
+	if got, err := decodeEpoch(old); err != nil || got.n != 3 || len(got.runs) != 1 || got.runs[0] != (run{stream: 7, to: 1}) {
+		t.Errorf("version 1: %+v, %v", got, err)
 	}
 	b := (&epochRecord{n: 1}).encode()
 	b[0] = 99
@@ -35,7 +40,7 @@ func TestManifestRoundTrip(t *testing.T) {
 }
 
 func FuzzRecords(f *testing.F) {
-	f.Add((&epochRecord{n: 3, runs: []run{{1, 2, 3, 4}}}).encode())
+	f.Add((&epochRecord{n: 3, runs: []run{{stream: 1, split: 2, from: 3, to: 4}, {stream: 5, result: true}}}).encode())
 	f.Add((&checkpointCut{epoch: 9, streams: []*streamCut{{id: 3, next: map[int32]int64{0: 5}, splits: []task.Split{{ID: 1}}}}}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if rec, err := decodeEpoch(b); err == nil {

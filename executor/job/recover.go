@@ -23,7 +23,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	e := &Engine{cfg: cfg, kv: cfg.KV, meta: cfg.Meta, results: cfg.Results, log: cfg.Logger,
 		inbox: make(chan *item, 4), changes: make(chan *change, 256), settles: make(chan chan error), fronts: make(chan *item, 2*cfg.Workers),
 		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1),
-		closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
+		fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.seq.replan = map[*stream]bool{}
 	e.iocNow.Store(ioc.NewSet())
@@ -40,7 +40,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	go e.sequence()
 	for _, s := range e.streamList() {
 		s.progress.upTo = s.next[0]
-		if s.log != nil || len(s.attached) > 0 || len(s.next) > 0 {
+		if !s.isResult && (s.log != nil || len(s.attached) > 0 || len(s.next) > 0) {
 			e.startInput(s)
 		}
 	}
@@ -81,7 +81,7 @@ func (r *recovery) run() error {
 	for _, j := range []struct {
 		journal *meta.Journal
 		next    *uint64
-	}{{e.meta.Rejected, &e.rejectSeq}, {e.meta.Events, &e.eventSeq}} {
+	}{{e.meta.Rejected, &e.rejectSeq}, {e.meta.Events, &e.eventSeq}, {e.meta.Late, &e.lateSeq}} {
 		last, ok, err := j.journal.Last()
 		if err != nil {
 			return err
@@ -98,6 +98,10 @@ func (r *recovery) run() error {
 	}
 	e.startPipeline()
 	if err := r.rerun(); err != nil {
+		e.stopPipeline()
+		return err
+	}
+	if err := e.pendingFeeds(); err != nil {
 		e.stopPipeline()
 		return err
 	}
@@ -200,14 +204,29 @@ func (r *recovery) restoreQuery(o *Object) error {
 	if err != nil {
 		return err
 	}
-	s := e.streams[q.parts.Scan.StreamID]
-	if s == nil {
-		return fmt.Errorf("its stream is gone")
+	for _, part := range q.all() {
+		for i := range part.parts.Inputs {
+			if in := &part.parts.Inputs[i]; in.IsResult && e.streams[in.Source] == nil {
+				s := e.resultStream(in, q.from[in.Source])
+				if sc := r.cut.stream(in.Source); sc != nil {
+					s.next, s.order.watermark = sc.next, sc.watermark
+				}
+			}
+		}
+		if err := e.attachReader(part); err != nil {
+			return err
+		}
+		if err := r.restorePart(part); err != nil {
+			return err
+		}
 	}
-	e.queries[q.spec.ID] = q
-	s.attached = append(s.attached, q)
-	e.seq.replan[s] = true
-	if q.parts.Exchange == nil {
+	return nil
+}
+
+// restorePart gives the workers the keyed state of a query or stage.
+func (r *recovery) restorePart(q *query) error {
+	e := r.e
+	if !q.parts.HasKeyed() {
 		return nil
 	}
 	for _, w := range e.workers {
@@ -215,7 +234,7 @@ func (r *recovery) restoreQuery(o *Object) error {
 		if err != nil {
 			return err
 		}
-		for i, o := range wq.chain.Ops() {
+		for i, o := range wq.tree.Ops() {
 			st, ok := o.(op.Stateful)
 			if !ok {
 				continue
@@ -229,8 +248,12 @@ func (r *recovery) restoreQuery(o *Object) error {
 				return err
 			}
 		}
-		ws := w.streams[q.parts.Scan.StreamID]
-		ws.deadline = min(ws.deadline, wq.deadline())
+		for i, ws := range wq.inputs {
+			ws.watermark = e.streams[q.parts.Inputs[i].Source].order.now()
+		}
+		if !wq.several {
+			wq.inputs[0].deadline = min(wq.inputs[0].deadline, wq.deadline())
+		}
 	}
 	return nil
 }
@@ -312,6 +335,9 @@ func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 // rerunInput reads a stretch of input again and sends it down the pipeline.
 func (r *recovery) rerunInput(ep *epoch, s *stream, x run) error {
 	e := r.e
+	if x.result {
+		return e.rerunResult(ep, s, x)
+	}
 	if x.from == x.to {
 		it := e.newItem(itemData)
 		it.stream, it.split, it.epoch, it.plan = s, x.split, ep, s.plan

@@ -3,7 +3,10 @@ package job
 import (
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/task"
+	"github.com/vigil-sql/vigil/executor/types"
 )
 
 // sequencer is the state of the goroutine that fixes the order of everything.
@@ -48,6 +51,11 @@ func (e *Engine) sequence() {
 			e.turnEpoch(timer) // the change takes effect at the start of the next epoch ...
 			e.turnEpoch(timer) // ... which ends at once, so that the user need not wait
 			due = false
+		case <-e.fed.wake:
+			if e.placeFeeds() {
+				e.turnEpoch(timer)
+				due = false
+			}
 		case <-e.wake:
 			if wait := e.cfg.EpochMin - time.Since(s.opened); wait > 0 && !due {
 				due = true
@@ -101,6 +109,7 @@ func (e *Engine) openEpoch(restarted bool) {
 	s.pending = nil
 	e.detachFailed(ep)
 	ep.ioc = e.iocNow.Load()
+	ep.feeds = e.feedsOf()
 	e.startEpoch(ep)
 }
 
@@ -124,7 +133,7 @@ func (e *Engine) place(it *item) {
 		p := &it.payloads[i]
 		s.next[it.split] = p.To
 		s.stats.Bytes.Add(int64(len(p.Bytes)))
-		ep.addRun(run{s.spec.ID, it.split, p.From, p.To})
+		ep.addRun(run{stream: s.spec.ID, split: it.split, from: p.From, to: p.To})
 	}
 	e.seq.dirty = true
 	e.send(it)
@@ -140,7 +149,7 @@ func (e *Engine) send(it *item) {
 func (ep *epoch) addRun(r run) {
 	if n := len(ep.runs); n > 0 && r.from != r.to {
 		last := &ep.runs[n-1]
-		if last.stream == r.stream && last.split == r.split && last.to == r.from {
+		if !last.result && last.stream == r.stream && last.split == r.split && last.to == r.from {
 			last.to = r.to
 			return
 		}
@@ -188,23 +197,60 @@ func (e *Engine) replan(s *stream) {
 		p.want[i] = p.want[i] || s.spec.Schema.Cols[i].NotNull
 	}
 	e.mu.RLock()
-	for _, q := range s.attached {
-		p.queries = append(p.queries, q)
-		for i, w := range q.parts.Scan.Want {
-			p.want[i] = p.want[i] || w
+	p.readers = append(p.readers, s.attached...)
+	for _, r := range s.attached {
+		want := r.q.parts.Inputs[r.input].Want
+		for i := range p.want {
+			p.want[i] = p.want[i] || want == nil || want[i]
 		}
 	}
 	e.mu.RUnlock()
 	s.plan = p
 }
 
-// newQuery prepares a query's runtime and checks that its operators can be built.
-func newQuery(q *Object) (*query, error) {
-	rt := &query{spec: q.query()}
-	parts, err := task.Cut(rt.spec.Program)
+// newQuery prepares a query's runtime, and those of its stages, and checks that its operators can be built.
+func newQuery(o *Object) (*query, error) {
+	rt, err := newPart(o.query(), nil)
 	if err != nil {
 		return nil, err
 	}
-	rt.parts = *parts
+	for _, st := range rt.spec.Stages {
+		part, err := newPart(st, rt)
+		if err != nil {
+			return nil, err
+		}
+		rt.stages = append(rt.stages, part)
+	}
+	rt.from = map[uint64]int64{}
+	for _, part := range rt.all() {
+		for i := range part.parts.Inputs {
+			if in := &part.parts.Inputs[i]; in.IsResult {
+				rt.from[in.Source] = readsOffset(o.Meta.Props, in.Source)
+			}
+		}
+	}
+	return rt, nil
+}
+
+// newPart prepares a query or one of its stages.
+func newPart(q *spec.Query, owner *query) (*query, error) {
+	parts, err := task.Cut(q.Program)
+	if err != nil {
+		return nil, err
+	}
+	rt := &query{spec: q, parts: parts, owner: owner, handed: types.MinTime}
+	if owner == nil {
+		rt.owner = rt
+	}
+	if parts.HasKeyed() {
+		tree, err := task.NewTree(&expr.Ctx{}, parts, nil)
+		if err != nil {
+			return nil, err
+		}
+		rt.outDelay, rt.ops = tree.OutDelay(), len(tree.Ops())
+		if err := tree.Close(); err != nil {
+			return nil, err
+		}
+	}
 	return rt, nil
 }

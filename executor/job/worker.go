@@ -10,7 +10,6 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
-	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // worker owns a slice of the key space of all keyed queries and runs their operators, single-threaded, without locks.
@@ -23,45 +22,69 @@ type worker struct {
 	streams map[uint64]*workerStream
 	out     *epochOut
 	epoch   *epoch
+	late    lateRows
 	// What is being worked on, for the functions below, which are bound once so that the hot path allocates nothing.
+	item       *item
 	at         *frontBatch
 	wq         *workerQuery
-	part       *op.Part
+	routed     *routed
 	wm         types.EventTime
 	rowError   func(row uint32, err error)
+	lateRow    func(row uint32, watermark types.EventTime)
 	processOne func() error
 	advanceOne func() error
 }
 
 // workerStream is the keyed queries of one stream in one worker.
 type workerStream struct {
-	queries []*workerQuery
-	// deadline is the earliest event time at which any of them has something to do.
+	// watermark is the stream's, as far as its items have been processed.
+	watermark types.EventTime
+	// single are the queries that read this stream only. deadline is the earliest event time at which any of them has
+	// something to do.
+	single   []*workerQuery
 	deadline types.EventTime
+	// several are the queries that read other streams too: their time is the least of all.
+	several []*workerQuery
 }
 
 // workerQuery is one query's keyed half in one worker.
 type workerQuery struct {
 	w     *worker
 	q     *query
-	chain *task.Chain
+	tree  *task.Tree
 	late  int64
 	rowIn []types.Value
 	dead  bool
+	// inputs are the streams of the query's inputs; several: not all of them are the same.
+	inputs  []*workerStream
+	several bool
 }
 
 func newWorker(e *Engine, index int) *worker {
 	w := &worker{e: e, index: index, in: make(chan *item, 16),
 		queries: map[*query]*workerQuery{}, streams: map[uint64]*workerStream{}}
 	w.ctx.UDF = e.cfg.UDF
-	w.processOne = func() error { return w.wq.chain.Process(w.part.Input(w.at.b)) }
-	w.advanceOne = func() error { return w.wq.chain.Advance(w.wm) }
+	w.processOne = func() error {
+		in := w.routed.parts[w.index].Input(w.routed.batch(w.at))
+		if w.wq.several {
+			in.Others, in.Several = w.wq.others(w.routed.input)
+		}
+		return w.wq.tree.Process(w.routed.input, in)
+	}
+	w.advanceOne = func() error { return w.wq.tree.Advance(w.wm) }
 	w.rowError = func(row uint32, err error) {
 		var raw []byte
-		if w.at != nil {
-			raw = rowText(w.at.b, int(row))
+		if w.routed != nil {
+			if b := w.routed.batch(w.at); int(row) < b.N {
+				raw = rowText(b, int(row))
+			}
 		}
 		w.reject(w.wq, raw, err)
+	}
+	w.lateRow = func(row uint32, watermark types.EventTime) {
+		if r := w.routed; r != nil && int(row) < r.batch(w.at).N {
+			w.late.add(w, row, watermark)
+		}
 	}
 	return w
 }
@@ -86,11 +109,12 @@ func (w *worker) start(ep *epoch) {
 	w.epoch, w.out = ep, &ep.outs[w.index]
 	w.ctx.Ctx = fn.Ctx{Now: ep.clock}
 	w.ctx.IOC = ep.ioc
+	w.ctx.RowError, w.ctx.LateRow = w.rowError, w.lateRow
 	for _, q := range ep.detach {
 		w.detach(q)
 	}
 	for _, q := range ep.attach {
-		if q.parts.Exchange == nil || w.queries[q] != nil {
+		if !q.parts.HasKeyed() || w.queries[q] != nil {
 			continue
 		}
 		if _, err := w.attach(q); err != nil {
@@ -106,24 +130,39 @@ func (w *worker) start(ep *epoch) {
 
 func (w *worker) attach(q *query) (*workerQuery, error) {
 	wq := &workerQuery{w: w, q: q}
-	chain, err := task.NewChain(&w.ctx, q.parts.Keyed, wq)
+	tree, err := task.NewTree(&w.ctx, q.parts, wq)
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range chain.Ops() {
-		if wa, ok := o.(*op.WindowAgg); ok {
-			wa.GroupError = func(_ window.Window, err error) { w.reject(wq, nil, err) }
-		}
-	}
-	wq.chain = chain
+	wq.tree = tree
 	w.queries[q] = wq
-	ws := w.streams[q.parts.Scan.StreamID]
-	if ws == nil {
-		ws = &workerStream{deadline: types.MaxTime}
-		w.streams[q.parts.Scan.StreamID] = ws
+	for i := range q.parts.Inputs {
+		ws := w.stream(q.parts.Inputs[i].Source)
+		wq.several = wq.several || i > 0 && ws != wq.inputs[0]
+		wq.inputs = append(wq.inputs, ws)
 	}
-	ws.queries = append(ws.queries, wq)
+	seen := map[*workerStream]bool{}
+	for _, ws := range wq.inputs {
+		switch {
+		case seen[ws]:
+		case wq.several:
+			ws.several = append(ws.several, wq)
+		default:
+			ws.single = append(ws.single, wq)
+		}
+		seen[ws] = true
+	}
 	return wq, nil
+}
+
+// stream finds or makes the worker's view of a stream.
+func (w *worker) stream(id uint64) *workerStream {
+	ws := w.streams[id]
+	if ws == nil {
+		ws = &workerStream{deadline: types.MaxTime, watermark: types.MinTime}
+		w.streams[id] = ws
+	}
+	return ws
 }
 
 func (w *worker) detach(q *query) {
@@ -132,61 +171,105 @@ func (w *worker) detach(q *query) {
 		return
 	}
 	delete(w.queries, q)
-	_ = wq.chain.Close() // the query is gone; nothing of it is kept
-	ws := w.streams[q.parts.Scan.StreamID]
-	for i := range ws.queries {
-		if ws.queries[i] == wq {
-			ws.queries = append(ws.queries[:i], ws.queries[i+1:]...)
-			break
+	_ = wq.tree.Close() // the query is gone; nothing of it is kept
+	for _, ws := range wq.inputs {
+		ws.single, ws.several = without(ws.single, wq), without(ws.several, wq)
+	}
+}
+
+func without(list []*workerQuery, wq *workerQuery) []*workerQuery {
+	for i := range list {
+		if list[i] == wq {
+			return append(list[:i], list[i+1:]...)
 		}
 	}
+	return list
 }
 
 // data runs the item's batches through the keyed operators of the queries that want rows of them.
 func (w *worker) data(it *item) {
-	ws := w.streams[it.stream.spec.ID]
-	if ws == nil {
-		return
-	}
+	ws := w.stream(it.stream.spec.ID)
+	w.item = it
 	for _, fb := range it.batches {
+		w.at = fb
 		for i := range fb.routed[:fb.used] {
 			r := &fb.routed[i]
-			part := &r.parts[w.index]
 			wq := w.queries[r.q]
-			if len(part.Sel) == 0 || wq == nil || wq.dead {
+			if len(r.parts[w.index].Sel) == 0 || wq == nil || wq.dead {
 				continue
 			}
-			w.at, w.wq, w.part = fb, wq, part
-			w.ctx.RowError = w.rowError
+			w.wq, w.routed = wq, r
 			w.check(wq, guard(w.processOne))
-			ws.deadline = min(ws.deadline, wq.deadline())
+			if !wq.several {
+				ws.deadline = min(ws.deadline, wq.deadline())
+			}
 		}
-		if fb.watermark >= ws.deadline {
+		w.routed = nil
+		if fb.watermark > ws.watermark {
 			w.advance(ws, fb.watermark)
 		}
 	}
+	w.late.flush(w)
+	w.at = nil
+	if it.watermark > ws.watermark {
+		w.advance(ws, it.watermark)
+	}
+	w.item = nil
 }
 
 // advance moves time for the queries of a stream that have something due.
 func (w *worker) advance(ws *workerStream, wm types.EventTime) {
-	ws.deadline = types.MaxTime
-	w.at, w.wm = nil, wm
-	w.ctx.RowError = w.rowError
-	for _, wq := range ws.queries {
-		if wq.dead {
-			continue
+	ws.watermark = wm
+	if wm >= ws.deadline {
+		ws.deadline = types.MaxTime
+		for _, wq := range ws.single {
+			w.advanceQuery(wq, earlier(wm, wq.q.parts.Inputs[0].Delay))
+			ws.deadline = min(ws.deadline, wq.deadline())
 		}
-		if wq.deadline() <= wm {
-			w.wq = wq
-			w.check(wq, guard(w.advanceOne))
-		}
-		ws.deadline = min(ws.deadline, wq.deadline())
 	}
+	for _, wq := range ws.several {
+		w.advanceQuery(wq, wq.watermark())
+	}
+}
+
+// advanceQuery moves a query's time if it has something due by then.
+func (w *worker) advanceQuery(wq *workerQuery, wm types.EventTime) {
+	if wq.dead || wq.tree.Deadline() > wm {
+		return
+	}
+	w.wq, w.wm, w.routed = wq, wm, nil
+	w.check(wq, guard(w.advanceOne))
+}
+
+// watermark is the least of the query's inputs.
+func (wq *workerQuery) watermark() types.EventTime {
+	least := types.MaxTime
+	for i, ws := range wq.inputs {
+		least = min(least, earlier(ws.watermark, wq.q.parts.Inputs[i].Delay))
+	}
+	return least
+}
+
+// others is the least watermark of the inputs that are not of the same stream as one; false when there are none.
+func (wq *workerQuery) others(input int) (types.EventTime, bool) {
+	least, found := types.MaxTime, false
+	for i, ws := range wq.inputs {
+		if ws != wq.inputs[input] {
+			least, found = min(least, earlier(ws.watermark, wq.q.parts.Inputs[i].Delay)), true
+		}
+	}
+	return least, found
 }
 
 func (w *worker) reject(wq *workerQuery, raw []byte, err error) {
 	if len(w.out.rejects) < 1000 {
-		w.out.rejects = append(w.out.rejects, reject{stream: wq.q.parts.Scan.StreamID, query: wq.q.spec.ID, raw: raw, err: err})
+		r := reject{query: wq.q.owner.spec.ID, raw: raw, err: err}
+		if w.item != nil && !w.item.stream.isResult {
+			r.stream = w.item.stream.spec.ID
+		} else if in := &wq.q.parts.Inputs[0]; !in.IsResult {
+			r.stream = in.Source
+		}
+		w.out.rejects = append(w.out.rejects, r)
 	}
 }
 
@@ -217,7 +300,7 @@ func (w *worker) snapshot(cut *checkpointCut) {
 		if wq.dead {
 			continue
 		}
-		for i, o := range wq.chain.Ops() {
+		for i, o := range wq.tree.Ops() {
 			st, ok := o.(op.Stateful)
 			if !ok {
 				continue
@@ -229,7 +312,7 @@ func (w *worker) snapshot(cut *checkpointCut) {
 	}
 }
 
-// Emit implements op.Emitter: result rows of the query, encoded.
+// Emit implements op.Emitter: changes of the query's result, encoded.
 func (wq *workerQuery) Emit(in op.Input) error {
 	out := wq.w.out
 	if out.empty() {
@@ -237,29 +320,28 @@ func (wq *workerQuery) Emit(in op.Input) error {
 	}
 	for _, r := range in.Sel {
 		wq.rowIn = in.B.Row(wq.rowIn[:0], int(r))
-		out.add(wq.q, codec.AppendRow(nil, wq.rowIn))
+		out.add(wq.q, outRow{in.B.Op(int(r)), codec.AppendRow(nil, wq.rowIn)})
 	}
 	return nil
 }
 
+// deadline is the watermark of the query's stream at which it has something to do; of a query over one stream.
 func (wq *workerQuery) deadline() types.EventTime {
-	least := types.MaxTime
-	for _, o := range wq.chain.Ops() {
-		if d, ok := o.(op.Deadliner); ok {
-			least = min(least, d.Deadline())
-		}
+	at, delay := wq.tree.Deadline(), types.EventTime(wq.q.parts.Inputs[0].Delay)
+	if at > types.MaxTime-delay {
+		return types.MaxTime
 	}
-	return least
+	return at + delay
 }
 
 func (wq *workerQuery) countLate() {
 	var late int64
-	for _, o := range wq.chain.Ops() {
+	for _, o := range wq.tree.Ops() {
 		if l, ok := o.(op.LateCounter); ok {
 			late += l.LateRows()
 		}
 	}
-	wq.q.stats.Late.Add(late - wq.late)
+	wq.q.owner.stats.Late.Add(late - wq.late)
 	wq.late = late
 }
 

@@ -49,6 +49,7 @@ func (p *Project) Process(_ int, in Input, out Emitter) error {
 	}
 	p.out.N = len(sel)
 	p.out.Behind = renumber(p.out.Behind[:0], in.B.Behind, sel)
+	p.out.Src = AppendSrc(p.out.Src[:0], in.B, sel)
 	p.out.Ops = p.out.Ops[:0]
 	if len(in.B.Ops) > 0 {
 		for _, row := range sel {
@@ -56,6 +57,17 @@ func (p *Project) Process(_ int, in Input, out Emitter) error {
 		}
 	}
 	return out.Emit(Input{B: &p.out, Sel: batch.All(len(sel)), Others: in.Others, Several: in.Several})
+}
+
+// AppendSrc appends, for rows of b, which rows of the stream's batch they come from.
+func AppendSrc(dst []uint32, b *batch.Batch, rows []uint32) []uint32 {
+	if len(b.Src) == 0 {
+		return append(dst, rows...)
+	}
+	for _, row := range rows {
+		dst = append(dst, b.Src[row])
+	}
+	return dst
 }
 
 // renumber appends the marks of the rows of sel, by their places in sel.

@@ -15,6 +15,9 @@ import (
 func Explain(p *Program) []string {
 	var e explainer
 	e.node(p.Root, 0)
+	for _, st := range p.Stages {
+		e.node(st.Program.Root, 0)
+	}
 	return e.lines
 }
 

@@ -20,6 +20,10 @@ type Stream struct {
 	Options       map[string]string
 	Format        string
 	FormatOptions map[string]string
+	// AllowedLateness: how long after a window's end rows still correct its result.
+	AllowedLateness int64
+	// LateDrop: rows that come later than that are counted and not kept.
+	LateDrop bool
 	// Retention bounds the history kept, by age since arrival (microseconds) and by size.
 	Retention      int64
 	RetentionBytes int64
@@ -34,7 +38,18 @@ type Query struct {
 	// Retention of result rows, microseconds.
 	Retention int64
 	Created   types.EventTime
+	// Stages are the lower parts of the query, cut off where rows change hands between workers: hidden queries that come and
+	// go with it, in an order in which each reads only those before it. Their ids are StageID's.
+	Stages []*Query
+	// Updates: the changelog may hold updates and deletes.
+	Updates bool
 }
+
+// StageID is the id of the n-th stage (from 0) of a query; ids of catalogue objects are below 1<<40.
+func StageID(query uint64, n int) uint64 { return query | uint64(n+1)<<40 }
+
+// StageOwner is the query that an id belongs to: itself when it is no stage's.
+func StageOwner(id uint64) uint64 { return id & (1<<40 - 1) }
 
 // Function is a user's JavaScript function.
 type Function struct {

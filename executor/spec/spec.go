@@ -16,6 +16,8 @@ type Program struct {
 	Params []types.Type
 	// Continuous: sources do not end, the result is a changelog. Otherwise the program is a snapshot that ends.
 	Continuous bool
+	// Stages are the parts of a continuous program that were cut off as queries of their own, lower ones first.
+	Stages []*Query
 }
 
 // Node is one operator with its inputs and output schema.

@@ -46,6 +46,8 @@ type binder struct {
 	env        *Env
 	format     *types.TextFormat
 	continuous bool
+	// defining is the name of the continuous query being bound.
+	defining string
 	// params are the parameter types so far; Unknown: not determined yet.
 	params []types.Type
 	// relations counts the relations bound, nesting how deep the binder is.
@@ -57,6 +59,7 @@ type binder struct {
 // Deps is what a query uses of the catalogue.
 type Deps struct {
 	Streams   []uint64
+	Queries   []uint64
 	Lists     []string
 	Functions []uint64
 }

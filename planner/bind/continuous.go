@@ -17,7 +17,7 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*logical.Query, Deps
 	utc := *env
 	utc.TimeZone = time.UTC
 	b := newBinder(&utc, nil)
-	b.continuous = true
+	b.continuous, b.defining = true, q.Name.Name
 	node, err := b.continuousBody(q)
 	if err != nil {
 		return nil, Deps{}, err
@@ -35,9 +35,6 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*logical.Query, Deps
 // continuousBody binds and checks everything between AS and the end.
 func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
 	body := q.Query
-	if len(body.With) > 0 {
-		return nil, unsupported(body.With[0].Pos, "WITH in a continuous query", "Name a stream in FROM and put the conditions into WHERE.")
-	}
 	if body.Core != nil && len(body.Core.From) == 0 {
 		return nil, unsupported(body.Core.Pos, "a continuous query without FROM", "Name a stream in FROM.")
 	}
@@ -65,18 +62,17 @@ func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
 	return node, nil
 }
 
-// windowed finds the windowed grouping below the projection.
+// windowed finds the grouping of the query itself, below its projection and HAVING; those of subqueries are not meant.
 func windowed(n *logical.Node) *logical.Aggregate {
-	for n != nil {
-		if a, ok := n.Op.(*logical.Aggregate); ok {
-			return a
-		}
-		if len(n.In) == 0 {
-			return nil
-		}
+	if _, ok := n.Op.(*logical.Project); !ok {
+		return nil
+	}
+	n = n.In[0]
+	if _, ok := n.Op.(*logical.Filter); ok {
 		n = n.In[0]
 	}
-	return nil
+	a, _ := n.Op.(*logical.Aggregate)
+	return a
 }
 
 // withWindow puts window_start and window_end first where the query does not select them itself, and refuses groupings

@@ -159,10 +159,17 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	if bound.schema == "" && t.Alias == "" {
 		bound.schema = catalog.Public
 	}
-	if _, ok := r.(*catalog.Stream); fb.continuous && !ok {
-		return nil, unsupported(t.Name.Pos, "a continuous query over something other than a stream", "Name a stream in FROM.")
-	}
 	node := &logical.Node{Op: &logical.Scan{Rel: r}, Schema: *r.RelSchema()}
+	if q, ok := r.(*catalog.Query); fb.continuous && ok {
+		if node, err = fb.result(t, q); err != nil {
+			return nil, err
+		}
+		var visible int
+		node, visible = fb.withTime(node)
+		hidden = func(i int) bool { return i >= visible }
+	} else if _, ok := r.(*catalog.Stream); fb.continuous && !ok {
+		return nil, unsupported(t.Name.Pos, "a continuous query over something other than a stream or a continuous query", "Name one of those in FROM.")
+	}
 	it := fb.item(node, bound, hidden)
 	return it, it.rename(t.Columns, bound.alias, t.Name.Pos)
 }
@@ -223,7 +230,8 @@ func (fb *fromBinder) cteRef(t *parse.TableRef, c *cteScope) (*fromItem, error) 
 	if t.Alias != "" {
 		alias = t.Alias
 	}
-	it := fb.item(node, &rel{alias: alias, table: t.Name.Name}, nil)
+	node, visible := fb.withTime(node)
+	it := fb.item(node, &rel{alias: alias, table: t.Name.Name}, func(i int) bool { return i >= visible })
 	if err := it.rename(c.cte.Columns, alias, c.cte.Pos); err != nil {
 		return nil, err
 	}
@@ -232,8 +240,8 @@ func (fb *fromBinder) cteRef(t *parse.TableRef, c *cteScope) (*fromItem, error) 
 
 // derived binds a subquery in FROM.
 func (fb *fromBinder) derived(t *parse.TableSubquery) (*fromItem, error) {
-	if fb.continuous {
-		return nil, unsupported(t.Pos, "a subquery in FROM of a continuous query", "Name a stream in FROM and put the conditions into WHERE.")
+	if fb.continuous && t.Lateral {
+		return nil, unsupported(t.Pos, "LATERAL in a continuous query", "Join on the columns that the subquery needs.")
 	}
 	parent := fb.parent
 	if !t.Lateral {
@@ -246,7 +254,8 @@ func (fb *fromBinder) derived(t *parse.TableSubquery) (*fromItem, error) {
 	if err != nil {
 		return nil, err
 	}
-	it := fb.item(node, &rel{alias: t.Alias}, nil)
+	node, visible := fb.withTime(node)
+	it := fb.item(node, &rel{alias: t.Alias}, func(i int) bool { return i >= visible })
 	return it, it.rename(t.Columns, t.Alias, t.Pos)
 }
 

@@ -53,20 +53,16 @@ func (l *level) bindWindow() (*logical.Window, error) {
 	if len(l.from.rels) != 1 {
 		return nil, unsupported(w.Pos, w.Kind+" over several relations", "Name one stream in FROM.")
 	}
-	stream, ok := scanned(l.from.node).(*catalog.Stream)
-	if !ok {
-		return nil, unsupported(w.Pos, w.Kind+" over something other than a stream", "Name one stream in FROM.")
+	timeCol, err := l.defaultTime(w)
+	if err != nil {
+		return nil, err
 	}
-	if stream.TimeCol < 0 {
-		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "stream %q has no watermark, so that its windows would never close", stream.Name).At(w.Pos).
-			WithHint("Create the stream with WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.")
-	}
-	out := &logical.Window{Kind: logical.Tumble, TimeCol: stream.TimeCol}
+	out := &logical.Window{Kind: logical.Tumble, TimeCol: timeCol}
 	args := w.Args
 	if w.Time != nil {
 		if isDuration(w.Time) { // TUMBLE(INTERVAL '..'), whatever slot the parser put it in
 			args = append([]parse.Expr{w.Time}, args...)
-		} else if err := l.timeColumn(w.Time, stream); err != nil {
+		} else if out.TimeCol, err = l.timeColumn(w); err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +70,6 @@ func (l *level) bindWindow() (*logical.Window, error) {
 		return nil, sqlerr.New(sqlerr.SyntaxError, "TUMBLE takes a time column, a size and optionally an offset").At(w.Pos).
 			WithHint("TUMBLE(ts, INTERVAL '1 minute').")
 	}
-	var err error
 	if out.Size, err = l.duration(args[0], "TUMBLE size"); err != nil {
 		return nil, err
 	}
@@ -87,6 +82,22 @@ func (l *level) bindWindow() (*logical.Window, error) {
 		}
 	}
 	return out, nil
+}
+
+// defaultTime is the time column of the window's input where the window names none.
+func (l *level) defaultTime(w *parse.WindowCall) (int, error) {
+	if i := logical.DefaultTime(l.from.node); i >= 0 {
+		return i, nil
+	}
+	if stream, ok := scanned(l.from.node).(*catalog.Stream); ok {
+		return 0, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "stream %q has no watermark, so that its windows would never close", stream.Name).At(w.Pos).
+			WithHint("Create the stream with WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.")
+	}
+	if !l.continuous {
+		return 0, unsupported(w.Pos, w.Kind+" over something other than a stream", "Name one stream in FROM.")
+	}
+	return 0, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "what %s is over has no event time", w.Kind).At(w.Pos).
+		WithHint("Select the time column, or window_start and window_end, in the subquery.")
 }
 
 // scanned is the relation below filters.
@@ -114,18 +125,24 @@ func isDuration(e parse.Expr) bool {
 	return false
 }
 
-// timeColumn checks that the time argument is the stream's watermark column.
-func (l *level) timeColumn(e parse.Expr, s *catalog.Stream) error {
-	x, err := l.clause("GROUP BY").bind(e)
+// timeColumn is the column that a window names as its time: one that carries event time.
+func (l *level) timeColumn(w *parse.WindowCall) (int, error) {
+	x, err := l.clause("GROUP BY").bind(w.Time)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if c, ok := x.(*expr.Column); ok && c.Index == s.TimeCol {
-		return nil
+	times := logical.Times(l.from.node)
+	if c, ok := x.(*expr.Column); ok && times[c.Index] != logical.NoTime {
+		return c.Index, nil
 	}
-	name := s.Stream.Schema.Cols[s.TimeCol].Name
-	return sqlerr.New(sqlerr.WindowingError, "TUMBLE must be over the watermark column %q of stream %q", name, s.Name).At(start(e)).
-		WithHint("Write TUMBLE(%s, ...), or leave the column out.", name)
+	i := logical.DefaultTime(l.from.node)
+	name := l.from.node.Schema.Cols[i].Name
+	if stream, ok := scanned(l.from.node).(*catalog.Stream); ok {
+		return 0, sqlerr.New(sqlerr.WindowingError, "%s must be over the watermark column %q of stream %q", w.Kind, name, stream.Name).At(start(w.Time)).
+			WithHint("Write %s(%s, ...), or leave the column out.", w.Kind, name)
+	}
+	return 0, sqlerr.New(sqlerr.WindowingError, "%s must be over a column with event time", w.Kind).At(start(w.Time)).
+		WithHint("Write %s(%s, ...), or leave the column out.", w.Kind, name)
 }
 
 // duration reads a constant interval as microseconds; months have no fixed length and are refused.

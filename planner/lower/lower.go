@@ -15,14 +15,24 @@ import (
 // Program lowers a query.
 func Program(q *logical.Query) (*spec.Program, error) {
 	l := &lowerer{params: q.Params, continuous: q.Continuous}
-	return l.program(q.Root)
+	if r, ok := q.Root.Op.(*logical.Result); ok {
+		l.query = r
+	}
+	p, err := l.program(q.Root)
+	if err == nil {
+		p.Stages = l.stages
+	}
+	return p, err
 }
 
 // lowerer lowers one statement and the subqueries in it; err is the first failure.
 type lowerer struct {
 	params     []types.Type
 	continuous bool
-	err        error
+	// query is the continuous query; stages are the parts of it that were cut off, lower ones first.
+	query  *logical.Result
+	stages []*spec.Query
+	err    error
 }
 
 func (l *lowerer) program(root *logical.Node) (*spec.Program, error) {
@@ -168,12 +178,6 @@ func (l *lowerer) aggregate(out *spec.Node, op *logical.Aggregate) *spec.Node {
 		out.In = []*spec.Node{l.keyed(out.In[0], keys)}
 	}
 	return out
-}
-
-// keyed is the input of an operator that needs all rows of a key in one place; every keyed operator of a continuous program
-// takes its inputs through it.
-func (l *lowerer) keyed(in *spec.Node, keys []expr.Expr) *spec.Node {
-	return &spec.Node{Op: &spec.Exchange{Keys: keys}, In: []*spec.Node{in}, Schema: in.Schema}
 }
 
 func (l *lowerer) aggCall(a logical.AggCall) spec.AggCall {

@@ -100,6 +100,11 @@ func (s *Server) create(ctx context.Context, c creation, out pgwire.Output) erro
 	o := job.Object{Def: p.def, Meta: meta.Object{Kind: c.kind, ID: id, Name: c.name, SQL: c.sql,
 		Props: map[string]string{propCreated: fmt.Sprint(int64(created))}}}
 	change := job.Change{Create: []job.Object{o}}
+	if old != nil {
+		if err := s.unread(old); err != nil {
+			return err
+		}
+	}
 	if old != nil && c.kind == kindQuery {
 		change.Drop = []job.Object{old.object}
 	}
@@ -107,6 +112,21 @@ func (s *Server) create(ctx context.Context, c creation, out pgwire.Output) erro
 		return err
 	}
 	p.publish()
+	return nil
+}
+
+// unread refuses to replace a query that other queries read: they go on from its result.
+func (s *Server) unread(old *existing) error {
+	if old.kind != kindQuery {
+		return nil
+	}
+	for _, q := range s.cat.Snapshot().Queries() {
+		if reads(q, kindQuery, old.object.Meta.ID, "") {
+			return sqlerr.New(sqlerr.DependentObjectsExist, "cannot replace continuous query %s because other objects depend on it", old.object.Meta.Name).
+				WithDetail("continuous query %s depends on continuous query %s", q.Name, old.object.Meta.Name).
+				WithHint("Create it under another name, or drop what reads it first.")
+		}
+	}
 	return nil
 }
 
@@ -228,7 +248,8 @@ func (s *Server) withDependents(victims []*existing, cascade bool, out pgwire.Ou
 	for _, v := range victims {
 		going[v.object.Meta.ID] = true
 	}
-	for _, v := range victims[:len(victims):len(victims)] {
+	for at := 0; at < len(victims); at++ { // it grows on the way
+		v := victims[at]
 		m := v.object.Meta
 		for _, q := range s.cat.Snapshot().Queries() {
 			if going[q.ID] || !reads(q, v.kind, m.ID, m.Name) {
@@ -252,6 +273,12 @@ func reads(q *catalog.Query, kind string, id uint64, name string) bool {
 	switch kind {
 	case kindStream:
 		for _, x := range q.Streams {
+			if x == id {
+				return true
+			}
+		}
+	case kindQuery:
+		for _, x := range q.Queries {
 			if x == id {
 				return true
 			}

@@ -25,6 +25,7 @@ const (
 	kindEvent    = 0x04
 	kindIOC      = 0x05
 	kindIOCGone  = 0x06
+	kindLate     = 0x07
 )
 
 const objectVersion = 1
@@ -44,8 +45,9 @@ type Object struct {
 // Store gives access to the rows. It is safe for concurrent use.
 type Store struct {
 	kv kv.Store
-	// Rejected holds the rows that streams did not take, Events what happened to queries.
-	Rejected, Events *Journal
+	// Rejected holds the rows that streams did not take, Events what happened to queries, Late the rows that came too late for
+	// a query.
+	Rejected, Events, Late *Journal
 
 	mu     sync.Mutex
 	nextID uint64
@@ -66,6 +68,7 @@ func Open(s kv.Store) (*Store, error) {
 	}
 	st.Rejected = &Journal{s, kindRejected}
 	st.Events = &Journal{s, kindEvent}
+	st.Late = &Journal{s, kindLate}
 	return st, nil
 }
 

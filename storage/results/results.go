@@ -291,9 +291,18 @@ func (s *Store) ScanBack(queryID uint64, before int64, limit int, fn func(Row) (
 	})
 }
 
-// Trim drops old rows, whole blocks of them: those of epochs with a clock before beforeClock, and the oldest while more than
-// maxRows are kept (0: any number). Unpublished rows stay.
-func (s *Store) Trim(queryID uint64, beforeClock int64, maxRows int64) error {
+// Bounds say which rows Trim drops.
+type Bounds struct {
+	// BeforeClock: rows of epochs with an earlier clock (microseconds) go.
+	BeforeClock int64
+	// MaxRows: while more are kept, the oldest go; 0: any number is kept.
+	MaxRows int64
+	// KeepFrom: rows from this offset on stay in any case.
+	KeepFrom int64
+}
+
+// Trim drops old rows, whole blocks of them. Unpublished rows stay.
+func (s *Store) Trim(queryID uint64, bounds Bounds) error {
 	s.shrink.Lock()
 	defer s.shrink.Unlock()
 	oldest, next := s.bounds(queryID)
@@ -307,7 +316,8 @@ func (s *Store) Trim(queryID uint64, beforeClock int64, maxRows int64) error {
 		if err != nil || b.first >= next {
 			return false, err
 		}
-		if old, many := b.clock < beforeClock, maxRows > 0 && next-b.first-b.rows >= maxRows; !old && !many {
+		old, many := b.clock < bounds.BeforeClock, bounds.MaxRows > 0 && next-b.first-b.rows >= bounds.MaxRows
+		if !old && !many || b.first+b.rows > bounds.KeepFrom {
 			return false, nil
 		}
 		cut = b.first + b.rows

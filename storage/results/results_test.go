@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand"
 	"slices"
 	"strings"
@@ -117,7 +118,7 @@ func TestModel(t *testing.T) {
 			continue
 		case n < 3:
 			before, keep := int64(rnd.Intn(int(epoch)*10)), int64(rnd.Intn(30))
-			if err := s.Trim(id, before, keep); err != nil {
+			if err := s.Trim(id, Bounds{BeforeClock: before, MaxRows: keep, KeepFrom: math.MaxInt64}); err != nil {
 				t.Fatal(err)
 			}
 			trims += q.trim(before, keep)
@@ -186,7 +187,7 @@ func TestPublish(t *testing.T) {
 	if up, down := offsets(t, s, 1, false, 0, 0), offsets(t, s, 1, true, 100, 0); len(up) != 2 || len(down) != 2 {
 		t.Fatalf("committed rows are seen before Publish: %v %v", up, down)
 	}
-	if err := s.Trim(1, 1000, 0); err != nil { // takes only what is published
+	if err := s.Trim(1, Bounds{BeforeClock: 1000, MaxRows: 0, KeepFrom: math.MaxInt64}); err != nil { // takes only what is published
 		t.Fatal(err)
 	}
 	if up, down := offsets(t, s, 1, false, 0, 0), offsets(t, s, 1, true, 100, 0); len(up)+len(down) > 0 || s.Next(1) != 2 {
@@ -202,7 +203,7 @@ func TestPublish(t *testing.T) {
 func TestTrimmedEmpty(t *testing.T) {
 	s := open(t, kv.NewMem())
 	put(t, s, 1, 1, 10, 5)
-	if err := s.Trim(1, 1000, 0); err != nil {
+	if err := s.Trim(1, Bounds{BeforeClock: 1000, MaxRows: 0, KeepFrom: math.MaxInt64}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -362,7 +363,7 @@ func TestFaults(t *testing.T) {
 				s.Publish(1)
 				return nil
 			},
-			func() error { return s.Trim(1, 15, 0) },
+			func() error { return s.Trim(1, Bounds{BeforeClock: 15, MaxRows: 0, KeepFrom: math.MaxInt64}) },
 			func() error { got = nil; return s.ScanBack(1, 100, 0, scan) },
 			func() error { _, _, err := s.Cursor("x"); return err },
 		} {

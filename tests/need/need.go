@@ -51,21 +51,23 @@ func Java(t testing.TB) string {
 	return Binary(t, "java", "install a Java runtime 17 or newer")
 }
 
-// Root is the repository's directory: where go.mod is, at or above the directory of the test, in which the go command runs it.
-// (The path of this file would not do: a build with -trimpath does not have it.)
+// Root is the repository's directory: the nearest one above the test's own that has a go.mod. Call it before changing
+// directories; it panics where there is none, because then nothing can be found.
 func Root() string {
 	dir, err := os.Getwd()
-	for err == nil {
-		if _, e := os.Stat(filepath.Join(dir, "go.mod")); e == nil {
+	if err != nil {
+		panic(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			return dir
 		}
-		if up := filepath.Dir(dir); up != dir {
-			dir = up
-			continue
+		up := filepath.Dir(dir)
+		if up == dir {
+			panic("tests run inside the repository")
 		}
-		break
+		dir = up
 	}
-	return "."
 }
 
 // Shared is a path of the shared material beside the repository: real events, rules and captures that are not part of it.

@@ -1,0 +1,254 @@
+package job
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/task"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/results"
+)
+
+// A query's result is an input of the queries that read it: what one epoch commits, with the query's watermark, becomes an
+// item of a later epoch. The runtime of such an input is a stream without log or connector, made when the first reader comes
+// and gone with the last.
+
+// feed is what one epoch gives to the readers of a query.
+type feed struct {
+	stream *stream
+	q      *query
+	// watermark is the query's at the end of the epoch; moved tells that it is a newer one than the last. The orderer's.
+	watermark types.EventTime
+	moved     bool
+	// rows, from an offset on. The committer's.
+	from int64
+	rows []outRow
+}
+
+// feedQueue holds what was committed until the sequencer gives it its place. It has no bound of its own: the rows of an
+// epoch are in memory already, and the sequencer takes them before it takes anything else.
+type feedQueue struct {
+	mu      sync.Mutex
+	feeds   []feed
+	settled []chan error
+	wake    chan struct{}
+}
+
+func (f *feedQueue) put(feeds []feed, settled []chan error) {
+	f.mu.Lock()
+	f.feeds = append(f.feeds, feeds...)
+	f.settled = append(f.settled, settled...)
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (f *feedQueue) take() ([]feed, []chan error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	feeds, settled := f.feeds, f.settled
+	f.feeds, f.settled = nil, nil
+	return feeds, settled
+}
+
+// resultStream finds or makes the stream that is a query's result; next is where it begins when it is made.
+func (e *Engine) resultStream(in *task.Input, next int64) *stream {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.streams[in.Source]; s != nil {
+		return s
+	}
+	s := &stream{spec: &spec.Stream{ID: in.Source, Name: in.Name, Schema: *in.Schema, TimeCol: -1}, isResult: true,
+		result: e.queries[in.Source], next: map[int32]int64{0: next}}
+	s.progress.init()
+	s.order.watermark = types.MinTime
+	e.streams[in.Source] = s
+	return s
+}
+
+// placeFeeds gives the results that wait their place in the order. It reports whether somebody waits for what follows.
+func (e *Engine) placeFeeds() bool {
+	feeds, settled := e.fed.take()
+	for i := range feeds {
+		f := &feeds[i]
+		s := f.stream
+		if s.plan == nil || e.streamGone(s) {
+			continue
+		}
+		next := f.from + int64(len(f.rows))
+		s.next[0] = next
+		e.seq.epoch.runs = append(e.seq.epoch.runs, run{stream: s.spec.ID, from: f.from, to: next, result: true, watermark: f.watermark})
+		e.seq.dirty = true
+		e.sendResult(e.seq.epoch, f)
+	}
+	e.seq.epoch.settled = append(e.seq.epoch.settled, settled...)
+	return len(settled) > 0
+}
+
+// sendResult puts a query's rows into the pipeline.
+func (e *Engine) sendResult(ep *epoch, f *feed) {
+	for rows := f.rows; ; {
+		it := e.newItem(itemData)
+		it.stream, it.epoch, it.plan = f.stream, ep, f.stream.plan
+		size, n := 0, 0
+		for n < len(rows) && size < itemBytesMax {
+			size += len(rows[n].data)
+			n++
+		}
+		it.changes, rows = rows[:n], rows[n:]
+		it.watermark = types.MinTime
+		if len(rows) == 0 {
+			it.watermark = f.watermark
+		}
+		e.send(it)
+		if len(rows) == 0 {
+			return
+		}
+	}
+}
+
+// decodeChanges turns the rows of a query's result into batches.
+func (f *front) decodeChanges() {
+	it := f.it
+	ts := make([]types.Type, len(it.stream.spec.Schema.Cols))
+	for i := range ts {
+		ts[i] = it.stream.spec.Schema.Cols[i].Type
+	}
+	for i := range it.changes {
+		c := &it.changes[i]
+		if f.fb == nil {
+			f.fb = it.stream.getBatch(nil)
+			f.fb.valid = f.fb.keep[:0]
+		}
+		row, err := codec.DecodeRow(ts, c.data)
+		if err != nil {
+			f.reject(0, c.data, err)
+			continue
+		}
+		b := f.fb.b
+		b.AppendRow(row)
+		f.fb.valid = append(f.fb.valid, uint32(b.N-1))
+		if c.op != batch.Insert || len(b.Ops) > 0 {
+			for len(b.Ops) < b.N-1 {
+				b.Ops = append(b.Ops, batch.Insert)
+			}
+			b.Ops = append(b.Ops, c.op)
+		}
+		if b.N >= batch.RowsMax && c.op != batch.UpdateBefore {
+			f.finishBatch()
+		}
+	}
+}
+
+// feedsOf lists the results that are read, for an epoch that begins.
+func (e *Engine) feedsOf() []feed {
+	var feeds []feed
+	for _, s := range e.streamList() {
+		if s.result != nil {
+			feeds = append(feeds, feed{stream: s, q: s.result})
+		}
+	}
+	return feeds
+}
+
+// orderFeeds notes the watermarks of the results that are read, at the end of an epoch.
+func (e *Engine) orderFeeds(ep *epoch) {
+	for i := range ep.feeds {
+		f := &ep.feeds[i]
+		f.watermark = e.resultWatermark(f.q)
+		if f.moved = f.watermark > f.q.handed; f.moved {
+			f.q.handed = f.watermark
+		}
+	}
+}
+
+// resultWatermark is the watermark of a query's result: the least of its inputs, less what its operators hold back.
+func (e *Engine) resultWatermark(q *query) types.EventTime {
+	least := types.MaxTime
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for i := range q.parts.Inputs {
+		s := e.streams[q.parts.Inputs[i].Source]
+		if s == nil {
+			return types.MinTime
+		}
+		least = min(least, earlier(s.order.now(), q.parts.Inputs[i].Delay))
+	}
+	return earlier(least, q.outDelay)
+}
+
+// earlier subtracts a duration without wrapping below MinTime.
+func earlier(t types.EventTime, d int64) types.EventTime {
+	if t < types.MinTime+types.EventTime(d) {
+		return types.MinTime
+	}
+	return t - types.EventTime(d)
+}
+
+// pendingFeeds queues, after recovery, the rows that were committed and not yet read.
+func (e *Engine) pendingFeeds() error {
+	for _, f := range e.feedsOf() {
+		s := f.stream
+		f.from = s.next[0]
+		err := e.results.Scan(s.spec.ID, f.from, 0, func(r results.Row) (bool, error) {
+			if len(f.rows) == 0 {
+				f.from = r.Offset
+			}
+			f.rows = append(f.rows, outRow{batch.Op(r.Op), append([]byte(nil), r.Data...)})
+			return true, nil
+		})
+		if err != nil {
+			return fmt.Errorf("read the result of query %s: %w", s.spec.Name, err)
+		}
+		f.watermark = e.resultWatermark(f.q)
+		f.q.handed = f.watermark
+		if len(f.rows) > 0 || f.watermark > s.order.watermark {
+			e.fed.put([]feed{f}, nil)
+		}
+	}
+	return nil
+}
+
+// rerunResult runs a stretch of a query's result again.
+func (e *Engine) rerunResult(ep *epoch, s *stream, x run) error {
+	f := feed{stream: s, from: x.from, watermark: x.watermark}
+	err := e.results.Scan(x.stream, x.from, int(x.to-x.from), func(r results.Row) (bool, error) {
+		f.rows = append(f.rows, outRow{batch.Op(r.Op), append([]byte(nil), r.Data...)})
+		return true, nil
+	})
+	if err == nil && int64(len(f.rows)) != x.to-x.from {
+		err = fmt.Errorf("%d of %d result rows are left", len(f.rows), x.to-x.from)
+	}
+	if err != nil {
+		return err
+	}
+	s.next[0] = x.to
+	e.sendResult(ep, &f)
+	return nil
+}
+
+// propReads prefixes the properties of a query's object that tell from which offset of another query's result it reads.
+const propReads = "reads."
+
+// readsFrom adds, to the properties of a query that is being created or resumed, where its inputs begin.
+func (e *Engine) readsFrom(props map[string]string, q *query) {
+	for _, part := range q.all() {
+		for i := range part.parts.Inputs {
+			if in := &part.parts.Inputs[i]; in.IsResult {
+				props[propReads+strconv.FormatUint(in.Source, 10)] = strconv.FormatInt(e.results.Next(in.Source), 10)
+			}
+		}
+	}
+}
+
+// readsOffset is what readsFrom noted.
+func readsOffset(props map[string]string, source uint64) int64 {
+	n, _ := strconv.ParseInt(props[propReads+strconv.FormatUint(source, 10)], 10, 64) // absent: 0
+	return n
+}

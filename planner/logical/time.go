@@ -1,0 +1,97 @@
+package logical
+
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+)
+
+// NoTime marks a column that does not carry event time.
+const NoTime = int64(-1)
+
+// WindowTime is the name of the hidden column of relations that have window_end: window_end - 1 microsecond, the time at
+// which a result row counts when it is grouped or joined again.
+const WindowTime = "window_time"
+
+// Times tells, per output column of a node of a continuous query, how far (microseconds) its rows may lie behind the
+// watermark when they come, by that column; NoTime for columns that are no event time. Each operator's file adds its case.
+func Times(n *Node) []int64 {
+	out := make([]int64, len(n.Schema.Cols))
+	for i := range out {
+		out[i] = NoTime
+	}
+	switch op := n.Op.(type) {
+	case *Scan:
+		scanTimes(op, out)
+	case *Filter, *Distinct, *Sort, *Limit, *Result:
+		copy(out, Times(n.In[0]))
+	case *Project:
+		in := Times(n.In[0])
+		for i, e := range op.Exprs {
+			if c, ok := e.(*expr.Column); ok {
+				out[i] = in[c.Index]
+			} else if base := windowTimeOf(e); base >= 0 && in[base] != NoTime {
+				out[i] = in[base]
+			}
+		}
+	case *Aggregate:
+		if op.Window != nil {
+			out[1] = 0 // window_end: rows come when the watermark is there
+		}
+	case *SetOp:
+		l, r := Times(n.In[0]), Times(n.In[1])
+		for i := range out {
+			if l[i] != NoTime && r[i] != NoTime {
+				out[i] = max(l[i], r[i])
+			}
+		}
+	}
+	return out
+}
+
+func scanTimes(op *Scan, out []int64) {
+	switch r := op.Rel.(type) {
+	case *catalog.Stream:
+		if r.TimeCol >= 0 {
+			out[r.TimeCol] = 0
+		}
+	case *catalog.Query:
+		copy(out, r.Times)
+	}
+}
+
+// windowTimeOf returns the column of which e is the window_time (the column less one microsecond), -1 when it is none.
+func windowTimeOf(e expr.Expr) int {
+	call, ok := e.(*expr.Call)
+	if !ok || call.Def.Name != "-" || len(call.Args) != 2 {
+		return -1
+	}
+	c, ok := call.Args[0].(*expr.Column)
+	by, ok2 := call.Args[1].(*expr.Const)
+	if !ok || !ok2 || by.Val.Null || by.Val.Type.Kind != types.Interval {
+		return -1
+	}
+	iv, err := types.DecodeInterval(by.Val.S)
+	if err != nil || iv.Months != 0 || iv.Span() != 1 {
+		return -1
+	}
+	return c.Index
+}
+
+// DefaultTime is the column that is meant where a statement names no time: window_time, else the first time column; -1
+// when the node has none.
+func DefaultTime(n *Node) int {
+	first := -1
+	for i, d := range Times(n) {
+		if d == NoTime {
+			continue
+		}
+		if n.Schema.Cols[i].Name == WindowTime {
+			return i
+		}
+		if first < 0 {
+			first = i
+		}
+	}
+	return first
+}
