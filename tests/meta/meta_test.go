@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/vigil-sql/vigil/executor/connector"
@@ -17,6 +18,18 @@ var (
 	seeds = flag.Uint64("seeds", 12, "how many worlds")
 	seed0 = flag.Uint64("seed", 0, "the first world's seed")
 	loud  = flag.Bool("loud", false, "print each world")
+	only  = flag.String("only", "", "only the queries of features whose name contains this")
+)
+
+// What the engine does not do right yet; each constant goes when its fault is gone.
+const (
+	// A fresh item of executor/job carries the watermark 0, which closes all windows before 1970.
+	before1970 = false
+	// Epochs in which a query's watermark moved without rows cannot run again: results.Scan takes the limit 0 for none.
+	resultsRunAgain = false
+	// Rows behind the watermark do not move the largest time of their split, except those of the split's first batch: how far the
+	// clock carries a silent stream depends on batches, after a restart.
+	behindRowsCount = false
 )
 
 // mustWork are the features that may not be refused. The list only grows.
@@ -124,7 +137,7 @@ func accepted(t *testing.T, w *world, refused map[string]int) {
 		}
 		w.setup = append(w.setup, sql)
 	}
-	w.queries = slices.DeleteFunc(w.queries, func(q query) bool { return !plan(q.feature, q.create()) })
+	w.queries = slices.DeleteFunc(w.queries, func(q query) bool { return !strings.Contains(q.feature, *only) || !plan(q.feature, q.create()) })
 }
 
 func randomWorld(t *testing.T, seed uint64, refused map[string]int) *world {
@@ -149,9 +162,10 @@ func TestEngine(t *testing.T) {
 		want := map[string]verdict{}
 		for _, q := range w.queries {
 			v := q.eval(rows)
+			slices.Sort(v.late)
 			want[q.name] = v
 			total.add(v.hits)
-			total["late rows"] += int(v.late)
+			total["late rows"] += len(v.late)
 			total["rows"] += len(v.rows)
 			worked[q.feature]++
 		}
@@ -187,10 +201,7 @@ func (w *world) check(t *testing.T, v variation, got answers, want map[string]ve
 		if !slices.Equal(got.rows[q.name], want[q.name].rows) && len(got.rows[q.name])+len(want[q.name].rows) > 0 {
 			t.Errorf("seed %d, %+v, streams %+v:\n%s\n%s", w.seed, v, w.shape, q.create(), differ(got.rows[q.name], want[q.name].rows))
 		}
-		// The counters of late rows are since the start.
-		if got.crashes == 0 && got.late[q.name] != want[q.name].late {
-			t.Errorf("seed %d, %+v, streams %+v:\n%s\n%d late rows, want %d", w.seed, v, w.shape, q.create(), got.late[q.name], want[q.name].late)
-		}
+		w.checkLate(t, v, q, got, want[q.name])
 	}
 	for i := range w.shape.streams {
 		n := 0
@@ -203,5 +214,20 @@ func (w *world) check(t *testing.T, v variation, got answers, want map[string]ve
 		if rows := got.rows[name]; len(rows) != n || len(slices.Compact(slices.Clone(rows))) != n {
 			t.Errorf("seed %d, %+v: %s has %d rows, want each of %d once", w.seed, v, name, len(rows), n)
 		}
+	}
+}
+
+// checkLate compares the late rows: how many there were, which is counted since the start, and which ones, as NAME$late tells for
+// the operators that report them.
+func (w *world) checkLate(t *testing.T, v variation, q query, got answers, want verdict) {
+	t.Helper()
+	if want.anyLate {
+		return
+	}
+	if n := int64(len(want.late)); got.crashes == 0 && got.lateCount[q.name] != n {
+		t.Errorf("seed %d, %+v, streams %+v:\n%s\n%d late rows, want %d", w.seed, v, w.shape, q.create(), got.lateCount[q.name], n)
+	}
+	if ids := got.late[q.name]; len(ids) > 0 && !slices.Equal(ids, want.late) {
+		t.Errorf("seed %d, %+v, streams %+v:\n%s\nlate rows: %s", w.seed, v, w.shape, q.create(), differ(ids, want.late))
 	}
 }

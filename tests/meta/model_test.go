@@ -26,8 +26,10 @@ func (q *query) create() string {
 // verdict is the model's answer, with how often the interesting cases came up.
 type verdict struct {
 	rows []string
-	late int64
-	hits hits
+	late []string // ids of the rows that were late, in order of arrival
+	// anyLate: which rows are late is not told.
+	anyLate bool
+	hits    hits
 }
 
 // hits counts interesting cases by name.
@@ -375,7 +377,7 @@ func (g *grouping) fixed(r *row, wm int64, groups []*group, v *verdict) []*group
 		g.take(groups[i], r, v)
 	}
 	if !taken {
-		v.late++
+		v.late = append(v.late, fmt.Sprint(r.id))
 	}
 	return groups
 }
@@ -396,7 +398,7 @@ func (g *grouping) session(r *row, wm int64, groups []*group, v *verdict) []*gro
 		x.rows = append(x.rows, o.rows...)
 	}
 	if !g.open(x.end, wm) {
-		v.late++
+		v.late = append(v.late, fmt.Sprint(r.id))
 		return groups
 	}
 	if len(met) > 1 {

@@ -41,7 +41,7 @@ func (t *tracker) row(split int, at, clock int64) {
 	if s.idle {
 		t.woke++
 	}
-	if !s.seen || at > s.max && at >= t.watermark {
+	if !s.seen || at > s.max && (behindRowsCount || at >= t.watermark) {
 		s.max = at
 	}
 	s.seen, s.arrival, s.idle = true, clock, false

@@ -43,10 +43,11 @@ func randomVariation(rng *rand.Rand) variation {
 		checkpoint: []time.Duration{-1, 1, 5 * time.Millisecond}[rng.IntN(3)], crashes: rng.IntN(4), losesUnsynced: rng.IntN(2) == 0, tidy: rng.IntN(6) == 0}
 }
 
-// answers is what a run gives: per query the rows that are current in the end, and how many rows were late.
+// answers is what a run gives: per query the rows that are current in the end, and the ids of rows that were late.
 type answers struct {
-	rows map[string][]string
-	late map[string]int64
+	rows      map[string][]string
+	late      map[string][]string
+	lateCount map[string]int64 // since the last start
 	// crashes, and epochs that ran again after them.
 	crashes int
 	rerun   int64
@@ -66,13 +67,20 @@ type run struct {
 	dead  []*inproc.DB
 }
 
-func (w *world) run(t *testing.T, v variation, rng *rand.Rand) answers {
+// begin opens an engine with the world's streams and queries.
+func (w *world) begin(t *testing.T, v variation, rng *rand.Rand) *run {
 	t.Helper()
 	r := &run{t: t, w: w, v: v, rng: rng, disk: inproc.NewDisk(), clock: inproc.NewClock(worldStart),
 		feed: newFeeder(events(w.order), w.shape, rng, v.batchMax)}
-	r.out = answers{rows: map[string][]string{}, late: map[string]int64{}}
+	r.out = answers{rows: map[string][]string{}, late: map[string][]string{}, lateCount: map[string]int64{}}
 	r.open()
 	r.create()
+	return r
+}
+
+func (w *world) run(t *testing.T, v variation, rng *rand.Rand) answers {
+	t.Helper()
+	r := w.begin(t, v, rng)
 	r.play()
 	r.must(r.db.Pass(20*365*24*time.Hour), "let time pass")
 	r.collect()
@@ -220,9 +228,17 @@ func (r *run) collect() {
 		rows, err := current(log)
 		r.must(err, name)
 		r.out.rows[name] = rows
-		if late, ok := r.db.Late(name); ok {
-			r.out.late[name] = late
+		r.out.lateCount[name] = r.db.Late(name)
+	}
+	for i := range r.w.shape.streams {
+		late, err := r.db.Rows("SELECT late_query, id FROM " + streamNames[i] + "$late")
+		r.must(err, "read late rows")
+		for _, l := range late {
+			r.out.late[l[0]] = append(r.out.late[l[0]], l[1])
 		}
+	}
+	for _, ids := range r.out.late {
+		slices.Sort(ids)
 	}
 }
 
