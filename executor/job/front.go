@@ -98,6 +98,9 @@ func (f *front) decode(i int) {
 	p := &it.payloads[i]
 	dec, err := f.decoder(p.Codec, p.Columns)
 	count := payloadCount{from: p.From, to: p.To}
+	if t, ok := dec.(timedDecoder); ok {
+		t.At(p.Arrival, it.epoch.clock)
+	}
 	if err != nil {
 		f.reject(0, p.Bytes, err)
 		count.rejected++

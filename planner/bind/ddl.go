@@ -40,6 +40,9 @@ func Stream(env *Env, st *parse.CreateStream, id uint64) (*spec.Stream, error) {
 	if err := b.streamColumns(st, out); err != nil {
 		return nil, err
 	}
+	if err := b.generated(st, out); err != nil {
+		return nil, err
+	}
 	if st.Watermark != nil {
 		if err := b.watermark(st.Watermark, out); err != nil {
 			return nil, err
@@ -85,8 +88,6 @@ func (b *binder) streamColumns(st *parse.CreateStream, out *spec.Stream) error {
 			return err
 		}
 		switch {
-		case c.Generated != nil:
-			return unsupported(c.Pos, "a generated column", "Compute it in the SELECT list of the query.")
 		case c.From != "":
 			return unsupported(c.Pos, "FROM 'path' of a column", "Take the field as JSONB and use ->> in the query.")
 		case c.Default != nil:
@@ -115,6 +116,7 @@ func (b *binder) watermark(w *parse.Watermark, out *spec.Stream) error {
 			WithHint("Declare it TIMESTAMPTZ.")
 	}
 	out.TimeCol = i
+	generatedTime(out)
 	as := w.As
 	if bin, ok := as.(*parse.Binary); ok && bin.Op == "-" {
 		var err error

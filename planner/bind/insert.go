@@ -72,6 +72,9 @@ func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*logical.Quer
 		return nil, nil, unsupported(ins.Returning[0].Pos, "RETURNING", "Read the stream with SELECT.")
 	}
 	index, err := targetColumns(ins, target.RelSchema(), target.RelName())
+	if err == nil {
+		index, err = ungenerated(ins, target, index)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
@@ -71,7 +73,9 @@ func (s *Session) target(name parse.Name, columns []string) (*target, error) {
 	}
 	if len(columns) == 0 {
 		for i := range t.schema.Cols {
-			t.columns = append(t.columns, i)
+			if !t.generated(i) {
+				t.columns = append(t.columns, i)
+			}
 		}
 		return t, nil
 	}
@@ -88,6 +92,11 @@ func (s *Session) target(name parse.Name, columns []string) (*target, error) {
 		t.columns = append(t.columns, i)
 	}
 	return t, nil
+}
+
+// generated reports that a column of the stream is computed.
+func (t *target) generated(i int) bool {
+	return t.stream != nil && slices.ContainsFunc(t.stream.Generated, func(g spec.Generated) bool { return g.Col == i })
 }
 
 // planInsert plans INSERT ... VALUES and INSERT ... SELECT: both are a query whose rows are cast to the target's columns.
@@ -132,7 +141,7 @@ func (s *Session) insertRows(ctx context.Context, t *target, rows [][]types.Valu
 	for _, row := range rows {
 		for i, v := range row {
 			col := t.schema.Cols[i]
-			if v.Null && (col.NotNull || i == t.stream.TimeCol) {
+			if v.Null && (col.NotNull || i == t.stream.TimeCol) && !t.generated(i) {
 				return sqlerr.New(sqlerr.NotNullViolation, "null value in column %q of relation %q violates not-null constraint",
 					col.Name, t.stream.Name)
 			}
