@@ -33,6 +33,8 @@ type Change struct {
 	IOC []IOCChange
 	// Rejected are rows for vigil.rejected that the change left out; epoch and time are filled in.
 	Rejected []Rejected
+	// Corrections are rows of results that ReplayLate found wrong.
+	Corrections []Correction
 	// Resume re-attaches deactivated queries, with fresh state.
 	Resume []Object
 }
@@ -444,6 +446,8 @@ const (
 	PropState      = "state"
 	PropReason     = "reason"
 	PropStateEpoch = "state_epoch"
+	// PropCorrected: the changelog holds corrections of late rows.
+	PropCorrected = "corrected"
 )
 
 // noteReads notes where the new queries begin to read other queries' results; before the epoch's own results are put.
@@ -507,6 +511,11 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 			return err
 		}
 		if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "resumed"}); err != nil {
+			return err
+		}
+	}
+	for i := range c.Corrections {
+		if err := c.Corrections[i].persist(e, b); err != nil {
 			return err
 		}
 	}

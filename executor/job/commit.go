@@ -182,6 +182,13 @@ func (e *Engine) gather(ep *epoch) map[*query][]outRow {
 		}
 	}
 	take(&ep.order)
+	for _, c := range ep.changes {
+		for i := range c.Corrections {
+			if q := e.queryByID(c.Corrections[i].QueryID); q != nil && len(c.Corrections[i].rows) > 0 {
+				rows[q] = append(rows[q], c.Corrections[i].rows...)
+			}
+		}
+	}
 	for i := range ep.outs {
 		take(&ep.outs[i])
 	}

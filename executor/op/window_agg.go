@@ -221,6 +221,9 @@ func (w *WindowAgg) assign(in Input) {
 			if w.Late != nil {
 				w.Late(row)
 			}
+			if w.ctx.LateRow != nil {
+				w.ctx.LateRow(row, closed)
+			}
 			continue
 		}
 		if sl == nil {

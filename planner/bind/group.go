@@ -86,6 +86,9 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 		}
 		return in, nil
 	}
+	if err := l.fillTimes(in); err != nil {
+		return nil, err
+	}
 	op := &logical.Aggregate{Keys: l.keys, Aggs: l.aggs, Scalar: len(l.core.GroupBy) == 0}
 	node := &logical.Node{Op: op, In: []*logical.Node{in}}
 	g := &grouping{level: l, keys: l.keys}
@@ -98,6 +101,7 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 		ts := types.T(types.TimestampTZ)
 		node.Schema.Cols = append(node.Schema.Cols, types.Column{Name: "window_start", Type: ts}, types.Column{Name: "window_end", Type: ts})
 	}
+	g.checkFixed()
 	for _, k := range l.keys {
 		node.Schema.Cols = append(node.Schema.Cols, types.Column{Name: keyName(k), Type: k.Type()})
 	}
@@ -229,6 +233,9 @@ func aggString(a logical.AggCall) string {
 		s += x.String()
 	}
 	s += ")"
+	if a.Def.Within != nil {
+		s = withinString(a)
+	}
 	if a.Filter != nil {
 		s += " FILTER (WHERE " + a.Filter.String() + ")"
 	}

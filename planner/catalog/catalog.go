@@ -46,9 +46,14 @@ type Query struct {
 	Queries   []uint64
 	Lists     []string
 	Functions []uint64
+	// Corrected: late rows were replayed, so that the changelog holds more than inserts although Updates is false.
+	Corrected bool
 	State     State
 	Reason    string // why it is not running
 }
+
+// Changes reports that the query's changelog may hold more than inserts.
+func (q *Query) Changes() bool { return q.Updates || q.Corrected }
 
 // Stateless reports that the query's rows depend on one row of its input each.
 func (q *Query) Stateless() bool {

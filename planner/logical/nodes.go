@@ -61,7 +61,9 @@ type AggCall struct {
 	Distinct bool
 	Filter   expr.Expr // nil: every row counts
 	OrderBy  []SortKey
-	Typ      types.Type
+	// Desc is the direction of WITHIN GROUP.
+	Desc bool
+	Typ  types.Type
 }
 
 // Func is a set-returning function call.

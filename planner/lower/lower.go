@@ -186,8 +186,11 @@ func (l *lowerer) aggCall(a logical.AggCall) spec.AggCall {
 	for i, e := range args {
 		argTypes[i] = e.Type()
 		argTypes[i].Mod = 0
+		if c, isConst := e.(*expr.Const); isConst && i > 0 && a.Def.Check != nil {
+			l.fail(a.Def.Check(i, c.Val)) // once more: constants are folded by now
+		}
 	}
-	kernel, ok := a.Def.Bind(argTypes, a.Distinct)
+	kernel, ok := a.Def.Kernel(argTypes, a.Distinct, a.Desc)
 	if !ok {
 		l.fail(sqlerr.New(sqlerr.InternalError, "aggregate %s does not take what it was bound to", a.Def.Name))
 	}

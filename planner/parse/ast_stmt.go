@@ -99,6 +99,11 @@ type (
 	}
 	// RefreshIOC is REFRESH IOC LIST name.
 	RefreshIOC struct{ Name Name }
+	// ReplayLate is REPLAY LATE stream [SINCE INTERVAL '..'].
+	ReplayLate struct {
+		Stream Name
+		Since  *Interval
+	}
 	// CreateFunction is CREATE [OR REPLACE] FUNCTION or AGGREGATE.
 	CreateFunction struct {
 		Name        Name
@@ -245,6 +250,7 @@ func (*PauseQuery) statement()     {}
 func (*CreateIOC) statement()      {}
 func (*AlterIOC) statement()       {}
 func (*RefreshIOC) statement()     {}
+func (*ReplayLate) statement()     {}
 func (*CreateFunction) statement() {}
 func (*Drop) statement()           {}
 func (*Insert) statement()         {}

@@ -124,6 +124,8 @@ func (c *cursor) statement() Statement {
 		return c.explain()
 	case "set", "reset":
 		return c.set()
+	case "replay":
+		return c.replay()
 	case "pause", "resume", "refresh":
 		return c.pauseOrRefresh()
 	}
@@ -205,7 +207,6 @@ var missing = []struct{ words, what, hint string }{
 	{"backup", "BACKUP", "Copy the data directory of a stopped server."},
 	{"restore", "RESTORE", "Start the server on the copied data directory."},
 	{"test continuous query", "TEST CONTINUOUS QUERY", "Create the query on a stream of its own and load the events with COPY."},
-	{"replay", "REPLAY LATE", "Late rows can be read from NAME$late."},
 	{"retro", "RETRO IOC LIST", "Join the stream's history with the list in a SELECT."},
 	{"update", "UPDATE", "Delete the rows and insert them again."},
 	{"merge", "MERGE", "Use INSERT and DELETE."},

@@ -26,6 +26,13 @@ func (p *printer) statement(stmt Statement) {
 		p.options(" WITH ", s.Options)
 	case *AlterIOC:
 		p.alterIOC(s)
+	case *ReplayLate:
+		p.s("REPLAY LATE ")
+		p.name(s.Stream)
+		if s.Since != nil {
+			p.s(" SINCE ")
+			p.interval(s.Since)
+		}
 	case *RefreshIOC:
 		p.s("REFRESH IOC LIST ")
 		p.name(s.Name)

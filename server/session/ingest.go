@@ -116,7 +116,7 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", row.Offset, q.Name, err)
 		}
 		cols := q.Schema.Cols
-		if q.Updates {
+		if q.Changes() {
 			cols = append([]types.Column{subscribeColumns[1]}, cols...)
 			vals = append([]types.Value{types.NewText(opNames[row.Op])}, vals...)
 		}

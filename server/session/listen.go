@@ -70,7 +70,7 @@ func (l *listener) deliver(ctx context.Context, sub *subscription) func(row []ty
 	var buf []byte
 	return func(row []types.Value) error {
 		cols, vals := cols, row[len(subscribeColumns):]
-		if sub.q.Updates {
+		if sub.q.Changes() {
 			if row[1].S == opNames[job.OpUpdateBefore] {
 				return nil // its other half follows
 			}

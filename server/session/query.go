@@ -111,7 +111,7 @@ func (srv *Server) scanResults(id uint64, schema *types.Schema, add func([]types
 		}
 		return add(row)
 	}
-	if q, ok := srv.cat.Snapshot().ByID(id).(*catalog.Query); !ok || !q.Updates {
+	if q, ok := srv.cat.Snapshot().ByID(id).(*catalog.Query); !ok || !q.Changes() {
 		return srv.eng.Results().Scan(id, 0, 0, func(r results.Row) (bool, error) { return true, give(r.Data) })
 	}
 	var cur current

@@ -143,6 +143,9 @@ func (s *Server) reload(m meta.Object) (any, error) {
 		return nil, err
 	}
 	p.publish()
+	if m.Props[job.PropCorrected] != "" {
+		s.corrected(m.ID)
+	}
 	if m.Props[job.PropState] == string(catalog.Deactivated) {
 		s.deactivated(m.ID, m.Props[job.PropReason])
 	}

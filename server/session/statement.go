@@ -83,6 +83,8 @@ func (s *Session) plan(ctx context.Context, stmt parse.Statement, hints []types.
 		return s.planSubscribe(st)
 	case *parse.Fetch:
 		return s.planFetch(st)
+	case *parse.ReplayLate:
+		return s.planReplay(st)
 	case *parse.Insert:
 		return s.planInsert(st, hints)
 	case *parse.Copy:
