@@ -15,11 +15,16 @@ import (
 // rewrite writes docs/dialects.md; read the diff before you commit it.
 var rewrite = flag.Bool("rewrite", false, "rewrite docs/dialects.md")
 
-// verbose prints each case's statements with its outcome.
+// show prints statements with their outcome.
 var show = flag.String("show", "", "print the statements of the cases whose name contains this")
 
 // floors are how many cases of each suite pass at least. They only go up.
-var floors = map[string]int{"Arroyo": 0, "RisingWave": 0, "Proton": 0}
+var floors = map[string]int{"Arroyo": 4, "RisingWave": 27, "Proton": 19}
+
+// notes explain outcomes that are what vigil means to do.
+var notes = map[string]string{
+	"0000_smoke_case 34": "vigil's outer window closes earlier: the watermark of a query's result is that of its input, not of its rows",
+}
 
 // TestSuites runs every case of the other engines' suites and compares the outcomes with docs/dialects.md.
 func TestSuites(t *testing.T) {
@@ -91,6 +96,11 @@ func table(cases []testCase, results []result, count map[string]map[outcome]int)
 		fmt.Fprintf(&b, "\n## %s\n\n| case | outcome | reason |\n|---|---|---|\n", s)
 		for i, c := range cases {
 			if c.suite == s {
+				for name, note := range notes {
+					if strings.HasPrefix(c.name, name+":") && results[i].outcome == failed {
+						results[i].reason += "; " + note
+					}
+				}
 				reason := strings.ReplaceAll(strings.Join(strings.Fields(results[i].reason), " "), "|", `\|`)
 				fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.ReplaceAll(c.name, "|", `\|`), results[i].outcome, reason)
 			}
