@@ -292,12 +292,25 @@ func (w *world) query(r record, toks []tok) {
 	for _, line := range r.want {
 		a.want = append(a.want, strings.Fields(line))
 	}
-	// The number of columns is in the types: vigil may put window_start and window_end in front of SELECT *.
-	if len(r.kind) > 1 && toks[0].is("select") && toks[1].is("*") {
-		a.last = len(r.kind[1])
+	// vigil may put window_start and window_end in front of SELECT *.
+	if toks[0].is("select") && toks[1].is("*") && len(toks) > 3 {
+		a.last = w.columns(toks[3].text)
 	}
 	c.asks = []ask{a}
 	w.cases = append(w.cases, c)
+}
+
+// columns is how many columns a view has; 0: it does not say.
+func (w *world) columns(view string) int {
+	o := w.objects[strings.ToLower(view)]
+	if o == nil {
+		return 0
+	}
+	c, ok := cutSelect(o.body)
+	if !ok || slices.ContainsFunc(c.items, func(item []tok) bool { return item[len(item)-1].is("*") }) {
+		return 0
+	}
+	return len(c.items)
 }
 
 // refusal is a view or query that must be refused.
