@@ -8,6 +8,8 @@ import (
 
 // checkStored refuses bytes that are not a stored form of a PhysBytes type, so that a damaged state cannot upset the
 // functions that take stored values on trust.
+func CheckStored(t types.Type, b []byte) error { return checkStored(t, b) }
+
 func checkStored(t types.Type, b []byte) error {
 	ok := true
 	switch t.Kind {

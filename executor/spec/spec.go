@@ -83,7 +83,8 @@ type Emit struct {
 }
 
 // OverFunc is one window function: an aggregate (Kernel), or another one by Name: row_number, rank, dense_rank, lag, lead,
-// first_value, last_value, nth_value.
+// first_value, last_value, nth_value. lag is the first value of a frame of one row, its second argument what stands for a
+// row that is not there; the second argument of nth_value is a constant.
 type OverFunc struct {
 	Name   string
 	Kernel agg.Kernel
@@ -193,12 +194,14 @@ type (
 		AsOf    expr.Expr
 		Cond    expr.Expr
 	}
-	// Over computes window functions over the rows of a partition in order of event time. A row leaves when the watermark has
-	// passed it. Output: the input row, then one column per function.
+	// Over computes window functions over the rows of a partition in order of event time: TimeCol plus TimeShift
+	// (microseconds; -1 for window_end, which is the first moment after a row's time). A row leaves when the watermark has
+	// passed it, and what its frames look ahead. Output: the input row, then one column per function.
 	Over struct {
-		Keys    []expr.Expr
-		TimeCol int
-		Funcs   []OverFunc
+		Keys      []expr.Expr
+		TimeCol   int
+		TimeShift int64
+		Funcs     []OverFunc
 	}
 	// FirstSeen appends a BOOLEAN column: true when no row with these keys came with a time in the Span (microseconds) before
 	// the row's. It answers at once.

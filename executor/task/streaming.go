@@ -5,6 +5,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // newStreaming builds an operator of a continuous program.
@@ -15,7 +16,32 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 	case *spec.Project:
 		return op.NewProject(x, &n.Schema)
 	case *spec.WindowAgg:
-		return op.NewWindowAgg(x, &n.Schema)
+		return newWindow(x, n)
+	case *spec.IntervalJoin:
+		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
+	case *spec.TemporalJoin:
+		return op.NewTemporalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
+	case *spec.Over:
+		return op.NewOver(x, &n.Schema)
+	case *spec.FirstSeen:
+		return op.NewFirstSeen(x, &n.Schema)
+	case *spec.Suppress:
+		return op.NewSuppress(x)
+	case *spec.Match:
+		return op.NewMatch(x, &n.In[0].Schema, &n.Schema)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
+}
+
+// newWindow builds the operator of a kind of window.
+func newWindow(x *spec.WindowAgg, n *spec.Node) (op.Operator, error) {
+	switch x.Window.Kind {
+	case window.Session:
+		return op.NewSessionAgg(x, &n.Schema)
+	case window.Slide:
+		return op.NewSlideAgg(x, &n.Schema)
+	case window.Count:
+		return op.NewCountAgg(x, &n.Schema)
+	}
+	return op.NewWindowAgg(x, &n.Schema)
 }

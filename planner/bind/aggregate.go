@@ -46,7 +46,7 @@ func (s *scalar) aggregate(f *parse.FuncCall, d *agg.Def) (expr.Expr, error) {
 	if err := checkWithin(f, d); err != nil {
 		return nil, err
 	}
-	inner := &scalar{binder: s.binder, f: s.f, ctes: s.ctes, clause: "aggregate"}
+	inner := &scalar{binder: s.binder, f: s.f, ctes: s.ctes, clause: "aggregate", seen: s.seen}
 	args, err := inner.list(f.Args)
 	if err != nil {
 		return nil, err

@@ -53,6 +53,7 @@ type binder struct {
 	// relations counts the relations bound, nesting how deep the binder is.
 	relations, nesting int
 	src                map[expr.Expr]source
+	subPos             map[any]int // where the subquery with a plan is written
 	deps               Deps
 }
 
@@ -70,6 +71,7 @@ func newBinder(env *Env, paramTypes []types.Type) *binder {
 		format: &types.TextFormat{TimeZone: env.TimeZone},
 		params: append([]types.Type(nil), paramTypes...),
 		src:    map[expr.Expr]source{},
+		subPos: map[any]int{},
 	}
 }
 

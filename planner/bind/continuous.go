@@ -59,7 +59,7 @@ func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
 		}
 		seen[c.Name] = true
 	}
-	return node, nil
+	return b.suppress(q, node)
 }
 
 // windowed finds the grouping of the query itself, below its projection and HAVING; those of subqueries are not meant.
@@ -68,6 +68,12 @@ func windowed(n *logical.Node) *logical.Aggregate {
 		return nil
 	}
 	n = n.In[0]
+	for {
+		if _, ok := n.Op.(*logical.Over); !ok {
+			break
+		}
+		n = n.In[0]
+	}
 	if _, ok := n.Op.(*logical.Filter); ok {
 		n = n.In[0]
 	}
@@ -107,9 +113,6 @@ func (b *binder) withWindow(n *logical.Node, core *parse.SelectCore) (*logical.N
 
 // checkEmit accepts what the query does anyway.
 func checkEmit(q *parse.CreateQuery, agg *logical.Aggregate) error {
-	if q.Suppress != nil {
-		return unsupported(q.Suppress.Pos, "SUPPRESS", "Leave it out; the results carry window_start to tell repetitions by.")
-	}
 	if q.Emit == nil || q.Emit.Mode == "" {
 		return nil
 	}

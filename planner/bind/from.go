@@ -26,6 +26,8 @@ type fromBinder struct {
 	ctes         *cteScope
 	// qualify: columns print with their relation's alias, because there are several relations.
 	qualify bool
+	// joined: what is bound is the right side of a join, which may look up FOR SYSTEM_TIME.
+	joined bool
 }
 
 // from binds the comma list; no FROM is one row without columns.
@@ -68,11 +70,14 @@ func (fb *fromBinder) table(te parse.TableExpr) (*fromItem, error) {
 		return fb.tableFunc(te)
 	case *parse.TableWindow:
 		return fb.tableWindow(te)
+	case *parse.TableMatch:
+		return fb.tableMatch(te)
+	case *parse.TableSequence:
+		return fb.tableSequence(te)
 	case *parse.Join:
-		if fb.continuous {
-			return nil, unsupported(te.Pos, "a join in a continuous query", "Create one continuous query per stream, or put the values to look up into an IOC list.")
-		}
-		left, err := fb.table(te.Left)
+		outer := *fb
+		outer.joined = false
+		left, err := outer.table(te.Left)
 		if err != nil {
 			return nil, err
 		}
@@ -122,11 +127,11 @@ func (it *fromItem) rename(names []string, alias string, pos int) error {
 }
 
 func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
-	if t.AsOf != nil {
+	if t.AsOf != nil && !(fb.continuous && fb.joined) {
 		return nil, unsupported(t.AsOf.Position(), "FOR SYSTEM_TIME AS OF", "")
 	}
 	if t.Name.Schema == "" {
-		if c := fb.ctes.find(t.Name.Name); c != nil {
+		if c := fb.ctes.find(t.Name.Name); c != nil && t.AsOf == nil {
 			return fb.cteRef(t, c)
 		}
 	}

@@ -124,6 +124,7 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 			l.sets[i].Args[j] = g.place(l.sets[i].Args[j])
 		}
 	}
+	l.placeOver(g.place)
 	if g.err != nil {
 		return nil, g.err
 	}

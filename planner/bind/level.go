@@ -38,6 +38,8 @@ type level struct {
 	distinctOn []int
 	aggs       []logical.AggCall
 	sets       []logical.Func
+	over       overScope
+	seens      []seenCall
 }
 
 // clause makes a binder for expressions of a clause.
@@ -53,7 +55,7 @@ func (l *level) grouped(name string) *scalar {
 }
 
 func (l *level) bind() (*logical.Node, error) {
-	if len(l.core.Windows) > 0 {
+	if l.over.windows = l.core.Windows; len(l.core.Windows) > 0 && !l.continuous {
 		return nil, unsupported(l.core.Windows[0].Pos, "WINDOW", "Group by TUMBLE(ts, INTERVAL '...').")
 	}
 	var err error
@@ -64,7 +66,7 @@ func (l *level) bind() (*logical.Node, error) {
 	if err := l.findWindow(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{l.bindItems, l.bindWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
+	for _, step := range []func() error{l.bindItems, l.bindWhere, l.streamWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -75,7 +77,7 @@ func (l *level) bind() (*logical.Node, error) {
 // bindItems binds the select list, stars expanded.
 func (l *level) bindItems() error {
 	s := l.grouped("SELECT")
-	s.sets = &l.sets
+	s.sets, s.over, s.seen = &l.sets, &l.over, &l.seens
 	for _, it := range l.core.Items {
 		if it.Star {
 			if err := l.star(it); err != nil {
@@ -149,7 +151,9 @@ func (l *level) bindWhere() error {
 	if l.core.Where == nil {
 		return nil
 	}
-	cond, err := l.clause("WHERE").condition(l.core.Where, "WHERE")
+	s := l.clause("WHERE")
+	s.seen = &l.seens
+	cond, err := s.condition(l.core.Where, "WHERE")
 	l.where = logical.Conjuncts(cond)
 	return err
 }
@@ -284,9 +288,14 @@ func containsInt(list []int, x int) bool {
 
 // build makes the tree, bottom up.
 func (l *level) build() (*logical.Node, error) {
-	node := logical.NewFilter(l.from.node, l.where)
-	node, err := l.buildGroup(node)
+	node, err := l.buildWhere(l.from.node)
 	if err != nil {
+		return nil, err
+	}
+	if node, err = l.buildGroup(node); err != nil {
+		return nil, err
+	}
+	if node, err = l.buildOver(node); err != nil {
 		return nil, err
 	}
 	node = l.buildSets(node)

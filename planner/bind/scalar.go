@@ -21,6 +21,11 @@ type scalar struct {
 	// aggs and sets collect aggregates and set-returning calls where the clause may hold them, else nil.
 	aggs *[]logical.AggCall
 	sets *[]logical.Func
+	// over and seen collect window functions and FIRST_SEEN in the same way.
+	over *overScope
+	seen *[]seenCall
+	// match is set in the expressions of MATCH_RECOGNIZE and SEQUENCE.
+	match *matchScope
 }
 
 // list binds several expressions.
@@ -75,6 +80,9 @@ func (s *scalar) bind(e parse.Expr) (expr.Expr, error) {
 	case *parse.Param:
 		return s.param(e)
 	case *parse.Ident:
+		if s.match != nil {
+			return s.matchColumn(e)
+		}
 		return s.column(s.f, e)
 	case *parse.Unary:
 		return s.unary(e)

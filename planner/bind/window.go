@@ -50,7 +50,7 @@ func (l *level) findWindow() error {
 // bindWindow resolves the window's time column and durations.
 func (l *level) bindWindow() (*logical.Window, error) {
 	w := l.window
-	if len(l.from.rels) != 1 {
+	if len(l.from.rels) != 1 && !l.continuous {
 		return nil, unsupported(w.Pos, w.Kind+" over several relations", "Name one stream in FROM.")
 	}
 	timeCol, err := l.defaultTime(w)

@@ -31,7 +31,14 @@ const (
 	Left
 	Right
 	Full
+	// Semi and Anti come from EXISTS and NOT EXISTS in continuous queries; their output is the left row.
+	Semi
+	Anti
 )
+
+// Temporal makes a join look each left row up in In[1], a changelog, as it was at the row's time. LeftTime and RightTime are
+// columns of In[0] and In[1].
+type Temporal struct{ LeftTime, RightTime int }
 
 // WindowKind names a window function over event time.
 type WindowKind uint8
@@ -106,6 +113,10 @@ type (
 		LeftKeys, RightKeys []expr.Expr
 		Conds               []expr.Expr
 		Lateral             bool
+		Temporal            *Temporal // nil: the sides are joined as they are
+		// Pos is where the right side is written and Labels what the columns of both sides are called, for errors.
+		Pos    int
+		Labels []string
 	}
 	// SetOp is "UNION", "INTERSECT" or "EXCEPT" over two inputs of one row type.
 	SetOp struct {

@@ -209,6 +209,8 @@ func (f Rewrite) Op(o Op, depth int) Op {
 		return f.projectSet(o, depth)
 	case *Aggregate:
 		return f.aggregate(o, depth)
+	case *Match:
+		return f.match(o, depth)
 	case *Distinct:
 		if l := f.List(o.On, depth); !same(l, o.On) {
 			return &Distinct{On: l}
@@ -217,12 +219,16 @@ func (f Rewrite) Op(o Op, depth int) Op {
 		// Keys and conditions read the row before or while it is joined: they are at the join's own depth.
 		l, r, c := f.List(o.LeftKeys, depth), f.List(o.RightKeys, depth), f.List(o.Conds, depth)
 		if !same(l, o.LeftKeys) || !same(r, o.RightKeys) || !same(c, o.Conds) {
-			return &Join{Kind: o.Kind, LeftKeys: l, RightKeys: r, Conds: c, Lateral: o.Lateral}
+			j := *o
+			j.LeftKeys, j.RightKeys, j.Conds = l, r, c
+			return &j
 		}
 	case *Sort:
 		if k, changed := f.sortKeys(o.Keys, depth); changed {
 			return &Sort{Keys: k}
 		}
+	case *Over, *FirstSeen, *Suppress:
+		return f.over(o, depth)
 	case *Limit:
 		if c, off := f.Expr(o.Count, depth), f.Expr(o.Offset, depth); c != o.Count || off != o.Offset {
 			return &Limit{Count: c, Offset: off}

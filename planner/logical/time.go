@@ -25,6 +25,8 @@ func Times(n *Node) []int64 {
 		scanTimes(op, out)
 	case *Filter, *Distinct, *Sort, *Limit, *Result:
 		copy(out, Times(n.In[0]))
+	case *Over, *FirstSeen, *Suppress:
+		overTimes(n, out)
 	case *Project:
 		in := Times(n.In[0])
 		for i, e := range op.Exprs {
@@ -38,6 +40,10 @@ func Times(n *Node) []int64 {
 		if op.Window != nil {
 			out[1] = 0 // window_end: rows come when the watermark is there
 		}
+	case *Join:
+		joinTimes(n, op, out)
+	case *Match:
+		matchTimes(n, op.Spec, out)
 	case *SetOp:
 		l, r := Times(n.In[0]), Times(n.In[1])
 		for i := range out {

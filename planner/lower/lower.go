@@ -75,12 +75,19 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 		out.Op = l.projectSet(op, n.In[0])
 	case *logical.Aggregate:
 		return l.aggregate(out, op)
+	case *logical.Match:
+		return l.match(out, op)
 	case *logical.Distinct:
 		out.Op = &spec.Distinct{On: l.exprs(op.On)}
 	case *logical.Join:
+		if l.continuous {
+			return l.streamJoin(n, op, in)
+		}
 		out.Op = l.join(op)
 	case *logical.SetOp:
 		return l.setOp(out, op)
+	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+		return l.over(out, n.Op)
 	case *logical.Sort:
 		out.Op = &spec.Sort{Keys: l.sortKeys(op.Keys)}
 	case *logical.Limit:
@@ -148,6 +155,9 @@ func (l *lowerer) join(op *logical.Join) spec.Op {
 }
 
 func (l *lowerer) setOp(out *spec.Node, op *logical.SetOp) *spec.Node {
+	if l.continuous {
+		return l.streamUnion(out)
+	}
 	if op.Kind != "UNION" {
 		out.Op = &spec.SetOp{Except: op.Kind == "EXCEPT", All: op.All}
 		return out

@@ -156,6 +156,31 @@ type (
 		Alias   string
 		Columns []string
 	}
+	// TableMatch is source MATCH_RECOGNIZE (...). Skip is "PAST LAST ROW", "TO NEXT ROW", "TO FIRST" or "TO LAST"; the last two
+	// go to the rows of SkipTo.
+	TableMatch struct {
+		Source       TableExpr
+		PartitionBy  []Expr
+		OrderBy      []OrderItem
+		Measures     []SelectItem
+		AllRows      bool // ALL ROWS PER MATCH
+		Skip, SkipTo string
+		Pattern      *Pattern
+		Within       *Interval
+		Define       []PatternDef
+		Alias        string
+		Columns      []string
+		Pos          Pos
+	}
+	// TableSequence is SEQUENCE ..., which stands for a whole query: SELECT * FROM it.
+	TableSequence struct {
+		By       []Expr
+		Within   *Interval
+		Steps    []SequenceStep
+		Until    *SequenceStep
+		Measures []SelectItem
+		Pos      Pos
+	}
 	// Join is a join. Kind is "INNER", "LEFT", "RIGHT", "FULL" or "CROSS".
 	Join struct {
 		Kind        string
@@ -167,6 +192,36 @@ type (
 		Pos         Pos
 	}
 )
+
+// Pattern is a node of a row pattern. Kind is "VAR" (Name), "SEQ" and "ALT" (two or more Items) or "REPEAT" (one Item, Min to
+// Max times, Max -1 for no bound).
+type Pattern struct {
+	Kind      string
+	Name      string
+	Items     []*Pattern
+	Min, Max  int
+	Reluctant bool
+	Pos       Pos
+}
+
+// PatternDef is one DEFINE entry: rows that may be mapped to a pattern variable.
+type PatternDef struct {
+	Name string
+	Cond Expr
+	Pos  Pos
+}
+
+// SequenceStep is one [stream WHERE cond] of a SEQUENCE, with what stands around it: ! before it (Missing), its own keys (BY),
+// how often it comes (Min to Max times, Max -1 for no bound), and its name for MEASURES.
+type SequenceStep struct {
+	Source   Name
+	Cond     Expr
+	By       []Expr
+	Missing  bool
+	Min, Max int
+	Alias    string
+	Pos      Pos
+}
 
 // ---- expressions ----
 

@@ -278,4 +278,6 @@ func (*TableRef) tableExpr()      {}
 func (*TableSubquery) tableExpr() {}
 func (*TableFunc) tableExpr()     {}
 func (*TableWindow) tableExpr()   {}
+func (*TableMatch) tableExpr()    {}
+func (*TableSequence) tableExpr() {}
 func (*Join) tableExpr()          {}

@@ -294,6 +294,20 @@ func (c *converter) source(n *ast.TableSource) TableExpr {
 		e.Window = w
 		e.Source = c.fromList(sel.From.TableRefs)[0]
 		return e
+	case *TableMatch:
+		sel, ok := n.Source.(*ast.SelectStmt)
+		if _, filled := c.onlyField(n.Source).(*matchMark); !ok || !filled || sel.From == nil {
+			c.unknown(n)
+			return nil
+		}
+		e.Source = c.fromList(sel.From.TableRefs)[0]
+		return e
+	case *TableSequence:
+		if _, filled := c.onlyField(n.Source).(*matchMark); !filled {
+			c.unknown(n)
+			return nil
+		}
+		return e
 	}
 	c.unknown(n)
 	return nil

@@ -25,6 +25,10 @@ type lowerer struct {
 	holes  []hole
 	tables []any
 	size   int
+	// inMatch counts the MATCH_RECOGNIZE clauses around the current token; bareKey: "[" after an expression begins a step of a
+	// SEQUENCE and is no subscript.
+	inMatch int
+	bareKey bool
 }
 
 // piece is a bit of lowered text with its origin.

@@ -468,7 +468,7 @@ func (l *lowerer) postfix() int {
 			fields, subscripts = false, false
 			k := l.wrap(mark, t.pos)
 			k.end(func(a []Expr) Expr { return &Cast{At{t.pos}, a[0], typ} })
-		case t.isOp("[") && subscripts:
+		case t.isOp("[") && subscripts && !l.bareKey:
 			height = max(height, l.subscript(mark))
 			fields = true
 		case t.isOp(".") && fields:

@@ -10,6 +10,7 @@ func (l *lowerer) joinTree() (last *joinMark) {
 	defer l.leave()
 	mark := l.tail
 	last = l.tablePrimary()
+	last = l.matches(mark, last)
 	for n := 0; l.err == nil; n++ {
 		m := &joinMark{join: Join{Kind: "INNER", Pos: l.peek().pos}}
 		m.Pos = m.join.Pos
@@ -66,7 +67,8 @@ func (l *lowerer) join(mark int, m *joinMark) {
 		l.emit(" JOIN ", m.Pos)
 	}
 	if m.join.Natural || m.join.Kind == "CROSS" {
-		l.tablePrimary()
+		right := l.tail
+		l.matches(right, l.tablePrimary())
 		l.emit(" ON ", m.Pos)
 		l.leaf(m)
 		l.emit(")", m.Pos)
@@ -230,19 +232,12 @@ func (l *lowerer) relation() {
 		l.expect(")")
 	}
 	l.accept("*")
-	if t := l.peek(); t.isKw("match_recognize") && l.at(1).isOp("(") {
-		l.lack(t.pos, "MATCH_RECOGNIZE", "count the steps in a window, or join them on their key with a time range between them")
-		return
-	}
 	pos := ref.Name.Pos
 	l.emit(quoteTiDB(ref.Name.Name)+" AS ", pos)
 	l.emit(l.tableName(ref), pos)
 	l.asOf()
 	ref.Alias, ref.Columns, _ = l.alias(false)
 	l.asOf()
-	if t := l.peek(); t.isKw("match_recognize") && l.at(1).isOp("(") {
-		l.lack(t.pos, "MATCH_RECOGNIZE", "count the steps in a window, or join them on their key with a time range between them")
-	}
 	if t := l.peek(); t.isKw("tablesample") {
 		l.lack(t.pos, "TABLESAMPLE", "filter with WHERE random() < 0.01")
 	}

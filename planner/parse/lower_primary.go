@@ -27,6 +27,9 @@ func (l *lowerer) primary() int {
 		}
 		return l.paren()
 	case tokIdent:
+		if l.inMatch > 0 && t.isAnyKw("final", "running") && l.at(1).isWord() && l.at(2).isOp("(") {
+			return l.semantics()
+		}
 		if class := keywordClasses[t.val]; class != 0 || t.val == "match_recognize" {
 			return l.keyword(t, class)
 		}

@@ -232,8 +232,8 @@ func (l *lowerer) queryPrimary() shape {
 		s := l.selectStmt()
 		l.expect(")")
 		return s
-	case t.isKw("sequence") && l.at(1).isKw("by"):
-		l.lack(t.pos, "SEQUENCE BY", "join the steps on their key with a time range between them")
+	case l.sequenceNext():
+		l.sequence()
 	default:
 		l.fail()
 	}

@@ -156,6 +156,10 @@ func (p *printer) operand(q *Select, level int) {
 }
 
 func (p *printer) core(c *SelectCore) {
+	if seq := sequenceOf(c); seq != nil {
+		p.sequence(seq)
+		return
+	}
 	p.s("SELECT")
 	if c.Distinct {
 		p.s(" DISTINCT")
@@ -270,6 +274,8 @@ func (p *printer) table(t TableExpr) {
 		p.windowArgs(t.Window, true)
 		p.s(")")
 		p.alias(t.Alias, t.Columns)
+	case *TableMatch:
+		p.match(t)
 	case *Join:
 		p.join(t)
 	}
@@ -395,3 +401,10 @@ func (p *printer) windowArgs(w *WindowCall, more bool) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// PrintPattern writes a row pattern in canonical form.
+func PrintPattern(t *Pattern) string {
+	p := &printer{}
+	p.pattern(t, false)
+	return p.String()
+}

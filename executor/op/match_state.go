@@ -1,0 +1,326 @@
+package op
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state"
+)
+
+// matchVersion is the first byte of a block: docs/formats/state.md.
+const matchVersion = 1
+
+// matchSlice is the one slice of a match: rows of a key are not dropped together.
+const matchSlice = 0
+
+// matchSave tells what the checkpoint has.
+type matchSave struct {
+	dirty    []uint32 // keys that changed
+	entries  int      // written since the blocks were last rewritten
+	restored bool     // the next Snapshot rewrites all
+}
+
+func (s *matchSave) renumber(to []uint32) {
+	for i := range s.dirty {
+		s.dirty[i] = to[s.dirty[i]] - 1
+	}
+}
+
+// touch marks a key as changed since the last Snapshot.
+func (m *Match) touch(gid uint32) {
+	if k := &m.states[gid]; !k.dirty {
+		k.dirty = true
+		m.save.dirty = append(m.save.dirty, gid)
+	}
+}
+
+// Snapshot implements Stateful: the keys that changed, whole.
+func (m *Match) Snapshot(out StateWriter) error {
+	s := &m.save
+	gids := s.dirty
+	rewrite := s.restored || len(gids) > 0 && s.entries+len(gids) > rewriteRatio*m.busy+rewriteMin
+	held := m.heldByKey(rewrite)
+	if rewrite {
+		if err := out.Rewrite(matchSlice); err != nil {
+			return err
+		}
+		for _, gid := range s.dirty {
+			m.states[gid].dirty = false
+		}
+		gids = gids[:0]
+		for gid := range m.states {
+			k := &m.states[gid]
+			k.saved = false
+			if !k.idle(m.numbered) {
+				gids = append(gids, uint32(gid))
+			}
+		}
+		s.entries, s.restored = 0, false
+	}
+	var block []byte
+	for _, gid := range gids {
+		k := &m.states[gid]
+		k.dirty = false
+		if k.idle(m.numbered) && !k.saved {
+			continue
+		}
+		if block == nil {
+			block = binary.AppendUvarint([]byte{matchVersion}, uint64(len(m.rows.cols)))
+		}
+		block = m.appendKey(block, gid, held[gid])
+		k.saved = !k.idle(m.numbered)
+		s.entries++
+		if len(block) >= blockBytes {
+			if err := out.Block(matchSlice, block); err != nil {
+				return err
+			}
+			block = nil
+		}
+	}
+	s.dirty = gids[:0]
+	if block == nil {
+		return nil
+	}
+	return out.Block(matchSlice, block)
+}
+
+// heldByKey lists the rows that wait, in order, by key: of all keys, or those that changed.
+func (m *Match) heldByKey(all bool) map[uint32][]uint32 {
+	m.queue.settle()
+	out := map[uint32][]uint32{}
+	m.queue.all(func(w *waiting) {
+		if all || m.states[w.gid].dirty {
+			out[w.gid] = append(out[w.gid], w.row)
+		}
+	})
+	return out
+}
+
+// appendKey writes the entry of a key.
+func (m *Match) appendKey(dst []byte, gid uint32, held []uint32) []byte {
+	k := &m.states[gid]
+	key := m.table.Key(gid)
+	dst = binary.AppendUvarint(dst, uint64(len(key)))
+	dst = append(dst, key...)
+	entry := binary.AppendUvarint(nil, k.number)
+	before, n := uint64(0), uint64(0)
+	for row := k.head; row != 0; row = m.rows.after(row) {
+		if row == k.start {
+			before = n
+		}
+		n++
+	}
+	if k.start == 0 {
+		before = n
+	}
+	entry = binary.AppendUvarint(entry, before)
+	entry = binary.AppendUvarint(entry, n)
+	for row := k.head; row != 0; row = m.rows.after(row) {
+		entry = m.rows.appendRow(entry, row)
+	}
+	entry = binary.AppendUvarint(entry, uint64(len(held)))
+	for _, row := range held {
+		entry = m.rows.appendRow(entry, row)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(entry)))
+	return append(dst, entry...)
+}
+
+// appendRow writes a row: time, truth of the conditions, kept columns.
+func (h *heldRows) appendRow(dst []byte, ref uint32) []byte {
+	w := h.at(ref)
+	dst = binary.AppendVarint(dst, int64(w[wordTime]))
+	dst = binary.AppendUvarint(dst, w[wordTruth])
+	base := h.stride - len(h.cols)
+	for i, c := range h.cols {
+		if w[wordNulls+i>>6]&(1<<(i&63)) != 0 {
+			dst = append(dst, 0)
+			continue
+		}
+		dst = append(dst, 1)
+		x := w[base+i]
+		if h.schema.Cols[c].Type.Phys() == types.PhysBytes {
+			n := x & math.MaxUint32
+			dst = binary.AppendUvarint(dst, n)
+			dst = append(dst, h.text[x>>32:x>>32+n]...)
+			continue
+		}
+		dst = binary.LittleEndian.AppendUint64(dst, x)
+	}
+	return dst
+}
+
+// loadRow reads what appendRow wrote into a new slot.
+func (h *heldRows) loadRow(src []byte) (ref uint32, rest []byte, err error) {
+	t, n := binary.Varint(src)
+	if n <= 0 {
+		return 0, nil, errEntryEnds
+	}
+	truth, width := binary.Uvarint(src[n:])
+	if width <= 0 {
+		return 0, nil, errEntryEnds
+	}
+	src = src[n+width:]
+	ref, w := h.slot()
+	w[wordTime], w[wordTruth] = uint64(t), truth
+	base := h.stride - len(h.cols)
+	for i, c := range h.cols {
+		if len(src) == 0 || src[0] > 1 {
+			return 0, nil, errEntryEnds
+		}
+		null := src[0] == 0
+		src = src[1:]
+		switch typ := h.schema.Cols[c].Type; {
+		case null:
+			w[wordNulls+i>>6] |= 1 << (i & 63)
+		case typ.Phys() == types.PhysBytes:
+			var b []byte
+			if b, src, err = cutBytes(src); err != nil {
+				return 0, nil, err
+			}
+			if err := agg.CheckStored(typ, b); err != nil {
+				return 0, nil, err
+			}
+			if err := h.reserve(len(b)); err != nil {
+				return 0, nil, err
+			}
+			w[base+i] = uint64(len(h.text))<<32 | uint64(len(b))
+			h.text = append(h.text, b...)
+		case len(src) < 8:
+			return 0, nil, errEntryEnds
+		default:
+			w[base+i] = binary.LittleEndian.Uint64(src)
+			src = src[8:]
+		}
+	}
+	return ref, src, nil
+}
+
+var errEntryEnds = fmt.Errorf("entry ends early")
+
+// Restore implements Stateful.
+func (m *Match) Restore(in StateReader, own func(hash uint64) bool) error {
+	var blocks [][]byte
+	err := in.Blocks(func(_ int64, data []byte) error {
+		blocks = append(blocks, append([]byte(nil), data...))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := len(blocks) - 1; i >= 0; i-- {
+		if err := m.loadBlock(blocks[i], own); err != nil {
+			return sqlerr.New(sqlerr.DataCorrupted, "state of a pattern: block %d of %d: %v", i+1, len(blocks), err)
+		}
+	}
+	m.save.restored = m.save.restored || len(blocks) > 0
+	return nil
+}
+
+// loadBlock takes over the entries of a block whose keys this worker owns and has not yet seen.
+func (m *Match) loadBlock(block []byte, own func(hash uint64) bool) error {
+	if len(block) == 0 || block[0] != matchVersion {
+		return fmt.Errorf("unknown version of a state block")
+	}
+	n, width := binary.Uvarint(block[1:])
+	if width <= 0 || n != uint64(len(m.rows.cols)) {
+		return fmt.Errorf("state block is not of a pattern that keeps %d columns", len(m.rows.cols))
+	}
+	for src := block[1+width:]; len(src) > 0; {
+		var key, entry []byte
+		var err error
+		if key, entry, src, err = cutEntry(src); err != nil {
+			return err
+		}
+		hash := batch.HashKey(key)
+		if !own(hash) {
+			continue
+		}
+		rest, err := agg.SkipKey(key, m.keyType)
+		if err == nil && len(rest) > 0 {
+			err = fmt.Errorf("key has %d bytes too many", len(rest))
+		}
+		if err != nil {
+			return err
+		}
+		if _, ok := m.table.Find(key, hash); ok {
+			continue
+		}
+		if err := m.loadKey(key, hash, entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadKey reads an entry; the runs are found again from the rows.
+func (m *Match) loadKey(key []byte, hash uint64, entry []byte) error {
+	rows := state.Rows{Buf: key, Off: []uint32{0, uint32(len(key))}, Hash: []uint64{hash}}
+	gids, err := m.table.FindOrAdd(rows, batch.All(1), nil)
+	if err != nil {
+		return err
+	}
+	gid := gids[0]
+	m.states = append(m.states, matchKey{due: types.MaxTime})
+	k := &m.states[gid]
+	var before, n, held uint64
+	for _, x := range []*uint64{&k.number, &before, &n} {
+		if *x, entry, err = cutUvarint(entry); err != nil {
+			return err
+		}
+	}
+	start := uint32(0)
+	for i := uint64(0); i < n; i++ {
+		var row uint32
+		if row, entry, err = m.rows.loadRow(entry); err != nil {
+			return err
+		}
+		k.order++
+		m.rows.at(row)[wordOrder] = k.order
+		m.rows.link(k.tail, row)
+		if k.tail = row; k.head == 0 {
+			k.head = row
+		}
+		if k.rows++; i == before {
+			start = row
+		}
+	}
+	if held, entry, err = cutUvarint(entry); err != nil {
+		return err
+	}
+	for i := uint64(0); i < held; i++ {
+		var row uint32
+		if row, entry, err = m.rows.loadRow(entry); err != nil {
+			return err
+		}
+		m.queue.add(m.rows.time(row), row, gid)
+		k.held++
+	}
+	if len(entry) > 0 || before > n || k.rows > matchRowsMax {
+		return fmt.Errorf("malformed entry")
+	}
+	return m.resume(gid, start)
+}
+
+// resume finds the runs of a restored attempt. It waited for rows when it was written, so it must not end now.
+func (m *Match) resume(gid, start uint32) error {
+	k := &m.states[gid]
+	if !k.idle(m.numbered) {
+		m.busy++
+	}
+	if start == 0 {
+		return nil
+	}
+	k.start = start
+	over, err := m.attempt(k, &history{}, false)
+	if err == nil && over {
+		err = fmt.Errorf("the rows of an attempt do not fit the pattern")
+	}
+	m.arm(gid, k)
+	return err
+}
