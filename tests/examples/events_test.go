@@ -142,7 +142,7 @@ func rdpHijack() example {
 		rows = append(rows, fmt.Sprintf("%s|%s|%d|user%02d|10.2.0.%d|mallory|10.9.9.9", stamp(noon.Add(time.Duration(h.opened)*minute)),
 			stamp(noon.Add(time.Duration(h.taken)*minute)), h.id, n, n))
 	}
-	return example{dir: "rdp-hijack", query: "rdp_hijack", refusable: true, rows: rows, events: map[string][]string{
+	return example{dir: "rdp-hijack", query: "rdp_hijack", rows: rows, events: map[string][]string{
 		"rdp_client": lines(rng, client, 20*time.Second, fields{"session_id": 0}),
 		"rdp_server": lines(rng, server, 20*time.Second, fields{"session_id": 0, "event_id": 0})}}
 }
@@ -180,7 +180,7 @@ func netflowAnomaly() example {
 			past = append(past, sum)
 		}
 	}
-	return example{dir: "netflow-anomaly", query: "flow_anomalies", refusable: true, rows: rows,
+	return example{dir: "netflow-anomaly", query: "flow_anomalies", rows: rows,
 		events: map[string][]string{"flows": lines(rng, list, 8*time.Second, fields{"src_ip": "10.3.0.9", "bytes": 0, "packets": 0})}}
 }
 

@@ -29,8 +29,6 @@ type example struct {
 	events map[string][]string // stream -> lines
 	query  string
 	rows   []string
-	// refusable: parts of it are being built; a refusal by name skips the example.
-	refusable bool
 }
 
 func TestExamples(t *testing.T) {
@@ -80,9 +78,6 @@ func (e *example) run(t *testing.T) {
 	e.file(t, want, "expected", e.query+".txt")
 	p := harness.Start(t, t.TempDir())
 	if out, err := vigil(t, "apply", "--pg", p.PG, e.path()); err != nil {
-		if e.refusable && strings.Contains(out, "is not supported") {
-			t.Skip(out)
-		}
 		t.Fatalf("vigil apply: %v\n%s", err, out)
 	}
 	for _, stream := range slices.Sorted(func(yield func(string) bool) {

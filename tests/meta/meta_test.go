@@ -30,10 +30,13 @@ const (
 	// Rows behind the watermark do not move the largest time of their split, except those of the split's first batch: how far the
 	// clock carries a silent stream depends on batches, after a restart.
 	behindRowsCount = false
+	// The first checkpoint after a recovery forgets the rows that an interval join had restored, so that a second recovery loses them.
+	joinsRestoreTwice = false
 )
 
 // mustWork are the features that may not be refused. The list only grows.
-var mustWork = []string{"filter", "tumble"}
+var mustWork = []string{"filter", "tumble", "interval join inner", "interval join left", "interval join semi", "interval join anti",
+	"first_seen", "suppress", "over rows", "over range", "match_recognize"}
 
 // randomGrouping makes a grouped query with a window of a kind.
 func randomGrouping(rng *rand.Rand, kind string, lateness int64) *grouping {
