@@ -214,11 +214,11 @@ func TestApproxPercentileRefuses(t *testing.T) {
 	if got := result(t, k, folded(t, k, column(float, 1.0), column(float, nil))); got != "NULL" {
 		t.Error(got)
 	}
-	s := &Slab{Stride: k.Words()}
-	s.Grow(1)
-	err := k.Update(s, 0, []uint32{0}, []*batch.Vec{column(float, 1.0), column(float, 0.5), column(float, 0.9)})
-	if sqlerr.CodeOf(err) != sqlerr.InvalidParameterValue {
-		t.Error(err)
+	d := approxPercentileDef()
+	for accuracy, want := range map[float64]sqlerr.Code{0.9: sqlerr.InvalidParameterValue, 0: sqlerr.InvalidParameterValue, 0.0009: sqlerr.InvalidParameterValue, 0.5: "", 0.001: ""} {
+		if err := d.Check(2, types.NewFloat(accuracy)); err != nil && sqlerr.CodeOf(err) != want || err == nil && want != "" {
+			t.Errorf("accuracy %g: %v", accuracy, err)
+		}
 	}
 }
 
@@ -327,7 +327,7 @@ func TestApproxTopKMergeBound(t *testing.T) {
 	for i := range topKCounters {
 		add(1, fmt.Sprint(i), 3) // the last of them takes the counter of x
 	}
-	for _, c := range k.counters(s, 1) {
+	for _, c := range k.counters(s, s.word(0, 1)) {
 		if string(c.value) == `"x"` {
 			t.Fatal("x is still counted")
 		}
@@ -387,11 +387,9 @@ func TestApproxTopKOrder(t *testing.T) {
 // TestApproxTopKRefuses: numbers of values that cannot be.
 func TestApproxTopKRefuses(t *testing.T) {
 	for _, want := range []any{0, -1, 101, nil} {
-		s := &Slab{Stride: topWords}
-		s.Grow(1)
-		err := topK{}.Update(s, 0, []uint32{0}, []*batch.Vec{column(types.T(types.JSONB), "1"), column(types.T(types.Int8), want)})
-		if sqlerr.CodeOf(err) != sqlerr.InvalidParameterValue {
-			t.Errorf("k = %v gives %v", want, err)
+		s := folded(t, topK{}, column(types.T(types.JSONB), "1"), column(types.T(types.Int8), want))
+		if got := result(t, topK{}, s); got != "22023 approx_top_k counts between 1 and 100 values" {
+			t.Errorf("k = %v gives %s", want, got)
 		}
 	}
 }
@@ -486,14 +484,26 @@ func TestGroupLimit(t *testing.T) {
 	}
 }
 
-// TestObjectKeys: a key that is NULL is an error.
+// TestObjectKeys: a key that is NULL is an error of the group, and stays one when states merge or go through bytes.
 func TestObjectKeys(t *testing.T) {
 	k := bindAll(t, "jsonb_object_agg", types.T(types.Text), types.T(types.JSONB))
 	s := &Slab{Stride: k.Words()}
-	s.Grow(1)
-	err := k.Update(s, 0, []uint32{0}, []*batch.Vec{column(types.T(types.Text), nil), column(types.T(types.JSONB), "1")})
-	if sqlerr.CodeOf(err) != sqlerr.InvalidParameterValue {
-		t.Error(err)
+	s.Grow(4)
+	keys, values := column(types.T(types.Text), "a", nil, "b"), column(types.T(types.JSONB), "1", "2", "3")
+	if err := k.Update(s, 0, []uint32{0, 0, 1}, []*batch.Vec{keys, values}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Merge(s, 2, s, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Load(k.Append(nil, s, 0, 0), s, 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	for g, want := range []string{"22023", `{"b": 3}`, "22023", "22023"} {
+		v, err := k.Result(s, 0, uint32(g))
+		if err != nil && string(sqlerr.CodeOf(err)) != want || err == nil && v.S != want {
+			t.Errorf("group %d: %s, %v", g, v.S, err)
+		}
 	}
 }
 

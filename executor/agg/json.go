@@ -77,13 +77,14 @@ func bindJSON(k jsonGather) func([]types.Type, bool) (Kernel, bool) {
 	}
 }
 
-// jsonGather makes arrays or objects. One word: the block of what stands between the brackets.
+// jsonGather makes arrays or objects. Words: the block of what stands between the brackets, whether a key was NULL, which
+// is an error of the group.
 type jsonGather struct {
 	typ    types.Type
 	object bool
 }
 
-func (jsonGather) Words() int         { return 1 }
+func (jsonGather) Words() int         { return 2 }
 func (k jsonGather) Type() types.Type { return k.typ }
 
 const jsonSeparator = ", "
@@ -100,7 +101,8 @@ func (k jsonGather) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) e
 		if k.object {
 			key := args[len(args)-2]
 			if key.IsNull(i) {
-				return sqlerr.New(sqlerr.InvalidParameterValue, "field name must not be null")
+				s.Words[at+1] = 1
+				continue
 			}
 			scratch = append(types.AppendJSONString(scratch, string(key.Bytes(i))), k.colon()...)
 		}
@@ -126,6 +128,7 @@ func (k jsonGather) colon() string {
 
 func (jsonGather) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) error {
 	at, from := dst.word(off, dg), src.word(off, sg)
+	dst.Words[at+1] |= src.Words[from+1]
 	if src.Words[from] == 0 {
 		return nil
 	}
@@ -148,6 +151,9 @@ func (k jsonGather) whole(b []byte) string {
 
 func (k jsonGather) Result(s *Slab, off int, gid uint32) (types.Value, error) {
 	at := s.word(off, gid)
+	if s.Words[at+1] != 0 {
+		return types.Value{}, sqlerr.New(sqlerr.InvalidParameterValue, "field name must not be null")
+	}
 	if s.Words[at] == 0 {
 		return null(k.typ)
 	}
@@ -163,25 +169,35 @@ func (k jsonGather) Result(s *Slab, off int, gid uint32) (types.Value, error) {
 
 func (k jsonGather) Append(dst []byte, s *Slab, off int, gid uint32) []byte {
 	at := s.word(off, gid)
-	if s.Words[at] == 0 {
-		return append(dst, 0)
+	dst = appendBytes(dst, s.block(at))
+	if k.object {
+		dst = append(dst, byte(s.Words[at+1]))
 	}
-	return appendBytes(dst, s.block(at))
+	return dst
 }
 
 func (k jsonGather) Load(src []byte, s *Slab, off int, gid uint32) ([]byte, error) {
-	n, rest, err := takeUvarint(src)
-	if err != nil || n == 0 {
-		return rest, err
-	}
+	at := s.word(off, gid)
 	b, src, err := takeBytes(src)
 	if err != nil {
 		return nil, err
+	}
+	if k.object {
+		var bad bool
+		if bad, src, err = takeFlag(src); err != nil {
+			return nil, err
+		}
+		if bad {
+			s.Words[at+1] = 1
+		}
+	}
+	if len(b) == 0 {
+		return src, nil
 	}
 	text := k.whole(b)
 	canonical, err := types.CanonicalJSON(text)
 	if err != nil || !k.object && k.typ.Kind == types.JSONB && canonical != text {
 		return nil, errState("bad json")
 	}
-	return src, s.setBlock(s.word(off, gid), b)
+	return src, s.setBlock(at, b)
 }

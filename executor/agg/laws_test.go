@@ -429,7 +429,12 @@ func FuzzLoad(f *testing.F) {
 		if _, err := x.kernel.Load(x.kernel.Append(nil, s, lawOff, 0), again, lawOff, 0); err != nil {
 			t.Fatalf("%v: Load refuses what Append wrote: %v", x, err)
 		}
+		if sub, ok := x.kernel.(Subtracter); ok {
+			_ = sub.Subtract(again, 0, s, 0, lawOff)
+			_ = sub.Subtract(again, 1, s, 0, lawOff)
+		}
 		_ = x.kernel.Merge(again, 1, s, 0, lawOff)
+		_, _ = x.kernel.Result(again, lawOff, 1)
 		_ = x.kernel.Update(s, lawOff, []uint32{0, 1}, x.rows(rng, 2))
 	})
 }

@@ -8,7 +8,8 @@ type Orderless interface{ OrderFree() bool }
 // merged, shows in its results, not even in the last bit. It is false where that is not known.
 func OrderFree(k Kernel) bool {
 	switch k := k.(type) {
-	case countRows, countValues, sumInt, sumNumeric, sumInterval, extremeInt, extremeBytes, boolFold, spreadExact:
+	case countRows, countValues, sumInt, sumNumeric, sumInterval, extremeInt, extremeBytes, boolFold, spreadExact,
+		bitsFold, bitXor, countPairs, percentile, mode, hyperLogLog, sketch:
 		return true
 	case distinctRows:
 		return true // results are computed over sorted values

@@ -126,6 +126,9 @@ func (k pickBy) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) error
 	return nil
 }
 
+// OrderFree implements Orderless.
+func (k pickBy) OrderFree() bool { return !k.arrival }
+
 // takes reports that a row that compares so to the one kept, and came after it, replaces it.
 func (k pickBy) takes(c int) bool {
 	if c == 0 {

@@ -4,7 +4,8 @@ package agg
 // emptying one needs nothing but zeros.
 func Flat(k Kernel) bool {
 	switch k.(type) {
-	case countRows, countValues, sumInt, sumInterval, sumFloat, extremeInt, extremeFloat, boolFold, spreadFloat:
+	case countRows, countValues, sumInt, sumInterval, sumFloat, extremeInt, extremeFloat, boolFold, spreadFloat,
+		bitsFold, bitXor, countPairs, regr:
 		return true
 	}
 	return false
@@ -92,7 +93,7 @@ func (s *set) compact(slab *Slab) {
 // Exact reports that a kernel is flat and that its states merge in any order and grouping to the same words.
 func Exact(k Kernel) bool {
 	switch k.(type) {
-	case sumFloat, spreadFloat:
+	case sumFloat, spreadFloat, regr:
 		return false
 	}
 	return Flat(k)

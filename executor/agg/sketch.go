@@ -84,7 +84,7 @@ func checkAccuracy(v types.Value) error {
 	return sqlerr.New(sqlerr.InvalidParameterValue, "accuracy %g is not between %g and %g", v.F, accuracyMin, accuracyMax)
 }
 
-// bitsFor returns the bits of the fraction that keep an error.
+// bitsFor returns the bits of the fraction that keep an error; one out of range is as good as the nearest within.
 func bitsFor(accuracy float64) uint64 {
 	b := uint64(sketchBitsMin)
 	for b < sketchBitsMax && math.Ldexp(1, -int(b)-1) > accuracy {
@@ -155,11 +155,7 @@ func (k sketch) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) error
 func (k sketch) start(s *Slab, at int, args []*batch.Vec, i int) error {
 	bits := uint64(sketchBitsDefault)
 	if len(args) == 3 && !args[2].IsNull(i) {
-		accuracy := args[2].F64[i]
-		if err := checkAccuracy(types.NewFloat(accuracy)); err != nil {
-			return err
-		}
-		bits = bitsFor(accuracy)
+		bits = bitsFor(args[2].F64[i])
 	}
 	s.Words[at+sketchBits], s.Words[at+sketchMin], s.Words[at+sketchMax] = bits+1, math.MaxUint64, 0
 	return s.setBlock(at+sketchFraction, batch.AppendKey(nil, args[1], i))

@@ -51,7 +51,9 @@ func addNumeric(s *Slab, at int, text []byte) error {
 	}
 	if w := s.Words[at : at+numWords]; w[numScales] == 0 && w[numScale] == uint64(scale) {
 		w[numCount]++
-	} else if err := countScale(s, at, uint32(scale), 1); err != nil {
+		return addWide(s, at, [2]uint64{uint64(x), uint64(x >> 63)})
+	}
+	if err := countScale(s, at, uint32(scale), 1); err != nil {
 		return err
 	}
 	return addSmall(s, at, x, scale)

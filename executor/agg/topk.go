@@ -93,13 +93,10 @@ func (k topK) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) error {
 		}
 		at := s.word(off, g)
 		if s.Words[at+topWant] == 0 {
-			if want.IsNull(i) {
-				return checkTopK(0)
+			s.Words[at+topWant] = topKMax + 1 // out of range: an error of the group
+			if !want.IsNull(i) && checkTopK(want.I64[i]) == nil {
+				s.Words[at+topWant] = uint64(want.I64[i])
 			}
-			if err := checkTopK(want.I64[i]); err != nil {
-				return err
-			}
-			s.Words[at+topWant] = uint64(want.I64[i])
 		}
 		if err := k.count(s, at, v.Bytes(i)); err != nil {
 			return err
@@ -262,6 +259,9 @@ func (k topK) Result(s *Slab, off int, gid uint32) (types.Value, error) {
 	if want == 0 {
 		return null(k.Type())
 	}
+	if err := checkTopK(int64(want)); err != nil {
+		return types.Value{}, err
+	}
 	list := k.counters(s, at)
 	slices.SortFunc(list, func(x, y counter) int {
 		if c := cmp.Compare(y.count, x.count); c != 0 {
@@ -305,7 +305,7 @@ func (k topK) Load(src []byte, s *Slab, off int, gid uint32) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if want > topKMax || n == 0 || n > uint64(topCapacity(want)) {
+	if want > topKMax+1 || n == 0 || n > uint64(topCapacity(want)) {
 		return nil, errState("bad counters")
 	}
 	at := s.word(off, gid)

@@ -31,6 +31,8 @@ type Change struct {
 	Drop []Object
 	// IOC are changes of list contents; each list must exist, or be created by this change.
 	IOC []IOCChange
+	// Tables are changes of tables' rows, in this order.
+	Tables []TableChange
 	// Rejected are rows for vigil.rejected that the change left out; epoch and time are filled in.
 	Rejected []Rejected
 	// Corrections are rows of results that ReplayLate found wrong.
@@ -61,9 +63,15 @@ type change struct {
 	lists   *ioc.Set                     // the lists after this change; nil when it leaves them alone
 	reads   map[uint64]map[string]string // by query: where its inputs begin
 	done    chan error
+	// tableEffects, by the changes of Tables, and err are what came of it.
+	tableEffects []tableEffect
+	err          error
 }
 
 func (c *change) finish(err error) {
+	if err == nil {
+		err = c.err
+	}
 	c.done <- err
 }
 
@@ -260,6 +268,7 @@ func (e *Engine) decoderFor(name, own string, o codec.Options) (codec.Decoder, e
 // applyChange runs in the sequencer, at the start of an epoch.
 func (e *Engine) applyChange(ep *epoch, c *change) {
 	ep.changes = append(ep.changes, c)
+	e.applyTables(ep, c)
 	for i := range c.Drop {
 		e.applyDrop(ep, &c.Drop[i])
 	}
@@ -528,6 +537,7 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		e.meta.Rejected.Put(b, e.rejectSeq, data)
 		e.rejectSeq++
 	}
+	e.persistTables(b, ep, c)
 	return e.persistIOC(b, ep, c)
 }
 

@@ -147,6 +147,7 @@ func (e *Engine) finishEpoch(ep *epoch) {
 			e.log.Error("drop results", "query", q.spec.Name, "error", err)
 		}
 	}
+	e.dropTables(ep)
 	for _, s := range ep.gone {
 		e.removeStream(s)
 	}

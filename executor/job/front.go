@@ -80,6 +80,7 @@ func (f *front) process(it *item) {
 	f.it = it
 	f.ctx.Ctx = fn.Ctx{Now: it.epoch.clock}
 	f.ctx.IOC = it.epoch.ioc
+	f.ctx.Tables = it.epoch.tables
 	f.fb = nil
 	if it.stream.isResult {
 		f.decodeChanges()

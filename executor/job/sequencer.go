@@ -109,6 +109,7 @@ func (e *Engine) openEpoch(restarted bool) {
 	s.pending = nil
 	e.detachFailed(ep)
 	ep.ioc = e.iocNow.Load()
+	ep.tables = e.tables.At(ep.n, ep.clock)
 	ep.feeds = e.feedsOf()
 	e.startEpoch(ep)
 }

@@ -109,6 +109,7 @@ func (w *worker) start(ep *epoch) {
 	w.epoch, w.out = ep, &ep.outs[w.index]
 	w.ctx.Ctx = fn.Ctx{Now: ep.clock}
 	w.ctx.IOC = ep.ioc
+	w.ctx.Tables = ep.tables
 	w.ctx.RowError, w.ctx.LateRow = w.rowError, w.lateRow
 	for _, q := range ep.detach {
 		w.detach(q)

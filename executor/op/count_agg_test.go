@@ -45,7 +45,7 @@ func TestCountEqualsSlowOne(t *testing.T) {
 			slide = n
 		}
 		rows := randomRows(rng, 500, 1+rng.IntN(12), 1+rng.Int64N(60), rng.Int64N(30))
-		byUser := map[string][]userRow{}
+		byUser := map[string][]eventRow{}
 		var want []string
 		for _, r := range rows {
 			list := append(byUser[r.user], r)
@@ -86,9 +86,9 @@ func TestCountScript(t *testing.T) {
 	if err := a.Open(&expr.Ctx{}); err != nil {
 		t.Fatal(err)
 	}
-	var rows []userRow
+	var rows []eventRow
 	for i := range int64(6) {
-		rows = append(rows, userRow{t: 10 - i, user: "a", n: i}, userRow{t: -i, user: "b", n: i})
+		rows = append(rows, eventRow{t: 10 - i, user: "a", n: i}, eventRow{t: -i, user: "b", n: i})
 	}
 	out := newContent(t)
 	if err := a.Process(0, wholeInput(batchOf(rows)), out); err != nil {
@@ -105,9 +105,9 @@ func TestCountForgetsIdleKeys(t *testing.T) {
 	}
 	var store memState
 	feed := func(n int) {
-		var rows []userRow
+		var rows []eventRow
 		for i := range n {
-			rows = append(rows, userRow{user: fmt.Sprint("u", i)})
+			rows = append(rows, eventRow{user: fmt.Sprint("u", i)})
 		}
 		if err := a.Process(0, wholeInput(batchOf(rows)), newContent(t)); err != nil {
 			t.Fatal(err)

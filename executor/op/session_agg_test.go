@@ -44,7 +44,7 @@ type slowSessions struct {
 
 type slowSession struct {
 	user        string
-	rows        []userRow
+	rows        []eventRow
 	start, last int64
 	told        bool
 }
@@ -62,7 +62,7 @@ func (m *slowSessions) text(s *slowSession) string {
 	return windowText(s.start, m.end(s), s.user, richText(s.rows))
 }
 
-func (m *slowSessions) add(r userRow) {
+func (m *slowSessions) add(r eventRow) {
 	var older, newer *slowSession
 	for _, s := range m.list {
 		if s.user != r.user || m.end(s)+m.keep <= r.wm {
@@ -188,21 +188,21 @@ func TestSessionsEqualSlowOnes(t *testing.T) {
 
 // TestSessionEdges: half-open to the microsecond.
 func TestSessionEdges(t *testing.T) {
-	row := func(at int64) userRow { return userRow{t: at, user: "a", n: 3, wm: int64(types.MinTime)} }
+	row := func(at int64) eventRow { return eventRow{t: at, user: "a", n: 3, wm: int64(types.MinTime)} }
 	for _, c := range []struct {
 		name string
 		most int64
-		rows []userRow
+		rows []eventRow
 		want []string
 	}{
-		{"a row at last + gap begins a new session", 0, []userRow{row(0), row(9), row(19)},
+		{"a row at last + gap begins a new session", 0, []eventRow{row(0), row(9), row(19)},
 			[]string{"0 19 a 2 6 {3,3} 1 a", "19 29 a 1 3 {3} 1 a"}},
-		{"before it joins", 0, []userRow{row(-9), row(0), row(9)}, []string{"-9 19 a 3 9 {3,3,3} 1 a"}},
-		{"sessions that touch stay two", 0, []userRow{row(10), row(0)}, []string{"0 10 a 1 3 {3} 1 a", "10 20 a 1 3 {3} 1 a"}},
-		{"a row between unites", 0, []userRow{row(0), row(18), row(9)}, []string{"0 28 a 3 9 {3,3,3} 1 a"}},
-		{"a row at first + max begins a new session", 15, []userRow{row(0), row(9), row(14), row(15), row(20)},
+		{"before it joins", 0, []eventRow{row(-9), row(0), row(9)}, []string{"-9 19 a 3 9 {3,3,3} 1 a"}},
+		{"sessions that touch stay two", 0, []eventRow{row(10), row(0)}, []string{"0 10 a 1 3 {3} 1 a", "10 20 a 1 3 {3} 1 a"}},
+		{"a row between unites", 0, []eventRow{row(0), row(18), row(9)}, []string{"0 28 a 3 9 {3,3,3} 1 a"}},
+		{"a row at first + max begins a new session", 15, []eventRow{row(0), row(9), row(14), row(15), row(20)},
 			[]string{"0 15 a 3 9 {3,3,3} 1 a", "15 30 a 2 6 {3,3} 1 a"}},
-		{"the end of time", 0, []userRow{row(int64(types.MaxTime) - 3)}, []string{fmt.Sprintf("%d %d a 1 3 {3} 1 a", int64(types.MaxTime)-3, int64(types.MaxTime))}},
+		{"the end of time", 0, []eventRow{row(int64(types.MaxTime) - 3)}, []string{fmt.Sprintf("%d %d a 1 3 {3} 1 a", int64(types.MaxTime)-3, int64(types.MaxTime))}},
 	} {
 		d := &driver{t: t, rng: rand.New(rand.NewPCG(1, 1)), batchMax: 1, build: func() unaligned {
 			return newSession(t, sessionSpec(t, 10, c.most), nil)

@@ -41,22 +41,22 @@ type slowSlide struct {
 }
 
 type slowRow struct {
-	userRow
+	eventRow
 	shown string // the result, "" for none
 	on    bool
 }
 
 // window returns the rows in the window of row i.
-func (m *slowSlide) window(rows []*slowRow, i int) (in []userRow) {
+func (m *slowSlide) window(rows []*slowRow, i int) (in []eventRow) {
 	for _, r := range rows[:i+1] {
 		if r.t > rows[i].t-m.size {
-			in = append(in, r.userRow)
+			in = append(in, r.eventRow)
 		}
 	}
 	return in
 }
 
-func (m *slowSlide) add(r userRow) {
+func (m *slowSlide) add(r eventRow) {
 	final := r.wm - m.keep
 	if r.wm == int64(types.MinTime) {
 		final = r.wm
@@ -73,7 +73,7 @@ func (m *slowSlide) add(r userRow) {
 	if at > 0 && rows[at-1].t == r.t {
 		m.met["ties"]++
 	}
-	rows = slices.Insert(rows, at, &slowRow{userRow: r})
+	rows = slices.Insert(rows, at, &slowRow{eventRow: r})
 	m.rows[r.user] = rows
 	var was []bool
 	for _, u := range rows {
@@ -185,18 +185,18 @@ func TestSlideEqualsSlowOne(t *testing.T) {
 
 // TestSlideScript: what goes out, to the row.
 func TestSlideScript(t *testing.T) {
-	row := func(at int64) userRow { return userRow{t: at, user: "a", n: 1, wm: int64(types.MinTime)} }
+	row := func(at int64) eventRow { return eventRow{t: at, user: "a", n: 1, wm: int64(types.MinTime)} }
 	s := slideSpec(t, 10)
 	s.Aggs = s.Aggs[:1]
 	for _, c := range []struct {
 		mode spec.EmitMode
-		rows []userRow
+		rows []eventRow
 		want []string
 	}{
-		{spec.EmitUpdate, []userRow{row(0), row(9), row(9), row(10), row(5)},
+		{spec.EmitUpdate, []eventRow{row(0), row(9), row(9), row(10), row(5)},
 			[]string{"-1 9 a 3", "0 10 a 3", "-1 9 a 2", "-5 5 a 2", "-1 9 a 3", "-1 9 a 4", "0 10 a 4"}},
-		{spec.EmitFirst, []userRow{row(0), row(9), row(10), row(30), row(31), row(5), row(-3)}, []string{"-1 9 a 2", "21 31 a 2"}},
-		{spec.EmitFinal, []userRow{row(9), row(0), row(5)}, []string{"-5 5 a 2", "-1 9 a 3"}},
+		{spec.EmitFirst, []eventRow{row(0), row(9), row(10), row(30), row(31), row(5), row(-3)}, []string{"-1 9 a 2", "21 31 a 2"}},
+		{spec.EmitFinal, []eventRow{row(9), row(0), row(5)}, []string{"-5 5 a 2", "-1 9 a 3"}},
 	} {
 		spec := *s
 		spec.Emit.Mode = c.mode

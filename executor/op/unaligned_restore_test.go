@@ -37,7 +37,7 @@ func unalignedKinds(t testing.TB) map[string]func() unaligned {
 }
 
 // someState is the blocks of an operator in the middle of a stream, and the rows that follow.
-func someState(t testing.TB, o unaligned) (*memState, []userRow) {
+func someState(t testing.TB, o unaligned) (*memState, []eventRow) {
 	rows := randomRows(rand.New(rand.NewPCG(7, 7)), 120, 4, 20, 15)
 	out := emitFunc(discard)
 	if err := o.Process(0, wholeInput(batchOf(rows[:60])), out); err != nil {
@@ -54,7 +54,7 @@ func someState(t testing.TB, o unaligned) (*memState, []userRow) {
 }
 
 // goOn restores an operator and, if the blocks are good, passes rows through it to the end.
-func goOn(t testing.TB, o unaligned, store *memState, rows []userRow) error {
+func goOn(t testing.TB, o unaligned, store *memState, rows []eventRow) error {
 	if err := o.Restore(store, ownAll); err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func TestUnalignedRestoreRefuses(t *testing.T) {
 // FuzzUnalignedRestore: no block makes Restore, or what follows it, panic.
 func FuzzUnalignedRestore(f *testing.F) {
 	kinds := unalignedKinds(f)
-	var rows []userRow
+	var rows []eventRow
 	for _, build := range kinds {
 		var store *memState
 		store, rows = someState(f, build())
@@ -139,12 +139,12 @@ func FuzzUnalignedRestore(f *testing.F) {
 func TestSnapshotsWriteWhatChanged(t *testing.T) {
 	for name, build := range unalignedKinds(t) {
 		o := build()
-		var rows []userRow
+		var rows []eventRow
 		for i := range int64(3000) {
-			rows = append(rows, userRow{t: 0, n: i % 7, user: string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))})
+			rows = append(rows, eventRow{t: 0, n: i % 7, user: string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))})
 		}
 		store := &memState{}
-		feed := func(rows []userRow) int {
+		feed := func(rows []eventRow) int {
 			before := len(store.blocks)
 			if err := o.Process(0, wholeInput(batchOf(rows)), emitFunc(discard)); err != nil {
 				t.Fatal(err)

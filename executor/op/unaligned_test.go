@@ -32,8 +32,8 @@ var (
 	_ unaligned = (*CountAgg)(nil)
 )
 
-// userRow is a row of a random stream; wm is the watermark just before it.
-type userRow struct {
+// eventRow is a row of a random stream; wm is the watermark just before it.
+type eventRow struct {
 	t    int64
 	user string // "" is NULL
 	n    int64
@@ -41,8 +41,8 @@ type userRow struct {
 }
 
 // randomRows makes a stream whose times wander around the watermark.
-func randomRows(rng *rand.Rand, n, keys int, jitter, delay int64) []userRow {
-	rows := make([]userRow, n)
+func randomRows(rng *rand.Rand, n, keys int, jitter, delay int64) []eventRow {
+	rows := make([]eventRow, n)
 	now, newest := int64(-300), int64(-1<<40)
 	wm := int64(types.MinTime)
 	for i := range rows {
@@ -52,7 +52,7 @@ func randomRows(rng *rand.Rand, n, keys int, jitter, delay int64) []userRow {
 		if rng.IntN(100) == 0 {
 			now += 30
 		}
-		r := userRow{t: now, n: rng.Int64N(9), wm: wm}
+		r := eventRow{t: now, n: rng.Int64N(9), wm: wm}
 		if rng.IntN(3) == 0 {
 			r.t -= rng.Int64N(jitter)
 		}
@@ -67,7 +67,7 @@ func randomRows(rng *rand.Rand, n, keys int, jitter, delay int64) []userRow {
 }
 
 // batchOf makes a batch of rows, with those behind the watermark marked.
-func batchOf(rows []userRow) *batch.Batch {
+func batchOf(rows []eventRow) *batch.Batch {
 	b := batch.New(&trafficSchema, nil)
 	for i, r := range rows {
 		user := types.NewText(r.user)
@@ -107,7 +107,7 @@ func richAggs(t testing.TB) []spec.AggCall {
 }
 
 // richText is what the aggregates of richAggs are over rows.
-func richText(rows []userRow) string {
+func richText(rows []eventRow) string {
 	sum, some, user := int64(0), false, ""
 	var all []string
 	seen := map[int64]bool{}
@@ -224,7 +224,7 @@ type driver struct {
 	lateMarks int
 }
 
-func (d *driver) run(rows []userRow) {
+func (d *driver) run(rows []eventRow) {
 	d.t.Helper()
 	d.out = newContent(d.t)
 	d.start(1+d.rng.IntN(4), nil)
@@ -268,7 +268,7 @@ func (d *driver) start(workers int, blocks *memState) {
 	}
 }
 
-func (d *driver) feed(rows []userRow) {
+func (d *driver) feed(rows []eventRow) {
 	d.t.Helper()
 	b := batchOf(rows)
 	for i, p := range routed(d.t, wholeInput(b), []expr.Expr{trafficCol("user")}, len(d.ops)) {

@@ -69,6 +69,10 @@ func Describe(n *Node) string {
 		return "ResultScan " + op.Name
 	case *VirtualScan:
 		return fmt.Sprintf("VirtualScan %s.%s", op.Schema, op.Name)
+	case *TableScan:
+		return "TableScan " + op.Name
+	case *LookupJoin:
+		return describeLookup(op)
 	case *Values:
 		return fmt.Sprintf("Values (%d rows)", len(op.Rows))
 	case *FuncScan:

@@ -94,6 +94,15 @@ type FunctionLimits struct {
 	OnError       string // what an exception does: "fail" (the row), "null" (the result is NULL), "deactivate" (the query)
 }
 
+// Table is a small keyed relation that statements change.
+type Table struct {
+	ID     uint64
+	Name   string
+	Schema types.Schema
+	// Key lists the columns of the primary key; none: rows may repeat.
+	Key []int
+}
+
 // IOCList is a named list of indicators.
 type IOCList struct {
 	ID   uint64

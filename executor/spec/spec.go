@@ -184,15 +184,25 @@ type (
 	}
 	// LookupJoin looks rows up in a table: its rows whose columns Cols equal Keys (over the input), as they were at AsOf (an
 	// expression over the input; nil: now). It holds nothing back. Kind is Inner, Left, Semi or Anti. Output: the input row,
-	// then the table's.
+	// then (not for Semi and Anti) the table's; Cond is a residual over both, nil for none. Without keys every row is found.
+	// NullAware (Anti with one key) is NOT IN: a NULL equals everything, on either side. TableSchema is the table's row type.
 	LookupJoin struct {
+		TableID     uint64
+		Name        string
+		Kind        JoinKind
+		Keys        []expr.Expr
+		Cols        []int
+		AsOf        expr.Expr
+		Cond        expr.Expr
+		NullAware   bool
+		TableSchema types.Schema
+	}
+	// TableScan reads the current rows of a table in bounded programs. The schema is the table's; with Numbers a column with the
+	// number of each row's version (BIGINT) follows, for the statements that change it.
+	TableScan struct {
 		TableID uint64
 		Name    string
-		Kind    JoinKind
-		Keys    []expr.Expr
-		Cols    []int
-		AsOf    expr.Expr
-		Cond    expr.Expr
+		Numbers bool
 	}
 	// Over computes window functions over the rows of a partition in order of event time: TimeCol plus TimeShift
 	// (microseconds; -1 for window_end, which is the first moment after a row's time). A row leaves when the watermark has
@@ -268,6 +278,7 @@ func (*GroupAgg) op()     {}
 func (*IntervalJoin) op() {}
 func (*TemporalJoin) op() {}
 func (*LookupJoin) op()   {}
+func (*TableScan) op()    {}
 func (*Over) op()         {}
 func (*FirstSeen) op()    {}
 func (*Suppress) op()     {}

@@ -17,6 +17,10 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewProject(x, &n.Schema)
 	case *spec.WindowAgg:
 		return newWindow(x, n)
+	case *spec.LookupJoin:
+		return op.NewLookupJoin(x, &n.In[0].Schema)
+	case *spec.GroupAgg:
+		return op.NewGroupAgg(x, &n.Schema)
 	case *spec.IntervalJoin:
 		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
 	case *spec.TemporalJoin:
@@ -43,5 +47,5 @@ func newWindow(x *spec.WindowAgg, n *spec.Node) (op.Operator, error) {
 	case window.Count:
 		return op.NewCountAgg(x, &n.Schema)
 	}
-	return op.NewWindowAgg(x, &n.Schema)
+	return op.NewWindowed(x, &n.Schema)
 }

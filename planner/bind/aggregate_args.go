@@ -73,6 +73,11 @@ func (s *scalar) preparedArgs(f *parse.FuncCall, d *agg.Def, args []term) ([]ter
 		if a.e, err = s.textIfUnknown(a); err != nil {
 			return nil, err
 		}
+		if f.Distinct && a.e.Type().Kind == types.Numeric { // 1.5 and 1.50 are one value, so they must look alike
+			if a.e, err = s.call(registry().funcs["trim_scale"][0], []term{a}, a.pos); err != nil {
+				return nil, err
+			}
+		}
 		plain = append(plain, a)
 		if !d.Fixed && i < len(args)-1 {
 			a.e, err = s.cast(a, textType, a.pos)
@@ -142,6 +147,25 @@ func checkFixed(d *agg.Def, args []expr.Expr, terms []term) error {
 		}
 	}
 	return nil
+}
+
+// checkOverFixed refuses arguments of a window function that differ from row to row where an aggregate wants one value.
+func (s *scalar) checkOverFixed(d *agg.Def, args []expr.Expr, terms []term) error {
+	if !d.Fixed {
+		return nil
+	}
+	for i, a := range args[1:] {
+		varies := false
+		logical.Walk(a, func(e expr.Expr, _ int) bool {
+			_, isColumn := e.(*expr.Column)
+			varies = varies || isColumn
+			return !varies
+		})
+		if varies {
+			return unsupported(terms[i+1].pos, "an argument of "+d.Name+" that differs from row to row", "Give a constant.")
+		}
+	}
+	return checkFixed(d, args, terms)
 }
 
 // timeToFill is the index of a column that fillTimes replaces by the time of the rows.

@@ -55,6 +55,10 @@ type binder struct {
 	src                map[expr.Expr]source
 	subPos             map[any]int // where the subquery with a plan is written
 	deps               Deps
+	// tablePos is where tables are named, by id.
+	tablePos map[uint64]int
+	// table is the one that the statement changes.
+	table *catalog.Table
 }
 
 // Deps is what a query uses of the catalogue.
@@ -63,6 +67,7 @@ type Deps struct {
 	Queries   []uint64
 	Lists     []string
 	Functions []uint64
+	Tables    []uint64
 }
 
 func newBinder(env *Env, paramTypes []types.Type) *binder {
@@ -72,6 +77,8 @@ func newBinder(env *Env, paramTypes []types.Type) *binder {
 		params: append([]types.Type(nil), paramTypes...),
 		src:    map[expr.Expr]source{},
 		subPos: map[any]int{},
+
+		tablePos: map[uint64]int{},
 	}
 }
 

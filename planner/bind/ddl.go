@@ -16,6 +16,7 @@ import (
 const (
 	idleAfterDefault      = int64(30 * time.Second / time.Microsecond)
 	maxAheadDefault       = int64(24 * time.Hour / time.Microsecond)
+	latenessMax           = int64(366 * 24 * time.Hour / time.Microsecond)
 	streamRetention       = int64(24 * time.Hour / time.Microsecond)
 	retentionBytesDefault = int64(8 << 30)
 )
@@ -172,17 +173,14 @@ func streamOptions(st *parse.CreateStream, out *spec.Stream) error {
 				return badOption(o, "a size such as '8GB'")
 			}
 		case "allowed_lateness":
-			v, err := DurationText(o.Value)
-			if err != nil {
-				return badOption(o, "a duration such as '0 seconds'")
-			}
-			if v != 0 {
-				return unsupported(o.Pos, "allowed_lateness", "Give the watermark a longer delay: WATERMARK FOR ts AS ts - INTERVAL '10 minutes'.")
+			if out.AllowedLateness, err = DurationText(o.Value); err != nil || out.AllowedLateness < 0 || out.AllowedLateness > latenessMax {
+				return badOption(o, "a duration such as '10 minutes', of at most 366 days")
 			}
 		case "late":
 			if !oneOf(o.Value, "table", "drop") {
 				return badOption(o, "'table' or 'drop'")
 			}
+			out.LateDrop = o.Value == "drop"
 		}
 		out.Options[o.Key] = optionText(o)
 	}

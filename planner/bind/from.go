@@ -127,9 +127,6 @@ func (it *fromItem) rename(names []string, alias string, pos int) error {
 }
 
 func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
-	if t.AsOf != nil && !(fb.continuous && fb.joined) {
-		return nil, unsupported(t.AsOf.Position(), "FOR SYSTEM_TIME AS OF", "")
-	}
 	if t.Name.Schema == "" {
 		if c := fb.ctes.find(t.Name.Name); c != nil && t.AsOf == nil {
 			return fb.cteRef(t, c)
@@ -147,6 +144,9 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	switch r := r.(type) {
 	case *catalog.Stream:
 		fb.deps.Streams = addOnce(fb.deps.Streams, r.ID)
+	case *catalog.Table:
+		fb.deps.Tables = addOnce(fb.deps.Tables, r.ID)
+		fb.tablePos[r.ID] = t.Name.Pos
 	case *catalog.Virtual:
 		bound.schema = r.SchemaName
 		if t.Alias != "" {
@@ -164,6 +164,9 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	if bound.schema == "" && t.Alias == "" {
 		bound.schema = catalog.Public
 	}
+	if err := fb.asOf(t, r); err != nil {
+		return nil, err
+	}
 	node := &logical.Node{Op: &logical.Scan{Rel: r}, Schema: *r.RelSchema()}
 	if q, ok := r.(*catalog.Query); fb.continuous && ok {
 		if node, err = fb.result(t, q); err != nil {
@@ -172,7 +175,7 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 		var visible int
 		node, visible = fb.withTime(node)
 		hidden = func(i int) bool { return i >= visible }
-	} else if _, ok := r.(*catalog.Stream); fb.continuous && !ok {
+	} else if !eventful(r) && fb.continuous {
 		return nil, unsupported(t.Name.Pos, "a continuous query over something other than a stream or a continuous query", "Name one of those in FROM.")
 	}
 	it := fb.item(node, bound, hidden)
@@ -323,9 +326,6 @@ func (fb *fromBinder) funcNode(s *scalar, t *parse.TableFunc, alias string) (*lo
 
 // tableWindow binds TUMBLE(stream, ts, size) in FROM: the stream with the columns window_start and window_end.
 func (fb *fromBinder) tableWindow(t *parse.TableWindow) (*fromItem, error) {
-	if err := onlyTumble(t.Window); err != nil {
-		return nil, err
-	}
 	src := t.Source
 	if ref, ok := src.(*parse.TableRef); ok && t.Alias != "" && ref.Alias == "" {
 		c := *ref

@@ -2,8 +2,10 @@ package bind
 
 import (
 	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/planner/logical"
 	"github.com/vigil-sql/vigil/planner/parse"
 )
@@ -89,7 +91,7 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 	if err := l.fillTimes(in); err != nil {
 		return nil, err
 	}
-	op := &logical.Aggregate{Keys: l.keys, Aggs: l.aggs, Scalar: len(l.core.GroupBy) == 0}
+	op := &logical.Aggregate{Emit: spec.Emit{Mode: spec.DefaultEmit(window.None)}, Keys: l.keys, Aggs: l.aggs, Scalar: len(l.core.GroupBy) == 0}
 	node := &logical.Node{Op: op, In: []*logical.Node{in}}
 	g := &grouping{level: l, keys: l.keys}
 	if l.window != nil {
@@ -98,6 +100,7 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 			return nil, err
 		}
 		op.Window, op.Scalar, g.base = w, false, 2
+		op.Emit.Mode = spec.DefaultEmit(w.Kind)
 		ts := types.T(types.TimestampTZ)
 		node.Schema.Cols = append(node.Schema.Cols, types.Column{Name: "window_start", Type: ts}, types.Column{Name: "window_end", Type: ts})
 	}

@@ -50,6 +50,9 @@ func (fb *fromBinder) join(left *fromItem, right parse.TableExpr, j *parse.Join)
 	if op.Conds, err = fb.joinConds(j, left, shifted, out); err != nil {
 		return nil, err
 	}
+	if done, err := fb.lookupJoin(j, right, left, out); done || err != nil {
+		return out, err
+	}
 	return out, fb.streamJoin(right, left, out)
 }
 

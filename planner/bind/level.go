@@ -31,6 +31,7 @@ type level struct {
 	items   []item
 	visible int
 	where   []expr.Expr
+	members []membership
 	having  []expr.Expr
 	keys    []expr.Expr
 	sort    []logical.SortKey // X is a Column over the items
@@ -66,7 +67,7 @@ func (l *level) bind() (*logical.Node, error) {
 	if err := l.findWindow(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{l.bindItems, l.bindWhere, l.streamWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
+	for _, step := range []func() error{l.bindItems, l.bindWhere, l.settleFrom, l.streamWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -151,9 +152,13 @@ func (l *level) bindWhere() error {
 	if l.core.Where == nil {
 		return nil
 	}
+	rest, found := l.splitWhere(l.core.Where)
+	if l.members = found; rest == nil {
+		return nil
+	}
 	s := l.clause("WHERE")
 	s.seen = &l.seens
-	cond, err := s.condition(l.core.Where, "WHERE")
+	cond, err := s.condition(rest, "WHERE")
 	l.where = logical.Conjuncts(cond)
 	return err
 }
@@ -249,9 +254,6 @@ func (l *level) exprItem(s *scalar, e parse.Expr) (int, error) {
 
 // bindDistinct binds DISTINCT ON.
 func (l *level) bindDistinct() error {
-	if l.core.Distinct && l.continuous {
-		return unsupported(l.core.Pos, "SELECT DISTINCT in a continuous query", "Group by the columns and a window: GROUP BY a, b, TUMBLE(ts, INTERVAL '1 minute').")
-	}
 	s := l.grouped("DISTINCT ON")
 	for _, e := range l.core.DistinctOn {
 		if l.continuous {

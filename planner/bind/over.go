@@ -219,6 +219,9 @@ func (s *scalar) overAggregate(c *overCall, f *parse.FuncCall, d *agg.Def, args 
 	if c.fn.Args, c.fn.Typ, err = s.aggArgs(f, d, args, given); err != nil {
 		return err
 	}
+	if err := s.checkOverFixed(d, c.fn.Args, args); err != nil {
+		return err
+	}
 	if f.Filter != nil {
 		if c.fn.Filter, err = s.condition(f.Filter, "FILTER"); err != nil {
 			return err

@@ -72,7 +72,7 @@ func (s *scalar) firstSeen(f *parse.FuncCall) (expr.Expr, error) {
 // asked for. Each distinct FIRST_SEEN becomes a column, the conditions with it come after all of them.
 func (l *level) buildWhere(in *logical.Node) (*logical.Node, error) {
 	if len(l.seens) == 0 {
-		return logical.NewFilter(in, l.where), nil
+		return l.lookups(logical.NewFilter(in, l.where), l.members)
 	}
 	var plain, with []expr.Expr
 	for _, c := range l.where {
@@ -82,7 +82,10 @@ func (l *level) buildWhere(in *logical.Node) (*logical.Node, error) {
 			plain = append(plain, c)
 		}
 	}
-	in = logical.NewFilter(in, plain)
+	in, err := l.lookups(logical.NewFilter(in, plain), l.members)
+	if err != nil {
+		return nil, err
+	}
 	width := len(in.Schema.Cols)
 	for _, c := range l.seens {
 		at := logical.DefaultTime(in)

@@ -78,8 +78,12 @@ func (l *level) streamWhere() error {
 		return nil
 	}
 	var members []*expr.Subquery
-	var rest []expr.Expr
+	var rest, seen []expr.Expr
 	for _, c := range l.where {
+		if asksSeen(c) { // asked of what is left
+			seen = append(seen, c)
+			continue
+		}
 		if s, ok := c.(*expr.Subquery); ok && (s.Kind == expr.Exists || s.Kind == expr.InSub) {
 			members = append(members, s)
 			continue
@@ -105,7 +109,7 @@ func (l *level) streamWhere() error {
 			return err
 		}
 	}
-	l.from.node, l.where = node, rest
+	l.from.node, l.where = node, append(rest, seen...)
 	return nil
 }
 

@@ -35,7 +35,7 @@ func (s *scalar) subquery(q *parse.Select, kind expr.SubKind, pos int) (expr.Exp
 // subplan binds a query inside an expression; its rows see the row of the enclosing level as Outer depth 1.
 func (s *scalar) subplan(q *parse.Select, pos int) (*logical.Node, error) {
 	if s.continuous && s.clause != "WHERE" {
-		return nil, unsupported(pos, "a subquery in a continuous query", "Use x IN IOC list for membership in a list that changes.")
+		return nil, unsupported(pos, "a subquery in a continuous query", subqueryHint)
 	}
 	if s.clause == "FROM" {
 		return nil, unsupported(pos, "a subquery as an argument of a function in FROM", "Write it as a derived table before it.")

@@ -4,18 +4,11 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/logical"
 	"github.com/vigil-sql/vigil/planner/parse"
 )
-
-// onlyTumble refuses the window kinds that cannot run yet.
-func onlyTumble(w *parse.WindowCall) error {
-	if w.Kind == "TUMBLE" {
-		return nil
-	}
-	return unsupported(w.Pos, "the window "+w.Kind, "Use TUMBLE(ts, INTERVAL '1 minute').")
-}
 
 // findWindow finds the level's one window call and opens the names window_start and window_end.
 func (l *level) findWindow() error {
@@ -24,9 +17,6 @@ func (l *level) findWindow() error {
 		w, ok := e.(*parse.WindowCall)
 		if !ok {
 			continue
-		}
-		if err := onlyTumble(w); err != nil {
-			return err
 		}
 		if l.window != nil {
 			return unsupported(w.Pos, "a second window in one query", "Create one query per window.")
@@ -44,7 +34,7 @@ func (l *level) findWindow() error {
 			}
 		}
 	}
-	return unsupported(start(l.core.GroupBy[0]), "grouping over TUMBLE(...) without its window", "Add window_start, window_end to GROUP BY.")
+	return unsupported(start(l.core.GroupBy[0]), "grouping over "+l.from.window.Kind+"(...) without its window", "Add window_start, window_end to GROUP BY.")
 }
 
 // bindWindow resolves the window's time column and durations.
@@ -57,36 +47,28 @@ func (l *level) bindWindow() (*logical.Window, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &logical.Window{Kind: logical.Tumble, TimeCol: timeCol}
 	args := w.Args
 	if w.Time != nil {
 		if isDuration(w.Time) { // TUMBLE(INTERVAL '..'), whatever slot the parser put it in
 			args = append([]parse.Expr{w.Time}, args...)
-		} else if out.TimeCol, err = l.timeColumn(w); err != nil {
+		} else if timeCol, err = l.timeColumn(w); err != nil {
 			return nil, err
 		}
 	}
-	if len(args) < 1 || len(args) > 2 || w.Max != nil {
-		return nil, sqlerr.New(sqlerr.SyntaxError, "TUMBLE takes a time column, a size and optionally an offset").At(w.Pos).
-			WithHint("TUMBLE(ts, INTERVAL '1 minute').")
-	}
-	if out.Size, err = l.duration(args[0], "TUMBLE size"); err != nil {
+	out := &logical.Window{}
+	if out.Spec, err = l.windowSpec(w, args); err != nil {
 		return nil, err
 	}
-	if out.Size <= 0 {
-		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "TUMBLE size must be positive").At(start(args[0]))
-	}
-	if len(args) == 2 {
-		if out.Offset, err = l.duration(args[1], "TUMBLE offset"); err != nil {
-			return nil, err
-		}
+	out.TimeCol = timeCol
+	if out.Kind != window.Count {
+		out.Lateness = latenessOf(l.from.node)
 	}
 	return out, nil
 }
 
 // defaultTime is the time column of the window's input where the window names none.
 func (l *level) defaultTime(w *parse.WindowCall) (int, error) {
-	if i := logical.DefaultTime(l.from.node); i >= 0 {
+	if i := logical.DefaultTime(l.from.node); i >= 0 || w.Kind == "COUNT_WINDOW" {
 		return i, nil
 	}
 	if stream, ok := scanned(l.from.node).(*catalog.Stream); ok {
@@ -106,7 +88,7 @@ func scanned(n *logical.Node) catalog.Relation {
 		switch op := n.Op.(type) {
 		case *logical.Scan:
 			return op.Rel
-		case *logical.Filter:
+		case *logical.Filter, *logical.LookupJoin:
 			n = n.In[0]
 		default:
 			return nil

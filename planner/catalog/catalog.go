@@ -17,7 +17,7 @@ const (
 	Deactivated State = "deactivated"
 )
 
-// Relation is what a name in FROM can stand for: *Stream, *Query, *IOCList or *Virtual. Relations are immutable once
+// Relation is what a name in FROM can stand for: *Stream, *Table, *Query, *IOCList or *Virtual. Relations are immutable once
 // in the catalogue: a change puts a new one in their place.
 type Relation interface {
 	RelName() string
@@ -46,6 +46,7 @@ type Query struct {
 	Queries   []uint64
 	Lists     []string
 	Functions []uint64
+	Tables    []uint64
 	// Corrected: late rows were replayed, so that the changelog holds more than inserts although Updates is false.
 	Corrected bool
 	State     State

@@ -5,6 +5,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // Bounds says how the time columns of the two sides of a join lie to each other: right - left is in [Lo, Hi], microseconds.
@@ -141,7 +142,7 @@ func rootOf(n *Node, col int) rootForm {
 
 // fixedSize is the distance between start and end of a window, where all windows have the same.
 func fixedSize(w *Window) (int64, bool) {
-	if w == nil || w.Kind != Tumble {
+	if w == nil || w.Kind != window.Tumble && w.Kind != window.Hop {
 		return 0, false
 	}
 	return w.Size, true

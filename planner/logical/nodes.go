@@ -7,7 +7,9 @@ package logical
 import (
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/planner/catalog"
 )
 
@@ -40,19 +42,11 @@ const (
 // columns of In[0] and In[1].
 type Temporal struct{ LeftTime, RightTime int }
 
-// WindowKind names a window function over event time.
-type WindowKind uint8
-
-// The window kinds that can be planned.
-const (
-	Tumble WindowKind = iota + 1
-)
-
-// Window is the time side of a grouping. Durations are microseconds; TimeCol indexes the input's columns.
+// Window is the time side of a grouping. TimeCol indexes the input's columns; -1 without one (COUNT_WINDOW). Lateness
+// (microseconds) is how long after its end a window takes rows.
 type Window struct {
-	Kind         WindowKind
-	Size, Offset int64
-	TimeCol      int
+	window.Spec
+	Lateness int64
 }
 
 // SortKey is one term of ORDER BY over the input's columns.
@@ -97,9 +91,11 @@ type (
 	Project struct{ Exprs []expr.Expr }
 	// ProjectSet passes the input's columns on and appends one column per set-returning function.
 	ProjectSet struct{ Funcs []Func }
-	// Aggregate groups. Output: window_start, window_end (with Window), keys, aggregates. Scalar: no input gives one row.
+	// Aggregate groups. Output: window_start, window_end (with Window), keys, aggregates. Scalar: no input gives one row. Emit
+	// is of continuous queries.
 	Aggregate struct {
 		Window *Window
+		Emit   spec.Emit
 		Keys   []expr.Expr
 		Aggs   []AggCall
 		Scalar bool

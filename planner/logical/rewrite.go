@@ -223,6 +223,8 @@ func (f Rewrite) Op(o Op, depth int) Op {
 			j.LeftKeys, j.RightKeys, j.Conds = l, r, c
 			return &j
 		}
+	case *LookupJoin:
+		return f.rewriteLookup(o, depth)
 	case *Sort:
 		if k, changed := f.sortKeys(o.Keys, depth); changed {
 			return &Sort{Keys: k}
@@ -264,7 +266,7 @@ func (f Rewrite) aggregate(o *Aggregate, depth int) Op {
 	if !changed {
 		return o
 	}
-	return &Aggregate{Window: o.Window, Keys: keys, Aggs: aggs, Scalar: o.Scalar}
+	return &Aggregate{Window: o.Window, Emit: o.Emit, Keys: keys, Aggs: aggs, Scalar: o.Scalar}
 }
 
 func (f Rewrite) sortKeys(keys []SortKey, depth int) ([]SortKey, bool) {

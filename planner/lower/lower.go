@@ -7,7 +7,6 @@ import (
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
-	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/logical"
 )
@@ -74,16 +73,18 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 	case *logical.ProjectSet:
 		out.Op = l.projectSet(op, n.In[0])
 	case *logical.Aggregate:
-		return l.aggregate(out, op)
+		return l.aggregate(out, op, n.In[0])
 	case *logical.Match:
 		return l.match(out, op)
 	case *logical.Distinct:
-		out.Op = &spec.Distinct{On: l.exprs(op.On)}
+		return l.distinct(out, op, n.In[0])
 	case *logical.Join:
 		if l.continuous {
 			return l.streamJoin(n, op, in)
 		}
 		out.Op = l.join(op)
+	case *logical.LookupJoin:
+		out.Op = l.lookup(op, in[0])
 	case *logical.SetOp:
 		return l.setOp(out, op)
 	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
@@ -113,6 +114,10 @@ func (l *lowerer) scan(op *logical.Scan) spec.Op {
 		return &spec.StreamScan{StreamID: r.ID, Name: r.Name, Want: want}
 	case *catalog.Query:
 		return &spec.ResultScan{QueryID: r.ID, Name: r.Name}
+	case *catalog.TableRows:
+		return &spec.TableScan{TableID: r.ID, Name: r.Name, Numbers: true}
+	case *catalog.Table:
+		return &spec.TableScan{TableID: r.ID, Name: r.Name}
 	case *catalog.IOCList:
 		return &spec.VirtualScan{Schema: catalog.Public, Name: r.Name}
 	case *catalog.Virtual:
@@ -167,27 +172,6 @@ func (l *lowerer) setOp(out *spec.Node, op *logical.SetOp) *spec.Node {
 		return out
 	}
 	return &spec.Node{Op: &spec.Distinct{}, In: []*spec.Node{out}, Schema: out.Schema}
-}
-
-// aggregate lowers a grouping: by window, behind an exchange where the program is continuous, or by hash.
-func (l *lowerer) aggregate(out *spec.Node, op *logical.Aggregate) *spec.Node {
-	keys := l.exprs(op.Keys)
-	aggs := make([]spec.AggCall, len(op.Aggs))
-	for i, a := range op.Aggs {
-		aggs[i] = l.aggCall(a)
-	}
-	if op.Window == nil {
-		out.Op = &spec.HashAgg{Keys: keys, Aggs: aggs, Scalar: op.Scalar}
-		return out
-	}
-	out.Op = &spec.WindowAgg{
-		Window: window.Spec{Kind: window.Tumble, Size: op.Window.Size, Offset: op.Window.Offset, TimeCol: op.Window.TimeCol},
-		Keys:   keys, Aggs: aggs,
-	}
-	if l.continuous {
-		out.In = []*spec.Node{l.keyed(out.In[0], keys)}
-	}
-	return out
 }
 
 func (l *lowerer) aggCall(a logical.AggCall) spec.AggCall {

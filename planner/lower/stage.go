@@ -79,7 +79,7 @@ func placed(n *spec.Node) ([]int, bool) {
 			return nil, false
 		}
 		return joinPlace(n, op.LeftKeys)
-	case *spec.Over, *spec.FirstSeen, *spec.Suppress, *spec.Filter:
+	case *spec.Over, *spec.FirstSeen, *spec.Suppress, *spec.Filter, *spec.LookupJoin:
 		if x, ok := n.In[0].Op.(*spec.Exchange); ok {
 			return columnsOf(x.Keys)
 		}

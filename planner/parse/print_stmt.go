@@ -49,6 +49,10 @@ func (p *printer) statement(stmt Statement) {
 			p.s(" WHERE ")
 			p.expr(s.Where, 0)
 		}
+	case *Update:
+		p.update(s)
+	case *Truncate:
+		p.truncate(s)
 	case *Copy:
 		p.copy(s)
 	case *Subscribe:
@@ -377,6 +381,7 @@ func (p *printer) insert(s *Insert) {
 		p.s(" ")
 		p.query(s.Query)
 	}
+	p.onConflict(s.Conflict)
 	if len(s.Returning) > 0 {
 		p.s(" RETURNING ")
 		p.items(s.Returning)

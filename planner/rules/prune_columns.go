@@ -59,6 +59,8 @@ func prune(n *logical.Node, need columns) *logical.Node {
 		one(below)
 	case *logical.Aggregate:
 		one(aggregateNeeds(o, len(in[0].Schema.Cols)))
+	case *logical.LookupJoin:
+		one(lookupNeeds(o, need, len(in[0].Schema.Cols)))
 	case *logical.Join:
 		pruneJoin(in, o, need)
 	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
@@ -96,7 +98,7 @@ func aggregateNeeds(o *logical.Aggregate, width int) columns {
 			need.add(k.X)
 		}
 	}
-	if o.Window != nil {
+	if o.Window != nil && o.Window.TimeCol >= 0 {
 		need[o.Window.TimeCol] = true
 	}
 	return need

@@ -34,6 +34,8 @@ func push(n *logical.Node, conds []expr.Expr) *logical.Node {
 		return push(n.In[0], append(append([]expr.Expr(nil), op.Conds...), conds...))
 	case *logical.Join:
 		return pushJoin(n, op, down, stay)
+	case *logical.LookupJoin:
+		return pushLookup(n, op, down, stay)
 	case *logical.Project:
 		return pushProject(n, op, down, stay)
 	case *logical.Aggregate:

@@ -171,6 +171,8 @@ func (s *Server) lookup(kind, name string) *existing {
 		return &existing{kindStream, object(kindStream, r.ID, r.Name, r.SQL, &r.Stream), remove}
 	case *catalog.Query:
 		return &existing{kindQuery, object(kindQuery, r.ID, r.Name, r.SQL, &r.Query), remove}
+	case *catalog.Table:
+		return &existing{kindTable, object(kindTable, r.ID, r.Name, r.SQL, &r.Table), remove}
 	case *catalog.IOCList:
 		return &existing{kindIOC, object(kindIOC, r.ID, r.Name, r.SQL, &r.IOCList), remove}
 	}
@@ -182,7 +184,7 @@ func object(kind string, id uint64, name, sql string, def any) job.Object {
 }
 
 // dropKinds maps what follows DROP to the kinds of objects.
-var dropKinds = map[string]string{"STREAM": kindStream, "TABLE": kindStream, "CONTINUOUS QUERY": kindQuery,
+var dropKinds = map[string]string{"STREAM": kindStream, "TABLE": kindTable, "CONTINUOUS QUERY": kindQuery,
 	"IOC LIST": kindIOC, "FUNCTION": kindFunction}
 
 // drop runs DROP kind names [CASCADE], all or nothing.
@@ -202,6 +204,7 @@ func (s *Server) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) er
 			continue
 		case e == nil:
 			return sqlerr.New(missingCode(kind), "%s %q does not exist", kindWords[kind], name.Name).At(name.Pos)
+		case e.kind == kindStream && kind == kindTable: // CREATE TABLE .. WITH (connector ..) made it
 		case e.kind != kind:
 			return sqlerr.New(sqlerr.WrongObjectType, "%q is not a %s", name.Name, kindWords[kind]).At(name.Pos).
 				WithHint("Use DROP %s to remove it.", strings.ToUpper(kindWords[e.kind]))
@@ -240,7 +243,8 @@ func missingCode(kind string) sqlerr.Code {
 }
 
 // kindWords are the kinds as users read them.
-var kindWords = map[string]string{kindStream: "stream", kindQuery: "continuous query", kindIOC: "IOC list", kindFunction: "function"}
+var kindWords = map[string]string{kindStream: "stream", kindQuery: "continuous query", kindIOC: "IOC list", kindFunction: "function",
+	kindTable: "table"}
 
 // withDependents adds the queries that read the victims, or refuses.
 func (s *Server) withDependents(victims []*existing, cascade bool, out pgwire.Output) ([]*existing, error) {
@@ -273,6 +277,12 @@ func reads(q *catalog.Query, kind string, id uint64, name string) bool {
 	switch kind {
 	case kindStream:
 		for _, x := range q.Streams {
+			if x == id {
+				return true
+			}
+		}
+	case kindTable:
+		for _, x := range q.Tables {
 			if x == id {
 				return true
 			}

@@ -40,6 +40,7 @@ func (s *Session) values(list []parse.Expr, want []types.Type) ([]types.Value, e
 type target struct {
 	stream *catalog.Stream
 	list   *catalog.IOCList
+	table  *catalog.Table
 	schema *types.Schema
 	// columns are the schema columns that the rows fill, in the order of the rows.
 	columns []int
@@ -55,12 +56,14 @@ func (s *Session) fillable(rel catalog.Relation, name parse.Name) (*target, erro
 				WithHint("Rows can be added to streams without connector only.")
 		}
 		t.stream, t.schema = r, r.RelSchema()
+	case *catalog.Table:
+		t.table, t.schema = r, r.RelSchema()
 	case *catalog.IOCList:
 		t.list, t.schema = r, r.RelSchema()
 	case nil:
 		return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", name.Name).At(name.Pos)
 	default:
-		return nil, sqlerr.New(sqlerr.WrongObjectType, "cannot insert into %q: it is not a stream or an IOC list", name.Name).At(name.Pos)
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "cannot insert into %q: it is not a stream, a table or an IOC list", name.Name).At(name.Pos)
 	}
 	return t, nil
 }
@@ -112,6 +115,10 @@ func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, 
 	if err != nil {
 		return nil, err
 	}
+	on, err := s.conflictOf(st, t)
+	if err != nil {
+		return nil, err
+	}
 	return &statement{s: s, params: p.Params, do: func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error) {
 		var rows [][]types.Value
 		err := s.run(ctx, planner.BindParams(p, params), func(row []types.Value) error {
@@ -120,6 +127,10 @@ func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, 
 		})
 		if err != nil {
 			return "", err
+		}
+		if t.table != nil {
+			n, err := s.insertTable(ctx, t.table, rows, on)
+			return fmt.Sprintf("INSERT 0 %d", n), err
 		}
 		if err := s.insertRows(ctx, t, rows, out); err != nil {
 			return "", err

@@ -52,7 +52,14 @@ func (s *Session) run(ctx context.Context, p *spec.Program, emit func(row []type
 }
 
 func (s *Session) taskEnv() *task.Env {
-	env := &task.Env{Scan: s.scan}
+	tables := s.srv.eng.Tables() // one version for the whole run
+	env := &task.Env{Scan: func(ctx context.Context, n *spec.Node, emit func(*batch.Batch) error) error {
+		if x, ok := n.Op.(*spec.TableScan); ok {
+			return scanTable(tables, n, x, emit)
+		}
+		return s.scan(ctx, n, emit)
+	}}
+	env.Ctx.Tables = tables
 	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.zone, Session: &fn.Session{User: s.info.User, Database: "vigil",
 		Schema: "public", BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.srv.pg}}
 	env.Ctx.IOC = s.srv.eng.IOC()
