@@ -37,7 +37,8 @@ type TableProbe struct {
 	Mark  Mark
 
 	// Rows are the results: the probing row of each, ascending. Marks tells which are rows of NULLs; Into, one vector per table
-	// column or none at all, takes their columns, appended.
+	// column or none at all, takes their columns, appended; not
+	// those that are Absent.
 	Rows  []uint32
 	Marks []bool
 	Into  []batch.Vec

@@ -175,7 +175,7 @@ type epoch struct {
 	checkpoint *checkpointCut
 
 	// settled are told when the epoch is on disk.
-	settled []chan error
+	settled []settler
 
 	// Orderer.
 	order epochOut

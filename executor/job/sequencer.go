@@ -42,7 +42,7 @@ func (e *Engine) sequence() {
 		case it := <-inbox:
 			e.place(it)
 		case done := <-e.settles:
-			s.epoch.settled = append(s.epoch.settled, done)
+			s.epoch.settled = append(s.epoch.settled, settler{done, e.levels()})
 			e.turnEpoch(timer)
 			due = false
 		case c := <-e.changes:

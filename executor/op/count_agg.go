@@ -28,7 +28,6 @@ type CountAgg struct {
 	step    int64 // runs from one window to the next
 	timed   bool
 	counts  []countKey // by key
-	kids    []uint32
 	gids    []uint32
 	full    []uint32 // the runs that the batch has filled, in order
 	results slideResults

@@ -20,6 +20,8 @@ type halves struct {
 	back   agg.Slab // by key: of the back of the window
 	exact  []int    // aggregates that the two halves of a window give
 	walked []int    // the others: they are folded from the rows of each window
+	kids   []uint32 // keys of the rows of the batch being processed
+	sum    int64    // where touch leaves what it read, so that the reads stay
 }
 
 // slideKey is the rows of a key, oldest first, and the window that ends at one of them, in two halves: the front, of whose
@@ -63,6 +65,21 @@ func (a *halves) growKeys() {
 		a.keys = append(a.keys, slideKey{})
 	}
 	a.back.Grow(len(a.keys))
+}
+
+// touch reads ahead the newest rows of the keys of the batch, all at once, so that what follows does not wait for memory at
+// each.
+func (a *halves) touch() {
+	sum := int64(0)
+	for _, key := range a.kids {
+		sum += a.keys[key].at
+	}
+	for _, key := range a.kids {
+		if k := &a.keys[key]; k.newest != 0 {
+			sum += a.rows[k.newest-1].t + a.rows[k.oldest-1].t
+		}
+	}
+	a.sum = sum
 }
 
 // take takes a number for a row, whose state is empty.

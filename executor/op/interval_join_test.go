@@ -497,3 +497,44 @@ func (r *joinRun) compare(name string, step int, want []string) {
 		}
 	}
 }
+
+// TestAntiJoinKeepsOrder: rows due at the same time come out by key, also when a row among them was answered and its key is gone, and
+// its number has been given to another.
+func TestAntiJoinKeepsOrder(t *testing.T) {
+	s := joinSpec(spec.Anti, 3, 10, 0, false)
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 13))
+		j, err := NewIntervalJoin(s, &joinSides[0], &joinSides[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &joinRun{t: t, keys: [2][]expr.Expr{s.LeftKeys, s.RightKeys}, make: func() Stateful { return j }}
+		r.start(1)
+		r.marks = [2]int64{-1000, -1000}
+		feed := func(port int, time int64, keys ...string) {
+			b := batch.New(&joinSides[port], nil)
+			if port == 0 {
+				b.Cols[2].Absent = true
+			}
+			for _, k := range keys {
+				(&joinRow{time: time, key: k}).appendTo(b, port)
+			}
+			r.process(port, b)
+		}
+		keys := strings.Fields("a b c d e f g h i j k l m")
+		rng.Shuffle(len(keys), func(a, b int) { keys[a], keys[b] = keys[b], keys[a] })
+		feed(0, -5, "0")
+		feed(0, 2, keys...)
+		r.advance(8) // the first one comes out; the others of its bucket are queued
+		feed(1, 9, keys[0], keys[1])
+		feed(0, 9, "y", "z")
+		r.advance(13)
+		var got []string
+		for _, row := range r.out {
+			got = append(got, strings.Fields(row)[1])
+		}
+		if len(got) != len(keys)-1 || !slices.IsSorted(got) {
+			t.Fatalf("seed %d: the order is %s", seed, got)
+		}
+	}
+}

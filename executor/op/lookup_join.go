@@ -141,6 +141,9 @@ func (j *LookupJoin) begin(in *Input) {
 	for c := range in.B.Cols {
 		j.pairs.Cols[c].Absent = in.B.Cols[c].Absent
 	}
+	for c := range j.spec.Want {
+		j.pairs.Cols[j.left+c].Absent = !j.spec.Want[c]
+	}
 }
 
 // lookup fills the pairs with the next results.

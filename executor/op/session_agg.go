@@ -43,13 +43,14 @@ type SessionAgg struct {
 	free     []uint32 // numbers of sessions that are none any more
 	slab     agg.Slab // by session
 	timers   timers
-	open     int // sessions in use
-	merged   int64
+	open     int   // sessions in use
+	sum      int64 // where readAhead leaves what it read, so that the reads stay
 
 	seg     segment
 	changes changeSet
 	idle    []uint32 // keys of late rows: they may have no session
 	closing []outRow
+	kept    []outRow // of closing
 	kids    []uint32
 	passed  []uint32
 	out     *batch.Batch
@@ -153,6 +154,7 @@ func (a *SessionAgg) Process(_ int, in Input, out Emitter) error {
 	for len(a.heads) < a.table.Cap() {
 		a.heads = append(a.heads, 0)
 	}
+	a.readAhead()
 	a.seg.begin(in.B, len(rows))
 	a.marks = in.B.Behind
 	times := in.B.Cols[a.spec.Window.TimeCol].I64
@@ -167,6 +169,18 @@ func (a *SessionAgg) Process(_ int, in Input, out Emitter) error {
 		return err
 	}
 	return a.finish(out)
+}
+
+// readAhead reads the newest sessions of the keys of the batch, all at once, so that what follows does not wait for memory at
+// each.
+func (a *SessionAgg) readAhead() {
+	sum := int64(0)
+	for _, key := range a.kids {
+		if at := a.heads[key]; at != 0 {
+			sum += a.sessions[at-1].last
+		}
+	}
+	a.sum = sum
 }
 
 // add puts a row into a session of its key.
@@ -281,7 +295,6 @@ func (a *SessionAgg) unite(older, newer uint32, t int64, out Emitter) error {
 	n.gen++
 	a.slab.Release(newer - 1)
 	a.open--
-	a.merged++
 	if !a.tracks() {
 		a.free = append(a.free, newer-1)
 	}
@@ -353,7 +366,10 @@ func (a *SessionAgg) Advance(watermark types.EventTime, out Emitter) error {
 
 // emitClosed sends the sessions that have closed, and lets go of them or keeps them for late rows.
 func (a *SessionAgg) emitClosed(out Emitter) error {
-	slices.SortFunc(a.closing, func(x, y outRow) int {
+	if err := a.keepPassing(); err != nil {
+		return err
+	}
+	slices.SortFunc(a.kept, func(x, y outRow) int {
 		if c := cmp.Compare(x.end, y.end); c != 0 {
 			return c
 		}
@@ -362,7 +378,7 @@ func (a *SessionAgg) emitClosed(out Emitter) error {
 		}
 		return bytes.Compare(a.table.Key(x.key), a.table.Key(y.key))
 	})
-	for rows := a.closing; len(rows) > 0; {
+	for rows := a.kept; len(rows) > 0; {
 		n := min(len(rows), batch.RowsMax)
 		if err := a.emitRows(rows[:n], out); err != nil {
 			return err
@@ -382,14 +398,42 @@ func (a *SessionAgg) emitClosed(out Emitter) error {
 	return nil
 }
 
-// emitRows sends sessions that HAVING lets through, at most batch.RowsMax, as inserts.
+// keepPassing collects the closing sessions that HAVING lets through, before they are put in order: most sessions of most
+// rules end here.
+func (a *SessionAgg) keepPassing() error {
+	a.kept = a.kept[:0]
+	if a.having == nil {
+		a.kept = append(a.kept, a.closing...)
+		return nil
+	}
+	for rows := a.closing; len(rows) > 0; {
+		n := min(len(rows), batch.RowsMax)
+		a.out.Reset(nil)
+		good, err := a.fillFor(a.out, &a.slab, &a.table, rows[:n])
+		if err != nil {
+			return err
+		}
+		if a.passed, err = a.passing(a.out, a.passed[:0]); err != nil {
+			return err
+		}
+		for _, i := range a.passed {
+			a.kept = append(a.kept, good[i])
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// emitRows sends sessions, at most batch.RowsMax, as inserts: those that HAVING lets through, where that has not been seen to.
 func (a *SessionAgg) emitRows(rows []outRow, out Emitter) error {
 	a.out.Reset(nil)
 	rows, err := a.fill(a.out, &a.slab, &a.table, rows)
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	if a.passed, err = a.passing(a.out, a.passed[:0]); err != nil || len(a.passed) == 0 {
+	if a.mode == spec.EmitFinal {
+		a.passed = append(a.passed[:0], batch.All(len(rows))...)
+	} else if a.passed, err = a.passing(a.out, a.passed[:0]); err != nil || len(a.passed) == 0 {
 		return err
 	}
 	for _, i := range a.passed {

@@ -38,7 +38,6 @@ type SlideAgg struct {
 	seq     uint64 // of the newest row
 
 	// Of the batch being processed:
-	kids      []uint32
 	accepted  []slideArrival
 	batchRows []uint32
 	ids       []uint32
@@ -104,10 +103,8 @@ func NewSlideAgg(s *spec.WindowAgg, schema *types.Schema) (*SlideAgg, error) {
 // expires is the watermark at which nothing needs a row any more.
 func (a *SlideAgg) expires(t int64) int64 { return satAdd(satAdd(t, a.size), a.keep) }
 
-// dueOf is when Advance looks for rows of a key that can go: not for each single one.
-func (a *SlideAgg) dueOf(key uint32) int64 {
-	return satAdd(a.expires(a.rows[a.keys[key].oldest-1].t), a.size/16)
-}
+// dueOf is when a key to which no more rows come can go. A key to which they do come lets go of old ones then.
+func (a *SlideAgg) dueOf(key uint32) int64 { return a.expires(a.rows[a.keys[key].newest-1].t) }
 
 // Process implements Operator.
 func (a *SlideAgg) Process(_ int, in Input, out Emitter) error {
@@ -121,7 +118,11 @@ func (a *SlideAgg) Process(_ int, in Input, out Emitter) error {
 	if err := a.accept(in, rows, keys, places); err != nil {
 		return err
 	}
+	a.touch()
 	for _, r := range a.accepted {
+		if err := a.trim(a.rows[r.id].key); err != nil {
+			return err
+		}
 		if err := a.arrive(r, out); err != nil {
 			return err
 		}
@@ -330,10 +331,30 @@ func (a *SlideAgg) compare(x, y uint32) int {
 
 // expire lets go of the rows of a key that nothing needs any more, and of a key without rows.
 func (a *SlideAgg) expire(key uint32) error {
+	if err := a.trim(key); err != nil {
+		return err
+	}
+	k := &a.keys[key]
+	if k.oldest == 0 {
+		a.back.Release(key)
+		*k = slideKey{gen: k.gen + 1}
+		a.table.Remove(key)
+		return nil
+	}
+	k.at, k.timed = a.dueOf(key), true
+	a.expiry.add(timer{at: k.at, id: key, gen: k.gen})
+	return nil
+}
+
+// trim lets go of the rows of a key that nothing needs any more.
+func (a *SlideAgg) trim(key uint32) error {
 	k := &a.keys[key]
 	limit := satAdd(satAdd(int64(a.watermark), -a.keep), -a.size)
 	if a.watermark == types.MaxTime {
 		limit = int64(types.MaxTime)
+	}
+	if k.oldest == 0 || a.rows[k.oldest-1].t > limit {
+		return nil
 	}
 	if k.last != 0 {
 		if err := a.evict(key, limit); err != nil {
@@ -348,14 +369,10 @@ func (a *SlideAgg) expire(key uint32) error {
 		a.drop(id)
 	}
 	if k.oldest == 0 {
-		a.back.Release(key)
-		*k = slideKey{gen: k.gen + 1}
-		a.table.Remove(key)
+		k.newest = 0
 		return nil
 	}
 	a.rows[k.oldest-1].prev = 0
-	k.at, k.timed = a.dueOf(key), true
-	a.expiry.add(timer{at: k.at, id: key, gen: k.gen})
 	return nil
 }
 

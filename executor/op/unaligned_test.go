@@ -217,6 +217,7 @@ type driver struct {
 	out      *content
 
 	ops       []unaligned
+	checked   []Operator // ops, whose use is checked, with inputs and outputs spoiled after each call
 	stores    []*memState
 	late      int64
 	restarted int
@@ -252,19 +253,20 @@ func (d *driver) run(rows []eventRow) {
 
 func (d *driver) start(workers int, blocks *memState) {
 	d.t.Helper()
-	d.ops, d.stores = nil, nil
+	d.ops, d.checked, d.stores = nil, nil, nil
 	for i := range workers {
 		o := d.build()
 		ctx := &expr.Ctx{LateRow: func(uint32, types.EventTime) { d.lateMarks++ }}
-		if err := o.Open(ctx); err != nil {
+		c := check(o, true)
+		if err := c.Open(ctx); err != nil {
 			d.t.Fatal(err)
 		}
 		if blocks != nil {
-			if err := o.Restore(blocks, func(hash uint64) bool { return Owner(hash, workers) == i }); err != nil {
+			if err := c.(Stateful).Restore(blocks, func(hash uint64) bool { return Owner(hash, workers) == i }); err != nil {
 				d.t.Fatal(err)
 			}
 		}
-		d.ops, d.stores = append(d.ops, o), append(d.stores, &memState{})
+		d.ops, d.checked, d.stores = append(d.ops, o), append(d.checked, c), append(d.stores, &memState{})
 	}
 }
 
@@ -272,7 +274,7 @@ func (d *driver) feed(rows []eventRow) {
 	d.t.Helper()
 	b := batchOf(rows)
 	for i, p := range routed(d.t, wholeInput(b), []expr.Expr{trafficCol("user")}, len(d.ops)) {
-		if err := d.ops[i].Process(0, p.Input(b), d.out); err != nil {
+		if err := d.checked[i].Process(0, p.Input(b), d.out); err != nil {
 			d.t.Fatal(err)
 		}
 	}
@@ -280,9 +282,9 @@ func (d *driver) feed(rows []eventRow) {
 
 func (d *driver) advance(w types.EventTime, always bool) {
 	d.t.Helper()
-	for _, o := range d.ops {
+	for i, o := range d.ops {
 		if always || o.Deadline() <= w {
-			if err := o.Advance(w, d.out); err != nil {
+			if err := d.checked[i].Advance(w, d.out); err != nil {
 				d.t.Fatal(err)
 			}
 			if o.Deadline() <= w && w != types.MaxTime {

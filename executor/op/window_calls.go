@@ -33,6 +33,7 @@ type windowCalls struct {
 	keyType    []types.Type
 	having     *expr.Evaluator // over the output schema; nil: all groups pass
 	havingText string
+	havingKeys bool // having reads more than aggregates
 	ctx        *expr.Ctx
 
 	failed  rowFailures
@@ -99,6 +100,11 @@ func (c *windowCalls) Having(f *spec.Filter) error {
 		return err
 	}
 	c.having, c.havingText = ev, " having: "+f.Cond.String()
+	expr.Walk(f.Cond, func(e expr.Expr) bool {
+		x, ok := e.(*expr.Column)
+		c.havingKeys = c.havingKeys || ok && x.Index < windowCols+len(c.keyType)
+		return true
+	})
 	return nil
 }
 
@@ -249,25 +255,52 @@ func (c *windowCalls) fill(b *batch.Batch, slab *agg.Slab, table *state.Live, ro
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
+	if err := c.fillKeys(b, table, rows); err != nil {
+		return nil, err
+	}
+	b.N += len(rows)
+	return rows, nil
+}
+
+// fillFor is fill of what HAVING reads: the batch lacks the keys when that is only aggregates.
+func (c *windowCalls) fillFor(b *batch.Batch, slab *agg.Slab, table *state.Live, rows []outRow) ([]outRow, error) {
+	if c.havingKeys {
+		return c.fill(b, slab, table, rows)
+	}
+	rows, err := c.fillResults(b, slab, rows)
+	c.fillBounds(b, rows)
+	b.N += len(rows)
+	return rows, err
+}
+
+// fillBounds adds the bounds of rows.
+func (c *windowCalls) fillBounds(b *batch.Batch, rows []outRow) {
+	for i := range rows {
+		r := &rows[i]
+		if r.timeless {
+			b.Cols[0].AppendNull()
+			b.Cols[1].AppendNull()
+			continue
+		}
+		b.Cols[0].AppendInt(r.start)
+		b.Cols[1].AppendInt(r.end)
+	}
+}
+
+// fillKeys adds the bounds and keys of rows.
+func (c *windowCalls) fillKeys(b *batch.Batch, table *state.Live, rows []outRow) error {
+	c.fillBounds(b, rows)
 	c.vecs = c.vecs[:0]
 	for i := range c.keyType {
 		c.vecs = append(c.vecs, &b.Cols[windowCols+i])
 	}
 	for i := range rows {
 		r := &rows[i]
-		if r.timeless {
-			b.Cols[0].AppendNull()
-			b.Cols[1].AppendNull()
-		} else {
-			b.Cols[0].AppendInt(r.start)
-			b.Cols[1].AppendInt(r.end)
-		}
 		if _, err := batch.DecodeKey(table.Key(r.key), c.vecs); err != nil {
-			return nil, fmt.Errorf("window from %s: %w", types.NewTime(types.EventTime(r.start)).Text(), err)
+			return fmt.Errorf("window from %s: %w", types.NewTime(types.EventTime(r.start)).Text(), err)
 		}
 	}
-	b.N += len(rows)
-	return rows, nil
+	return nil
 }
 
 // fillResults adds the aggregates of rows.

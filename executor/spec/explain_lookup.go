@@ -20,5 +20,8 @@ func describeLookup(op *LookupJoin) string {
 	if op.Cond != nil {
 		s += " where " + parens(op.Cond.String())
 	}
+	if read := wanted(&op.TableSchema, op.Want); (op.Kind == Inner || op.Kind == Left) && op.Want != nil {
+		s += " (columns: " + read + ")"
+	}
 	return s
 }

@@ -185,7 +185,8 @@ type (
 	// LookupJoin looks rows up in a table: its rows whose columns Cols equal Keys (over the input), as they were at AsOf (an
 	// expression over the input; nil: now). It holds nothing back. Kind is Inner, Left, Semi or Anti. Output: the input row,
 	// then (not for Semi and Anti) the table's; Cond is a residual over both, nil for none. Without keys every row is found.
-	// NullAware (Anti with one key) is NOT IN: a NULL equals everything, on either side. TableSchema is the table's row type.
+	// NullAware (Anti with one key) is NOT IN: a NULL equals everything, on either side. TableSchema is the table's row type, Want
+	// marks the columns of it that are read (nil: all).
 	LookupJoin struct {
 		TableID     uint64
 		Name        string
@@ -196,6 +197,7 @@ type (
 		Cond        expr.Expr
 		NullAware   bool
 		TableSchema types.Schema
+		Want        []bool
 	}
 	// TableScan reads the current rows of a table in bounded programs. The schema is the table's; with Numbers a column with the
 	// number of each row's version (BIGINT) follows, for the statements that change it.

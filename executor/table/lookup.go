@@ -14,6 +14,9 @@ type probe struct {
 	what chain
 	// begun: the current row's first chain was found; hit: the row has found something.
 	begun, hit bool
+	// heads are the first versions of the rows' chains by index.
+	heads []uint32
+	sum   uint64 // where touch leaves what it read, so that the reads stay
 }
 
 type chain uint8
@@ -39,11 +42,13 @@ func (v *View) Lookup(p *expr.TableProbe) error {
 		if err := t.Index(p.Cols); err != nil {
 			return err
 		}
-		p.Row, *s = 0, probe{core: t.core.Load()}
+		p.Row, *s = 0, probe{core: t.core.Load(), heads: s.heads[:0]}
 	}
 	s.core.mu.RLock()
 	defer s.core.mu.RUnlock()
-	s.x = s.core.indexOf(p.Cols)
+	if s.x = s.core.indexOf(p.Cols); s.x != nil && !p.More {
+		s.touch(p)
+	}
 	p.Rows, p.Marks = p.Rows[:0], p.Marks[:0]
 	for ; p.Row < p.N; p.Row++ {
 		if !s.row(v, p) {
@@ -53,6 +58,25 @@ func (v *View) Lookup(p *expr.TableProbe) error {
 	}
 	p.More, s.core, s.x = false, nil, nil // what it pinned may go
 	return nil
+}
+
+// touch finds the heads of all rows' chains, and reads their versions ahead: the memory accesses of different rows overlap. A
+// version that is added while the lookup goes on, in pieces, belongs to a later epoch.
+func (s *probe) touch(p *expr.TableProbe) {
+	for i := range p.N {
+		h := uint32(0)
+		if len(p.Null) == 0 || !p.Null[i] {
+			h = s.x.head(p.Keys.Key(i), p.Keys.Hash[i])
+		}
+		s.heads = append(s.heads, h)
+	}
+	sum := uint64(0)
+	for _, h := range s.heads {
+		if h != 0 {
+			sum += s.core.vers[h-1].added
+		}
+	}
+	s.sum = sum
 }
 
 // row looks up one probing row; false: there is no room for more results.
@@ -79,7 +103,9 @@ func (s *probe) row(v *View, p *expr.TableProbe) bool {
 	if p.Mark == expr.MarkAll || p.Mark == expr.MarkMissed && !s.hit {
 		p.Rows, p.Marks = append(p.Rows, uint32(p.Row)), append(p.Marks, true)
 		for c := range p.Into {
-			p.Into[c].AppendNull()
+			if !p.Into[c].Absent {
+				p.Into[c].AppendNull()
+			}
 		}
 	}
 	s.begun = false
@@ -96,7 +122,7 @@ func (s *probe) begin(p *expr.TableProbe) {
 	case null:
 		s.what = chainNulls // which is not followed: see more
 	default:
-		s.what, s.at = chainKey, s.x.head(p.Keys.Key(p.Row), p.Keys.Hash[p.Row])
+		s.what, s.at = chainKey, s.heads[p.Row]
 	}
 }
 
@@ -136,7 +162,9 @@ func (s *probe) emit(p *expr.TableProbe, i int) {
 	}
 	b, r := s.core.row(i)
 	for c := range p.Into {
-		p.Into[c].AppendFrom(&b.Cols[c], r)
+		if !p.Into[c].Absent {
+			p.Into[c].AppendFrom(&b.Cols[c], r)
+		}
 	}
 }
 

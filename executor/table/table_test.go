@@ -188,7 +188,7 @@ func modelRun(t *testing.T, keyed bool) {
 		// A view of this epoch, and one of an epoch before that something of the horizon is still there for.
 		for _, e := range []uint64{epoch, epoch - uint64(rnd.Intn(3))} {
 			view := set.At(e, types.EventTime(at))
-			past += compare(t, rnd, view, m, e, at)
+			past += moment{view, m, e, at}.compare(t, rnd)
 		}
 	}
 	if revived == 0 && keyed || compacted == 0 || rebuilt == 0 || past < 100 || backwards == 0 {
@@ -196,9 +196,18 @@ func modelRun(t *testing.T, keyed bool) {
 	}
 }
 
-// compare asks a view and the model the same; it counts answers of the past that differ from those of now.
-func compare(t *testing.T, rnd *rand.Rand, view *View, m *model, epoch uint64, at int64) (past int) {
+// moment is a view, and the model as of the same epoch and clock.
+type moment struct {
+	view  *View
+	m     *model
+	epoch uint64
+	at    int64
+}
+
+// compare asks both the same; it counts answers of the past that differ from those of now.
+func (x moment) compare(t *testing.T, rnd *rand.Rand) (past int) {
 	t.Helper()
+	view, m, epoch, at := x.view, x.m, x.epoch, x.at
 	var scanned []string
 	err := view.Scan(1, func(b *batch.Batch, numbers []uint64) error {
 		if b.N != len(numbers) {

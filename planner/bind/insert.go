@@ -152,6 +152,10 @@ func (b *binder) insertValues(ins *parse.Insert, schema *types.Schema, index []i
 		if len(row) != width {
 			return nil, sqlerr.New(sqlerr.SyntaxError, "VALUES lists must all be the same length").At(start(row[0]))
 		}
+		if width == 0 { // DEFAULT VALUES
+			op.Rows = append(op.Rows, nil)
+			continue
+		}
 		if err := countMatch(ins, len(row), len(index), start(row[min(len(index), len(row)-1)])); err != nil {
 			return nil, err
 		}

@@ -44,7 +44,7 @@ func (fb *fromBinder) asOf(t *parse.TableRef, r catalog.Relation) error {
 		return nil
 	}
 	if _, ok := r.(*catalog.Table); !ok {
-		return unsupported(t.AsOf.Position(), "FOR SYSTEM_TIME AS OF", "It looks up in a table that stands on the right of a join.")
+		return unsupported(t.AsOf.Position(), "FOR SYSTEM_TIME AS OF", "Join it: FROM stream s LEFT JOIN "+t.Name.Name+" FOR SYSTEM_TIME AS OF s.ts AS x ON x.column = s.column, where it is a table or a continuous query.")
 	}
 	return unsupported(t.AsOf.Position(), "FOR SYSTEM_TIME AS OF here",
 		"Join the table: FROM stream s LEFT JOIN "+t.Name.Name+" FOR SYSTEM_TIME AS OF s.ts AS t ON t.column = s.column.")

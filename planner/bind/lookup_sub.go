@@ -81,9 +81,6 @@ const subqueryHint = "In a continuous query WHERE may hold x [NOT] IN (SELECT co
 
 // membership binds one; width is the number of the enclosing row's columns.
 func (l *level) membership(m membership, width int) (*logical.LookupJoin, error) {
-	if l.window != nil && l.from.window != nil {
-		width = len(l.from.node.Schema.Cols)
-	}
 	ref, table, err := l.plainTable(m)
 	if err != nil {
 		return nil, err

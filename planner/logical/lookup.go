@@ -30,7 +30,9 @@ type LookupJoin struct {
 	AsOf      expr.Expr
 	Conds     []expr.Expr
 	NullAware bool
-	Pos       int
+	// Want marks the table's columns that somebody reads; nil: all.
+	Want []bool
+	Pos  int
 }
 
 func (*LookupJoin) op() {}

@@ -15,5 +15,5 @@ func (l *lowerer) lookup(op *logical.LookupJoin, in *spec.Node) spec.Op {
 	kinds := [...]spec.JoinKind{logical.LookupInner: spec.Inner, logical.LookupLeft: spec.Left, logical.LookupSemi: spec.Semi,
 		logical.LookupAnti: spec.Anti}
 	return &spec.LookupJoin{TableID: op.Table.ID, Name: op.Table.Name, Kind: kinds[op.Kind], Keys: l.exprs(op.Keys), Cols: op.Cols,
-		AsOf: l.expr(op.AsOf), Cond: logical.AndAll(l.exprs(op.Conds)), NullAware: op.NullAware, TableSchema: op.Table.Table.Schema}
+		AsOf: l.expr(op.AsOf), Cond: logical.AndAll(l.exprs(op.Conds)), NullAware: op.NullAware, Want: op.Want, TableSchema: op.Table.Table.Schema}
 }

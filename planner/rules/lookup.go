@@ -20,11 +20,14 @@ func pushLookup(n *logical.Node, op *logical.LookupJoin, down, stay []expr.Expr)
 	return over(n, below, append(above, stay...))
 }
 
-// lookupNeeds is what a lookup needs of its input, when need of its own row is wanted.
-func lookupNeeds(o *logical.LookupJoin, need columns, width int) columns {
-	all := append(need[:min(width, len(need)):min(width, len(need))].copy(), make(columns, len(o.Table.Table.Schema.Cols))...)
+// lookupNeeds is what a lookup needs of its input and of the table, when need of its own row is wanted.
+func lookupNeeds(o *logical.LookupJoin, need columns, width int) (logical.Op, columns) {
+	all := make(columns, width+len(o.Table.Table.Schema.Cols))
+	copy(all, need)
 	all.add(o.Conds...)
 	all.add(o.AsOf)
 	all.add(o.Keys...)
-	return all[:width]
+	c := *o
+	c.Want = all[width:]
+	return &c, all[:width:width]
 }

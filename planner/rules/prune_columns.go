@@ -60,7 +60,9 @@ func prune(n *logical.Node, need columns) *logical.Node {
 	case *logical.Aggregate:
 		one(aggregateNeeds(o, len(in[0].Schema.Cols)))
 	case *logical.LookupJoin:
-		one(lookupNeeds(o, need, len(in[0].Schema.Cols)))
+		var below columns
+		op, below = lookupNeeds(o, need, len(in[0].Schema.Cols))
+		one(below)
 	case *logical.Join:
 		pruneJoin(in, o, need)
 	case *logical.Over, *logical.FirstSeen, *logical.Suppress:

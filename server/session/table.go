@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -73,7 +74,13 @@ func (s *Session) changeTable(ctx context.Context, t *catalog.Table, fill func(c
 	if err := c.checkKeys(); err != nil {
 		return 0, err
 	}
-	return c.n, s.srv.eng.Apply(ctx, job.Change{Tables: []job.TableChange{{TableID: t.ID, Change: c.ch}}})
+	return c.n, s.applyTables(ctx, job.Change{Tables: []job.TableChange{{TableID: t.ID, Change: c.ch}}})
+}
+
+// applyTables makes a change take effect, and remembers that a transaction block holds it.
+func (s *Session) applyTables(ctx context.Context, ch job.Change) error {
+	s.changed = s.tx != 'I'
+	return s.srv.eng.Apply(ctx, ch)
 }
 
 func (c *tableChange) dropRow(number uint64) {
@@ -302,7 +309,7 @@ func (s *Session) truncate(ctx context.Context, st *parse.Truncate) error {
 	if len(ch.Tables) == 0 {
 		return nil
 	}
-	return s.srv.eng.Apply(ctx, ch)
+	return s.applyTables(ctx, ch)
 }
 
 // copyTable loads rows into a table, all of them or none, as one version.
@@ -311,7 +318,11 @@ func (s *Session) copyTable(ctx context.Context, t *target, f *copyFormat, p *pi
 	if f.json { // a table has no format of its own
 		format, columns = "JSON", nil
 	}
-	dec, err := s.srv.eng.Decoder(t.schema, format, columns)
+	loose := &types.Schema{Cols: slices.Clone(t.schema.Cols)} // NOT NULL is checked when defaults are in
+	for i := range loose.Cols {
+		loose.Cols[i].NotNull = false
+	}
+	dec, err := s.srv.eng.Decoder(loose, format, columns)
 	if err != nil {
 		return "", err
 	}
