@@ -185,7 +185,11 @@ func cutSelect(toks []tok) (c clauses, ok bool) {
 	}
 	marks := []string{"from", "where", "partition", "group", "having", "order", "limit", "emit", "settings", "union", "qualify"}
 	cut := func(from int) (body []tok, next int) {
-		if next = find(toks, from, marks...); next < 0 {
+		next = find(toks, from, marks...)
+		for next > 0 && toks[next-1].is("within") { // WITHIN GROUP
+			next = find(toks, next+1, marks...)
+		}
+		if next < 0 {
 			next = len(toks)
 		}
 		return toks[from:next], next

@@ -175,7 +175,7 @@ func (w *world) create(toks []tok) {
 
 // rwTable translates CREATE TABLE.
 func rwTable(toks []tok) *object {
-	s := &stream{name: toks[2].text, delay: "100000 days"}
+	s := &stream{name: toks[2].text, delay: "1000 days"}
 	o := &object{table: s}
 	end := closing(toks, 3)
 	for _, c := range split(toks[4:end], ",") {
@@ -255,6 +255,8 @@ func (w *world) build(line int, toks []tok) testCase {
 			}
 		}
 	}
+	// RisingWave shows what there is so far; where nothing waits for a window's end, that is what there is when all have closed.
+	c.closes = !slices.ContainsFunc(w.bodies(needed), func(body []tok) bool { return find(body, 0, "emit") >= 0 })
 	for _, f := range w.feeds {
 		if needed[strings.ToLower(f.table)] {
 			c.feeds = append(c.feeds, feed{sql: f.sql})

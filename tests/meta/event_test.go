@@ -63,7 +63,9 @@ func randomShape(rng *rand.Rand, streams int) shape {
 	if !before1970 {
 		s.start = max(s.start, 20*second)
 	}
-	s.pauses = rng.IntN(2) == 0
+	if s.pauses = rng.IntN(2) == 0; s.pauses && !behindRowsCount {
+		s.splits = 1
+	}
 	if rng.IntN(3) == 0 {
 		s.lateness = rng.Int64N(6) * second
 	}

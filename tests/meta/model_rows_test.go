@@ -285,6 +285,9 @@ func endless(keys []string, aggs []aggregate, having int) (string, func([]row) v
 func randomRowQueries(rng *rand.Rand, s shape, add func(feature, body string, eval func([]row) verdict)) {
 	if s.streams > 1 {
 		for _, kind := range []string{"inner", "left", "semi", "anti"} {
+			if s.lateness > 0 && !joinsAllowLateness {
+				continue
+			}
 			j := &joining{kind: kind, lo: -rng.Int64N(5) * second, hi: rng.Int64N(5) * second / 2, lateness: s.lateness, residual: rng.IntN(3) == 0}
 			add("interval join "+kind, j.body(), j.eval)
 		}

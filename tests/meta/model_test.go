@@ -291,8 +291,9 @@ type group struct {
 	span
 	key  string
 	rows []*row
-	// first is the result row at the moment HAVING became true.
-	first string
+	// told are the result rows of EMIT FIRST: the one at the moment when HAVING became true, and for a session those of the parts
+	// that it was united of.
+	told []string
 }
 
 func (g *grouping) result(x *group) string {
@@ -339,7 +340,7 @@ func (g *grouping) eval(rows []row) verdict {
 			continue
 		}
 		if g.emit == "EMIT FIRST" {
-			v.rows = append(v.rows, x.first)
+			v.rows = append(v.rows, x.told...)
 			continue
 		}
 		v.rows = append(v.rows, g.result(x))
@@ -351,8 +352,8 @@ func (g *grouping) eval(rows []row) verdict {
 // take puts a row into a group.
 func (g *grouping) take(x *group, r *row, v *verdict) {
 	x.rows = append(x.rows, r)
-	if len(x.rows) == max(1, g.having) {
-		x.first = g.result(x)
+	if len(x.told) == 0 && len(x.rows) >= g.having {
+		x.told = []string{g.result(x)}
 	}
 	if r.at == x.start || r.at == x.end-1 {
 		v.hits["boundaries"]++
@@ -395,7 +396,7 @@ func (g *grouping) session(r *row, wm int64, groups []*group, v *verdict) []*gro
 	}
 	for _, o := range met {
 		x.start, x.end = min(x.start, o.start), max(x.end, o.end)
-		x.rows = append(x.rows, o.rows...)
+		x.rows, x.told = append(x.rows, o.rows...), append(x.told, o.told...)
 	}
 	if !g.open(x.end, wm) {
 		v.late = append(v.late, fmt.Sprint(r.id))
