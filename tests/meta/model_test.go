@@ -224,6 +224,10 @@ func (g *grouping) call() string {
 		return "CUMULATE(ts, " + iv(g.slide) + ", " + iv(g.size) + ")"
 	case "session":
 		return "SESSION(ts, " + iv(g.size) + ")"
+	case "slide":
+		return "SLIDE(ts, " + iv(g.size) + ")"
+	case "count":
+		return fmt.Sprintf("COUNT_WINDOW(%d, %d)", g.size, g.slide)
 	}
 	panic(g.kind)
 }
