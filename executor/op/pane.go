@@ -70,7 +70,11 @@ type keyIndex struct {
 	shift uint
 }
 
-const keySlotsMin = 16
+// keySlotsKept bounds the places that an emptied index begins with again: clearing more costs more than growing.
+const (
+	keySlotsMin  = 16
+	keySlotsKept = 1 << 16
+)
 
 // place is where the search for a key begins.
 func (x *keyIndex) place(id uint32) uint32 { return uint32(uint64(id*0x9e3779b1) >> x.shift) }
@@ -115,6 +119,9 @@ func (x *keyIndex) reserve(n int) {
 	}
 	// Rows of a batch often have few keys: grow by what is there, not by what might come.
 	size := max(keySlotsMin, len(x.slots))
+	if size == keySlotsMin && cap(x.slots) <= keySlotsKept {
+		size = max(size, cap(x.slots)) // of a pane that had as many keys, likely
+	}
 	for size <= need {
 		size *= 2
 	}

@@ -43,6 +43,9 @@ type change struct {
 	had bool
 }
 
+// indexKept is the number of changes up to which the index is kept: clearing a large one costs at every batch.
+const indexKept = 8 * batch.RowsMax
+
 // chunkChanges is the number of groups that are told at once: an update is two rows.
 const chunkChanges = batch.RowsMax / 2
 
@@ -246,7 +249,11 @@ func sameValue(a *batch.Vec, i int, b *batch.Vec, j int) bool {
 
 // keep forgets the changes of windows that end at or before upTo.
 func (c *changes) keep(upTo types.EventTime) error {
-	clear(c.index)
+	if len(c.index) > indexKept {
+		c.index = map[changeKey]uint32{}
+	} else {
+		clear(c.index)
+	}
 	if len(c.order) == len(c.list) {
 		c.list = c.list[:0]
 		c.before.Reset()

@@ -69,7 +69,7 @@ func TestSessionsOfRealTraffic(t *testing.T) {
 }
 
 // rdpRows reads the log; its rows are up to minutes out of order.
-func rdpRows(t *testing.T) (rows []timedRow) {
+func rdpRows(t *testing.T) (rows []eventRow) {
 	t.Helper()
 	f, err := os.Open(need.Shared(t, "data/events/zeek-json/rdp.json.gz"))
 	if err != nil {
@@ -95,7 +95,7 @@ func rdpRows(t *testing.T) (rows []timedRow) {
 		if at < newest {
 			behind++
 		}
-		rows = append(rows, timedRow{t: at, user: line.Orig + " " + line.Resp, wm: wm})
+		rows = append(rows, eventRow{t: at, user: line.Orig + " " + line.Resp, wm: wm})
 		newest = max(newest, at)
 		wm = max(wm, newest-30*60e6)
 	}

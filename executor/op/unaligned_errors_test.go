@@ -29,7 +29,7 @@ func each(t *testing.T, aggs []spec.AggCall, fn func(name string, o unaligned)) 
 
 // TestUnalignedRowErrors: a row whose argument fails is reported once and is as if it had not come.
 func TestUnalignedRowErrors(t *testing.T) {
-	rows := []timedRow{{t: 1, user: "a", n: 1}, {t: 2, user: "a"}, {t: 3, user: "a", n: 2}, {t: 4, user: "b"}, {t: 20, user: "a"}, {t: 5, user: "c", n: 4}}
+	rows := []eventRow{{t: 1, user: "a", n: 1}, {t: 2, user: "a"}, {t: 3, user: "a", n: 2}, {t: 4, user: "b"}, {t: 20, user: "a"}, {t: 5, user: "c", n: 4}}
 	want := map[string][]string{
 		"session": {"1 13 a 2 1500", "5 15 c 1 250"},
 		"slide":   {"-5 5 c 1 250", "-7 3 a 2 1500", "-9 1 a 1 1000"},
@@ -60,7 +60,7 @@ func TestUnalignedGroupErrors(t *testing.T) {
 	sum.Kernel, _ = d.Bind([]types.Type{types.T(types.Int4)}, false) // a sum that is bigint and can overflow
 	sum.Typ = sum.Kernel.Type()
 	const big = 1 << 62
-	rows := []timedRow{{t: 1, user: "a", n: big}, {t: 1, user: "b", n: 1}, {t: 2, user: "a", n: big}, {t: 2, user: "b", n: 1}, {t: 3, user: "c", n: 5}}
+	rows := []eventRow{{t: 1, user: "a", n: big}, {t: 1, user: "b", n: 1}, {t: 2, user: "a", n: big}, {t: 2, user: "b", n: 1}, {t: 3, user: "c", n: 5}}
 	for _, taken := range []bool{true, false} {
 		each(t, []spec.AggCall{sum}, func(name string, o unaligned) {
 			if err := o.Open(&expr.Ctx{}); err != nil {

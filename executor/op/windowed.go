@@ -17,6 +17,12 @@ func NewWindowed(s *spec.WindowAgg, schema *types.Schema) (Operator, error) {
 		return NewPaneAgg(s, schema)
 	case window.Hop, window.Cumulate:
 		return NewPaneAgg(s, schema)
+	case window.Session:
+		return NewSessionAgg(s, schema)
+	case window.Slide:
+		return NewSlideAgg(s, schema)
+	case window.Count:
+		return NewCountAgg(s, schema)
 	}
-	return nil, sqlerr.NotSupported("this kind of window", "Use TUMBLE, HOP or CUMULATE.")
+	return nil, sqlerr.NotSupported("this kind of window", "Use TUMBLE(time, INTERVAL '...').")
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
-	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // newStreaming builds an operator of a continuous program.
@@ -16,11 +15,11 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 	case *spec.Project:
 		return op.NewProject(x, &n.Schema)
 	case *spec.WindowAgg:
-		return newWindow(x, n)
-	case *spec.LookupJoin:
-		return op.NewLookupJoin(x, &n.In[0].Schema)
+		return op.NewWindowed(x, &n.Schema)
 	case *spec.GroupAgg:
 		return op.NewGroupAgg(x, &n.Schema)
+	case *spec.LookupJoin:
+		return op.NewLookupJoin(x, &n.In[0].Schema)
 	case *spec.IntervalJoin:
 		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
 	case *spec.TemporalJoin:
@@ -35,17 +34,4 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewMatch(x, &n.In[0].Schema, &n.Schema)
 	}
 	return nil, fmt.Errorf("operator %T cannot run in a continuous program", n.Op)
-}
-
-// newWindow builds the operator of a kind of window.
-func newWindow(x *spec.WindowAgg, n *spec.Node) (op.Operator, error) {
-	switch x.Window.Kind {
-	case window.Session:
-		return op.NewSessionAgg(x, &n.Schema)
-	case window.Slide:
-		return op.NewSlideAgg(x, &n.Schema)
-	case window.Count:
-		return op.NewCountAgg(x, &n.Schema)
-	}
-	return op.NewWindowed(x, &n.Schema)
 }

@@ -24,7 +24,12 @@ func (b *binder) bindEmit(q *parse.CreateQuery, n *logical.Node) error {
 	}
 	switch e.Mode {
 	case "CLOSE":
-		return emitClose(e, kind)
+		if kind == window.None {
+			return emitClose(e)
+		}
+		if kind != window.Count { // a window of rows closes with its last row
+			agg.Emit = spec.Emit{Mode: spec.EmitFinal}
+		}
 	case "UPDATE":
 		agg.Emit = spec.Emit{Mode: spec.EmitUpdate}
 	case "FIRST":
@@ -42,25 +47,21 @@ func (b *binder) bindEmit(q *parse.CreateQuery, n *logical.Node) error {
 	return emitFits(e, kind, agg.Emit)
 }
 
-// emitClose accepts EMIT ON WINDOW CLOSE where windows close.
-func emitClose(e *parse.Emit, kind window.Kind) error {
-	switch kind {
-	case window.None:
-		return sqlerr.New(sqlerr.WindowingError, "EMIT ON WINDOW CLOSE needs a window").At(e.Pos).
-			WithHint("Leave EMIT out, or add TUMBLE(ts, INTERVAL '...') to GROUP BY.")
-	case window.Slide, window.Count:
-		return sqlerr.New(sqlerr.WindowingError, "EMIT ON WINDOW CLOSE needs a window that closes by time").At(e.Pos).
-			WithHint("Leave EMIT out: SLIDE and COUNT_WINDOW give results as rows come.")
-	}
-	return nil
+// emitClose refuses EMIT ON WINDOW CLOSE where nothing closes.
+func emitClose(e *parse.Emit) error {
+	return sqlerr.New(sqlerr.WindowingError, "EMIT ON WINDOW CLOSE needs a window").At(e.Pos).
+		WithHint("Leave EMIT out, or add TUMBLE(ts, INTERVAL '...') to GROUP BY.")
 }
 
 // emitFits refuses modes that a kind of window does not have.
 func emitFits(e *parse.Emit, kind window.Kind, emit spec.Emit) error {
-	if emit.Mode != spec.EmitEvery || kind != window.Slide && kind != window.Count {
-		return nil
+	switch {
+	case emit.Mode == spec.EmitEvery && (kind == window.Slide || kind == window.Count || kind == window.Session):
+		return unsupported(e.Pos, "EMIT EVERY over SESSION, SLIDE and COUNT_WINDOW", "Leave EMIT out, or write EMIT ON UPDATE.")
+	case emit.Mode == spec.EmitFirst && kind == window.Count:
+		return unsupported(e.Pos, "EMIT FIRST over COUNT_WINDOW", "Leave EMIT out: a window of rows gives one result, with its last row.")
 	}
-	return unsupported(e.Pos, "EMIT EVERY over SLIDE and COUNT_WINDOW", "Leave EMIT out, or write EMIT FIRST.")
+	return nil
 }
 
 // emitUngrouped accepts what a query without grouping does anyway: a row is final when it comes, and DISTINCT gives it once.
@@ -70,7 +71,7 @@ func emitUngrouped(e *parse.Emit, n *logical.Node) error {
 	case e.Mode == "UPDATE", e.Mode == "FIRST" && distinct:
 		return nil
 	case e.Mode == "CLOSE":
-		return emitClose(e, window.None)
+		return emitClose(e)
 	}
 	return unsupported(e.Pos, "EMIT "+e.Mode+" without grouping", "Leave EMIT out: each row is a result as it comes.")
 }

@@ -4,7 +4,6 @@ import (
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/types"
-	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // OverFunc is one window function: an aggregate by Def, or another one by Name. lag is first_value over a frame of one row,
@@ -128,8 +127,9 @@ func OrderTime(n *Node, col int) (shift int64, ok bool) {
 		case op.Window == nil || col > 1:
 		case col == 1:
 			return -1, true
-		case op.Window.Kind == window.Tumble || op.Window.Kind == window.Hop:
-			return op.Window.Size - 1, true
+		}
+		if size, fixed := fixedSize(op.Window); fixed && col == 0 {
+			return size - 1, true
 		}
 	}
 	return 0, Times(n)[col] != NoTime

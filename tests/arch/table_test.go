@@ -55,7 +55,7 @@ var table = []row{
 		"executor/fn", "executor/agg", "executor/window", "executor/expr", "executor/spec", "storage/state",
 	})},
 	{"executor/task", with(low, []string{
-		"executor/fn", "executor/window", "executor/expr", "executor/codec", "executor/connector", "executor/predindex", "executor/spec", "executor/op",
+		"executor/fn", "executor/expr", "executor/codec", "executor/connector", "executor/predindex", "executor/spec", "executor/op",
 		"storage/state",
 	})},
 	{"executor/job", with(low, stores, []string{
