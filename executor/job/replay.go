@@ -238,7 +238,7 @@ func (r *replay) rerun() error {
 		}
 		return 0
 	})
-	ctx := &expr.Ctx{Ctx: fn.Ctx{Now: r.e.cfg.Clock()}, IOC: r.e.IOC(), UDF: r.e.cfg.UDF, RowError: func(uint32, error) {}}
+	ctx := &expr.Ctx{Ctx: fn.Ctx{Now: r.e.cfg.Clock()}, IOC: r.e.IOC(), Tables: r.e.Tables(), UDF: r.e.cfg.UDF, RowError: func(uint32, error) {}}
 	var parts []*task.Parts
 	var ids []uint64
 	for _, p := range r.q.all() {
