@@ -138,7 +138,7 @@ func (it *item) reset() {
 func (e *Engine) newItem(kind itemKind) *item {
 	it, _ := e.items.Get().(*item)
 	if it == nil {
-		it = &item{ready: make(chan struct{}, 1)}
+		it = &item{ready: make(chan struct{}, 1), watermark: types.MinTime}
 	}
 	it.kind = kind
 	return it

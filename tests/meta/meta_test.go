@@ -24,12 +24,12 @@ var (
 // What the engine does not do right yet; each constant goes when its fault is gone.
 const (
 	// A fresh item of executor/job carries the watermark 0, which closes all windows before 1970.
-	before1970 = false
+	before1970 = true
 	// Epochs in which a query's watermark moved without rows cannot run again: results.Scan takes the limit 0 for none.
-	resultsRunAgain = false
+	resultsRunAgain = true
 	// Rows behind the watermark do not move the largest time of their split, except those of the split's first batch: how far the
 	// clock carries a silent stream depends on batches, after a restart.
-	behindRowsCount = false
+	behindRowsCount = true
 	// The first checkpoint after a recovery forgets the rows that an interval join had restored, so that a second recovery loses them.
 	joinsRestoreTwice = false
 	// EMIT EVERY tells what a window holds after the batch in which the watermark passed the moment, not at the moment; epochs that
