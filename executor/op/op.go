@@ -60,7 +60,9 @@ type Stateful interface {
 	// bytes, the I/O happens elsewhere.
 	Snapshot(w StateWriter) error
 	// Restore rebuilds the state from the blocks of all snapshots since the slice began, oldest first; called once after
-	// Open. own tells which keys this worker owns (by batch.HashKey).
+	// Open. own tells which keys this worker owns (by batch.HashKey). After it nothing that lies in the checkpoint counts any
+	// more: keys may have changed hands. The next Snapshot writes everything, each slice after a Rewrite, because a store
+	// may still have the slice's blocks; the engine forgets all blocks of the operator, by all workers, right before that.
 	Restore(r StateReader, own func(hash uint64) bool) error
 }
 

@@ -231,6 +231,7 @@ type paneRun struct {
 	router  *Router
 	ctx     expr.Ctx
 	store   workerState
+	fresh   bool // since a restart there has been no snapshot
 	lazy    bool // Advance only when something is due
 
 	watermark types.EventTime
@@ -342,6 +343,9 @@ func (r *paneRun) take(in Input) error {
 // restart takes a snapshot and goes on from it with other workers.
 func (r *paneRun) restart() {
 	r.t.Helper()
+	if r.fresh { // as in a job, which forgets all that earlier workers wrote
+		r.store.blocks, r.fresh = nil, false
+	}
 	for i, w := range r.workers {
 		if err := w.Snapshot(&workerPart{&r.store, i}); err != nil {
 			r.t.Fatal(err)
@@ -351,6 +355,7 @@ func (r *paneRun) restart() {
 		return
 	}
 	r.restored++
+	r.fresh = true
 	r.start(1 + r.rng.IntN(3))
 	for i, w := range r.workers {
 		own := func(hash uint64) bool { return Owner(hash, len(r.workers)) == i }

@@ -30,8 +30,6 @@ const (
 	// Rows behind the watermark do not move the largest time of their split, except those of the split's first batch: how far the
 	// clock carries a silent stream depends on batches, after a restart.
 	behindRowsCount = true
-	// The first checkpoint after a recovery forgets the rows that an interval join had restored, so that a second recovery loses them.
-	joinsRestoreTwice = false
 	// EMIT EVERY tells what a window holds after the batch in which the watermark passed the moment, not at the moment; epochs that
 	// run again in other batches then take back rows that were never told.
 	everyRunsAgain = false

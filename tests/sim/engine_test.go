@@ -46,6 +46,7 @@ type engine struct {
 	ctx       expr.Ctx
 
 	store stateStore
+	fresh bool // since a restart there has been no checkpoint
 	// since holds what happened after the last checkpoint: to be run again after a restart.
 	since  []step
 	marked types.EventTime // the watermark of the last checkpoint
@@ -216,6 +217,9 @@ func (e *engine) taken() []string {
 // checkpoint snapshots all workers into the store.
 func (e *engine) checkpoint() {
 	e.t.Helper()
+	if e.fresh { // as in a job, which forgets all that earlier workers wrote
+		e.store.blocks, e.fresh = nil, false
+	}
 	for i, w := range e.workers {
 		e.must(w.(op.Stateful).Snapshot(&stateWriter{&e.store, i}))
 	}
@@ -232,6 +236,7 @@ func (e *engine) restart(workers int, before []string) {
 		e.must(w.Close())
 	}
 	e.build(workers)
+	e.fresh = true
 	for i, w := range e.workers {
 		own := func(hash uint64) bool { return op.Owner(hash, workers) == i }
 		e.must(w.(op.Stateful).Restore(&e.store, own))
