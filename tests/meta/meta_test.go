@@ -34,7 +34,7 @@ const (
 	// run again in other batches then take back rows that were never told.
 	everyRunsAgain = false
 	// Interval joins do not know the streams' allowed lateness.
-	joinsAllowLateness = false
+	joinsAllowLateness = true
 	// A session that was told and can still be corrected is told again after two recoveries, without its old row being taken back.
 	sessionsCorrected = false
 )
