@@ -89,6 +89,11 @@ type Deadliner interface{ Deadline() types.EventTime }
 // of w - OutDelay or later (microseconds). What follows it is advanced to that. Other operators delay nothing.
 type Delayer interface{ OutDelay() int64 }
 
+// EpochEnder is an operator that holds results back until the epoch ends. When an epoch runs again its rows may be cut into
+// other batches, and the watermark stands elsewhere between them; at the end both are what they were. EndEpoch comes after
+// Advance to the epoch's last watermark, due or not, and before the epoch's Snapshot, if there is one.
+type EpochEnder interface{ EndEpoch(out Emitter) error }
+
 // Late rows are reported through expr.Ctx.LateRow, by the number of the row in the batch given to Process.
 
 // LateCounter is implemented by operators that drop late rows: how many since Open.

@@ -307,6 +307,20 @@ func (r *paneRun) tell(wm types.EventTime) {
 	}
 }
 
+// endEpoch ends an epoch in all workers.
+func (r *paneRun) endEpoch() {
+	r.t.Helper()
+	for _, w := range r.workers {
+		for _, f := range []func() error{
+			func() error { return w.Advance(r.watermark, emitFunc(r.take)) },
+			func() error { return w.(EpochEnder).EndEpoch(emitFunc(r.take)) }} {
+			if err := f(); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+}
+
 func (r *paneRun) take(in Input) error {
 	if rule := badInput(in); rule != "" || len(in.Sel) == 0 {
 		r.t.Fatalf("bad output: %s", rule)
@@ -343,6 +357,7 @@ func (r *paneRun) take(in Input) error {
 // restart takes a snapshot and goes on from it with other workers.
 func (r *paneRun) restart() {
 	r.t.Helper()
+	r.endEpoch()
 	if r.fresh { // as in a job, which forgets all that earlier workers wrote
 		r.store.blocks, r.fresh = nil, false
 	}
