@@ -60,7 +60,8 @@ type Stateful interface {
 	// bytes, the I/O happens elsewhere.
 	Snapshot(w StateWriter) error
 	// Restore rebuilds the state from the blocks of all snapshots since the slice began, oldest first; called once after
-	// Open. own tells which keys this worker owns (by batch.HashKey).
+	// Open. own tells which keys this worker owns (by batch.HashKey). The first Snapshot after it writes all state anew, because
+	// keys may have changed hands: the checkpoint forgets all earlier blocks of the operator with it.
 	Restore(r StateReader, own func(hash uint64) bool) error
 }
 

@@ -142,7 +142,7 @@ type restoredRow struct {
 	deletes  bool
 }
 
-// restore rebuilds the rows whose keys this worker owns, in the order in which they came.
+// restore rebuilds the rows whose keys this worker owns, in the order in which they came. The next snapshot writes them all.
 func (s *timedRows) restore(in StateReader, keyType []types.Type, own func(hash uint64) bool) error {
 	r := timedRestorer{s: s, keyType: keyType, own: own, answered: map[string]bool{}}
 	err := in.Blocks(func(slice int64, data []byte) error {
@@ -152,7 +152,6 @@ func (s *timedRows) restore(in StateReader, keyType []types.Type, own func(hash 
 		if err := r.block(slice, append([]byte(nil), data...)); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of a join, slice %d: %v", slice, err)
 		}
-		s.bucket(slice).saved = true
 		return nil
 	})
 	if err != nil {
@@ -170,14 +169,6 @@ func (s *timedRows) restore(in StateReader, keyType []types.Type, own func(hash 
 	for i := range r.rows {
 		if err := r.load(&r.rows[i]); err != nil {
 			return err
-		}
-	}
-	for _, b := range s.buckets {
-		for side, list := range b.chunks {
-			for _, id := range list {
-				s.chunks[id].saved = len(s.chunks[id].rows)
-			}
-			b.unsaved[side] = max(len(list)-1, 0)
 		}
 	}
 	return nil
