@@ -1,0 +1,121 @@
+package docs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/vigil-sql/vigil/tests/harness"
+)
+
+// answer runs an example and prints what psql would, with footer off, NULL shown as NULL, and without the LINE of an error.
+func (e *example) answer(c *pgx.Conn) (string, error) {
+	var parts []string
+	for _, sql := range e.statements {
+		results, err := c.PgConn().Exec(context.Background(), sql).ReadAll()
+		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && e.expects {
+			parts = append(parts, failure(pg))
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("%s\n%w", sql, err)
+		}
+		for _, r := range results {
+			if len(r.FieldDescriptions) > 0 {
+				parts = append(parts, aligned(r))
+			}
+		}
+	}
+	return strings.Join(parts, "\n"), nil
+}
+
+func failure(pg *pgconn.PgError) string {
+	s := "ERROR:  " + pg.Message + "\n"
+	if pg.Detail != "" {
+		s += "DETAIL:  " + pg.Detail + "\n"
+	}
+	if pg.Hint != "" {
+		s += "HINT:  " + pg.Hint + "\n"
+	}
+	return s
+}
+
+// numeric are the types that psql prints at the right: int8, int2, int4, oid, float4, float8, numeric.
+var numeric = []uint32{20, 21, 23, 26, 700, 701, 1700}
+
+// aligned prints rows as psql does.
+func aligned(r *pgconn.Result) string {
+	rows := make([][]string, 0, len(r.Rows))
+	width := make([]int, len(r.FieldDescriptions))
+	for i, f := range r.FieldDescriptions {
+		width[i] = utf8.RuneCountInString(f.Name)
+	}
+	for _, row := range r.Rows {
+		texts := make([]string, len(row))
+		for i, v := range row {
+			if texts[i] = string(v); v == nil {
+				texts[i] = "NULL"
+			}
+			width[i] = max(width[i], utf8.RuneCountInString(texts[i]))
+		}
+		rows = append(rows, texts)
+	}
+	var b strings.Builder
+	var names, rules []string
+	for i, f := range r.FieldDescriptions {
+		pad := width[i] - utf8.RuneCountInString(f.Name)
+		names = append(names, strings.Repeat(" ", pad/2)+f.Name+strings.Repeat(" ", pad-pad/2))
+		rules = append(rules, strings.Repeat("-", width[i]+2))
+	}
+	line(&b, names)
+	b.WriteString(strings.Join(rules, "+") + "\n")
+	for _, texts := range rows {
+		for i, s := range texts {
+			pad := strings.Repeat(" ", width[i]-utf8.RuneCountInString(s))
+			if slices.Contains(numeric, r.FieldDescriptions[i].DataTypeOID) {
+				texts[i] = pad + s
+			} else {
+				texts[i] = s + pad
+			}
+		}
+		line(&b, texts)
+	}
+	return b.String()
+}
+
+func line(b *strings.Builder, cells []string) {
+	b.WriteString(strings.TrimRight(" "+strings.Join(cells, " | "), " ") + "\n")
+}
+
+// check runs an example and compares.
+func (p *page) check(c *pgx.Conn, e *example) error {
+	want := ""
+	if e.expects {
+		want = strings.Join(append(slices.Clone(p.lines[e.from:e.to]), ""), "\n")
+	}
+	deadline := time.Now().Add(harness.PatienceMax / 4)
+	for {
+		got, err := e.answer(c)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%s:%d: %w", p.name, e.line, err)
+		case !e.expects || got == want:
+			return nil
+		case !e.wait || time.Now().After(deadline):
+			return &drift{fmt.Sprintf("%s:%d", p.name, e.line), got, want}
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+// drift is an example whose output is not what the page says.
+type drift struct{ place, got, want string }
+
+// Error implements error.
+func (d *drift) Error() string { return d.place + ": got\n" + d.got + "\nthe page says\n" + d.want }
