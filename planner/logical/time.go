@@ -3,6 +3,7 @@ package logical
 import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/planner/catalog"
 )
 
@@ -37,7 +38,7 @@ func Times(n *Node) []int64 {
 			}
 		}
 	case *Aggregate:
-		if op.Window != nil {
+		if op.Window != nil && op.Window.Kind != window.Count { // a window of rows ends with its last row, whatever its time
 			out[1] = op.Window.Lateness // window_end: rows come when the watermark is there, or correct it
 		}
 	case *LookupJoin:
