@@ -142,9 +142,9 @@ func TestUnalignedRefuse(t *testing.T) {
 			_, err := NewSlideAgg(s, outSchema(s))
 			return err
 		},
-		"count on update": func() error {
+		"count first": func() error {
 			s := countSpec(t, 5, 0)
-			s.Emit.Mode = spec.EmitUpdate
+			s.Emit.Mode = spec.EmitFirst
 			_, err := NewCountAgg(s, outSchema(s))
 			return err
 		},
