@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 func (e *example) answer(c *pgx.Conn) (string, error) {
 	var parts []string
 	for _, sql := range e.statements {
-		results, err := c.PgConn().Exec(context.Background(), sql).ReadAll()
+		tables, err := returned(c, sql)
 		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && e.expects {
 			parts = append(parts, failure(pg))
 			continue
@@ -26,13 +27,30 @@ func (e *example) answer(c *pgx.Conn) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("%s\n%w", sql, err)
 		}
-		for _, r := range results {
-			if len(r.FieldDescriptions) > 0 {
-				parts = append(parts, aligned(r))
-			}
-		}
+		parts = append(parts, tables...)
 	}
 	return strings.Join(parts, "\n"), nil
+}
+
+// returned runs one statement and prints the rows that it returns.
+func returned(c *pgx.Conn, sql string) ([]string, error) {
+	var out []string
+	all := c.PgConn().Exec(context.Background(), sql)
+	for all.NextResult() {
+		r := all.ResultReader()
+		t := &pgconn.Result{FieldDescriptions: slices.Clone(r.FieldDescriptions())}
+		for r.NextRow() {
+			row := make([][]byte, 0, len(r.Values()))
+			for _, v := range r.Values() {
+				row = append(row, bytes.Clone(v)) // nil stays nil
+			}
+			t.Rows = append(t.Rows, row)
+		}
+		if len(t.FieldDescriptions) > 0 {
+			out = append(out, aligned(t))
+		}
+	}
+	return out, all.Close()
 }
 
 func failure(pg *pgconn.PgError) string {
