@@ -37,6 +37,7 @@ type worker struct {
 	lateRow    func(row uint32, watermark types.EventTime)
 	processOne func() error
 	advanceOne func() error
+	endOne     func() error
 }
 
 // workerStream is the keyed queries of one stream in one worker.
@@ -83,6 +84,7 @@ func newWorker(e *Engine, index int) *worker {
 		return w.wq.tree.Process(w.routed.input, in)
 	}
 	w.advanceOne = func() error { return w.wq.tree.Advance(w.wm) }
+	w.endOne = func() error { return w.wq.tree.EndEpoch(w.wm) }
 	w.rowError = func(row uint32, err error) {
 		var raw []byte
 		if w.routed != nil {
@@ -308,6 +310,7 @@ func (w *worker) check(wq *workerQuery, err error) {
 
 // end hands over the epoch's outputs.
 func (w *worker) end(ep *epoch) {
+	w.tellHeldBack()
 	if ep.checkpoint != nil {
 		w.snapshot(ep.checkpoint)
 	}
@@ -316,6 +319,19 @@ func (w *worker) end(ep *epoch) {
 	}
 	w.epoch, w.out = nil, nil
 	ep.done.Done()
+}
+
+// tellHeldBack lets operators emit what they keep until the end of the epoch.
+func (w *worker) tellHeldBack() {
+	w.steps++
+	w.advancing, w.routed = true, nil
+	for _, wq := range w.queries {
+		if !wq.dead && wq.tree.HoldsBack() {
+			w.wq, w.wm = wq, wq.watermark()
+			w.check(wq, guard(w.endOne))
+		}
+	}
+	w.advancing = false
 }
 
 // snapshot copies what changed in all keyed state; writing it out happens in the background.

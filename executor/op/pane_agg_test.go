@@ -17,14 +17,15 @@ import (
 )
 
 // paneQuery is a query of these tests over trafficSchema, grouped by user: count(*), sum(n), max(user), count(DISTINCT n),
-// and with inOrder also array_agg(n).
+// and with inOrder also array_agg(n); with exact only the first two, which can be taken back,
+// and with having only the first.
 type paneQuery struct {
 	kind                      window.Kind // None: no window
 	size, slide, offset, pane int64
 	mode                      spec.EmitMode
 	every, lateness           int64
 	having                    bool // count(*) BETWEEN 2 AND 4
-	inOrder                   bool
+	inOrder, exact            bool
 }
 
 type paneRow struct {
@@ -36,7 +37,13 @@ type paneRow struct {
 func (q paneQuery) build(t testing.TB, ctx *expr.Ctx) Grouper {
 	t.Helper()
 	keys := []expr.Expr{trafficCol("user")}
-	aggs := []spec.AggCall{aggOf(t, "count"), aggOf(t, "sum", trafficCol("n")), aggOf(t, "max", trafficCol("user")), distinctCount(t)}
+	aggs := []spec.AggCall{aggOf(t, "count"), aggOf(t, "sum", trafficCol("n"))}
+	switch {
+	case q.exact && q.having:
+		aggs = aggs[:1] // HAVING is a range then
+	case !q.exact:
+		aggs = append(aggs, aggOf(t, "max", trafficCol("user")), distinctCount(t))
+	}
 	if q.inOrder {
 		aggs = append(aggs, aggOf(t, "array_agg", trafficCol("n")))
 	}
@@ -149,7 +156,13 @@ func (q paneQuery) text(g *slowGroup) string {
 	if user == "" {
 		user = "NULL"
 	}
-	text := fmt.Sprintf("%s %d %d %s %d", user, len(rows), sum, user, len(values))
+	text := fmt.Sprintf("%s %d", user, len(rows))
+	if !q.exact || !q.having {
+		text += fmt.Sprintf(" %d", sum)
+	}
+	if !q.exact {
+		text += fmt.Sprintf(" %s %d", user, len(values))
+	}
 	if q.inOrder {
 		text += " {" + strings.Join(list, ",") + "}"
 	}
@@ -231,6 +244,7 @@ type paneRun struct {
 	router  *Router
 	ctx     expr.Ctx
 	store   workerState
+	fresh   bool // since a restart there has been no snapshot
 	lazy    bool // Advance only when something is due
 
 	watermark types.EventTime
@@ -306,6 +320,20 @@ func (r *paneRun) tell(wm types.EventTime) {
 	}
 }
 
+// endEpoch ends an epoch in all workers.
+func (r *paneRun) endEpoch() {
+	r.t.Helper()
+	for _, w := range r.workers {
+		for _, f := range []func() error{
+			func() error { return w.Advance(r.watermark, emitFunc(r.take)) },
+			func() error { return w.(EpochEnder).EndEpoch(emitFunc(r.take)) }} {
+			if err := f(); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+}
+
 func (r *paneRun) take(in Input) error {
 	if rule := badInput(in); rule != "" || len(in.Sel) == 0 {
 		r.t.Fatalf("bad output: %s", rule)
@@ -342,6 +370,10 @@ func (r *paneRun) take(in Input) error {
 // restart takes a snapshot and goes on from it with other workers.
 func (r *paneRun) restart() {
 	r.t.Helper()
+	r.endEpoch()
+	if r.fresh { // as in a job, which forgets all that earlier workers wrote
+		r.store.blocks, r.fresh = nil, false
+	}
 	for i, w := range r.workers {
 		if err := w.Snapshot(&workerPart{&r.store, i}); err != nil {
 			r.t.Fatal(err)
@@ -351,6 +383,7 @@ func (r *paneRun) restart() {
 		return
 	}
 	r.restored++
+	r.fresh = true
 	r.start(1 + r.rng.IntN(3))
 	for i, w := range r.workers {
 		own := func(hash uint64) bool { return Owner(hash, len(r.workers)) == i }
@@ -426,6 +459,7 @@ func (s *workerState) Blocks(fn func(int64, []byte) error) error {
 func randomPaneQuery(rng *rand.Rand) paneQuery {
 	q := paneQuery{kind: []window.Kind{window.None, window.Tumble, window.Hop, window.Hop, window.Cumulate}[rng.IntN(5)],
 		mode: spec.EmitMode(rng.IntN(4)), having: rng.IntN(2) == 0, inOrder: rng.IntN(3) == 0}
+	q.exact = !q.inOrder && rng.IntN(2) == 0
 	q.size, q.slide, q.offset = 1+rng.Int64N(40), 1+rng.Int64N(12), rng.Int64N(30)-15
 	switch q.kind {
 	case window.None:

@@ -104,3 +104,21 @@ func DefaultTime(n *Node) int {
 	}
 	return first
 }
+
+// Lateness is the allowed lateness (microseconds) of the streams that a node's rows come from as they are: the longest of
+// several.
+func Lateness(n *Node) int64 {
+	switch op := n.Op.(type) {
+	case *Scan:
+		if s, ok := op.Rel.(*catalog.Stream); ok {
+			return s.AllowedLateness
+		}
+	case *Filter, *Project, *SetOp, *LookupJoin:
+		most := int64(0)
+		for _, in := range n.In {
+			most = max(most, Lateness(in))
+		}
+		return most
+	}
+	return 0
+}

@@ -33,7 +33,7 @@ func (l *lowerer) streamJoin(n *logical.Node, op *logical.Join, in []*spec.Node)
 	out.In[0], out.In[1], leftKeys, rightKeys = l.keyedSides(in[0], in[1], leftKeys, rightKeys)
 	out.Op = &spec.IntervalJoin{
 		Kind: streamKinds[op.Kind], LeftKeys: leftKeys, RightKeys: rightKeys, LeftTime: bounds.LeftTime, RightTime: bounds.RightTime,
-		Lo: bounds.Lo, Hi: bounds.Hi, Cond: logical.AndAll(rest),
+		Lo: bounds.Lo, Hi: bounds.Hi, Cond: logical.AndAll(rest), Lateness: max(logical.Lateness(n.In[0]), logical.Lateness(n.In[1])),
 	}
 	return out
 }

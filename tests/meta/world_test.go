@@ -41,9 +41,6 @@ func randomVariation(rng *rand.Rand) variation {
 	v := variation{workers: 1 + rng.IntN(4), batchMax: []int{1, 7, 60, 1000}[rng.IntN(4)],
 		epochMin: time.Duration(1+rng.IntN(3)) * time.Millisecond, epochMax: []time.Duration{2 * time.Millisecond, time.Hour}[rng.IntN(2)],
 		checkpoint: []time.Duration{-1, 1, 5 * time.Millisecond}[rng.IntN(3)], crashes: rng.IntN(4), losesUnsynced: rng.IntN(2) == 0, tidy: rng.IntN(6) == 0}
-	if !joinsRestoreTwice {
-		v.crashes = min(v.crashes, 1)
-	}
 	return v
 }
 
