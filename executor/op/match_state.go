@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -307,7 +308,7 @@ func (m *Match) loadKey(key []byte, hash uint64, entry []byte) error {
 	return m.resume(gid, start)
 }
 
-// resume finds the runs of a restored attempt. It waited for rows when it was written, so it must not end now.
+// resume finds the runs of a restored attempt. It had completed none that was certain, so that no match may come out.
 func (m *Match) resume(gid, start uint32) error {
 	k := &m.states[gid]
 	if !k.idle(m.numbered) {
@@ -316,12 +317,13 @@ func (m *Match) resume(gid, start uint32) error {
 	if start == 0 {
 		return nil
 	}
-	k.start = start
-	over, err := m.attempt(k, &history{}, false)
-	if err == nil && over {
-		err = fmt.Errorf("the rows of an attempt do not fit the pattern")
+	for row := start; row != 0; row = m.rows.after(row) {
+		k.mixed = k.mixed || bits.OnesCount64(m.rows.at(row)[slotTruth]) > 1
 	}
-	m.arm(gid, k)
+	m.restoring = true
+	m.begin(k, start)
+	err := m.search(gid, false)
+	m.restoring = false
 	return err
 }
 
