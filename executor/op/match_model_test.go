@@ -58,7 +58,14 @@ func (md *model) try(p *parse.Pattern, rows []event, at int, m []mapped, next fu
 		}
 		return false
 	}
-	return md.repeat(p, 0, rows, at, m, next)
+	return md.repeat(&repetition{p: p, rows: rows, next: next}, 0, at, m)
+}
+
+// repetition is a quantified part of the pattern being tried.
+type repetition struct {
+	p    *parse.Pattern
+	rows []event
+	next func(int, []mapped) bool
 }
 
 func (md *model) seq(items []*parse.Pattern, rows []event, at int, m []mapped, next func(int, []mapped) bool) bool {
@@ -68,19 +75,20 @@ func (md *model) seq(items []*parse.Pattern, rows []event, at int, m []mapped, n
 	return md.try(items[0], rows, at, m, func(at int, m []mapped) bool { return md.seq(items[1:], rows, at, m, next) })
 }
 
-func (md *model) repeat(p *parse.Pattern, n int, rows []event, at int, m []mapped, next func(int, []mapped) bool) bool {
+func (md *model) repeat(r *repetition, n, at int, m []mapped) bool {
+	p := r.p
 	more := func() bool {
 		if p.Max >= 0 && n >= p.Max {
 			return false
 		}
-		return md.try(p.Items[0], rows, at, m, func(to int, m []mapped) bool {
+		return md.try(p.Items[0], r.rows, at, m, func(to int, m []mapped) bool {
 			if to == at && n >= p.Min {
 				return false // an empty repetition that need not be
 			}
-			return md.repeat(p, n+1, rows, to, m, next)
+			return md.repeat(r, n+1, to, m)
 		})
 	}
-	stop := func() bool { return n >= p.Min && next(at, m) }
+	stop := func() bool { return n >= p.Min && r.next(at, m) }
 	if p.Reluctant {
 		return stop() || more()
 	}
