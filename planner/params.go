@@ -104,6 +104,8 @@ func (b *paramBinder) op(o spec.Op) spec.Op {
 		}
 	case *spec.FuncScan:
 		return b.funcScan(op)
+	case *spec.LookupJoin:
+		return b.lookup(op)
 	case *spec.Filter:
 		if c := b.expr(op.Cond); c != op.Cond {
 			return &spec.Filter{Cond: c}
@@ -124,7 +126,7 @@ func (b *paramBinder) op(o spec.Op) spec.Op {
 		keys, k := b.exprs(op.Keys)
 		aggs, a := b.aggs(op.Aggs)
 		if k || a {
-			return &spec.WindowAgg{Window: op.Window, Keys: keys, Aggs: aggs}
+			return &spec.WindowAgg{Window: op.Window, Keys: keys, Aggs: aggs, Emit: op.Emit, Lateness: op.Lateness}
 		}
 	case *spec.Distinct:
 		if l, changed := b.exprs(op.On); changed {

@@ -42,6 +42,46 @@ func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*spec.Program
 	return p, target, err
 }
 
+// Update plans UPDATE: each row of the program is the number of a row's version, and the row that takes its place.
+func Update(env *Env, st *parse.Update, paramTypes []types.Type) (*spec.Program, *catalog.Table, error) {
+	bound, t, err := bind.Update(env, st, paramTypes)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := finish(bound, env.Now, env.TimeZone)
+	return p, t, err
+}
+
+// Delete plans DELETE FROM a table: each row of the program is the number of a row's version.
+func Delete(env *Env, st *parse.Delete, paramTypes []types.Type) (*spec.Program, *catalog.Table, error) {
+	bound, t, err := bind.Delete(env, st, paramTypes)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := finish(bound, env.Now, env.TimeZone)
+	return p, t, err
+}
+
+// Conflict is what ON CONFLICT DO UPDATE does.
+type Conflict = bind.Conflict
+
+// OnConflict plans ON CONFLICT of an INSERT into a table; nil for DO NOTHING.
+func OnConflict(env *Env, ins *parse.Insert, t *catalog.Table) (*Conflict, error) {
+	return bind.OnConflict(env, ins, t)
+}
+
+// IsTable tells CREATE TABLE of a table from that of a stream with a connector.
+func IsTable(st *parse.CreateStream) bool { return bind.IsTable(st) }
+
+// Table plans CREATE TABLE without connector.
+func Table(env *Env, st *parse.CreateStream, id uint64) (*catalog.Table, error) {
+	t, defaults, err := bind.Table(env, st, id)
+	if err != nil {
+		return nil, err
+	}
+	return &catalog.Table{Table: *t, SQL: parse.Print(st), Defaults: defaults}, nil
+}
+
 // Continuous plans a continuous query with the id it is to have; what it depends on is filled in.
 func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, error) {
 	opts, err := bind.Options(q.Options)
@@ -57,11 +97,14 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, erro
 		return nil, err
 	}
 	return &catalog.Query{
-		Query:   spec.Query{ID: id, Name: q.Name.Name, Program: p, Retention: opts.Retention, Created: env.Now},
+		Query: spec.Query{ID: id, Name: q.Name.Name, Program: p, Stages: p.Stages, Retention: opts.Retention, Created: env.Now,
+			Updates: spec.Updates(p.Root)},
+		Times:   logical.Times(bound.Root),
+		Queries: deps.Queries,
 		Schema:  p.Root.Schema,
 		SQL:     parse.Print(q),
 		Options: opts.All,
-		Streams: deps.Streams, Lists: deps.Lists, Functions: deps.Functions,
+		Streams: deps.Streams, Lists: deps.Lists, Functions: deps.Functions, Tables: deps.Tables,
 		State: catalog.Running,
 	}, nil
 }

@@ -71,17 +71,33 @@ func (w *world) statement(p parse.Parsed) (string, error) {
 		prog, _, err := planner.Insert(w.env(), st, nil)
 		return describePlan(prog), err
 	case *parse.CreateStream:
+		if planner.IsTable(st) {
+			t, err := planner.Table(w.env(), st, w.nextID)
+			if err != nil {
+				return "", err
+			}
+			return fmt.Sprintf("table %s (%s) key %v\n", t.Name, columns(&t.Table.Schema), t.Key), w.cat.Put(t)
+		}
 		s, err := planner.Stream(w.env(), st, w.nextID)
 		if err != nil {
 			return "", err
 		}
 		return describeStream(s), w.cat.Put(s)
+	case *parse.Update:
+		prog, _, err := planner.Update(w.env(), st, nil)
+		return describePlan(prog), err
+	case *parse.Delete:
+		prog, _, err := planner.Delete(w.env(), st, nil)
+		return describePlan(prog), err
 	case *parse.CreateQuery:
 		q, err := planner.Continuous(w.env(), st, w.nextID)
 		if err != nil {
 			return "", err
 		}
 		deps := fmt.Sprintf("depends on: streams %v lists %v functions %v\n", q.Streams, q.Lists, q.Functions)
+		if len(q.Tables) > 0 {
+			deps += fmt.Sprintf("and tables %v\n", q.Tables)
+		}
 		return describePlan(q.Program) + deps, w.cat.Put(q)
 	case *parse.CreateIOC:
 		l, err := planner.IOCList(w.env(), st, w.nextID)

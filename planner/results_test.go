@@ -61,6 +61,10 @@ func runProgram(p *spec.Program) ([]string, error) {
 // TestRowsLikePostgres runs what was planned: the rows must be those that a real Postgres gave (rows.txt; taken anew with
 // VIGIL_TEST_POSTGRES).
 func TestRowsLikePostgres(t *testing.T) {
+	rowsLikePostgres(t, queriesFile, rowsFile)
+}
+
+func rowsLikePostgres(t *testing.T, queriesFile, rowsFile string) {
 	data, err := os.ReadFile(queriesFile)
 	if err != nil {
 		t.Fatal(err)

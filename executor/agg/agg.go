@@ -41,9 +41,36 @@ type Def struct {
 	// distinct asks for the form over distinct values.
 	Bind func(args []types.Type, distinct bool) (Kernel, bool)
 	Doc  string
-	// Examples: argument rows as text and the wanted result, run by the tests and printed in the reference.
+	// Within makes it an ordered-set aggregate, called f(direct...) WITHIN GROUP (ORDER BY x), and replaces Bind: its arguments
+	// are x, then the direct ones; desc is the direction of the order.
+	Within func(args []types.Type, desc bool) (Kernel, bool)
+	// Fixed: the arguments after the first have one value in each group. Check, when set, refuses values of argument i that
+	// are constants.
+	Fixed bool
+	Check func(i int, v types.Value) error
+	// Params, when set, returns the types that arguments of the given types are converted to, nil for arguments that the
+	// aggregate does not take.
+	Params func(args []types.Type) []types.Type
+	// Through names the function that the last argument goes through first (to_json, to_jsonb); one before it becomes text.
+	// With distinct the arguments as they are come before those.
+	Through string
+	// Timed: the last argument, when it is left out, is the event time of the rows.
+	Timed bool
+	// Examples are run by the tests and printed in the reference.
 	Examples []Example
+}
+
+// Kernel returns the kernel for argument types, or false when the aggregate does not take them; desc is the direction of
+// WITHIN GROUP.
+func (d *Def) Kernel(args []types.Type, distinct, desc bool) (Kernel, bool) {
+	if d.Within != nil {
+		return d.Within(args, desc)
+	}
+	return d.Bind(args, distinct)
 }
 
 // Example is one documented use: SQL is a SELECT over VALUES, Want the text of its single result.
 type Example struct{ SQL, Want string }
+
+// notPlain is the Bind of ordered-set aggregates.
+func notPlain([]types.Type, bool) (Kernel, bool) { return nil, false }

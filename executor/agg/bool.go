@@ -1,6 +1,8 @@
 package agg
 
 import (
+	"encoding/binary"
+
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -47,11 +49,12 @@ func bindBool(and bool) func([]types.Type, bool) (Kernel, bool) {
 	}
 }
 
-// boolFold is bool_and or bool_or. One word: bit 0 says that there was a value, bit 1 that there was the deciding one:
-// false for bool_and, true for bool_or.
+// boolFold is bool_and or bool_or. Words: number of values, and of deciding ones: false for bool_and, true for bool_or.
 type boolFold struct{ and bool }
 
-func (boolFold) Words() int       { return 1 }
+const boolCount, boolDeciding = 0, 1
+
+func (boolFold) Words() int       { return 2 }
 func (boolFold) Type() types.Type { return types.T(types.Bool) }
 
 func (k boolFold) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) error {
@@ -60,36 +63,63 @@ func (k boolFold) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) err
 		if v.IsNull(i) {
 			continue
 		}
-		bit := uint64(1)
+		w := s.Words[s.word(off, g):]
+		w[boolCount]++
 		if (v.I64[i] == 0) == k.and {
-			bit = 3
+			w[boolDeciding]++
 		}
-		s.Words[s.word(off, g)] |= bit
 	}
 	return nil
 }
 
 func (boolFold) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) error {
-	dst.Words[dst.word(off, dg)] |= src.Words[src.word(off, sg)]
+	d, f := dst.Words[dst.word(off, dg):], src.Words[src.word(off, sg):]
+	d[boolCount] += f[boolCount]
+	d[boolDeciding] += f[boolDeciding]
 	return nil
 }
 
 func (k boolFold) Result(s *Slab, off int, gid uint32) (types.Value, error) {
-	w := s.Words[s.word(off, gid)]
-	if w == 0 {
+	w := s.Words[s.word(off, gid):]
+	if w[boolCount] == 0 {
 		return null(k.Type())
 	}
-	return types.NewBool((w == 3) != k.and), nil
+	return types.NewBool((w[boolDeciding] > 0) != k.and), nil
 }
 
+// boolCounted starts a state of counts; the bytes 1 and 3 stand for one value, a deciding one if 3, in older states.
+const boolCounted = 4
+
 func (boolFold) Append(dst []byte, s *Slab, off int, gid uint32) []byte {
-	return append(dst, byte(s.Words[s.word(off, gid)]))
+	w := s.Words[s.word(off, gid):]
+	if w[boolCount] == 0 {
+		return append(dst, 0)
+	}
+	dst = binary.AppendUvarint(append(dst, boolCounted), w[boolCount])
+	return binary.AppendUvarint(dst, w[boolDeciding])
 }
 
 func (boolFold) Load(src []byte, s *Slab, off int, gid uint32) ([]byte, error) {
-	if len(src) == 0 || src[0] > 3 || src[0] == 2 {
+	if len(src) == 0 || src[0] > boolCounted || src[0] == 2 {
 		return nil, errState("bad boolean")
 	}
-	s.Words[s.word(off, gid)] = uint64(src[0])
-	return src[1:], nil
+	w := s.Words[s.word(off, gid):]
+	first, src := src[0], src[1:]
+	if first < boolCounted {
+		w[boolCount], w[boolDeciding] = uint64(first&1), uint64(first>>1)
+		return src, nil
+	}
+	n, src, err := takeUvarint(src)
+	if err != nil {
+		return nil, err
+	}
+	deciding, src, err := takeUvarint(src)
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 || deciding > n {
+		return nil, errState("bad boolean")
+	}
+	w[boolCount], w[boolDeciding] = n, deciding
+	return src, nil
 }

@@ -16,13 +16,17 @@ var exampleShape = regexp.MustCompile(`^SELECT (\w+)\((DISTINCT )?(\*|x)(?:, '([
 // literalShape is a literal with an optional cast.
 var literalShape = regexp.MustCompile(`^('[^']*'|NULL|true|false|-?[0-9.]+)(?:::(.+))?$`)
 
-// TestExamples runs the examples of every aggregate; each has some.
+// TestExamples runs the examples of the aggregates whose arguments the planner leaves as they are; package planner runs all.
+// Each aggregate has some.
 func TestExamples(t *testing.T) {
 	for _, d := range Builtins() {
 		if d.Doc == "" || len(d.Examples) == 0 {
 			t.Errorf("%s has no doc or no examples", d.Name)
 		}
 		for _, e := range d.Examples {
+			if d.Within != nil || d.Params != nil || d.Through != "" || strings.Contains(e.SQL, " v(x, ") {
+				continue
+			}
 			if got := runExample(t, d, e.SQL); got != e.Want {
 				t.Errorf("%s\n gives %s, want %s", e.SQL, got, e.Want)
 			}

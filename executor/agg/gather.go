@@ -87,7 +87,7 @@ func (stringAgg) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) erro
 }
 
 func (stringAgg) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) error {
-	from := src.block(src.word(off, sg))
+	from := dst.foreign(src, src.word(off, sg))
 	if from == nil {
 		return nil
 	}
@@ -136,10 +136,10 @@ func (k arrayAgg) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) err
 	for i, g := range gids {
 		scratch = appendElement(scratch[:0], v, i)
 		at := s.word(off, g)
-		s.Words[at]++
 		if err := s.appendBlock(at+1, scratch); err != nil {
 			return err
 		}
+		s.Words[at]++
 	}
 	return nil
 }
@@ -164,8 +164,11 @@ func (arrayAgg) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) error
 	if src.Words[from] == 0 {
 		return nil
 	}
+	if err := dst.appendBlock(at+1, dst.foreign(src, from+1)); err != nil {
+		return err
+	}
 	dst.Words[at] += src.Words[from]
-	return dst.appendBlock(at+1, src.block(from+1))
+	return nil
 }
 
 func (k arrayAgg) Result(s *Slab, off int, gid uint32) (types.Value, error) {

@@ -19,8 +19,8 @@ type Heap struct {
 // by its offset + 1; 0 is no block.
 const blockHeader = 16
 
-// BlockMax bounds the bytes of one state, in bytes: what string_agg or array_agg may gather in a group.
-const BlockMax = 64 << 20
+// BlockMax bounds the bytes of one state, in bytes: what string_agg, array_agg or a percentile may gather in a group.
+const BlockMax = 16 << 20
 
 // compactMin is the garbage, in bytes, below which compaction does not pay.
 const compactMin = 64 << 10

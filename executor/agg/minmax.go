@@ -244,7 +244,7 @@ func (k extremeBytes) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int)
 	if src.Words[at] == 0 {
 		return nil
 	}
-	return k.fold(dst, dst.word(off, dg), src.block(at))
+	return k.fold(dst, dst.word(off, dg), dst.foreign(src, at))
 }
 
 func (k extremeBytes) Result(s *Slab, off int, gid uint32) (types.Value, error) {

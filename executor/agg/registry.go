@@ -7,7 +7,7 @@ import (
 
 // Builtins returns every aggregate, one line each.
 func Builtins() []Def {
-	return []Def{
+	return append([]Def{
 		countDef(),
 		sumDef(),
 		avgDef(),
@@ -24,7 +24,27 @@ func Builtins() []Def {
 		stddevDef("var_pop", false, false, "Population variance."),
 		stringAggDef(),
 		arrayAggDef(),
-	}
+		jsonAggDef(),
+		jsonbAggDef(),
+		jsonObjectAggDef(),
+		jsonbObjectAggDef(),
+		bitAndDef(),
+		bitOrDef(),
+		bitXorDef(),
+		firstDef(),
+		lastDef(),
+		argMinDef("arg_min"),
+		argMinDef("min_by"),
+		argMaxDef("arg_max"),
+		argMaxDef("max_by"),
+		anyValueDef(),
+		percentileContDef(),
+		percentileDiscDef(),
+		modeDef(),
+		approxPercentileDef(),
+		approxCountDistinctDef(),
+		approxTopKDef(),
+	}, regrDefs()...)
 }
 
 // Find returns the aggregate called name.

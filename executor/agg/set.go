@@ -14,6 +14,7 @@ type set struct {
 	slots   []uint64 // upper half of the hash above entry+1; 0 is empty
 	entries []setEntry
 	arena   []byte
+	dead    int    // entries of released groups
 	scratch []byte // a value under construction
 }
 
@@ -47,7 +48,7 @@ func (s *set) reset() {
 		return
 	}
 	clear(s.slots)
-	s.entries, s.arena = s.entries[:0], s.arena[:0]
+	s.entries, s.arena, s.dead = s.entries[:0], s.arena[:0], 0
 }
 
 func (s *set) bytes() int64 {
@@ -92,9 +93,15 @@ func (s *set) add(gid uint32, value []byte, head *uint64) (bool, error) {
 	return true, nil
 }
 
-func (s *set) grow() {
-	size := max(2*len(s.slots), setSlotsMin)
-	s.slots = make([]uint64, size)
+func (s *set) grow() { s.fill(max(2*len(s.slots), setSlotsMin)) }
+
+// fill makes a table of so many places, which are enough, for all entries.
+func (s *set) fill(size int) {
+	if size == len(s.slots) {
+		clear(s.slots)
+	} else {
+		s.slots = make([]uint64, size)
+	}
 	mask := uint64(size - 1)
 	for e := range s.entries {
 		h := s.entries[e].hash

@@ -139,7 +139,7 @@ type spreadExact struct {
 	numeric bool // the argument; else an integer
 }
 
-func (spreadExact) Words() int       { return 2 * sumNumeric{}.Words() }
+func (spreadExact) Words() int       { return 2 * numWords }
 func (spreadExact) Type() types.Type { return types.T(types.Numeric) }
 
 func (k spreadExact) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) error {
@@ -159,12 +159,10 @@ func (k spreadExact) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) 
 			return err
 		}
 		at := s.word(off, g)
-		s.Words[at+numCount]++
-		s.Words[at+sumNumeric{}.Words()+numCount]++
 		if err := addNumeric(s, at, text); err != nil {
 			return err
 		}
-		if err := addNumeric(s, at+sumNumeric{}.Words(), []byte(square)); err != nil {
+		if err := addNumeric(s, at+numWords, []byte(square)); err != nil {
 			return err
 		}
 	}
@@ -175,7 +173,7 @@ func (k spreadExact) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) 
 	if err := (sumNumeric{}).Merge(dst, dg, src, sg, off); err != nil {
 		return err
 	}
-	return sumNumeric{}.Merge(dst, dg, src, sg, off+sumNumeric{}.Words())
+	return sumNumeric{}.Merge(dst, dg, src, sg, off+numWords)
 }
 
 func (k spreadExact) Result(s *Slab, off int, gid uint32) (types.Value, error) {
@@ -188,7 +186,7 @@ func (k spreadExact) Result(s *Slab, off int, gid uint32) (types.Value, error) {
 	if err != nil {
 		return types.Value{}, err
 	}
-	squares, err := sumNumeric{}.total(s, at+sumNumeric{}.Words())
+	squares, err := sumNumeric{}.total(s, at+numWords)
 	if err != nil {
 		return types.Value{}, err
 	}
@@ -231,7 +229,7 @@ func (k spreadExact) finish(spread, by string) (types.Value, error) {
 
 func (spreadExact) Append(dst []byte, s *Slab, off int, gid uint32) []byte {
 	dst = sumNumeric{}.Append(dst, s, off, gid)
-	return sumNumeric{}.Append(dst, s, off+sumNumeric{}.Words(), gid)
+	return sumNumeric{}.Append(dst, s, off+numWords, gid)
 }
 
 func (spreadExact) Load(src []byte, s *Slab, off int, gid uint32) ([]byte, error) {
@@ -239,5 +237,5 @@ func (spreadExact) Load(src []byte, s *Slab, off int, gid uint32) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	return sumNumeric{}.Load(src, s, off+sumNumeric{}.Words(), gid)
+	return sumNumeric{}.Load(src, s, off+numWords, gid)
 }

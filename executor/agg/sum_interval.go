@@ -70,8 +70,12 @@ func (k sumInterval) Result(s *Slab, off int, gid uint32) (types.Value, error) {
 
 // divideInterval is Postgres' interval / double precision: what is left of months goes to days, of days to microseconds.
 func divideInterval(iv types.IntervalValue, by float64) types.IntervalValue {
+	return spreadInterval(float64(iv.Months)/by, float64(iv.Days)/by, float64(iv.Micros)/by)
+}
+
+// spreadInterval makes an interval of fractions.
+func spreadInterval(months, days, micros float64) types.IntervalValue {
 	const daysPerMonth, secondsPerDay, microsPerSecond = 30, 86400, 1e6
-	months, days := float64(iv.Months)/by, float64(iv.Days)/by
 	out := types.IntervalValue{Months: int32(months), Days: int32(days)}
 	fromMonths := toMicros((months - math.Trunc(months)) * daysPerMonth)
 	seconds := toMicros((days - math.Trunc(days) + fromMonths - math.Trunc(fromMonths)) * secondsPerDay)
@@ -80,7 +84,7 @@ func divideInterval(iv types.IntervalValue, by float64) types.IntervalValue {
 		seconds -= math.Trunc(seconds/secondsPerDay) * secondsPerDay
 	}
 	out.Days += int32(fromMonths)
-	out.Micros = int64(math.RoundToEven(float64(iv.Micros)/by + seconds*microsPerSecond))
+	out.Micros = int64(math.RoundToEven(micros + seconds*microsPerSecond))
 	return out
 }
 

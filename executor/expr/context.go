@@ -29,6 +29,7 @@ type Subplans interface {
 type Ctx struct {
 	fn.Ctx
 	IOC      Matcher
+	Tables   Tables
 	UDF      UDFCaller
 	Subplans Subplans
 	// OuterRows are the rows of the enclosing queries, innermost first.

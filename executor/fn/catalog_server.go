@@ -43,7 +43,7 @@ func setConfig(ctx *Ctx, a values) (value, error) {
 	return text(v)
 }
 
-// emptyDefs are about things that vigil has none of: comments, constraints, indexes, triggers, rules, sequences, partitions.
+// emptyDefs are about things that vigil has none of: comments, triggers, rules, sequences, partitions.
 // For an object that does not exist Postgres answers NULL, and so do they.
 func emptyDefs() []Def {
 	var out []Def
@@ -55,8 +55,6 @@ func emptyDefs() []Def {
 		{"obj_description", tText, []args{{tOID}, {tOID, tName}}},
 		{"shobj_description", tText, []args{{tOID, tName}}},
 		{"col_description", tText, []args{{tOID, tInt4}}},
-		{"pg_get_constraintdef", tText, []args{{tOID}, {tOID, tBool}}},
-		{"pg_get_indexdef", tText, []args{{tOID}, {tOID, tInt4, tBool}}},
 		{"pg_get_triggerdef", tText, []args{{tOID}, {tOID, tBool}}},
 		{"pg_get_ruledef", tText, []args{{tOID}, {tOID, tBool}}},
 		{"pg_get_partkeydef", tText, []args{{tOID}}},

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -43,6 +44,9 @@ func mathDefs() []Def {
 			}
 			return numeric(types.NumericFromInt(int64(types.NumericSign(a[0].S))), nil)
 		}).about("-1, 0 or 1.", "sign(-8.4)", "-1"),
+		def("trim_scale", n1, tNumeric, func(_ *Ctx, a values) (value, error) {
+			return numeric(batch.NormalizeNumeric(a[0].S), nil)
+		}).about("Without zeros at the end of the fraction.", "trim_scale(8.4100)", "8.41"),
 		def("random", nil, tFloat8, func(*Ctx, values) (value, error) { return float(rand.Float64()) }).
 			volatile().about("A random number in [0, 1); each row and each run differ."),
 		def("pi", nil, tFloat8, func(*Ctx, values) (value, error) { return float(math.Pi) }).about("Pi.", "pi()", "3.141592653589793"),

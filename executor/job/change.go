@@ -31,8 +31,12 @@ type Change struct {
 	Drop []Object
 	// IOC are changes of list contents; each list must exist, or be created by this change.
 	IOC []IOCChange
+	// Tables are changes of tables' rows, in this order.
+	Tables []TableChange
 	// Rejected are rows for vigil.rejected that the change left out; epoch and time are filled in.
 	Rejected []Rejected
+	// Corrections are rows of results that ReplayLate found wrong.
+	Corrections []Correction
 	// Resume re-attaches deactivated queries, with fresh state.
 	Resume []Object
 }
@@ -59,9 +63,15 @@ type change struct {
 	lists   *ioc.Set                     // the lists after this change; nil when it leaves them alone
 	reads   map[uint64]map[string]string // by query: where its inputs begin
 	done    chan error
+	// tableEffects, by the changes of Tables, and err are what came of it.
+	tableEffects []tableEffect
+	err          error
 }
 
 func (c *change) finish(err error) {
+	if err == nil {
+		err = c.err
+	}
 	c.done <- err
 }
 
@@ -223,7 +233,11 @@ func (e *Engine) newSource(d *spec.Stream) (connector.Source, error) {
 // question mark ("CSV?delimiter=%3B"), as a URL does.
 func (e *Engine) newDecoder(d *spec.Stream, name string, columns []int) (codec.Decoder, error) {
 	o := codec.Options{Schema: &d.Schema, TimeCol: d.TimeCol, Params: d.FormatOptions, Columns: columns}
-	return e.decoderFor(name, d.Format, o)
+	inner, err := e.decoderFor(name, d.Format, innerOptions(d, name, o))
+	if err != nil {
+		return nil, err
+	}
+	return withGenerated(d, inner)
 }
 
 // Decoder makes a decoder for rows that are no stream's.
@@ -254,6 +268,7 @@ func (e *Engine) decoderFor(name, own string, o codec.Options) (codec.Decoder, e
 // applyChange runs in the sequencer, at the start of an epoch.
 func (e *Engine) applyChange(ep *epoch, c *change) {
 	ep.changes = append(ep.changes, c)
+	e.applyTables(ep, c)
 	for i := range c.Drop {
 		e.applyDrop(ep, &c.Drop[i])
 	}
@@ -440,6 +455,8 @@ const (
 	PropState      = "state"
 	PropReason     = "reason"
 	PropStateEpoch = "state_epoch"
+	// PropCorrected: the changelog holds corrections of late rows.
+	PropCorrected = "corrected"
 )
 
 // noteReads notes where the new queries begin to read other queries' results; before the epoch's own results are put.
@@ -506,6 +523,11 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 			return err
 		}
 	}
+	for i := range c.Corrections {
+		if err := c.Corrections[i].persist(e, b); err != nil {
+			return err
+		}
+	}
 	for _, r := range c.Rejected {
 		r.At, r.Epoch = int64(ep.clock), ep.n
 		data, err := json.Marshal(r)
@@ -515,6 +537,7 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		e.meta.Rejected.Put(b, e.rejectSeq, data)
 		e.rejectSeq++
 	}
+	e.persistTables(b, ep, c)
 	return e.persistIOC(b, ep, c)
 }
 

@@ -18,6 +18,7 @@ import (
 // each worker its changed state; the checkpoint goroutine writes all that after the epoch is on disk.
 type checkpointCut struct {
 	epoch   uint64
+	clock   types.EventTime // the epoch's; not written
 	streams []*streamCut
 	parts   [][]stateBlock // per worker
 	drops   []uint64       // operators whose state is to be forgotten
@@ -98,7 +99,7 @@ func (w cutWriter) Rewrite(slice int64) error {
 
 // newCut runs in the sequencer when it closes an epoch.
 func (e *Engine) newCut(ep *epoch) *checkpointCut {
-	c := &checkpointCut{epoch: ep.n, parts: make([][]stateBlock, len(e.workers))}
+	c := &checkpointCut{epoch: ep.n, clock: ep.clock, parts: make([][]stateBlock, len(e.workers))}
 	for _, s := range e.streamList() {
 		c.streams = append(c.streams, &streamCut{id: s.spec.ID, next: maps.Clone(s.next), watermark: types.MinTime})
 	}
@@ -171,7 +172,11 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 	e := c.e
 	c.last = cut.epoch
 	b := e.kv.NewBatch()
-	if _, err := e.meta.PurgeDropped(b, cut.epoch); err != nil {
+	gone, err := e.meta.PurgeDropped(b, cut.epoch)
+	if err != nil {
+		return err
+	}
+	if err := e.purgeTables(b, cut, gone); err != nil {
 		return err
 	}
 	if _, err := e.meta.PurgeIOC(b, cut.epoch, 0); err != nil {

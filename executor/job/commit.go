@@ -115,8 +115,8 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	return nil
 }
 
-// handOn gives the epoch's results to the queries that read them. Those who wait for what follows from the epoch then wait
-// for that.
+// handOn gives the epoch's results to the queries that read them. Those who wait for what follows from the epoch wait one
+// epoch more for each level of queries over queries: by then all that was committed before has passed it.
 func (e *Engine) handOn(ep *epoch, rows map[*query][]outRow, first map[*query]int64) {
 	var feeds []feed
 	for _, f := range ep.feeds {
@@ -131,9 +131,17 @@ func (e *Engine) handOn(ep *epoch, rows map[*query][]outRow, first map[*query]in
 			feeds = append(feeds, f)
 		}
 	}
-	if len(feeds) > 0 {
-		e.fed.put(feeds, ep.settled)
-		ep.settled = nil
+	var wait, done []settler
+	for _, w := range ep.settled {
+		if w.levels--; w.levels >= 0 {
+			wait = append(wait, w)
+		} else {
+			done = append(done, w)
+		}
+	}
+	ep.settled = done
+	if len(feeds)+len(wait) > 0 {
+		e.fed.put(feeds, wait)
 	}
 }
 
@@ -147,6 +155,7 @@ func (e *Engine) finishEpoch(ep *epoch) {
 			e.log.Error("drop results", "query", q.spec.Name, "error", err)
 		}
 	}
+	e.dropTables(ep)
 	for _, s := range ep.gone {
 		e.removeStream(s)
 	}
@@ -165,8 +174,8 @@ func (ep *epoch) answer(err error) {
 	for _, c := range ep.changes {
 		c.finish(err)
 	}
-	for _, done := range ep.settled {
-		done <- err
+	for _, w := range ep.settled {
+		w.done <- err
 	}
 }
 
@@ -182,6 +191,13 @@ func (e *Engine) gather(ep *epoch) map[*query][]outRow {
 		}
 	}
 	take(&ep.order)
+	for _, c := range ep.changes {
+		for i := range c.Corrections {
+			if q := e.queryByID(c.Corrections[i].QueryID); q != nil && len(c.Corrections[i].rows) > 0 {
+				rows[q] = append(rows[q], c.Corrections[i].rows...)
+			}
+		}
+	}
 	for i := range ep.outs {
 		take(&ep.outs[i])
 	}

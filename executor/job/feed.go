@@ -29,16 +29,49 @@ type feed struct {
 	rows []outRow
 }
 
+// settler waits for what was appended before to be committed, and for what follows from it; levels is how many levels of
+// queries over queries it still has to pass.
+type settler struct {
+	done   chan error
+	levels int
+}
+
+// levels is the length of the longest chain of queries over queries.
+func (e *Engine) levels() int {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	most := 0
+	for _, s := range e.streams {
+		if s.isResult {
+			most = max(most, e.levelOf(s.spec.ID))
+		}
+	}
+	return most
+}
+
+// levelOf is how many results lie between the streams and the readers of a query's result; called with mu held.
+func (e *Engine) levelOf(id uint64) int {
+	q, below := e.queries[id], 0
+	if q != nil {
+		for i := range q.parts.Inputs {
+			if in := &q.parts.Inputs[i]; in.IsResult {
+				below = max(below, e.levelOf(in.Source))
+			}
+		}
+	}
+	return below + 1
+}
+
 // feedQueue holds what was committed until the sequencer gives it its place. It has no bound of its own: the rows of an
 // epoch are in memory already, and the sequencer takes them before it takes anything else.
 type feedQueue struct {
 	mu      sync.Mutex
 	feeds   []feed
-	settled []chan error
+	settled []settler
 	wake    chan struct{}
 }
 
-func (f *feedQueue) put(feeds []feed, settled []chan error) {
+func (f *feedQueue) put(feeds []feed, settled []settler) {
 	f.mu.Lock()
 	f.feeds = append(f.feeds, feeds...)
 	f.settled = append(f.settled, settled...)
@@ -49,7 +82,7 @@ func (f *feedQueue) put(feeds []feed, settled []chan error) {
 	}
 }
 
-func (f *feedQueue) take() ([]feed, []chan error) {
+func (f *feedQueue) take() ([]feed, []settler) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	feeds, settled := f.feeds, f.settled

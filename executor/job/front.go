@@ -80,6 +80,7 @@ func (f *front) process(it *item) {
 	f.it = it
 	f.ctx.Ctx = fn.Ctx{Now: it.epoch.clock}
 	f.ctx.IOC = it.epoch.ioc
+	f.ctx.Tables = it.epoch.tables
 	f.fb = nil
 	if it.stream.isResult {
 		f.decodeChanges()
@@ -98,6 +99,9 @@ func (f *front) decode(i int) {
 	p := &it.payloads[i]
 	dec, err := f.decoder(p.Codec, p.Columns)
 	count := payloadCount{from: p.From, to: p.To}
+	if t, ok := dec.(timedDecoder); ok {
+		t.At(p.Arrival, it.epoch.clock)
+	}
 	if err != nil {
 		f.reject(0, p.Bytes, err)
 		count.rejected++

@@ -8,6 +8,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/table"
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
@@ -162,6 +163,7 @@ type epoch struct {
 	// restarted: the server was down before this epoch; idle times begin anew.
 	restarted bool
 	ioc       *ioc.Set
+	tables    *table.View
 
 	// Sequencer.
 	changes    []*change
@@ -173,7 +175,7 @@ type epoch struct {
 	checkpoint *checkpointCut
 
 	// settled are told when the epoch is on disk.
-	settled []chan error
+	settled []settler
 
 	// Orderer.
 	order epochOut

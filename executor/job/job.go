@@ -24,6 +24,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/table"
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/eventlog"
@@ -120,6 +121,7 @@ type Engine struct {
 	fed     feedQueue
 	fatal   atomic.Pointer[error]
 	iocNow  atomic.Pointer[ioc.Set]
+	tables  *table.Set
 	closing chan struct{}
 	closed  sync.Once
 	seq     sequencer
@@ -220,8 +222,8 @@ type QueryStats struct {
 	RowsIn, RowsOut, Late, Groups atomic.Int64
 }
 
-// Object is a catalogue object as the engine and storage/meta know it. Def is *spec.Stream, *spec.Query, *spec.Function or
-// *spec.IOCList.
+// Object is a catalogue object as the engine and storage/meta know it. Def is *spec.Stream, *spec.Query, *spec.Function,
+// *spec.IOCList or *spec.Table.
 type Object struct {
 	Meta meta.Object
 	Def  any

@@ -125,6 +125,9 @@ func (l *lateRows) piece(w *worker, it *item, p *piece, refs []lateRef) {
 			rows = append(rows, int(r.row)-p.row)
 		}
 	}
+	if t, ok := dec.(timedDecoder); ok {
+		t.At(payload.Arrival, it.epoch.clock)
+	}
 	raw := recordsOf(s.spec, it.plan.want, payload.Bytes[p.from:], dec, rows)
 	for _, r := range refs {
 		i, _ := slices.BinarySearch(rows, int(r.row)-p.row)
@@ -182,6 +185,9 @@ func (e *Engine) LateRows(streamID uint64, fn func(l *Late, row []types.Value) e
 				return false, err
 			}
 			decoders[key] = dec
+		}
+		if t, ok := dec.(timedDecoder); ok {
+			t.At(types.EventTime(l.Arrival), types.EventTime(l.At))
 		}
 		b := batch.New(&s.spec.Schema, nil)
 		rejects = rejects[:0]

@@ -9,6 +9,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/eventlog"
 	"github.com/vigil-sql/vigil/storage/meta"
 )
 
@@ -36,7 +37,7 @@ func (e *Engine) ScanStream(ctx context.Context, id uint64, emit func(*batch.Bat
 		if err != nil {
 			return sqlerr.New(sqlerr.IOError, "could not read the history of stream %q: %v", s.spec.Name, err)
 		}
-		if err := h.decode(entry.Codec, entry.Columns, entry.Payload); err != nil {
+		if err := h.decode(entry); err != nil {
 			return err
 		}
 	}
@@ -52,7 +53,9 @@ type history struct {
 	rejects  []codec.Reject
 }
 
-func (h *history) decode(name string, columns []int, rest []byte) error {
+// decode gives the rows of one entry. The clock of the epoch that processed it is not known any more: its arrival stands in.
+func (h *history) decode(entry eventlog.Entry) error {
+	name, columns, rest := entry.Codec, entry.Columns, entry.Payload
 	if name == "" {
 		name = h.s.spec.Format
 	}
@@ -64,6 +67,9 @@ func (h *history) decode(name string, columns []int, rest []byte) error {
 			return err
 		}
 		h.decoders[key] = dec
+	}
+	if t, ok := dec.(timedDecoder); ok {
+		t.At(types.EventTime(entry.Arrival), types.EventTime(entry.Arrival))
 	}
 	for len(rest) > 0 {
 		b := batch.New(&h.s.spec.Schema, nil)

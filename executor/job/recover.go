@@ -11,6 +11,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/table"
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/storage/checkpoint"
 	"github.com/vigil-sql/vigil/storage/meta"
@@ -27,6 +28,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.seq.replan = map[*stream]bool{}
 	e.iocNow.Store(ioc.NewSet())
+	e.tables = table.NewSet()
 	for i := range cfg.Workers {
 		e.workers = append(e.workers, newWorker(e, i))
 	}
@@ -91,6 +93,9 @@ func (r *recovery) run() error {
 		}
 	}
 	if err := r.loadIOC(); err != nil {
+		return err
+	}
+	if err := r.loadTables(); err != nil {
 		return err
 	}
 	if err := r.attachOld(); err != nil {
@@ -308,7 +313,7 @@ func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 		e.iocNow.Store(e.iocNow.Load().With(ch...))
 	}
 	ep := &epoch{n: rec.n, clock: rec.clock, restarted: rec.restarted, replay: true,
-		outs: make([]epochOut, len(e.workers)), ioc: e.iocNow.Load()}
+		outs: make([]epochOut, len(e.workers)), ioc: e.iocNow.Load(), tables: e.tables.At(rec.n, rec.clock)}
 	for _, o := range r.later[rec.n] {
 		q, err := newQuery(o)
 		if err != nil {

@@ -42,7 +42,7 @@ func (e *Engine) sequence() {
 		case it := <-inbox:
 			e.place(it)
 		case done := <-e.settles:
-			s.epoch.settled = append(s.epoch.settled, done)
+			s.epoch.settled = append(s.epoch.settled, settler{done, e.levels()})
 			e.turnEpoch(timer)
 			due = false
 		case c := <-e.changes:
@@ -109,6 +109,7 @@ func (e *Engine) openEpoch(restarted bool) {
 	s.pending = nil
 	e.detachFailed(ep)
 	ep.ioc = e.iocNow.Load()
+	ep.tables = e.tables.At(ep.n, ep.clock)
 	ep.feeds = e.feedsOf()
 	e.startEpoch(ep)
 }
@@ -205,6 +206,16 @@ func (e *Engine) replan(s *stream) {
 		}
 	}
 	e.mu.RUnlock()
+	for _, g := range s.spec.Generated {
+		if g.X != nil && p.want[g.Col] {
+			expr.Walk(g.X, func(x expr.Expr) bool {
+				if c, ok := x.(*expr.Column); ok {
+					p.want[c.Index] = true
+				}
+				return true
+			})
+		}
+	}
 	s.plan = p
 }
 

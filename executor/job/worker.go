@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // worker owns a slice of the key space of all keyed queries and runs their operators, single-threaded, without locks.
@@ -58,6 +59,11 @@ type workerQuery struct {
 	// inputs are the streams of the query's inputs; several: not all of them are the same.
 	inputs  []*workerStream
 	several bool
+}
+
+// groupErrors is an operator that reports errors in the result of one group, and goes on with the others.
+type groupErrors interface {
+	OnGroupError(fn func(w window.Window, err error))
 }
 
 func newWorker(e *Engine, index int) *worker {
@@ -109,6 +115,7 @@ func (w *worker) start(ep *epoch) {
 	w.epoch, w.out = ep, &ep.outs[w.index]
 	w.ctx.Ctx = fn.Ctx{Now: ep.clock}
 	w.ctx.IOC = ep.ioc
+	w.ctx.Tables = ep.tables
 	w.ctx.RowError, w.ctx.LateRow = w.rowError, w.lateRow
 	for _, q := range ep.detach {
 		w.detach(q)
@@ -133,6 +140,11 @@ func (w *worker) attach(q *query) (*workerQuery, error) {
 	tree, err := task.NewTree(&w.ctx, q.parts, wq)
 	if err != nil {
 		return nil, err
+	}
+	for _, o := range tree.Raw() {
+		if g, ok := o.(groupErrors); ok {
+			g.OnGroupError(func(_ window.Window, err error) { w.reject(wq, nil, err) })
+		}
 	}
 	wq.tree = tree
 	w.queries[q] = wq

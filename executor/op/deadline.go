@@ -9,6 +9,3 @@ func (w *WindowAgg) Deadline() types.EventTime {
 	}
 	return w.open[0].End
 }
-
-// Filtered reports whether Having was set.
-func (w *WindowAgg) Filtered() bool { return w.having != nil }

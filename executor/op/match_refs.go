@@ -134,7 +134,7 @@ func (m *Match) tryLocal(row uint32) error {
 	w := m.rows.at(row)
 	for v := range m.vars {
 		c := &m.vars[v]
-		if !c.local || c.cond == nil || w[slotTruth]>>v&1 == 0 {
+		if !c.local || c.cond == nil || w[wordTruth]>>v&1 == 0 {
 			continue
 		}
 		m.path = append(m.path[:0], pathRow{row, int32(v)})
@@ -147,7 +147,7 @@ func (m *Match) tryLocal(row uint32) error {
 			return err
 		}
 		if len(ok) == 0 {
-			w[slotTruth] &^= 1 << v
+			w[wordTruth] &^= 1 << v
 		}
 	}
 	return nil
@@ -168,7 +168,7 @@ func (m *Match) test(cond *expr.Evaluator, row uint32) ([]uint32, error) {
 
 // tryRuns finds which runs fit a row, where conditions read other rows of the match: m.fits by number of the run.
 func (m *Match) tryRuns(k *matchKey, row uint32, runs []uint64) error {
-	truth := m.rows.at(row)[slotTruth]
+	truth := m.rows.at(row)[wordTruth]
 	m.fits = m.fits[:0]
 	for range runs {
 		m.fits = append(m.fits, true)

@@ -24,19 +24,19 @@ type heldRows struct {
 	lists  wordPool
 }
 
-// The words of a slot; slotNulls is followed by a word of NULL bits per 64 columns, and a word per column: its bits, or for
+// The words of a slot; wordNulls is followed by a word of NULL bits per 64 columns, and a word per column: its bits, or for
 // values of variable size their offset in text (upper half) and length.
 const (
-	slotTime  = iota
-	slotTruth // which conditions that read the row alone are true, by variable
-	slotList  // the runs that wait after the row: the one run, or where the list lies in lists
-	slotMeta  // upper half: number of runs; lower half: 1 + the run that completed a match with this row, 0 for none
-	slotLinks // upper half: the row before it, lower half: the one after it
-	slotOrder // grows along the rows of a key
-	slotNulls
+	wordTime  = iota
+	wordTruth // which conditions that read the row alone are true, by variable
+	wordList  // the runs that wait after the row: the one run, or where the list lies in lists
+	wordMeta  // upper half: number of runs; lower half: 1 + the run that completed a match with this row, 0 for none
+	wordLinks // upper half: the row before it, lower half: the one after it
+	wordOrder // grows along the rows of a key
+	wordNulls
 )
 
-// freeSlot in slotMeta marks a slot without a row.
+// freeSlot in wordMeta marks a slot without a row.
 const freeSlot = math.MaxUint64
 
 // textMax bounds the bytes of all values of variable size, so that an offset fits into half a word.
@@ -51,7 +51,7 @@ func newHeldRows(schema *types.Schema, keep []bool) *heldRows {
 			h.cols = append(h.cols, i)
 		}
 	}
-	h.stride = slotNulls + (len(h.cols)+63)/64 + len(h.cols)
+	h.stride = wordNulls + (len(h.cols)+63)/64 + len(h.cols)
 	return h
 }
 
@@ -61,18 +61,18 @@ func (h *heldRows) at(ref uint32) []uint64 {
 	return h.words[o : o+h.stride : o+h.stride]
 }
 
-func (h *heldRows) time(ref uint32) types.EventTime { return types.EventTime(h.at(ref)[slotTime]) }
-func (h *heldRows) before(ref uint32) uint32        { return uint32(h.at(ref)[slotLinks] >> 32) }
-func (h *heldRows) after(ref uint32) uint32         { return uint32(h.at(ref)[slotLinks]) }
+func (h *heldRows) time(ref uint32) types.EventTime { return types.EventTime(h.at(ref)[wordTime]) }
+func (h *heldRows) before(ref uint32) uint32        { return uint32(h.at(ref)[wordLinks] >> 32) }
+func (h *heldRows) after(ref uint32) uint32         { return uint32(h.at(ref)[wordLinks]) }
 
 func (h *heldRows) link(a, b uint32) {
 	if a != 0 {
 		w := h.at(a)
-		w[slotLinks] = w[slotLinks]>>32<<32 | uint64(b)
+		w[wordLinks] = w[wordLinks]>>32<<32 | uint64(b)
 	}
 	if b != 0 {
 		w := h.at(b)
-		w[slotLinks] = uint64(a)<<32 | uint64(uint32(w[slotLinks]))
+		w[wordLinks] = uint64(a)<<32 | uint64(uint32(w[wordLinks]))
 	}
 }
 
@@ -99,12 +99,12 @@ func (h *heldRows) slot() (uint32, []uint64) {
 // add copies a row of a batch.
 func (h *heldRows) add(b *batch.Batch, row int, t types.EventTime, truth uint64) (uint32, error) {
 	ref, w := h.slot()
-	w[slotTime], w[slotTruth] = uint64(t), truth
+	w[wordTime], w[wordTruth] = uint64(t), truth
 	base := h.stride - len(h.cols)
 	for i, c := range h.cols {
 		v := &b.Cols[c]
 		if v.Absent || v.IsNull(row) {
-			w[slotNulls+i>>6] |= 1 << (i & 63)
+			w[wordNulls+i>>6] |= 1 << (i & 63)
 			continue
 		}
 		switch v.Type.Phys() {
@@ -148,7 +148,7 @@ func (h *heldRows) compact() {
 	base := h.stride - len(h.cols)
 	for o := 0; o < len(h.words); o += h.stride {
 		w := h.words[o : o+h.stride]
-		if w[slotMeta] == freeSlot {
+		if w[wordMeta] == freeSlot {
 			continue
 		}
 		for i, c := range h.cols {
@@ -173,7 +173,7 @@ func (h *heldRows) release(ref uint32) {
 			h.dead += int(w[base+i] & math.MaxUint32)
 		}
 	}
-	w[slotMeta] = freeSlot
+	w[wordMeta] = freeSlot
 	h.free = append(h.free, ref)
 }
 
@@ -189,7 +189,7 @@ func (h *heldRows) load(b *batch.Batch, ref uint32) {
 // appendValue appends the value of kept column i of a row.
 func (h *heldRows) appendValue(v *batch.Vec, ref uint32, i int) {
 	w := h.at(ref)
-	if w[slotNulls+i>>6]&(1<<(i&63)) != 0 {
+	if w[wordNulls+i>>6]&(1<<(i&63)) != 0 {
 		v.AppendNull()
 		return
 	}
@@ -206,28 +206,28 @@ func (h *heldRows) appendValue(v *batch.Vec, ref uint32, i int) {
 
 // runs returns the runs that wait after a row; valid until lists change. one is scratch for the form without a list.
 func (h *heldRows) runs(w []uint64) []uint64 {
-	switch n := w[slotMeta] >> 32; n {
+	switch n := w[wordMeta] >> 32; n {
 	case 0:
 		return nil
 	case 1:
-		return w[slotList : slotList+1]
+		return w[wordList : wordList+1]
 	default:
-		return h.lists.get(w[slotList], int(n))
+		return h.lists.get(w[wordList], int(n))
 	}
 }
 
 // setRuns replaces the runs that wait after a row.
 func (h *heldRows) setRuns(w []uint64, runs []uint64) {
-	if n := w[slotMeta] >> 32; n > 1 {
-		h.lists.put(w[slotList], int(n))
+	if n := w[wordMeta] >> 32; n > 1 {
+		h.lists.put(w[wordList], int(n))
 	}
-	w[slotMeta] = uint64(len(runs))<<32 | uint64(uint32(w[slotMeta]))
+	w[wordMeta] = uint64(len(runs))<<32 | uint64(uint32(w[wordMeta]))
 	switch len(runs) {
 	case 0:
 	case 1:
-		w[slotList] = runs[0]
+		w[wordList] = runs[0]
 	default:
-		w[slotList] = h.lists.add(runs)
+		w[wordList] = h.lists.add(runs)
 	}
 }
 

@@ -16,7 +16,7 @@ func (m *Match) take(gid, row uint32) error {
 	k.held--
 	m.touch(gid)
 	w := m.rows.at(row)
-	if k.start == 0 && m.back == 0 && w[slotTruth]&m.startFor == 0 {
+	if k.start == 0 && m.back == 0 && w[wordTruth]&m.startFor == 0 {
 		m.rows.release(row)
 		m.rest(k)
 		return nil
@@ -26,12 +26,12 @@ func (m *Match) take(gid, row uint32) error {
 			WithHint("Bound it with WITHIN INTERVAL '...'.")
 	}
 	k.order++
-	w[slotOrder] = k.order
+	w[wordOrder] = k.order
 	m.rows.link(k.tail, row)
 	if k.tail = row; k.head == 0 {
 		k.head, k.mixed = row, false
 	}
-	k.mixed = k.mixed || bits.OnesCount64(w[slotTruth]) > 1
+	k.mixed = k.mixed || bits.OnesCount64(w[wordTruth]) > 1
 	if m.local {
 		if err := m.tryLocal(row); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (m *Match) expire(gid uint32) error {
 
 // begin starts an attempt at the first row from row on with which a match can begin.
 func (m *Match) begin(k *matchKey, row uint32) {
-	for row != 0 && m.rows.at(row)[slotTruth]&m.startFor == 0 {
+	for row != 0 && m.rows.at(row)[wordTruth]&m.startFor == 0 {
 		row = m.rows.after(row)
 	}
 	k.start, k.done, k.best, k.lax = row, 0, 0, false
@@ -113,7 +113,7 @@ func (m *Match) attempt(k *matchKey, known *history, expired bool) (over bool, e
 			if runs = m.rows.runs(w); len(runs) == 0 {
 				return true, nil
 			}
-			row = uint32(w[slotLinks])
+			row = uint32(w[wordLinks])
 		}
 		now := m.watermark
 		if row != 0 {
@@ -148,7 +148,7 @@ func (m *Match) overtake(k *matchKey, now types.EventTime, row uint32) bool {
 	}
 	for at := k.start; at != 0 && at != row; at = m.rows.after(at) {
 		w := m.rows.at(at)
-		if w[slotTruth]&m.startFor != 0 && plus(types.EventTime(w[slotTime]), m.spec.Within) >= now {
+		if w[wordTruth]&m.startFor != 0 && plus(types.EventTime(w[wordTime]), m.spec.Within) >= now {
 			k.start, k.lax = at, true
 			return true
 		}
@@ -167,22 +167,22 @@ func (m *Match) keep(k *matchKey, row uint32, completed uint32, known *history) 
 	w := m.rows.at(row)
 	same := false
 	if known.last != 0 {
-		switch order := m.rows.at(known.last)[slotOrder]; {
-		case !m.plain || w[slotOrder] > order:
+		switch order := m.rows.at(known.last)[wordOrder]; {
+		case !m.plain || w[wordOrder] > order:
 			known.last = 0
-		case w[slotOrder] < order:
+		case w[wordOrder] < order:
 			same = sameStates(m.run, m.rows.runs(w))
 		}
 	}
 	m.rows.setRuns(w, m.run)
-	w[slotMeta] = w[slotMeta]>>32<<32 | uint64(completed)
+	w[wordMeta] = w[wordMeta]>>32<<32 | uint64(completed)
 	if k.done = row; completed != 0 {
 		k.best = row
 	}
 	if !same {
 		return
 	}
-	if known.best != 0 && m.rows.at(known.best)[slotOrder] > w[slotOrder] {
+	if known.best != 0 && m.rows.at(known.best)[wordOrder] > w[wordOrder] {
 		k.best = known.best
 	}
 	k.done = known.last
@@ -204,7 +204,7 @@ func sameStates(a, b []uint64) bool {
 // step collects in m.run the runs after a row from those before it, in order of preference. completed is 1 + the run that
 // the row completes, 0 for none: runs less preferred than it are given up.
 func (m *Match) step(k *matchKey, row uint32, runs []uint64) (completed uint32, err error) {
-	truth := m.rows.at(row)[slotTruth]
+	truth := m.rows.at(row)[wordTruth]
 	if !m.plain {
 		if err := m.tryRuns(k, row, runs); err != nil {
 			return 0, err
@@ -367,7 +367,7 @@ func (m *Match) matched(gid uint32, k *matchKey) (next uint32, err error) {
 	if m.restoring {
 		return 0, errors.New("the rows of an attempt hold a match")
 	}
-	m.goBack(k, k.best, uint32(m.rows.at(k.best)[slotMeta])-1)
+	m.goBack(k, k.best, uint32(m.rows.at(k.best)[wordMeta])-1)
 	k.number++
 	if err := m.emitMatch(gid, k.number); err != nil {
 		return 0, err

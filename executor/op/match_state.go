@@ -135,11 +135,11 @@ func (m *Match) appendKey(dst []byte, gid uint32, held []uint32) []byte {
 // appendRow writes a row: time, truth of the conditions, kept columns.
 func (h *heldRows) appendRow(dst []byte, ref uint32) []byte {
 	w := h.at(ref)
-	dst = binary.AppendVarint(dst, int64(w[slotTime]))
-	dst = binary.AppendUvarint(dst, w[slotTruth])
+	dst = binary.AppendVarint(dst, int64(w[wordTime]))
+	dst = binary.AppendUvarint(dst, w[wordTruth])
 	base := h.stride - len(h.cols)
 	for i, c := range h.cols {
-		if w[slotNulls+i>>6]&(1<<(i&63)) != 0 {
+		if w[wordNulls+i>>6]&(1<<(i&63)) != 0 {
 			dst = append(dst, 0)
 			continue
 		}
@@ -168,7 +168,7 @@ func (h *heldRows) loadRow(src []byte) (ref uint32, rest []byte, err error) {
 	}
 	src = src[n+width:]
 	ref, w := h.slot()
-	w[slotTime], w[slotTruth] = uint64(t), truth
+	w[wordTime], w[wordTruth] = uint64(t), truth
 	base := h.stride - len(h.cols)
 	for i, c := range h.cols {
 		if len(src) == 0 || src[0] > 1 {
@@ -178,7 +178,7 @@ func (h *heldRows) loadRow(src []byte) (ref uint32, rest []byte, err error) {
 		src = src[1:]
 		switch typ := h.schema.Cols[c].Type; {
 		case null:
-			w[slotNulls+i>>6] |= 1 << (i & 63)
+			w[wordNulls+i>>6] |= 1 << (i & 63)
 		case typ.Phys() == types.PhysBytes:
 			var b []byte
 			if b, src, err = cutBytes(src); err != nil {
@@ -271,7 +271,7 @@ func (m *Match) loadKey(key []byte, hash uint64, entry []byte) error {
 	k := &m.states[gid]
 	var before, n, held uint64
 	for _, x := range []*uint64{&k.number, &before, &n} {
-		if entry, err = cutUvarint(entry, x); err != nil {
+		if *x, entry, err = cutUvarint(entry); err != nil {
 			return err
 		}
 	}
@@ -282,7 +282,7 @@ func (m *Match) loadKey(key []byte, hash uint64, entry []byte) error {
 			return err
 		}
 		k.order++
-		m.rows.at(row)[slotOrder] = k.order
+		m.rows.at(row)[wordOrder] = k.order
 		m.rows.link(k.tail, row)
 		if k.tail = row; k.head == 0 {
 			k.head = row
@@ -291,7 +291,7 @@ func (m *Match) loadKey(key []byte, hash uint64, entry []byte) error {
 			start = row
 		}
 	}
-	if entry, err = cutUvarint(entry, &held); err != nil {
+	if held, entry, err = cutUvarint(entry); err != nil {
 		return err
 	}
 	for i := uint64(0); i < held; i++ {
@@ -318,20 +318,11 @@ func (m *Match) resume(gid, start uint32) error {
 		return nil
 	}
 	for row := start; row != 0; row = m.rows.after(row) {
-		k.mixed = k.mixed || bits.OnesCount64(m.rows.at(row)[slotTruth]) > 1
+		k.mixed = k.mixed || bits.OnesCount64(m.rows.at(row)[wordTruth]) > 1
 	}
 	m.restoring = true
 	m.begin(k, start)
 	err := m.search(gid, false)
 	m.restoring = false
 	return err
-}
-
-func cutUvarint(src []byte, to *uint64) ([]byte, error) {
-	x, n := binary.Uvarint(src)
-	if n <= 0 {
-		return nil, errEntryEnds
-	}
-	*to = x
-	return src[n:], nil
 }

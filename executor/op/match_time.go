@@ -173,11 +173,3 @@ func (h *timerHeap) keep(f func(t *keyTimer) bool) {
 		out.down(i)
 	}
 }
-
-// plus adds microseconds to a time, up to MaxTime.
-func plus(t types.EventTime, by int64) types.EventTime {
-	if by > 0 && t > types.MaxTime-types.EventTime(by) {
-		return types.MaxTime
-	}
-	return t + types.EventTime(by)
-}

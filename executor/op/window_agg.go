@@ -3,7 +3,6 @@ package op
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/agg"
@@ -26,19 +25,8 @@ type WindowAgg struct {
 	// left out and the others go on. When nil, such an error ends Advance.
 	GroupError func(w window.Window, err error)
 
-	spec   *spec.WindowAgg
-	keys   exprList
-	aggs   []aggCall
-	having *expr.Evaluator // over the output schema; nil: all groups pass
-	// havingKeys: having reads more than the aggregates.
-	havingKeys bool
-	havingText string
-	offs       []int // of each aggregate's state in a group
-	stride     int   // words of a group
-	keyType    []types.Type
-	ctx        *expr.Ctx
-	failed     rowFailures
-	evalFn     func(*batch.Batch, []uint32) error // the method eval, bound once
+	grouping
+	spec *spec.WindowAgg
 
 	// watermark is the largest value given to Advance; windows ending at or before it are closed.
 	watermark types.EventTime
@@ -48,20 +36,13 @@ type WindowAgg struct {
 	dropped   []int64  // starts of closed slices that the checkpoint still has blocks of
 
 	// Of the batch being processed:
-	ownKeys bool     // keys are computed here, not by an Exchange
 	touched []*slice // slices that rows fall into
 	current *slice   // the slice of the latest row: most batches fall into it whole
-	built   batch.Keys
-	gids    []uint32
-	places  []uint32
 
 	emit windowOutput
 }
 
-var (
-	_ Stateful    = (*WindowAgg)(nil)
-	_ LateCounter = (*WindowAgg)(nil)
-)
+var _ Grouper = (*WindowAgg)(nil)
 
 // slice is the state of one window.
 type slice struct {
@@ -80,15 +61,6 @@ type slice struct {
 // slicesFreeMax bounds the emptied slices that are kept for reuse.
 const slicesFreeMax = 4
 
-// aggCall is one aggregate with its compiled arguments.
-type aggCall struct {
-	kernel agg.Kernel
-	args   exprList
-	filter *expr.Evaluator // nil: all rows
-	rows   []uint32        // those that passed the filter
-	gids   []uint32        // their groups
-}
-
 // NewWindowAgg compiles keys and aggregates; schema is the output schema: window_start, window_end, keys, aggregates.
 func NewWindowAgg(s *spec.WindowAgg, schema *types.Schema) (*WindowAgg, error) {
 	if s.Window.Kind != window.Tumble || s.Window.Size <= 0 {
@@ -98,53 +70,11 @@ func NewWindowAgg(s *spec.WindowAgg, schema *types.Schema) (*WindowAgg, error) {
 		return nil, fmt.Errorf("window aggregate: output schema has %d columns, want %d", len(schema.Cols), want)
 	}
 	w := &WindowAgg{spec: s, watermark: types.MinTime}
-	w.evalFn = w.eval
-	var err error
-	if w.keys, err = newExprList(s.Keys); err != nil {
+	if err := w.grouping.init(s.Keys, s.Aggs, windowCols); err != nil {
 		return nil, err
 	}
-	for _, k := range s.Keys {
-		w.keyType = append(w.keyType, k.Type())
-	}
-	kernels := make([]agg.Kernel, len(s.Aggs))
-	w.aggs = make([]aggCall, len(s.Aggs))
-	for i := range s.Aggs {
-		kernels[i] = s.Aggs[i].Kernel
-		if w.aggs[i], err = newAggCall(&s.Aggs[i]); err != nil {
-			return nil, err
-		}
-	}
-	w.offs, w.stride = agg.Layout(kernels)
 	w.emit.init(schema)
 	return w, nil
-}
-
-// Having makes the operator drop the groups of a closing window for which a filter over its output is not true, before
-// it sorts and decodes them. Call it before Open.
-func (w *WindowAgg) Having(f *spec.Filter) error {
-	ev, err := expr.Compile(f.Cond)
-	if err != nil {
-		return err
-	}
-	w.having, w.havingText = ev, " having: "+f.Cond.String()
-	expr.Walk(f.Cond, func(e expr.Expr) bool {
-		c, ok := e.(*expr.Column)
-		w.havingKeys = w.havingKeys || ok && c.Index < windowCols+len(w.keyType)
-		return true
-	})
-	return nil
-}
-
-func newAggCall(s *spec.AggCall) (aggCall, error) {
-	if len(s.OrderBy) > 0 {
-		return aggCall{}, sqlerr.NotSupported("ORDER BY within an aggregate of a continuous query", "Order the rows where they are read.")
-	}
-	args, err := newExprList(s.Args)
-	c := aggCall{kernel: s.Kernel, args: args}
-	if err == nil && s.Filter != nil {
-		c.filter, err = expr.Compile(s.Filter)
-	}
-	return c, err
 }
 
 // Open implements Operator.
@@ -153,15 +83,17 @@ func (w *WindowAgg) Open(ctx *expr.Ctx) error {
 	return nil
 }
 
+// OnGroupError implements Grouper.
+func (w *WindowAgg) OnGroupError(fn func(w window.Window, err error)) { w.GroupError = fn }
+
 // Process implements Operator.
 func (w *WindowAgg) Process(_ int, in Input, _ Emitter) error {
 	if len(in.Sel) == 0 {
 		return nil
 	}
-	if in.Keys != nil && len(in.Keys.Hash) != len(in.Sel) {
-		return fmt.Errorf("window aggregate: %d keys for %d rows", len(in.Keys.Hash), len(in.Sel))
+	if err := w.takeKeys(&in); err != nil {
+		return err
 	}
-	w.ownKeys = in.Keys == nil
 	if w.allCurrent(in) {
 		return w.fold(w.current, in, in.Sel, batch.All(len(in.Sel)))
 	}
@@ -214,13 +146,11 @@ func (w *WindowAgg) assign(in Input) {
 		}
 		closed := w.watermark
 		if len(behind) > 0 && behind[0].Row == row {
-			closed = max(closed, behind[0].Watermark)
+			closed = max(closed, in.Closed(behind[0]))
 		}
 		if win.End <= closed {
 			w.late++
-			if w.Late != nil {
-				w.Late(row)
-			}
+			w.reportLate(row, closed)
 			continue
 		}
 		if sl == nil {
@@ -233,6 +163,16 @@ func (w *WindowAgg) assign(in Input) {
 	}
 	if sl != nil {
 		w.current = sl
+	}
+}
+
+// reportLate tells who wants to know about a late row.
+func (w *WindowAgg) reportLate(row uint32, closed types.EventTime) {
+	if w.Late != nil {
+		w.Late(row)
+	}
+	if w.ctx.LateRow != nil {
+		w.ctx.LateRow(row, closed)
 	}
 }
 
@@ -263,20 +203,9 @@ func (w *WindowAgg) sliceOf(win window.Window) *slice {
 
 // fold adds rows to a slice; places are their indexes in the input's selection.
 func (w *WindowAgg) fold(sl *slice, in Input, rows, places []uint32) error {
-	kept, err := w.failed.run(w.ctx, in.B, rows, w.evalFn)
+	kept, keys, places, err := w.foldRows(in, rows, places)
 	if err != nil || len(kept) == 0 {
 		return err
-	}
-	var keys state.Rows
-	if w.ownKeys {
-		w.built.Build(w.keys.vecs, len(kept))
-		keys, places = stateRows(&w.built), batch.All(len(kept))
-	} else {
-		keys = stateRows(in.Keys)
-		if len(kept) != len(rows) {
-			w.places = pick(w.places[:0], places, rows, kept)
-			places = w.places
-		}
 	}
 	if w.gids, err = sl.table.FindOrAdd(keys, places, w.gids[:0]); err != nil {
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d groups in a window", state.KeysMax)
@@ -288,57 +217,6 @@ func (w *WindowAgg) fold(sl *slice, in Input, rows, places []uint32) error {
 		}
 	}
 	return nil
-}
-
-// stateRows passes keys on to the table, which does not know batches.
-func stateRows(k *batch.Keys) state.Rows { return state.Rows{Buf: k.Buf, Off: k.Off, Hash: k.Hash} }
-
-// eval computes keys and arguments for rows of a batch.
-func (w *WindowAgg) eval(b *batch.Batch, rows []uint32) error {
-	if w.ownKeys {
-		if err := w.keys.eval(w.ctx, b, rows); err != nil {
-			return err
-		}
-	}
-	for i := range w.aggs {
-		a := &w.aggs[i]
-		of := rows
-		if a.filter != nil {
-			var err error
-			if a.rows, err = a.filter.Filter(w.ctx, b, rows, a.rows[:0]); err != nil {
-				return err
-			}
-			of = a.rows
-		}
-		if err := a.args.eval(w.ctx, b, of); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// update folds the rows, whose groups are gids, into an aggregate's states.
-func (a *aggCall) update(s *agg.Slab, off int, rows, gids []uint32) error {
-	if a.filter != nil {
-		a.gids = pick(a.gids[:0], gids, rows, a.rows)
-		gids = a.gids
-	}
-	if len(gids) == 0 {
-		return nil
-	}
-	return a.kernel.Update(s, off, gids, a.args.vecs)
-}
-
-// pick appends of[i] for each rows[i] that is in kept; both are ascending and kept is a part of rows.
-func pick(dst, of, rows, kept []uint32) []uint32 {
-	next := 0
-	for _, row := range kept {
-		for rows[next] != row {
-			next++
-		}
-		dst = append(dst, of[next])
-	}
-	return dst
 }
 
 // Advance implements Operator: it closes the windows that end at or before the watermark, in order.
@@ -402,25 +280,6 @@ func (w *WindowAgg) Close() error {
 
 // String implements Operator.
 func (w *WindowAgg) String() string {
-	names := make([]string, len(w.spec.Aggs))
-	for i := range w.spec.Aggs {
-		names[i] = aggText(&w.spec.Aggs[i])
-	}
 	size := time.Duration(w.spec.Window.Size) * time.Microsecond
-	return fmt.Sprintf("WindowAgg tumble(%s) keys: %s aggs: %s%s", size, exprText(w.spec.Keys), strings.Join(names, ", "), w.havingText)
-}
-
-func aggText(a *spec.AggCall) string {
-	args := exprText(a.Args)
-	switch {
-	case len(a.Args) == 0:
-		args = "*"
-	case a.Distinct:
-		args = "DISTINCT " + args
-	}
-	text := a.Name + "(" + args + ")"
-	if a.Filter != nil {
-		text += " FILTER (WHERE " + a.Filter.String() + ")"
-	}
-	return text
+	return fmt.Sprintf("WindowAgg tumble(%s) %s%s", size, groupingText(w.spec.Keys, w.spec.Aggs), w.havingText)
 }

@@ -122,7 +122,7 @@ func (r *restorer) finish() error {
 // load takes over the entries of a block whose keys this worker owns and has not yet seen.
 func (r *restorer) load(block []byte) error {
 	w := r.w
-	src, err := w.checkBlockHead(block)
+	src, err := blockEntries(block, stateVersion, len(w.aggs))
 	for err == nil && len(src) > 0 {
 		var key, entry []byte
 		if key, entry, src, err = cutEntry(src); err != nil {
@@ -167,14 +167,14 @@ func (r *restorer) loadEntry(key []byte, hash uint64, entry []byte) error {
 	return nil
 }
 
-// checkBlockHead reads what comes before the entries.
-func (w *WindowAgg) checkBlockHead(block []byte) ([]byte, error) {
-	if len(block) == 0 || block[0] != stateVersion {
+// blockEntries reads the head of a block, and returns what follows it.
+func blockEntries(block []byte, version byte, aggs int) ([]byte, error) {
+	if len(block) == 0 || block[0] != version {
 		return nil, fmt.Errorf("unknown version of a state block")
 	}
 	n, width := binary.Uvarint(block[1:])
-	if width <= 0 || n != uint64(len(w.aggs)) {
-		return nil, fmt.Errorf("state block is not of a query with %d aggregates", len(w.aggs))
+	if width <= 0 || n != uint64(aggs) {
+		return nil, fmt.Errorf("state block is not of a query with %d aggregates", aggs)
 	}
 	return block[1+width:], nil
 }
@@ -200,8 +200,8 @@ func cutBytes(src []byte) (b, rest []byte, err error) {
 }
 
 // checkKey refuses keys that are not of the query's types.
-func (w *WindowAgg) checkKey(key []byte) error {
-	rest, err := agg.SkipKey(key, w.keyType)
+func (g *grouping) checkKey(key []byte) error {
+	rest, err := agg.SkipKey(key, g.keyType)
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("key has %d bytes too many", len(rest))
 	}

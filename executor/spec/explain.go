@@ -7,7 +7,6 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/types"
-	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // Explain prints a plan as an indented tree, the root first, as Postgres does. Plans of subqueries follow the operator
@@ -15,6 +14,9 @@ import (
 func Explain(p *Program) []string {
 	var e explainer
 	e.node(p.Root, 0)
+	for _, st := range p.Stages {
+		e.node(st.Program.Root, 0)
+	}
 	return e.lines
 }
 
@@ -67,6 +69,10 @@ func Describe(n *Node) string {
 		return "ResultScan " + op.Name
 	case *VirtualScan:
 		return fmt.Sprintf("VirtualScan %s.%s", op.Schema, op.Name)
+	case *TableScan:
+		return "TableScan " + op.Name
+	case *LookupJoin:
+		return describeLookup(op)
 	case *Values:
 		return fmt.Sprintf("Values (%d rows)", len(op.Rows))
 	case *FuncScan:
@@ -80,7 +86,11 @@ func Describe(n *Node) string {
 	case *Exchange:
 		return fmt.Sprintf("Exchange hash(%s)", list(op.Keys))
 	case *WindowAgg:
-		return fmt.Sprintf("WindowAgg %s keys: %s aggs: %s", describeWindow(op.Window, n), orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
+		return describeWindowAgg(op, n)
+	case *GroupAgg:
+		return describeGroupAgg(op)
+	case *Over, *FirstSeen, *Suppress:
+		return describeRows(n)
 	case *HashAgg:
 		return fmt.Sprintf("HashAgg keys: %s aggs: %s", orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
 	case *Distinct:
@@ -90,6 +100,10 @@ func Describe(n *Node) string {
 		return "Distinct"
 	case *Join:
 		return describeJoin(op)
+	case *IntervalJoin:
+		return describeIntervalJoin(op)
+	case *TemporalJoin:
+		return describeTemporalJoin(op)
 	case *Union:
 		return "Union"
 	case *SetOp:
@@ -169,18 +183,6 @@ func describeFunc(f *FuncScan) string {
 		s += " with ordinality"
 	}
 	return s
-}
-
-func describeWindow(w window.Spec, n *Node) string {
-	name := "ts"
-	if len(n.In) > 0 && w.TimeCol < len(n.In[0].Schema.Cols) {
-		name = n.In[0].Schema.Cols[w.TimeCol].Name
-	}
-	s := fmt.Sprintf("tumble(%s, %s", name, micros(w.Size))
-	if w.Offset != 0 {
-		s += ", offset " + micros(w.Offset)
-	}
-	return s + ")"
 }
 
 // micros prints microseconds as "5s", "1h", "1m30s".
@@ -298,6 +300,10 @@ func exprsOf(o Op) []expr.Expr {
 	case *Join:
 		out := append([]expr.Expr(nil), op.LeftKeys...)
 		return append(append(out, op.RightKeys...), op.Cond)
+	case *IntervalJoin:
+		return append(append(append([]expr.Expr(nil), op.LeftKeys...), op.RightKeys...), op.Cond)
+	case *TemporalJoin:
+		return append(append(append([]expr.Expr(nil), op.LeftKeys...), op.RightKeys...), op.Cond)
 	case *Sort:
 		var out []expr.Expr
 		for _, k := range op.Keys {

@@ -1,6 +1,9 @@
 package spec
 
-import "github.com/vigil-sql/vigil/executor/types"
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/types"
+)
 
 // Stream is what the executor must know of a stream. Durations are microseconds.
 type Stream struct {
@@ -28,7 +31,26 @@ type Stream struct {
 	Retention      int64
 	RetentionBytes int64
 	Created        types.EventTime
+	// Generated are the columns that are computed and not read.
+	Generated []Generated
 }
+
+// Generated is a generated column: X over the stream's other columns, the payload's arrival, or the epoch's clock.
+type Generated struct {
+	Col  int
+	Kind GeneratedKind
+	X    expr.Expr
+}
+
+// GeneratedKind says where a generated column's value comes from.
+type GeneratedKind uint8
+
+// The kinds.
+const (
+	GeneratedExpr GeneratedKind = iota
+	GeneratedArrival
+	GeneratedClock
+)
 
 // Query is a running continuous query.
 type Query struct {
@@ -70,6 +92,15 @@ type FunctionLimits struct {
 	StackFrames   int    // JavaScript call depth
 	OutputBytes   int64  // per row
 	OnError       string // what an exception does: "fail" (the row), "null" (the result is NULL), "deactivate" (the query)
+}
+
+// Table is a small keyed relation that statements change.
+type Table struct {
+	ID     uint64
+	Name   string
+	Schema types.Schema
+	// Key lists the columns of the primary key; none: rows may repeat.
+	Key []int
 }
 
 // IOCList is a named list of indicators.

@@ -16,6 +16,8 @@ type Program struct {
 	Params []types.Type
 	// Continuous: sources do not end, the result is a changelog. Otherwise the program is a snapshot that ends.
 	Continuous bool
+	// Stages are the parts of a continuous program that were cut off as queries of their own, lower ones first.
+	Stages []*Query
 }
 
 // Node is one operator with its inputs and output schema.
@@ -81,7 +83,8 @@ type Emit struct {
 }
 
 // OverFunc is one window function: an aggregate (Kernel), or another one by Name: row_number, rank, dense_rank, lag, lead,
-// first_value, last_value, nth_value.
+// first_value, last_value, nth_value. lag is the first value of a frame of one row, its second argument what stands for a
+// row that is not there; the second argument of nth_value is a constant.
 type OverFunc struct {
 	Name   string
 	Kernel agg.Kernel
@@ -181,22 +184,36 @@ type (
 	}
 	// LookupJoin looks rows up in a table: its rows whose columns Cols equal Keys (over the input), as they were at AsOf (an
 	// expression over the input; nil: now). It holds nothing back. Kind is Inner, Left, Semi or Anti. Output: the input row,
-	// then the table's.
+	// then (not for Semi and Anti) the table's; Cond is a residual over both, nil for none. Without keys every row is found.
+	// NullAware (Anti with one key) is NOT IN: a NULL equals everything, on either side. TableSchema is the table's row type, Want
+	// marks the columns of it that are read (nil: all).
 	LookupJoin struct {
+		TableID     uint64
+		Name        string
+		Kind        JoinKind
+		Keys        []expr.Expr
+		Cols        []int
+		AsOf        expr.Expr
+		Cond        expr.Expr
+		NullAware   bool
+		TableSchema types.Schema
+		Want        []bool
+	}
+	// TableScan reads the current rows of a table in bounded programs. The schema is the table's; with Numbers a column with the
+	// number of each row's version (BIGINT) follows, for the statements that change it.
+	TableScan struct {
 		TableID uint64
 		Name    string
-		Kind    JoinKind
-		Keys    []expr.Expr
-		Cols    []int
-		AsOf    expr.Expr
-		Cond    expr.Expr
+		Numbers bool
 	}
-	// Over computes window functions over the rows of a partition in order of event time. A row leaves when the watermark has
-	// passed it. Output: the input row, then one column per function.
+	// Over computes window functions over the rows of a partition in order of event time: TimeCol plus TimeShift
+	// (microseconds; -1 for window_end, which is the first moment after a row's time). A row leaves when the watermark has
+	// passed it, and what its frames look ahead. Output: the input row, then one column per function.
 	Over struct {
-		Keys    []expr.Expr
-		TimeCol int
-		Funcs   []OverFunc
+		Keys      []expr.Expr
+		TimeCol   int
+		TimeShift int64
+		Funcs     []OverFunc
 	}
 	// FirstSeen appends a BOOLEAN column: true when no row with these keys came with a time in the Span (microseconds) before
 	// the row's. It answers at once.
@@ -263,6 +280,7 @@ func (*GroupAgg) op()     {}
 func (*IntervalJoin) op() {}
 func (*TemporalJoin) op() {}
 func (*LookupJoin) op()   {}
+func (*TableScan) op()    {}
 func (*Over) op()         {}
 func (*FirstSeen) op()    {}
 func (*Suppress) op()     {}

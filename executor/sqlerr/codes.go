@@ -26,6 +26,7 @@ const (
 	InvalidTextRepresentation  Code = "22P02"
 	InvalidBinaryRepr          Code = "22P03"
 	BadCopyFileFormat          Code = "22P04"
+	UniqueViolation            Code = "23505"
 	NotNullViolation           Code = "23502"
 	InvalidTransactionState    Code = "25000"
 	NoActiveTransaction        Code = "25P01"

@@ -57,7 +57,7 @@ func (r *run) source(n *spec.Node) (op.Source, error) {
 		return op.NewValues(s, &n.Schema), nil
 	case *spec.FuncScan:
 		return op.NewFuncScan(s, &n.Schema)
-	case *spec.StreamScan, *spec.ResultScan, *spec.VirtualScan:
+	case *spec.StreamScan, *spec.ResultScan, *spec.VirtualScan, *spec.TableScan:
 		return &scan{run: r, node: n}, nil
 	}
 	return nil, nil
@@ -91,6 +91,8 @@ func (r *run) operator(n *spec.Node) (op.Operator, error) {
 			return op.NewLateralJoin(s, &n.Schema, r.subs.program(n.In[1]))
 		}
 		return op.NewJoin(s, &n.Schema, &n.In[1].Schema, r.mem)
+	case *spec.LookupJoin:
+		return op.NewLookupJoin(s, &n.In[0].Schema)
 	case *spec.Union:
 		return op.NewUnion(&n.Schema, len(n.In)), nil
 	case *spec.SetOp:
@@ -135,6 +137,8 @@ func (s *scan) String() string {
 		return "ResultScan " + v.Name
 	case *spec.VirtualScan:
 		return "VirtualScan " + v.Schema + "." + v.Name
+	case *spec.TableScan:
+		return "TableScan " + v.Name
 	}
 	return "Scan"
 }

@@ -48,24 +48,17 @@ func Cut(p *spec.Program) (*Parts, error) {
 	}
 	top := p.Root.In[0]
 	parts := &Parts{Result: root, Schema: &top.Schema}
-	if !hasExchange(top) {
+	if !spec.Keyed(top) {
 		return parts, parts.branch(top, nil, nil)
 	}
 	parts.Keyed = top
 	return parts, parts.keyed(top)
 }
 
-func hasExchange(n *spec.Node) bool {
-	if _, ok := n.Op.(*spec.Exchange); ok {
-		return true
-	}
-	return slices.ContainsFunc(n.In, hasExchange)
-}
-
 // keyed walks the keyed half down to its exchanges.
 func (p *Parts) keyed(n *spec.Node) error {
 	if x, ok := n.Op.(*spec.Exchange); ok {
-		if hasExchange(n.In[0]) {
+		if spec.Keyed(n.In[0]) {
 			return fmt.Errorf("a stage of a continuous program has one exchange per input")
 		}
 		from := len(p.Inputs)

@@ -15,7 +15,21 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 	case *spec.Project:
 		return op.NewProject(x, &n.Schema)
 	case *spec.WindowAgg:
-		return op.NewWindowAgg(x, &n.Schema)
+		return op.NewWindowed(x, &n.Schema)
+	case *spec.GroupAgg:
+		return op.NewGroupAgg(x, &n.Schema)
+	case *spec.LookupJoin:
+		return op.NewLookupJoin(x, &n.In[0].Schema)
+	case *spec.IntervalJoin:
+		return op.NewIntervalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
+	case *spec.TemporalJoin:
+		return op.NewTemporalJoin(x, &n.In[0].Schema, &n.In[1].Schema)
+	case *spec.Over:
+		return op.NewOver(x, &n.Schema)
+	case *spec.FirstSeen:
+		return op.NewFirstSeen(x, &n.Schema)
+	case *spec.Suppress:
+		return op.NewSuppress(x)
 	case *spec.Match:
 		return op.NewMatch(x, &n.In[0].Schema, &n.Schema)
 	}

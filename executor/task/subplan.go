@@ -285,6 +285,8 @@ func nodeExprs(o spec.Op) []expr.Expr {
 		return s.On
 	case *spec.Join:
 		return slices.Concat(s.LeftKeys, s.RightKeys, []expr.Expr{s.Cond})
+	case *spec.LookupJoin:
+		return append(slices.Clone(s.Keys), s.AsOf, s.Cond)
 	case *spec.Sort:
 		return sortExprs(s.Keys)
 	case *spec.Limit:

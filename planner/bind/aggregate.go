@@ -43,16 +43,29 @@ func (s *scalar) aggregate(f *parse.FuncCall, d *agg.Def) (expr.Expr, error) {
 		}
 		return nil, sqlerr.New(sqlerr.GroupingError, "aggregate functions are not allowed in %s", s.clause).At(f.Pos)
 	}
-	if len(f.WithinGroup) > 0 {
-		return nil, unsupported(f.Pos, "WITHIN GROUP", "")
+	if err := checkWithin(f, d); err != nil {
+		return nil, err
 	}
-	inner := &scalar{binder: s.binder, f: s.f, ctes: s.ctes, clause: "aggregate"}
+	inner := &scalar{binder: s.binder, f: s.f, ctes: s.ctes, clause: "aggregate", seen: s.seen}
 	args, err := inner.list(f.Args)
 	if err != nil {
 		return nil, err
 	}
+	given := args
 	call := logical.AggCall{Def: d, Distinct: f.Distinct}
-	if call.Args, call.Typ, err = s.aggArgs(f, d, args); err != nil {
+	if d.Within != nil {
+		call.Desc = f.WithinGroup[0].Desc
+		args, err = inner.withinArgs(f, args)
+	} else {
+		args, err = s.preparedArgs(f, d, args)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if call.Args, call.Typ, err = s.aggArgs(f, d, args, given); err != nil {
+		return nil, err
+	}
+	if err := checkFixed(d, call.Args, args); err != nil {
 		return nil, err
 	}
 	if f.Filter != nil {
@@ -96,7 +109,7 @@ func (s *scalar) addAggregate(call logical.AggCall, pos int) expr.Expr {
 }
 
 func sameAggregate(a, b logical.AggCall) bool {
-	if a.Def != b.Def || a.Distinct != b.Distinct || len(a.Args) != len(b.Args) || len(a.OrderBy)+len(b.OrderBy) > 0 {
+	if a.Def != b.Def || a.Distinct != b.Distinct || a.Desc != b.Desc || len(a.Args) != len(b.Args) || len(a.OrderBy)+len(b.OrderBy) > 0 {
 		return false
 	}
 	for i := range a.Args {
@@ -107,8 +120,9 @@ func sameAggregate(a, b logical.AggCall) bool {
 	return equal(a.Filter, b.Filter)
 }
 
-// aggArgs finds argument types that the aggregate takes: as they are, else literals and other strings as text.
-func (s *scalar) aggArgs(f *parse.FuncCall, d *agg.Def, args []term) ([]expr.Expr, types.Type, error) {
+// aggArgs finds argument types that the aggregate takes: as they are, else literals and other strings as text. The arguments
+// were given as given before they were prepared.
+func (s *scalar) aggArgs(f *parse.FuncCall, d *agg.Def, args, given []term) ([]expr.Expr, types.Type, error) {
 	if f.Star {
 		if kernel, ok := d.Bind(nil, false); ok && !f.Distinct {
 			return nil, kernel.Type(), nil
@@ -118,14 +132,14 @@ func (s *scalar) aggArgs(f *parse.FuncCall, d *agg.Def, args []term) ([]expr.Exp
 	if len(args) == 0 && d.Name == "count" {
 		return nil, types.Type{}, sqlerr.New(sqlerr.WrongObjectType, "count(*) must be used to call a parameterless aggregate function").At(f.Pos)
 	}
-	list := make([]expr.Expr, len(args))
-	for i, a := range args {
-		var err error
-		if list[i], err = s.textIfUnknown(a); err != nil {
-			return nil, types.Type{}, err
-		}
+	list, err := s.declaredArgs(d, args)
+	if err != nil {
+		return nil, types.Type{}, err
 	}
-	if kernel, ok := d.Bind(exprTypes(list), f.Distinct); ok {
+	if list == nil {
+		return nil, types.Type{}, noAggregate(f, args, given)
+	}
+	if kernel, ok := d.Kernel(exprTypes(list), f.Distinct, false); ok {
 		return list, kernel.Type(), nil
 	}
 	for i, e := range list {
@@ -136,10 +150,10 @@ func (s *scalar) aggArgs(f *parse.FuncCall, d *agg.Def, args []term) ([]expr.Exp
 			}
 		}
 	}
-	if kernel, ok := d.Bind(exprTypes(list), f.Distinct); ok {
+	if kernel, ok := d.Kernel(exprTypes(list), f.Distinct, false); ok {
 		return list, kernel.Type(), nil
 	}
-	return nil, types.Type{}, noFunction(f, args)
+	return nil, types.Type{}, noAggregate(f, args, given)
 }
 
 func exprTypes(list []expr.Expr) []types.Type {

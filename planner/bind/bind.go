@@ -46,19 +46,28 @@ type binder struct {
 	env        *Env
 	format     *types.TextFormat
 	continuous bool
+	// defining is the name of the continuous query being bound.
+	defining string
 	// params are the parameter types so far; Unknown: not determined yet.
 	params []types.Type
 	// relations counts the relations bound, nesting how deep the binder is.
 	relations, nesting int
 	src                map[expr.Expr]source
+	subPos             map[any]int // where the subquery with a plan is written
 	deps               Deps
+	// tablePos is where tables are named, by id.
+	tablePos map[uint64]int
+	// table is the one that the statement changes.
+	table *catalog.Table
 }
 
 // Deps is what a query uses of the catalogue.
 type Deps struct {
 	Streams   []uint64
+	Queries   []uint64
 	Lists     []string
 	Functions []uint64
+	Tables    []uint64
 }
 
 func newBinder(env *Env, paramTypes []types.Type) *binder {
@@ -67,6 +76,9 @@ func newBinder(env *Env, paramTypes []types.Type) *binder {
 		format: &types.TextFormat{TimeZone: env.TimeZone},
 		params: append([]types.Type(nil), paramTypes...),
 		src:    map[expr.Expr]source{},
+		subPos: map[any]int{},
+
+		tablePos: map[uint64]int{},
 	}
 }
 

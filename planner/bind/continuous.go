@@ -17,7 +17,7 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*logical.Query, Deps
 	utc := *env
 	utc.TimeZone = time.UTC
 	b := newBinder(&utc, nil)
-	b.continuous = true
+	b.continuous, b.defining = true, q.Name.Name
 	node, err := b.continuousBody(q)
 	if err != nil {
 		return nil, Deps{}, err
@@ -35,9 +35,6 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*logical.Query, Deps
 // continuousBody binds and checks everything between AS and the end.
 func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
 	body := q.Query
-	if len(body.With) > 0 {
-		return nil, unsupported(body.With[0].Pos, "WITH in a continuous query", "Name a stream in FROM and put the conditions into WHERE.")
-	}
 	if body.Core != nil && len(body.Core.From) == 0 {
 		return nil, unsupported(body.Core.Pos, "a continuous query without FROM", "Name a stream in FROM.")
 	}
@@ -48,12 +45,13 @@ func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
 	if node, err = b.settleColumns(node); err != nil {
 		return nil, err
 	}
-	if err := checkEmit(q, windowed(node)); err != nil {
+	if err := b.refuseTables(node); err != nil {
 		return nil, err
 	}
-	if node, err = b.withWindow(node, body.Core); err != nil {
+	if err := b.bindEmit(q, node); err != nil {
 		return nil, err
 	}
+	node = withWindow(node)
 	seen := map[string]bool{}
 	for i, c := range node.Schema.Cols {
 		if seen[c.Name] {
@@ -62,41 +60,38 @@ func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
 		}
 		seen[c.Name] = true
 	}
-	return node, nil
+	return b.suppress(q, node)
 }
 
-// windowed finds the windowed grouping below the projection.
+// windowed finds the grouping of the query itself, below its projection and HAVING; those of subqueries are not meant.
 func windowed(n *logical.Node) *logical.Aggregate {
-	for n != nil {
-		if a, ok := n.Op.(*logical.Aggregate); ok {
-			return a
-		}
-		if len(n.In) == 0 {
-			return nil
+	if _, ok := n.Op.(*logical.Project); !ok {
+		return nil
+	}
+	n = n.In[0]
+	for {
+		if _, ok := n.Op.(*logical.Over); !ok {
+			break
 		}
 		n = n.In[0]
 	}
-	return nil
+	if _, ok := n.Op.(*logical.Filter); ok {
+		n = n.In[0]
+	}
+	a, _ := n.Op.(*logical.Aggregate)
+	return a
 }
 
-// withWindow puts window_start and window_end first where the query does not select them itself, and refuses groupings
-// without a window.
-func (b *binder) withWindow(n *logical.Node, core *parse.SelectCore) (*logical.Node, error) {
+// withWindow puts window_start and window_end first where a windowed query does not select them itself.
+func withWindow(n *logical.Node) *logical.Node {
 	agg := windowed(n)
-	if agg == nil {
-		return n, nil
-	}
-	if agg.Window == nil {
-		pos := core.Pos
-		if len(core.GroupBy) > 0 {
-			pos = start(core.GroupBy[0])
-		}
-		return nil, unsupported(pos, "grouping without a window in a continuous query", "Add a window to GROUP BY, for example TUMBLE(ts, INTERVAL '1 minute').")
+	if agg == nil || agg.Window == nil {
+		return n
 	}
 	proj := n.Op.(*logical.Project)
 	for _, e := range proj.Exprs {
 		if c, ok := e.(*expr.Column); ok && c.Index < 2 {
-			return n, nil
+			return n
 		}
 	}
 	ts := types.T(types.TimestampTZ)
@@ -106,28 +101,7 @@ func (b *binder) withWindow(n *logical.Node, core *parse.SelectCore) (*logical.N
 		Op:     &logical.Project{Exprs: append(exprs, proj.Exprs...)},
 		In:     n.In,
 		Schema: types.Schema{Cols: append(cols, n.Schema.Cols...)},
-	}, nil
-}
-
-// checkEmit accepts what the query does anyway.
-func checkEmit(q *parse.CreateQuery, agg *logical.Aggregate) error {
-	if q.Suppress != nil {
-		return unsupported(q.Suppress.Pos, "SUPPRESS", "Leave it out; the results carry window_start to tell repetitions by.")
 	}
-	if q.Emit == nil || q.Emit.Mode == "" {
-		return nil
-	}
-	switch {
-	case q.Emit.Mode == "CLOSE" && agg != nil && agg.Window != nil:
-		return nil
-	case q.Emit.Mode == "CLOSE":
-		return sqlerr.New(sqlerr.WindowingError, "EMIT ON WINDOW CLOSE needs a window").At(q.Emit.Pos).
-			WithHint("Leave EMIT out, or add TUMBLE(ts, INTERVAL '...') to GROUP BY.")
-	case q.Emit.Mode == "UPDATE" && agg == nil:
-		return nil // every row of an ungrouped query is final when it comes
-	}
-	return unsupported(q.Emit.Pos, "EMIT "+map[string]string{"UPDATE": "ON UPDATE", "EVERY": "EVERY", "FIRST": "FIRST"}[q.Emit.Mode],
-		"Results come when the window closes: EMIT ON WINDOW CLOSE.")
 }
 
 // queryLimits are the options that wait for resource limits.

@@ -16,6 +16,7 @@ import (
 const (
 	idleAfterDefault      = int64(30 * time.Second / time.Microsecond)
 	maxAheadDefault       = int64(24 * time.Hour / time.Microsecond)
+	latenessMax           = int64(366 * 24 * time.Hour / time.Microsecond)
 	streamRetention       = int64(24 * time.Hour / time.Microsecond)
 	retentionBytesDefault = int64(8 << 30)
 )
@@ -38,6 +39,9 @@ func Stream(env *Env, st *parse.CreateStream, id uint64) (*spec.Stream, error) {
 	}
 	b := newBinder(env, nil)
 	if err := b.streamColumns(st, out); err != nil {
+		return nil, err
+	}
+	if err := b.generated(st, out); err != nil {
 		return nil, err
 	}
 	if st.Watermark != nil {
@@ -85,8 +89,6 @@ func (b *binder) streamColumns(st *parse.CreateStream, out *spec.Stream) error {
 			return err
 		}
 		switch {
-		case c.Generated != nil:
-			return unsupported(c.Pos, "a generated column", "Compute it in the SELECT list of the query.")
 		case c.From != "":
 			return unsupported(c.Pos, "FROM 'path' of a column", "Take the field as JSONB and use ->> in the query.")
 		case c.Default != nil:
@@ -115,6 +117,7 @@ func (b *binder) watermark(w *parse.Watermark, out *spec.Stream) error {
 			WithHint("Declare it TIMESTAMPTZ.")
 	}
 	out.TimeCol = i
+	generatedTime(out)
 	as := w.As
 	if bin, ok := as.(*parse.Binary); ok && bin.Op == "-" {
 		var err error
@@ -170,17 +173,14 @@ func streamOptions(st *parse.CreateStream, out *spec.Stream) error {
 				return badOption(o, "a size such as '8GB'")
 			}
 		case "allowed_lateness":
-			v, err := DurationText(o.Value)
-			if err != nil {
-				return badOption(o, "a duration such as '0 seconds'")
-			}
-			if v != 0 {
-				return unsupported(o.Pos, "allowed_lateness", "Give the watermark a longer delay: WATERMARK FOR ts AS ts - INTERVAL '10 minutes'.")
+			if out.AllowedLateness, err = DurationText(o.Value); err != nil || out.AllowedLateness < 0 || out.AllowedLateness > latenessMax {
+				return badOption(o, "a duration such as '10 minutes', of at most 366 days")
 			}
 		case "late":
 			if !oneOf(o.Value, "table", "drop") {
 				return badOption(o, "'table' or 'drop'")
 			}
+			out.LateDrop = o.Value == "drop"
 		}
 		out.Options[o.Key] = optionText(o)
 	}

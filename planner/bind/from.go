@@ -26,6 +26,8 @@ type fromBinder struct {
 	ctes         *cteScope
 	// qualify: columns print with their relation's alias, because there are several relations.
 	qualify bool
+	// joined: what is bound is the right side of a join, which may look up FOR SYSTEM_TIME.
+	joined bool
 }
 
 // from binds the comma list; no FROM is one row without columns.
@@ -73,10 +75,9 @@ func (fb *fromBinder) table(te parse.TableExpr) (*fromItem, error) {
 	case *parse.TableSequence:
 		return fb.tableSequence(te)
 	case *parse.Join:
-		if fb.continuous {
-			return nil, unsupported(te.Pos, "a join in a continuous query", "Create one continuous query per stream, or put the values to look up into an IOC list.")
-		}
-		left, err := fb.table(te.Left)
+		outer := *fb
+		outer.joined = false
+		left, err := outer.table(te.Left)
 		if err != nil {
 			return nil, err
 		}
@@ -126,11 +127,8 @@ func (it *fromItem) rename(names []string, alias string, pos int) error {
 }
 
 func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
-	if t.AsOf != nil {
-		return nil, unsupported(t.AsOf.Position(), "FOR SYSTEM_TIME AS OF", "")
-	}
 	if t.Name.Schema == "" {
-		if c := fb.ctes.find(t.Name.Name); c != nil {
+		if c := fb.ctes.find(t.Name.Name); c != nil && t.AsOf == nil {
 			return fb.cteRef(t, c)
 		}
 	}
@@ -146,6 +144,9 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	switch r := r.(type) {
 	case *catalog.Stream:
 		fb.deps.Streams = addOnce(fb.deps.Streams, r.ID)
+	case *catalog.Table:
+		fb.deps.Tables = addOnce(fb.deps.Tables, r.ID)
+		fb.tablePos[r.ID] = t.Name.Pos
 	case *catalog.Virtual:
 		bound.schema = r.SchemaName
 		if t.Alias != "" {
@@ -163,10 +164,20 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	if bound.schema == "" && t.Alias == "" {
 		bound.schema = catalog.Public
 	}
-	if _, ok := r.(*catalog.Stream); fb.continuous && !ok {
-		return nil, unsupported(t.Name.Pos, "a continuous query over something other than a stream", "Name a stream in FROM.")
+	if err := fb.asOf(t, r); err != nil {
+		return nil, err
 	}
 	node := &logical.Node{Op: &logical.Scan{Rel: r}, Schema: *r.RelSchema()}
+	if q, ok := r.(*catalog.Query); fb.continuous && ok {
+		if node, err = fb.result(t, q); err != nil {
+			return nil, err
+		}
+		var visible int
+		node, visible = fb.withTime(node)
+		hidden = func(i int) bool { return i >= visible }
+	} else if !eventful(r) && fb.continuous {
+		return nil, unsupported(t.Name.Pos, "a continuous query over something other than a stream or a continuous query", "Name one of those in FROM.")
+	}
 	it := fb.item(node, bound, hidden)
 	return it, it.rename(t.Columns, bound.alias, t.Name.Pos)
 }
@@ -227,7 +238,8 @@ func (fb *fromBinder) cteRef(t *parse.TableRef, c *cteScope) (*fromItem, error) 
 	if t.Alias != "" {
 		alias = t.Alias
 	}
-	it := fb.item(node, &rel{alias: alias, table: t.Name.Name}, nil)
+	node, visible := fb.withTime(node)
+	it := fb.item(node, &rel{alias: alias, table: t.Name.Name}, func(i int) bool { return i >= visible })
 	if err := it.rename(c.cte.Columns, alias, c.cte.Pos); err != nil {
 		return nil, err
 	}
@@ -236,8 +248,8 @@ func (fb *fromBinder) cteRef(t *parse.TableRef, c *cteScope) (*fromItem, error) 
 
 // derived binds a subquery in FROM.
 func (fb *fromBinder) derived(t *parse.TableSubquery) (*fromItem, error) {
-	if fb.continuous {
-		return nil, unsupported(t.Pos, "a subquery in FROM of a continuous query", "Name a stream in FROM and put the conditions into WHERE.")
+	if fb.continuous && t.Lateral {
+		return nil, unsupported(t.Pos, "LATERAL in a continuous query", "Join on the columns that the subquery needs.")
 	}
 	parent := fb.parent
 	if !t.Lateral {
@@ -250,7 +262,8 @@ func (fb *fromBinder) derived(t *parse.TableSubquery) (*fromItem, error) {
 	if err != nil {
 		return nil, err
 	}
-	it := fb.item(node, &rel{alias: t.Alias}, nil)
+	node, visible := fb.withTime(node)
+	it := fb.item(node, &rel{alias: t.Alias}, func(i int) bool { return i >= visible })
 	return it, it.rename(t.Columns, t.Alias, t.Pos)
 }
 
@@ -313,9 +326,6 @@ func (fb *fromBinder) funcNode(s *scalar, t *parse.TableFunc, alias string) (*lo
 
 // tableWindow binds TUMBLE(stream, ts, size) in FROM: the stream with the columns window_start and window_end.
 func (fb *fromBinder) tableWindow(t *parse.TableWindow) (*fromItem, error) {
-	if err := onlyTumble(t.Window); err != nil {
-		return nil, err
-	}
 	src := t.Source
 	if ref, ok := src.(*parse.TableRef); ok && t.Alias != "" && ref.Alias == "" {
 		c := *ref

@@ -14,7 +14,7 @@ import (
 // funcCall binds f(...): an aggregate, a set-returning function, a special form, a builtin or a user's function.
 func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 	if f.Over != nil {
-		return nil, unsupported(f.Pos, "a window function (OVER)", "Group by TUMBLE(ts, INTERVAL '...') or compute it in the client.")
+		return s.overCall(f)
 	}
 	if s.match != nil {
 		if e, done, err := s.matchCall(f); done {
@@ -194,6 +194,9 @@ func (b *binder) userCall(u *catalog.Function, args []term, pos int) (e expr.Exp
 func (s *scalar) specialForm(f *parse.FuncCall) (e expr.Expr, done bool, err error) {
 	switch f.Name.Name {
 	case "coalesce", "nullif", "greatest", "least":
+	case "first_seen":
+		e, err = s.firstSeen(f)
+		return e, true, err
 	case "tumble_start", "tumble_end", "window_start", "window_end":
 		bound := "window_" + f.Name.Name[strings.LastIndexByte(f.Name.Name, '_')+1:]
 		return nil, true, sqlerr.NotSupported("the function "+f.Name.Name, "Write "+bound+", without arguments.").At(f.Pos)

@@ -2,8 +2,10 @@ package bind
 
 import (
 	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/planner/logical"
 	"github.com/vigil-sql/vigil/planner/parse"
 )
@@ -86,7 +88,10 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 		}
 		return in, nil
 	}
-	op := &logical.Aggregate{Keys: l.keys, Aggs: l.aggs, Scalar: len(l.core.GroupBy) == 0}
+	if err := l.fillTimes(in); err != nil {
+		return nil, err
+	}
+	op := &logical.Aggregate{Emit: spec.Emit{Mode: spec.DefaultEmit(window.None)}, Keys: l.keys, Aggs: l.aggs, Scalar: len(l.core.GroupBy) == 0}
 	node := &logical.Node{Op: op, In: []*logical.Node{in}}
 	g := &grouping{level: l, keys: l.keys}
 	if l.window != nil {
@@ -95,9 +100,11 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 			return nil, err
 		}
 		op.Window, op.Scalar, g.base = w, false, 2
+		op.Emit.Mode = spec.DefaultEmit(w.Kind)
 		ts := types.T(types.TimestampTZ)
 		node.Schema.Cols = append(node.Schema.Cols, types.Column{Name: "window_start", Type: ts}, types.Column{Name: "window_end", Type: ts})
 	}
+	g.checkFixed()
 	for _, k := range l.keys {
 		node.Schema.Cols = append(node.Schema.Cols, types.Column{Name: keyName(k), Type: k.Type()})
 	}
@@ -120,6 +127,7 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 			l.sets[i].Args[j] = g.place(l.sets[i].Args[j])
 		}
 	}
+	l.placeOver(g.place)
 	if g.err != nil {
 		return nil, g.err
 	}
@@ -229,6 +237,9 @@ func aggString(a logical.AggCall) string {
 		s += x.String()
 	}
 	s += ")"
+	if a.Def.Within != nil {
+		s = withinString(a)
+	}
 	if a.Filter != nil {
 		s += " FILTER (WHERE " + a.Filter.String() + ")"
 	}

@@ -32,7 +32,7 @@ func Exprs(env *Env, list []parse.Expr, cols []types.Column) ([]expr.Expr, []typ
 // assign binds the value of one column.
 func (s *scalar) assign(e parse.Expr, col types.Column) (expr.Expr, error) {
 	if _, ok := e.(*parse.Default); ok {
-		return &expr.Const{Val: types.Null(col.Type)}, nil
+		return s.defaultOf(col), nil
 	}
 	t, err := s.term(e)
 	if err != nil {
@@ -62,6 +62,7 @@ func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*logical.Quer
 	if err != nil {
 		return nil, nil, err
 	}
+	b.table, _ = target.(*catalog.Table)
 	switch target.(type) {
 	case *catalog.Query:
 		return nil, nil, sqlerr.New(sqlerr.WrongObjectType, "cannot change materialized view %q", target.RelName()).At(ins.Table.Pos)
@@ -72,6 +73,9 @@ func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*logical.Quer
 		return nil, nil, unsupported(ins.Returning[0].Pos, "RETURNING", "Read the stream with SELECT.")
 	}
 	index, err := targetColumns(ins, target.RelSchema(), target.RelName())
+	if err == nil {
+		index, err = ungenerated(ins, target, index)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -79,7 +83,7 @@ func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*logical.Quer
 	if err != nil {
 		return nil, nil, err
 	}
-	return b.finish(spread(node, target.RelSchema(), index)), target, nil
+	return b.finish(b.spread(node, target.RelSchema(), index)), target, nil
 }
 
 // targetColumns maps the values of INSERT to the target's columns.
@@ -148,6 +152,10 @@ func (b *binder) insertValues(ins *parse.Insert, schema *types.Schema, index []i
 		if len(row) != width {
 			return nil, sqlerr.New(sqlerr.SyntaxError, "VALUES lists must all be the same length").At(start(row[0]))
 		}
+		if width == 0 { // DEFAULT VALUES
+			op.Rows = append(op.Rows, nil)
+			continue
+		}
 		if err := countMatch(ins, len(row), len(index), start(row[min(len(index), len(row)-1)])); err != nil {
 			return nil, err
 		}
@@ -166,12 +174,12 @@ func (b *binder) insertValues(ins *parse.Insert, schema *types.Schema, index []i
 	return out, nil
 }
 
-// spread puts the given columns at their places in the target's row and NULL elsewhere.
-func spread(in *logical.Node, schema *types.Schema, index []int) *logical.Node {
+// spread puts the given columns at their places in the target's row, and defaults elsewhere.
+func (b *binder) spread(in *logical.Node, schema *types.Schema, index []int) *logical.Node {
 	direct := len(in.Schema.Cols) == len(schema.Cols)
 	op := &logical.Project{Exprs: make([]expr.Expr, len(schema.Cols))}
 	for i, c := range schema.Cols {
-		op.Exprs[i] = &expr.Const{Val: types.Null(c.Type)}
+		op.Exprs[i] = b.defaultOf(c)
 	}
 	for i, c := range in.Schema.Cols {
 		op.Exprs[index[i]] = &expr.Column{Index: i, Name: c.Name, Typ: schema.Cols[index[i]].Type}

@@ -14,11 +14,9 @@ var joinKinds = map[string]logical.JoinKind{
 
 // join binds right and joins it to left; j tells how.
 func (fb *fromBinder) join(left *fromItem, right parse.TableExpr, j *parse.Join) (*fromItem, error) {
-	if fb.continuous {
-		return nil, unsupported(tablePos(right), "a join in a continuous query", "Create one continuous query per stream, or put the values to look up into an IOC list.")
-	}
-	op := &logical.Join{Kind: joinKinds[j.Kind], Lateral: mayBeLateral(right)}
+	op := &logical.Join{Kind: joinKinds[j.Kind], Lateral: mayBeLateral(right), Pos: tablePos(right)}
 	inner := *fb
+	_, inner.joined = right.(*parse.TableRef)
 	if op.Lateral {
 		if op.Kind == logical.Right || op.Kind == logical.Full {
 			return nil, unsupported(tablePos(right), "LATERAL on the right of a "+j.Kind+" JOIN", "")
@@ -52,7 +50,10 @@ func (fb *fromBinder) join(left *fromItem, right parse.TableExpr, j *parse.Join)
 	if op.Conds, err = fb.joinConds(j, left, shifted, out); err != nil {
 		return nil, err
 	}
-	return out, nil
+	if done, err := fb.lookupJoin(j, right, left, out); done || err != nil {
+		return out, err
+	}
+	return out, fb.streamJoin(right, left, out)
 }
 
 // joinConds binds ON, USING or NATURAL.

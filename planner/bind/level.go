@@ -31,6 +31,7 @@ type level struct {
 	items   []item
 	visible int
 	where   []expr.Expr
+	members []membership
 	having  []expr.Expr
 	keys    []expr.Expr
 	sort    []logical.SortKey // X is a Column over the items
@@ -38,6 +39,8 @@ type level struct {
 	distinctOn []int
 	aggs       []logical.AggCall
 	sets       []logical.Func
+	over       overScope
+	seens      []seenCall
 }
 
 // clause makes a binder for expressions of a clause.
@@ -53,7 +56,7 @@ func (l *level) grouped(name string) *scalar {
 }
 
 func (l *level) bind() (*logical.Node, error) {
-	if len(l.core.Windows) > 0 {
+	if l.over.windows = l.core.Windows; len(l.core.Windows) > 0 && !l.continuous {
 		return nil, unsupported(l.core.Windows[0].Pos, "WINDOW", "Group by TUMBLE(ts, INTERVAL '...').")
 	}
 	var err error
@@ -64,7 +67,7 @@ func (l *level) bind() (*logical.Node, error) {
 	if err := l.findWindow(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{l.bindItems, l.bindWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
+	for _, step := range []func() error{l.bindItems, l.bindWhere, l.settleFrom, l.streamWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -75,7 +78,7 @@ func (l *level) bind() (*logical.Node, error) {
 // bindItems binds the select list, stars expanded.
 func (l *level) bindItems() error {
 	s := l.grouped("SELECT")
-	s.sets = &l.sets
+	s.sets, s.over, s.seen = &l.sets, &l.over, &l.seens
 	for _, it := range l.core.Items {
 		if it.Star {
 			if err := l.star(it); err != nil {
@@ -149,7 +152,13 @@ func (l *level) bindWhere() error {
 	if l.core.Where == nil {
 		return nil
 	}
-	cond, err := l.clause("WHERE").condition(l.core.Where, "WHERE")
+	rest, found := l.splitWhere(l.core.Where)
+	if l.members = found; rest == nil {
+		return nil
+	}
+	s := l.clause("WHERE")
+	s.seen = &l.seens
+	cond, err := s.condition(rest, "WHERE")
 	l.where = logical.Conjuncts(cond)
 	return err
 }
@@ -245,9 +254,6 @@ func (l *level) exprItem(s *scalar, e parse.Expr) (int, error) {
 
 // bindDistinct binds DISTINCT ON.
 func (l *level) bindDistinct() error {
-	if l.core.Distinct && l.continuous {
-		return unsupported(l.core.Pos, "SELECT DISTINCT in a continuous query", "Group by the columns and a window: GROUP BY a, b, TUMBLE(ts, INTERVAL '1 minute').")
-	}
 	s := l.grouped("DISTINCT ON")
 	for _, e := range l.core.DistinctOn {
 		if l.continuous {
@@ -284,9 +290,14 @@ func containsInt(list []int, x int) bool {
 
 // build makes the tree, bottom up.
 func (l *level) build() (*logical.Node, error) {
-	node := logical.NewFilter(l.from.node, l.where)
-	node, err := l.buildGroup(node)
+	node, err := l.buildWhere(l.from.node)
 	if err != nil {
+		return nil, err
+	}
+	if node, err = l.buildGroup(node); err != nil {
+		return nil, err
+	}
+	if node, err = l.buildOver(node); err != nil {
 		return nil, err
 	}
 	node = l.buildSets(node)

@@ -281,7 +281,14 @@ func (s *scalar) matchAggregate(f *parse.FuncCall) (expr.Expr, error) {
 	}
 	r := spec.MatchRef{Kind: spec.MatchAgg, Name: parse.PrintExpr(f)}
 	r.Agg = spec.AggCall{Name: d.Name, Distinct: f.Distinct}
-	if r.Agg.Args, r.Typ, err = s.aggArgs(&call, d, args); err != nil {
+	if d.Within != nil || d.Timed && len(args) == 1 {
+		return nil, unsupported(f.Pos, d.Name+" of the rows of a match", "Use FIRST(v.col) or LAST(v.col), or an aggregate with all its arguments.")
+	}
+	given := args
+	if args, err = s.preparedArgs(&call, d, args); err != nil {
+		return nil, err
+	}
+	if r.Agg.Args, r.Typ, err = s.aggArgs(&call, d, args, given); err != nil {
 		return nil, err
 	}
 	r.Agg.Typ = r.Typ

@@ -68,8 +68,8 @@ func (b *binder) query(q *parse.Select, parent *frame, ctes *cteScope) (*logical
 
 // setOp binds UNION, INTERSECT and EXCEPT: both sides over the common types of their columns.
 func (b *binder) setOp(o *parse.SetOp, parent *frame, ctes *cteScope) (*logical.Node, error) {
-	if b.continuous {
-		return nil, unsupported(o.Pos, o.Op+" in a continuous query", "Create one continuous query for each side.")
+	if b.continuous && (o.Op != "UNION" || !o.All) {
+		return nil, unsupported(o.Pos, setOpName(o)+" in a continuous query", setOpHint(o))
 	}
 	l, err := b.query(o.Left, parent, ctes)
 	if err != nil {

@@ -21,6 +21,9 @@ type scalar struct {
 	// aggs and sets collect aggregates and set-returning calls where the clause may hold them, else nil.
 	aggs *[]logical.AggCall
 	sets *[]logical.Func
+	// over and seen collect window functions and FIRST_SEEN in the same way.
+	over *overScope
+	seen *[]seenCall
 	// match is set in the expressions of MATCH_RECOGNIZE and SEQUENCE.
 	match *matchScope
 }

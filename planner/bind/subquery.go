@@ -18,6 +18,7 @@ func (s *scalar) subquery(q *parse.Select, kind expr.SubKind, pos int) (expr.Exp
 		return nil, sqlerr.New(sqlerr.SyntaxError, "subquery must return only one column").At(pos)
 	}
 	out := &expr.Subquery{Kind: kind, Plan: plan, Correlated: correlated(plan), Typ: boolType}
+	s.subPos[plan] = pos
 	switch kind {
 	case expr.Scalar:
 		out.Typ = plan.Schema.Cols[0].Type
@@ -33,8 +34,8 @@ func (s *scalar) subquery(q *parse.Select, kind expr.SubKind, pos int) (expr.Exp
 
 // subplan binds a query inside an expression; its rows see the row of the enclosing level as Outer depth 1.
 func (s *scalar) subplan(q *parse.Select, pos int) (*logical.Node, error) {
-	if s.continuous {
-		return nil, unsupported(pos, "a subquery in a continuous query", "Use x IN IOC list for membership in a list that changes.")
+	if s.continuous && s.clause != "WHERE" {
+		return nil, unsupported(pos, "a subquery in a continuous query", subqueryHint)
 	}
 	if s.clause == "FROM" {
 		return nil, unsupported(pos, "a subquery as an argument of a function in FROM", "Write it as a derived table before it.")
@@ -101,5 +102,6 @@ func (s *scalar) inQuery(e *parse.InQuery) (expr.Expr, error) {
 		}
 	}
 	out.Plan, out.Correlated = plan, correlated(plan)
+	s.subPos[plan] = e.Pos
 	return out, nil
 }

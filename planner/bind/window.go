@@ -4,18 +4,11 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/logical"
 	"github.com/vigil-sql/vigil/planner/parse"
 )
-
-// onlyTumble refuses the window kinds that cannot run yet.
-func onlyTumble(w *parse.WindowCall) error {
-	if w.Kind == "TUMBLE" {
-		return nil
-	}
-	return unsupported(w.Pos, "the window "+w.Kind, "Use TUMBLE(ts, INTERVAL '1 minute').")
-}
 
 // findWindow finds the level's one window call and opens the names window_start and window_end.
 func (l *level) findWindow() error {
@@ -24,9 +17,6 @@ func (l *level) findWindow() error {
 		w, ok := e.(*parse.WindowCall)
 		if !ok {
 			continue
-		}
-		if err := onlyTumble(w); err != nil {
-			return err
 		}
 		if l.window != nil {
 			return unsupported(w.Pos, "a second window in one query", "Create one query per window.")
@@ -44,49 +34,52 @@ func (l *level) findWindow() error {
 			}
 		}
 	}
-	return unsupported(start(l.core.GroupBy[0]), "grouping over TUMBLE(...) without its window", "Add window_start, window_end to GROUP BY.")
+	return unsupported(start(l.core.GroupBy[0]), "grouping over "+l.from.window.Kind+"(...) without its window", "Add window_start, window_end to GROUP BY.")
 }
 
 // bindWindow resolves the window's time column and durations.
 func (l *level) bindWindow() (*logical.Window, error) {
 	w := l.window
-	if len(l.from.rels) != 1 {
+	if len(l.from.rels) != 1 && !l.continuous {
 		return nil, unsupported(w.Pos, w.Kind+" over several relations", "Name one stream in FROM.")
 	}
-	stream, ok := scanned(l.from.node).(*catalog.Stream)
-	if !ok {
-		return nil, unsupported(w.Pos, w.Kind+" over something other than a stream", "Name one stream in FROM.")
+	timeCol, err := l.defaultTime(w)
+	if err != nil {
+		return nil, err
 	}
-	if stream.TimeCol < 0 {
-		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "stream %q has no watermark, so that its windows would never close", stream.Name).At(w.Pos).
-			WithHint("Create the stream with WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.")
-	}
-	out := &logical.Window{Kind: logical.Tumble, TimeCol: stream.TimeCol}
 	args := w.Args
 	if w.Time != nil {
 		if isDuration(w.Time) { // TUMBLE(INTERVAL '..'), whatever slot the parser put it in
 			args = append([]parse.Expr{w.Time}, args...)
-		} else if err := l.timeColumn(w.Time, stream); err != nil {
+		} else if timeCol, err = l.timeColumn(w); err != nil {
 			return nil, err
 		}
 	}
-	if len(args) < 1 || len(args) > 2 || w.Max != nil {
-		return nil, sqlerr.New(sqlerr.SyntaxError, "TUMBLE takes a time column, a size and optionally an offset").At(w.Pos).
-			WithHint("TUMBLE(ts, INTERVAL '1 minute').")
-	}
-	var err error
-	if out.Size, err = l.duration(args[0], "TUMBLE size"); err != nil {
+	out := &logical.Window{}
+	if out.Spec, err = l.windowSpec(w, args); err != nil {
 		return nil, err
 	}
-	if out.Size <= 0 {
-		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "TUMBLE size must be positive").At(start(args[0]))
-	}
-	if len(args) == 2 {
-		if out.Offset, err = l.duration(args[1], "TUMBLE offset"); err != nil {
-			return nil, err
-		}
+	out.TimeCol = timeCol
+	if out.Kind != window.Count {
+		out.Lateness = latenessOf(l.from.node)
 	}
 	return out, nil
+}
+
+// defaultTime is the time column of the window's input where the window names none.
+func (l *level) defaultTime(w *parse.WindowCall) (int, error) {
+	if i := logical.DefaultTime(l.from.node); i >= 0 || w.Kind == "COUNT_WINDOW" {
+		return i, nil
+	}
+	if stream, ok := scanned(l.from.node).(*catalog.Stream); ok {
+		return 0, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "stream %q has no watermark, so that its windows would never close", stream.Name).At(w.Pos).
+			WithHint("Create the stream with WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.")
+	}
+	if !l.continuous {
+		return 0, unsupported(w.Pos, w.Kind+" over something other than a stream", "Name one stream in FROM.")
+	}
+	return 0, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "what %s is over has no event time", w.Kind).At(w.Pos).
+		WithHint("Select the time column, or window_start and window_end, in the subquery.")
 }
 
 // scanned is the relation below filters.
@@ -95,7 +88,7 @@ func scanned(n *logical.Node) catalog.Relation {
 		switch op := n.Op.(type) {
 		case *logical.Scan:
 			return op.Rel
-		case *logical.Filter:
+		case *logical.Filter, *logical.LookupJoin:
 			n = n.In[0]
 		default:
 			return nil
@@ -114,18 +107,24 @@ func isDuration(e parse.Expr) bool {
 	return false
 }
 
-// timeColumn checks that the time argument is the stream's watermark column.
-func (l *level) timeColumn(e parse.Expr, s *catalog.Stream) error {
-	x, err := l.clause("GROUP BY").bind(e)
+// timeColumn is the column that a window names as its time: one that carries event time.
+func (l *level) timeColumn(w *parse.WindowCall) (int, error) {
+	x, err := l.clause("GROUP BY").bind(w.Time)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if c, ok := x.(*expr.Column); ok && c.Index == s.TimeCol {
-		return nil
+	times := logical.Times(l.from.node)
+	if c, ok := x.(*expr.Column); ok && times[c.Index] != logical.NoTime {
+		return c.Index, nil
 	}
-	name := s.Stream.Schema.Cols[s.TimeCol].Name
-	return sqlerr.New(sqlerr.WindowingError, "TUMBLE must be over the watermark column %q of stream %q", name, s.Name).At(start(e)).
-		WithHint("Write TUMBLE(%s, ...), or leave the column out.", name)
+	i := logical.DefaultTime(l.from.node)
+	name := l.from.node.Schema.Cols[i].Name
+	if stream, ok := scanned(l.from.node).(*catalog.Stream); ok {
+		return 0, sqlerr.New(sqlerr.WindowingError, "%s must be over the watermark column %q of stream %q", w.Kind, name, stream.Name).At(start(w.Time)).
+			WithHint("Write %s(%s, ...), or leave the column out.", w.Kind, name)
+	}
+	return 0, sqlerr.New(sqlerr.WindowingError, "%s must be over a column with event time", w.Kind).At(start(w.Time)).
+		WithHint("Write %s(%s, ...), or leave the column out.", w.Kind, name)
 }
 
 // duration reads a constant interval as microseconds; months have no fixed length and are refused.

@@ -17,7 +17,7 @@ const (
 	Deactivated State = "deactivated"
 )
 
-// Relation is what a name in FROM can stand for: *Stream, *Query, *IOCList or *Virtual. Relations are immutable once
+// Relation is what a name in FROM can stand for: *Stream, *Table, *Query, *IOCList or *Virtual. Relations are immutable once
 // in the catalogue: a change puts a new one in their place.
 type Relation interface {
 	RelName() string
@@ -35,20 +35,30 @@ type Stream struct {
 // Query is a continuous query.
 type Query struct {
 	spec.Query
-	Schema  types.Schema // result columns
+	Schema types.Schema // result columns
 	// Times tells per result column how far (microseconds) rows may lie behind the query's watermark when they come, by that
 	// column as event time; -1: the column is none. See logical.Times.
-	Times []int64
-	// Updates: the changelog holds more than inserts.
-	Updates bool
-	SQL     string       // canonical CREATE CONTINUOUS QUERY
+	Times   []int64
+	SQL     string // canonical CREATE CONTINUOUS QUERY
 	Options map[string]string
 	// Streams, Lists, Functions name what the query reads; DROP of those is refused while it exists.
 	Streams   []uint64
+	Queries   []uint64
 	Lists     []string
 	Functions []uint64
+	Tables    []uint64
+	// Corrected: late rows were replayed, so that the changelog holds more than inserts although Updates is false.
+	Corrected bool
 	State     State
 	Reason    string // why it is not running
+}
+
+// Changes reports that the query's changelog may hold more than inserts.
+func (q *Query) Changes() bool { return q.Updates || q.Corrected }
+
+// Stateless reports that the query's rows depend on one row of its input each.
+func (q *Query) Stateless() bool {
+	return q.Program != nil && !spec.Keyed(q.Program.Root)
 }
 
 // IOCList is a list of indicators; as a relation it has the columns value, source, confidence, expires_at, added_at.
@@ -83,6 +93,22 @@ var IOCSchema = types.Schema{Cols: []types.Column{
 	{Name: "expires_at", Type: types.T(types.TimestampTZ)},
 	{Name: "added_at", Type: types.T(types.TimestampTZ)},
 }}
+
+// LateSuffix ends the name of the relation that holds a stream's late rows.
+const LateSuffix = "$late"
+
+// lateColumns are what it has beside the stream's columns: for which query the row was late, what had passed its time, and the
+// clock and number of the epoch in which it came.
+var lateColumns = []types.Column{
+	{Name: "late_query", Type: types.T(types.Text)}, {Name: "late_watermark", Type: types.T(types.TimestampTZ)},
+	{Name: "late_at", Type: types.T(types.TimestampTZ)}, {Name: "late_epoch", Type: types.T(types.Int8)},
+}
+
+// Late is the relation of the stream's late rows.
+func (s *Stream) Late() *Virtual {
+	cols := append(append([]types.Column(nil), s.Stream.Schema.Cols...), lateColumns...)
+	return &Virtual{SchemaName: Public, Name: s.Name + LateSuffix, ID: s.ID, Columns: types.Schema{Cols: cols}}
+}
 
 // RelName, RelID and RelSchema implement Relation.
 func (s *Stream) RelName() string          { return s.Name }

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -157,12 +158,25 @@ func (s *Snapshot) Relation(schema, name string) Relation {
 		if v := s.virtuals[PgCatalog][name]; v != nil {
 			return v
 		}
-		return s.relations.get(name)
+		return s.public(name)
 	case Public:
-		return s.relations.get(name)
+		return s.public(name)
 	}
 	if v := s.virtuals[schema][name]; v != nil {
 		return v
+	}
+	return nil
+}
+
+// public finds an object of users, or the late rows of a stream.
+func (s *Snapshot) public(name string) Relation {
+	if r := s.relations.get(name); r != nil {
+		return r
+	}
+	if of, ok := strings.CutSuffix(name, LateSuffix); ok {
+		if st, ok := s.relations.get(of).(*Stream); ok {
+			return st.Late()
+		}
 	}
 	return nil
 }

@@ -7,7 +7,9 @@ package logical
 import (
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/planner/catalog"
 )
 
@@ -31,21 +33,20 @@ const (
 	Left
 	Right
 	Full
+	// Semi and Anti come from EXISTS and NOT EXISTS in continuous queries; their output is the left row.
+	Semi
+	Anti
 )
 
-// WindowKind names a window function over event time.
-type WindowKind uint8
+// Temporal makes a join look each left row up in In[1], a changelog, as it was at the row's time. LeftTime and RightTime are
+// columns of In[0] and In[1].
+type Temporal struct{ LeftTime, RightTime int }
 
-// The window kinds that can be planned.
-const (
-	Tumble WindowKind = iota + 1
-)
-
-// Window is the time side of a grouping. Durations are microseconds; TimeCol indexes the input's columns.
+// Window is the time side of a grouping. TimeCol indexes the input's columns; -1 without one (COUNT_WINDOW). Lateness
+// (microseconds) is how long after its end a window takes rows.
 type Window struct {
-	Kind         WindowKind
-	Size, Offset int64
-	TimeCol      int
+	window.Spec
+	Lateness int64
 }
 
 // SortKey is one term of ORDER BY over the input's columns.
@@ -61,7 +62,9 @@ type AggCall struct {
 	Distinct bool
 	Filter   expr.Expr // nil: every row counts
 	OrderBy  []SortKey
-	Typ      types.Type
+	// Desc is the direction of WITHIN GROUP.
+	Desc bool
+	Typ  types.Type
 }
 
 // Func is a set-returning function call.
@@ -88,9 +91,11 @@ type (
 	Project struct{ Exprs []expr.Expr }
 	// ProjectSet passes the input's columns on and appends one column per set-returning function.
 	ProjectSet struct{ Funcs []Func }
-	// Aggregate groups. Output: window_start, window_end (with Window), keys, aggregates. Scalar: no input gives one row.
+	// Aggregate groups. Output: window_start, window_end (with Window), keys, aggregates. Scalar: no input gives one row. Emit
+	// is of continuous queries.
 	Aggregate struct {
 		Window *Window
+		Emit   spec.Emit
 		Keys   []expr.Expr
 		Aggs   []AggCall
 		Scalar bool
@@ -104,6 +109,10 @@ type (
 		LeftKeys, RightKeys []expr.Expr
 		Conds               []expr.Expr
 		Lateral             bool
+		Temporal            *Temporal // nil: the sides are joined as they are
+		// Pos is where the right side is written and Labels what the columns of both sides are called, for errors.
+		Pos    int
+		Labels []string
 	}
 	// SetOp is "UNION", "INTERSECT" or "EXCEPT" over two inputs of one row type.
 	SetOp struct {

@@ -219,12 +219,18 @@ func (f Rewrite) Op(o Op, depth int) Op {
 		// Keys and conditions read the row before or while it is joined: they are at the join's own depth.
 		l, r, c := f.List(o.LeftKeys, depth), f.List(o.RightKeys, depth), f.List(o.Conds, depth)
 		if !same(l, o.LeftKeys) || !same(r, o.RightKeys) || !same(c, o.Conds) {
-			return &Join{Kind: o.Kind, LeftKeys: l, RightKeys: r, Conds: c, Lateral: o.Lateral}
+			j := *o
+			j.LeftKeys, j.RightKeys, j.Conds = l, r, c
+			return &j
 		}
+	case *LookupJoin:
+		return f.rewriteLookup(o, depth)
 	case *Sort:
 		if k, changed := f.sortKeys(o.Keys, depth); changed {
 			return &Sort{Keys: k}
 		}
+	case *Over, *FirstSeen, *Suppress:
+		return f.over(o, depth)
 	case *Limit:
 		if c, off := f.Expr(o.Count, depth), f.Expr(o.Offset, depth); c != o.Count || off != o.Offset {
 			return &Limit{Count: c, Offset: off}
@@ -260,7 +266,7 @@ func (f Rewrite) aggregate(o *Aggregate, depth int) Op {
 	if !changed {
 		return o
 	}
-	return &Aggregate{Window: o.Window, Keys: keys, Aggs: aggs, Scalar: o.Scalar}
+	return &Aggregate{Window: o.Window, Emit: o.Emit, Keys: keys, Aggs: aggs, Scalar: o.Scalar}
 }
 
 func (f Rewrite) sortKeys(keys []SortKey, depth int) ([]SortKey, bool) {

@@ -23,8 +23,10 @@ func Times(n *Node) []int64 {
 	switch op := n.Op.(type) {
 	case *Scan:
 		scanTimes(op, out)
-	case *Filter, *Distinct, *Sort, *Limit, *Result:
+	case *Filter, *Sort, *Limit, *Result:
 		copy(out, Times(n.In[0]))
+	case *Over, *FirstSeen, *Suppress:
+		overTimes(n, out)
 	case *Project:
 		in := Times(n.In[0])
 		for i, e := range op.Exprs {
@@ -36,8 +38,12 @@ func Times(n *Node) []int64 {
 		}
 	case *Aggregate:
 		if op.Window != nil {
-			out[1] = 0 // window_end: rows come when the watermark is there
+			out[1] = op.Window.Lateness // window_end: rows come when the watermark is there, or correct it
 		}
+	case *LookupJoin:
+		copy(out, Times(n.In[0])) // a table holds nothing back
+	case *Join:
+		joinTimes(n, op, out)
 	case *Match:
 		matchTimes(n, op.Spec, out)
 	case *SetOp:

@@ -7,7 +7,6 @@ import (
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
-	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/logical"
 )
@@ -15,14 +14,24 @@ import (
 // Program lowers a query.
 func Program(q *logical.Query) (*spec.Program, error) {
 	l := &lowerer{params: q.Params, continuous: q.Continuous}
-	return l.program(q.Root)
+	if r, ok := q.Root.Op.(*logical.Result); ok {
+		l.query = r
+	}
+	p, err := l.program(q.Root)
+	if err == nil {
+		p.Stages = l.stages
+	}
+	return p, err
 }
 
 // lowerer lowers one statement and the subqueries in it; err is the first failure.
 type lowerer struct {
 	params     []types.Type
 	continuous bool
-	err        error
+	// query is the continuous query; stages are the parts of it that were cut off, lower ones first.
+	query  *logical.Result
+	stages []*spec.Query
+	err    error
 }
 
 func (l *lowerer) program(root *logical.Node) (*spec.Program, error) {
@@ -64,15 +73,22 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 	case *logical.ProjectSet:
 		out.Op = l.projectSet(op, n.In[0])
 	case *logical.Aggregate:
-		return l.aggregate(out, op)
+		return l.aggregate(out, op, n.In[0])
 	case *logical.Match:
 		return l.match(out, op)
 	case *logical.Distinct:
-		out.Op = &spec.Distinct{On: l.exprs(op.On)}
+		return l.distinct(out, op, n.In[0])
 	case *logical.Join:
+		if l.continuous {
+			return l.streamJoin(n, op, in)
+		}
 		out.Op = l.join(op)
+	case *logical.LookupJoin:
+		out.Op = l.lookup(op, in[0])
 	case *logical.SetOp:
 		return l.setOp(out, op)
+	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+		return l.over(out, n.Op)
 	case *logical.Sort:
 		out.Op = &spec.Sort{Keys: l.sortKeys(op.Keys)}
 	case *logical.Limit:
@@ -98,6 +114,10 @@ func (l *lowerer) scan(op *logical.Scan) spec.Op {
 		return &spec.StreamScan{StreamID: r.ID, Name: r.Name, Want: want}
 	case *catalog.Query:
 		return &spec.ResultScan{QueryID: r.ID, Name: r.Name}
+	case *catalog.TableRows:
+		return &spec.TableScan{TableID: r.ID, Name: r.Name, Numbers: true}
+	case *catalog.Table:
+		return &spec.TableScan{TableID: r.ID, Name: r.Name}
 	case *catalog.IOCList:
 		return &spec.VirtualScan{Schema: catalog.Public, Name: r.Name}
 	case *catalog.Virtual:
@@ -140,6 +160,9 @@ func (l *lowerer) join(op *logical.Join) spec.Op {
 }
 
 func (l *lowerer) setOp(out *spec.Node, op *logical.SetOp) *spec.Node {
+	if l.continuous {
+		return l.streamUnion(out)
+	}
 	if op.Kind != "UNION" {
 		out.Op = &spec.SetOp{Except: op.Kind == "EXCEPT", All: op.All}
 		return out
@@ -151,41 +174,17 @@ func (l *lowerer) setOp(out *spec.Node, op *logical.SetOp) *spec.Node {
 	return &spec.Node{Op: &spec.Distinct{}, In: []*spec.Node{out}, Schema: out.Schema}
 }
 
-// aggregate lowers a grouping: by window, behind an exchange where the program is continuous, or by hash.
-func (l *lowerer) aggregate(out *spec.Node, op *logical.Aggregate) *spec.Node {
-	keys := l.exprs(op.Keys)
-	aggs := make([]spec.AggCall, len(op.Aggs))
-	for i, a := range op.Aggs {
-		aggs[i] = l.aggCall(a)
-	}
-	if op.Window == nil {
-		out.Op = &spec.HashAgg{Keys: keys, Aggs: aggs, Scalar: op.Scalar}
-		return out
-	}
-	out.Op = &spec.WindowAgg{
-		Window: window.Spec{Kind: window.Tumble, Size: op.Window.Size, Offset: op.Window.Offset, TimeCol: op.Window.TimeCol},
-		Keys:   keys, Aggs: aggs,
-	}
-	if l.continuous {
-		out.In = []*spec.Node{l.keyed(out.In[0], keys)}
-	}
-	return out
-}
-
-// keyed is the input of an operator that needs all rows of a key in one place; every keyed operator of a continuous program
-// takes its inputs through it.
-func (l *lowerer) keyed(in *spec.Node, keys []expr.Expr) *spec.Node {
-	return &spec.Node{Op: &spec.Exchange{Keys: keys}, In: []*spec.Node{in}, Schema: in.Schema}
-}
-
 func (l *lowerer) aggCall(a logical.AggCall) spec.AggCall {
 	args := l.exprs(a.Args)
 	argTypes := make([]types.Type, len(args))
 	for i, e := range args {
 		argTypes[i] = e.Type()
 		argTypes[i].Mod = 0
+		if c, isConst := e.(*expr.Const); isConst && i > 0 && a.Def.Check != nil {
+			l.fail(a.Def.Check(i, c.Val)) // once more: constants are folded by now
+		}
 	}
-	kernel, ok := a.Def.Bind(argTypes, a.Distinct)
+	kernel, ok := a.Def.Kernel(argTypes, a.Distinct, a.Desc)
 	if !ok {
 		l.fail(sqlerr.New(sqlerr.InternalError, "aggregate %s does not take what it was bound to", a.Def.Name))
 	}

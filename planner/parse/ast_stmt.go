@@ -43,6 +43,21 @@ type FuncParam struct {
 	Type TypeName
 }
 
+// Assignment is column = value in SET; Value may be *Default.
+type Assignment struct {
+	Column string
+	Value  Expr
+	Pos    Pos
+}
+
+// OnConflict is ON CONFLICT [(columns)]: DO NOTHING (Set is nil), or DO UPDATE SET .. [WHERE ..].
+type OnConflict struct {
+	Columns []string
+	Set     []Assignment
+	Where   Expr
+	Pos     Pos
+}
+
 // The statements.
 type (
 	// SelectStmt is a query that ends.
@@ -99,6 +114,11 @@ type (
 	}
 	// RefreshIOC is REFRESH IOC LIST name.
 	RefreshIOC struct{ Name Name }
+	// ReplayLate is REPLAY LATE stream [SINCE INTERVAL '..'].
+	ReplayLate struct {
+		Stream Name
+		Since  *Interval
+	}
 	// CreateFunction is CREATE [OR REPLACE] FUNCTION or AGGREGATE.
 	CreateFunction struct {
 		Name        Name
@@ -126,6 +146,8 @@ type (
 		Table   Name
 		Columns []string
 		Query   *Select
+		// Conflict is ON CONFLICT, nil when not written.
+		Conflict *OnConflict
 		// Returning holds the RETURNING list.
 		Returning []SelectItem
 	}
@@ -134,6 +156,14 @@ type (
 		Table Name
 		Where Expr
 	}
+	// Update is UPDATE name SET column = value, .. [WHERE ..].
+	Update struct {
+		Table Name
+		Set   []Assignment
+		Where Expr
+	}
+	// Truncate is TRUNCATE name, ..
+	Truncate struct{ Tables []Name }
 	// Copy is COPY. Table or Query or Subscribe; To: direction out.
 	Copy struct {
 		Table     Name
@@ -245,10 +275,13 @@ func (*PauseQuery) statement()     {}
 func (*CreateIOC) statement()      {}
 func (*AlterIOC) statement()       {}
 func (*RefreshIOC) statement()     {}
+func (*ReplayLate) statement()     {}
 func (*CreateFunction) statement() {}
 func (*Drop) statement()           {}
 func (*Insert) statement()         {}
 func (*Delete) statement()         {}
+func (*Update) statement()         {}
+func (*Truncate) statement()       {}
 func (*Copy) statement()           {}
 func (*Subscribe) statement()      {}
 func (*Listen) statement()         {}

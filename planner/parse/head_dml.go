@@ -23,6 +23,7 @@ func (c *cursor) insert() Statement {
 	} else {
 		s.Query = c.subQuery()
 	}
+	s.Conflict = c.onConflict()
 	if c.acceptKw("returning") {
 		s.Returning = c.subItems(func(l *lowerer) {
 			if l.atEnd() {

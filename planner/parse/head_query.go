@@ -228,6 +228,17 @@ func (c *cursor) pauseOrRefresh() Statement {
 	return &PauseQuery{Name: c.qualified(), Resume: t.val == "resume"}
 }
 
+// replay parses REPLAY LATE stream [SINCE INTERVAL '..'].
+func (c *cursor) replay() Statement {
+	c.next()
+	c.expectKw("late")
+	s := &ReplayLate{Stream: c.qualified()}
+	if c.acceptKw("since") {
+		s.Since = c.interval()
+	}
+	return s
+}
+
 // drop parses DROP kind [IF EXISTS] names.
 func (c *cursor) drop() Statement {
 	start := c.next()

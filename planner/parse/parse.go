@@ -2,8 +2,6 @@ package parse
 
 import (
 	"strconv"
-
-	"github.com/vigil-sql/vigil/executor/sqlerr"
 )
 
 // Parse splits a query string at its semicolons and parses each statement. The whole string must be free of errors: as in
@@ -64,8 +62,6 @@ func (c *cursor) leftOver() {
 	switch {
 	case c.streamClause():
 		err = err.WithHint("EMIT and SUPPRESS belong to CREATE CONTINUOUS QUERY; a SELECT is a snapshot that ends.")
-	case t.isKw("on") && c.at(1).isKw("conflict"):
-		err = sqlerr.NotSupported("ON CONFLICT", "delete the rows first, or filter with WHERE NOT EXISTS").At(t.pos)
 	}
 	c.failWith(err)
 }
@@ -114,6 +110,10 @@ func (c *cursor) statement() Statement {
 		return c.insert()
 	case "delete":
 		return c.deleteFrom()
+	case "update":
+		return c.update()
+	case "truncate":
+		return c.truncate()
 	case "copy":
 		return c.copy()
 	case "subscribe":
@@ -124,6 +124,8 @@ func (c *cursor) statement() Statement {
 		return c.explain()
 	case "set", "reset":
 		return c.set()
+	case "replay":
+		return c.replay()
 	case "pause", "resume", "refresh":
 		return c.pauseOrRefresh()
 	}
@@ -205,11 +207,8 @@ var missing = []struct{ words, what, hint string }{
 	{"backup", "BACKUP", "Copy the data directory of a stopped server."},
 	{"restore", "RESTORE", "Start the server on the copied data directory."},
 	{"test continuous query", "TEST CONTINUOUS QUERY", "Create the query on a stream of its own and load the events with COPY."},
-	{"replay", "REPLAY LATE", "Late rows can be read from NAME$late."},
 	{"retro", "RETRO IOC LIST", "Join the stream's history with the list in a SELECT."},
-	{"update", "UPDATE", "Delete the rows and insert them again."},
 	{"merge", "MERGE", "Use INSERT and DELETE."},
-	{"truncate", "TRUNCATE", "Use DELETE FROM."},
 	{"comment", "COMMENT ON", ""},
 	{"lock", "LOCK", "vigil reads snapshots and takes no locks."},
 	{"vacuum", "VACUUM", "vigil cleans up by itself."},

@@ -26,6 +26,13 @@ func (p *printer) statement(stmt Statement) {
 		p.options(" WITH ", s.Options)
 	case *AlterIOC:
 		p.alterIOC(s)
+	case *ReplayLate:
+		p.s("REPLAY LATE ")
+		p.name(s.Stream)
+		if s.Since != nil {
+			p.s(" SINCE ")
+			p.interval(s.Since)
+		}
 	case *RefreshIOC:
 		p.s("REFRESH IOC LIST ")
 		p.name(s.Name)
@@ -42,6 +49,10 @@ func (p *printer) statement(stmt Statement) {
 			p.s(" WHERE ")
 			p.expr(s.Where, 0)
 		}
+	case *Update:
+		p.update(s)
+	case *Truncate:
+		p.truncate(s)
 	case *Copy:
 		p.copy(s)
 	case *Subscribe:
@@ -370,6 +381,7 @@ func (p *printer) insert(s *Insert) {
 		p.s(" ")
 		p.query(s.Query)
 	}
+	p.onConflict(s.Conflict)
 	if len(s.Returning) > 0 {
 		p.s(" RETURNING ")
 		p.items(s.Returning)

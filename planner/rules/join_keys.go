@@ -24,8 +24,9 @@ func joinKeysOf(n *logical.Node) *logical.Node {
 	if !ok || op.Lateral { // the right side of a lateral join is made anew for each row: hashing it buys nothing
 		return n
 	}
-	width, all := len(n.In[0].Schema.Cols), len(n.Schema.Cols)
-	out := &logical.Join{Kind: op.Kind, LeftKeys: op.LeftKeys, RightKeys: op.RightKeys}
+	width, all := len(n.In[0].Schema.Cols), len(n.In[0].Schema.Cols)+len(n.In[1].Schema.Cols)
+	out := *op
+	out.Conds = nil
 	for _, c := range op.Conds {
 		l, r, ok := equality(c, width, all)
 		if !ok {
@@ -35,7 +36,7 @@ func joinKeysOf(n *logical.Node) *logical.Node {
 		out.LeftKeys = append(out.LeftKeys[:len(out.LeftKeys):len(out.LeftKeys)], l)
 		out.RightKeys = append(out.RightKeys[:len(out.RightKeys):len(out.RightKeys)], shiftDown([]expr.Expr{r}, width)[0])
 	}
-	return &logical.Node{Op: out, In: n.In, Schema: n.Schema}
+	return &logical.Node{Op: &out, In: n.In, Schema: n.Schema}
 }
 
 // equality takes a condition apart into a left and a right side of the join.

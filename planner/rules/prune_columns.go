@@ -59,8 +59,14 @@ func prune(n *logical.Node, need columns) *logical.Node {
 		one(below)
 	case *logical.Aggregate:
 		one(aggregateNeeds(o, len(in[0].Schema.Cols)))
+	case *logical.LookupJoin:
+		var below columns
+		op, below = lookupNeeds(o, need, len(in[0].Schema.Cols))
+		one(below)
 	case *logical.Join:
 		pruneJoin(in, o, need)
+	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+		one(overNeeds(o, need, len(in[0].Schema.Cols)))
 	case *logical.Sort:
 		need = need.copy()
 		for _, k := range o.Keys {
@@ -94,7 +100,7 @@ func aggregateNeeds(o *logical.Aggregate, width int) columns {
 			need.add(k.X)
 		}
 	}
-	if o.Window != nil {
+	if o.Window != nil && o.Window.TimeCol >= 0 {
 		need[o.Window.TimeCol] = true
 	}
 	return need
@@ -102,11 +108,14 @@ func aggregateNeeds(o *logical.Aggregate, width int) columns {
 
 func pruneJoin(in []*logical.Node, o *logical.Join, need columns) {
 	width := len(in[0].Schema.Cols)
-	need = need.copy()
+	need = append(need.copy(), make(columns, width+len(in[1].Schema.Cols)-len(need))...)
 	need.add(o.Conds...)
 	left, right := need[:width:width], need[width:]
 	left.add(o.LeftKeys...)
 	right.add(o.RightKeys...)
+	if l, r := joinTimeColumns(in, o); l >= 0 && r >= 0 {
+		left[l], right[r] = true, true
+	}
 	if o.Lateral {
 		// The right side reads the left row as Outer depth 1.
 		logical.Rewrite(func(e expr.Expr, depth int) (expr.Expr, bool) {
@@ -117,4 +126,16 @@ func pruneJoin(in []*logical.Node, o *logical.Join, need columns) {
 		}).Plan(in[1], 1)
 	}
 	in[0], in[1] = prune(in[0], left), prune(in[1], right)
+}
+
+// joinTimeColumns are the time columns by which a join of a continuous query is bounded, -1 without.
+func joinTimeColumns(in []*logical.Node, o *logical.Join) (left, right int) {
+	if o.Temporal != nil {
+		return o.Temporal.LeftTime, o.Temporal.RightTime
+	}
+	b := logical.JoinBounds(&logical.Node{Op: o, In: in})
+	if !b.OK() {
+		return -1, -1
+	}
+	return b.LeftTime, b.RightTime
 }

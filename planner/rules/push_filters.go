@@ -34,10 +34,14 @@ func push(n *logical.Node, conds []expr.Expr) *logical.Node {
 		return push(n.In[0], append(append([]expr.Expr(nil), op.Conds...), conds...))
 	case *logical.Join:
 		return pushJoin(n, op, down, stay)
+	case *logical.LookupJoin:
+		return pushLookup(n, op, down, stay)
 	case *logical.Project:
 		return pushProject(n, op, down, stay)
 	case *logical.Aggregate:
 		return pushAggregate(n, op, down, stay)
+	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+		return pushOver(n, down, stay)
 	case *logical.ProjectSet:
 		width := len(n.In[0].Schema.Cols)
 		below, above := split(down, func(c expr.Expr) bool { return within(c, 0, width) })
@@ -105,12 +109,12 @@ func shiftDown(list []expr.Expr, by int) []expr.Expr {
 // rows are made up as NULL would otherwise drop rows of the other.
 func pushJoin(n *logical.Node, op *logical.Join, down, stay []expr.Expr) *logical.Node {
 	width := len(n.In[0].Schema.Cols)
-	all := len(n.Schema.Cols)
+	all := width + len(n.In[1].Schema.Cols)
 	isLeft := func(e expr.Expr) bool { return within(e, 0, width) }
-	isRight := func(e expr.Expr) bool { return within(e, width, all) && !op.Lateral }
+	isRight := func(e expr.Expr) bool { return within(e, width, all) && !op.Lateral && op.Temporal == nil }
 	on := op.Conds
 	var left, right, fromOn []expr.Expr
-	if op.Kind == logical.Inner {
+	if op.Kind == logical.Inner || op.Kind == logical.Semi {
 		movableOn, fixed := split(on, movable)
 		pool := append(append([]expr.Expr(nil), movableOn...), down...)
 		left, pool = split(pool, isLeft)
@@ -125,7 +129,7 @@ func pushJoin(n *logical.Node, op *logical.Join, down, stay []expr.Expr) *logica
 		}
 		on = append(on, fixed...)
 	}
-	if op.Kind == logical.Left {
+	if op.Kind == logical.Left || op.Kind == logical.Anti {
 		left, down = split(down, isLeft)
 		fromOn, on = split(on, func(e expr.Expr) bool { return movable(e) && isRight(e) })
 		right = fromOn
@@ -135,9 +139,10 @@ func pushJoin(n *logical.Node, op *logical.Join, down, stay []expr.Expr) *logica
 		fromOn, on = split(on, func(e expr.Expr) bool { return movable(e) && isLeft(e) })
 		left = fromOn
 	}
-	join := &logical.Join{Kind: op.Kind, LeftKeys: op.LeftKeys, RightKeys: op.RightKeys, Conds: on, Lateral: op.Lateral}
+	join := *op
+	join.Conds = on
 	in := []*logical.Node{push(n.In[0], left), push(n.In[1], shiftDown(right, width))}
-	return logical.NewFilter(&logical.Node{Op: join, In: in, Schema: n.Schema}, append(down, stay...))
+	return logical.NewFilter(&logical.Node{Op: &join, In: in, Schema: n.Schema}, append(down, stay...))
 }
 
 // pushProject moves conditions below a projection by putting the projected expressions in.

@@ -91,6 +91,50 @@ SELECT 'a' || 'b', 'a' || 1, 1 || 'a', username || bytes, tags || 'x', tags || t
 SELECT 1, 'a', true, NULL, 1.5, 99999999999, -2147483648, interval '1 day', 'x'::text, '1'::int, 1::bigint, 'a'::varchar(3)
 SELECT username, auth.username, lower(username), count(*), max(bytes) AS m, (SELECT 1), (SELECT 2 AS two), ARRAY[1], CASE WHEN true THEN 1 END, CASE WHEN true THEN 1 ELSE bytes END, coalesce(username, 'x'), nullif(username, 'a'), greatest(1, 2.5), bytes::text, now(), current_user, EXISTS (SELECT 1) FROM auth GROUP BY username, bytes
 SELECT count(*), count(DISTINCT username), sum(port), sum(bytes), sum(price), sum(score), sum(small), avg(port), avg(score), avg(bytes), min(ts), max(src_ip), bool_and(flag), array_agg(username), string_agg(username, ',') FROM auth
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY score), percentile_cont(0.5) WITHIN GROUP (ORDER BY port DESC) AS p, percentile_cont(ARRAY[0.25, 0.5]) WITHIN GROUP (ORDER BY price), percentile_cont(1) WITHIN GROUP (ORDER BY ts - ts), percentile_cont('{0.5}'::float8[]) WITHIN GROUP (ORDER BY ts - ts) FROM auth
+SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY username), percentile_disc(ARRAY[0.5]) WITHIN GROUP (ORDER BY ts), percentile_disc(0.5) WITHIN GROUP (ORDER BY code), mode() WITHIN GROUP (ORDER BY src_ip), mode() WITHIN GROUP (ORDER BY tags) FROM auth
+SELECT corr(bytes, port), covar_pop(score, score), covar_samp(price, small), regr_avgx(1, 2), regr_avgy(1, '2'), regr_count(port, port), regr_intercept(port, port), regr_r2(port, port), regr_slope(port, port), regr_sxx(port, port), regr_sxy(port, port), regr_syy(port, port) FROM auth
+SELECT bit_and(small), bit_or(port), bit_xor(bytes), bool_or(flag), every(flag) FROM auth
+SELECT json_agg(ts), jsonb_agg(username), json_object_agg(host, port), jsonb_object_agg(port, tags), jsonb_agg(detail), json_agg(raw) FROM auth
+SELECT json_agg(DISTINCT port), jsonb_agg(DISTINCT host), jsonb_object_agg(DISTINCT host, port) FROM auth
+SELECT percentile_cont(0.5) FROM auth
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY username) FROM auth
+SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY raw) FROM auth
+SELECT percentile_disc(flag) WITHIN GROUP (ORDER BY port) FROM auth GROUP BY flag
+SELECT percentile_disc(score) WITHIN GROUP (ORDER BY port) FROM auth
+SELECT percentile_disc(score) WITHIN GROUP (ORDER BY port) FROM auth GROUP BY score
+SELECT percentile_cont(0.5, 0.6) WITHIN GROUP (ORDER BY port) FROM auth
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY port, bytes) FROM auth
+SELECT mode(1) WITHIN GROUP (ORDER BY port) FROM auth
+SELECT mode() FROM auth
+SELECT sum(port) WITHIN GROUP (ORDER BY port) FROM auth
+SELECT upper(host) WITHIN GROUP (ORDER BY port) FROM auth
+SELECT percentile_cont(DISTINCT 0.5) WITHIN GROUP (ORDER BY port) FROM auth
+SELECT percentile_cont(0.5 ORDER BY port) WITHIN GROUP (ORDER BY port) FROM auth
+SELECT percentile_cont(max(score)) WITHIN GROUP (ORDER BY port) FROM auth
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY max(port)) FROM auth
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY score) FILTER (WHERE flag) FROM auth
+SELECT corr(username, host) FROM auth
+SELECT corr(score) FROM auth
+SELECT bit_and(score) FROM auth
+SELECT bit_xor(price) FROM auth
+SELECT json_agg(DISTINCT raw) FROM auth
+SELECT count(DISTINCT raw) FROM auth
+SELECT json_object_agg(host) FROM auth
+SELECT jsonb_agg() FROM auth
+SELECT any_value(port) FROM auth
+SELECT jsonb_agg(port ORDER BY ts DESC) FROM auth
+SELECT username FROM auth WHERE percentile_cont(0.5) WITHIN GROUP (ORDER BY port) > 1
+SELECT host, percentile_cont(0.5) WITHIN GROUP (ORDER BY port) FROM auth GROUP BY host HAVING mode() WITHIN GROUP (ORDER BY port) > 3
+SELECT sum(flag) FROM auth
+SELECT avg(ts) FROM auth
+SELECT stddev(flag) FROM auth
+SELECT string_agg(port, ',') FROM auth
+SELECT string_agg(username) FROM auth
+SELECT max(flag) FROM auth
+SELECT min(detail) FROM auth
+SELECT count(port, bytes) FROM auth
+SELECT var_pop(small), var_samp(port), variance(bytes), stddev_pop(price), stddev_samp(score), sum(ts - ts), avg(ts - ts), max(tags), min(code), max(day) FROM auth
 SELECT bytes > 5, bytes > 5.5, port = bytes, score > price, ts > day, code = username, small = score FROM auth
 SELECT detail->'a', detail->>'a', detail#>>'{a,b}', detail->0, raw->>'a', detail ? 'a', detail @> '{"a":1}' FROM auth
 SELECT src_ip << '10.0.0.0/8', src_ip = '1.2.3.4', host(src_ip), src_ip::text, masklen(src_ip) FROM auth

@@ -121,6 +121,9 @@ func (c *Catalog) objects() []object {
 	for _, s := range snap.Streams() {
 		out = append(out, object{userOID(s.ID), s.ID, s.Name, publicNamespace, 'r', s.Stream.Schema.Cols, ""})
 	}
+	for _, t := range snap.Tables() {
+		out = append(out, object{userOID(t.ID), t.ID, t.Name, publicNamespace, 'r', t.Table.Schema.Cols, ""})
+	}
 	for _, q := range snap.Queries() {
 		out = append(out, object{userOID(q.ID), q.ID, q.Name, publicNamespace, 'm', q.Schema.Cols, q.SQL})
 	}

@@ -57,8 +57,12 @@ func (c *Catalog) infoColumns(_ context.Context, w *writer) error {
 		}
 	}
 	for _, o := range c.objects() {
+		table := c.tableOf(o)
 		for i, col := range o.cols {
 			f := c.columnRow(namespaceName(o.space), o.name, i, col)
+			if table != nil && !table.Defaults[i].Null {
+				f["column_default"] = defaultText(table.Defaults[i])
+			}
 			f["is_updatable"] = o.kind == 'r'
 			if err := w.add(f); err != nil {
 				return err

@@ -91,6 +91,9 @@ func (c *Catalog) Visible(class string, oid int64) (visible, ok bool) {
 		if r := c.sys.byOID[id]; r != nil {
 			return r.schema == "pg_catalog", true
 		}
+		if _, ok := c.IndexText(oid, 0); ok {
+			return true, true
+		}
 		o, ok := c.object(id)
 		return o.space == publicNamespace, ok
 	case "pg_type":

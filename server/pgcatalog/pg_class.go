@@ -10,11 +10,15 @@ func (c *Catalog) pgClass(_ context.Context, w *writer) error {
 		}
 	}
 	for _, o := range c.objects() {
-		if err := w.add(classRow(o.oid, o.name, o.space, o.kind, len(o.cols))); err != nil {
+		f := classRow(o.oid, o.name, o.space, o.kind, len(o.cols))
+		if t := c.tableOf(o); t != nil && len(t.Key) > 0 {
+			f["relhasindex"] = true
+		}
+		if err := w.add(f); err != nil {
 			return err
 		}
 	}
-	return nil
+	return c.keyClasses(w)
 }
 
 // classRow is the pg_class row of a relation; what it does not name is zero, as for a table without extras.
@@ -55,10 +59,12 @@ func (c *Catalog) pgAttribute(_ context.Context, w *writer) error {
 		}
 	}
 	for _, o := range c.objects() {
+		table := c.tableOf(o)
 		for i, col := range o.cols {
 			t := c.sys.types[col.Type.OID()]
 			row := attributeRow(o.oid, i+1, col.Name, t, col.Type.WireMod(), col.NotNull)
 			row["attndims"] = arrayDims(col.Type)
+			row["atthasdef"] = table != nil && !table.Defaults[i].Null
 			if err := w.add(row); err != nil {
 				return err
 			}

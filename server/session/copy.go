@@ -293,6 +293,9 @@ func (s *Session) copyIn(ctx context.Context, t *target, f *copyFormat, out pgwi
 	if t.list != nil {
 		return s.copyIOC(ctx, t, f, p, out)
 	}
+	if t.table != nil {
+		return s.copyTable(ctx, t, f, p)
+	}
 	columns := t.columns
 	if f.json {
 		columns = nil

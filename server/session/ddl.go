@@ -100,6 +100,11 @@ func (s *Server) create(ctx context.Context, c creation, out pgwire.Output) erro
 	o := job.Object{Def: p.def, Meta: meta.Object{Kind: c.kind, ID: id, Name: c.name, SQL: c.sql,
 		Props: map[string]string{propCreated: fmt.Sprint(int64(created))}}}
 	change := job.Change{Create: []job.Object{o}}
+	if old != nil {
+		if err := s.unread(old); err != nil {
+			return err
+		}
+	}
 	if old != nil && c.kind == kindQuery {
 		change.Drop = []job.Object{old.object}
 	}
@@ -107,6 +112,21 @@ func (s *Server) create(ctx context.Context, c creation, out pgwire.Output) erro
 		return err
 	}
 	p.publish()
+	return nil
+}
+
+// unread refuses to replace a query that other queries read: they go on from its result.
+func (s *Server) unread(old *existing) error {
+	if old.kind != kindQuery {
+		return nil
+	}
+	for _, q := range s.cat.Snapshot().Queries() {
+		if reads(q, kindQuery, old.object.Meta.ID, "") {
+			return sqlerr.New(sqlerr.DependentObjectsExist, "cannot replace continuous query %s because other objects depend on it", old.object.Meta.Name).
+				WithDetail("continuous query %s depends on continuous query %s", q.Name, old.object.Meta.Name).
+				WithHint("Create it under another name, or drop what reads it first.")
+		}
+	}
 	return nil
 }
 
@@ -151,6 +171,8 @@ func (s *Server) lookup(kind, name string) *existing {
 		return &existing{kindStream, object(kindStream, r.ID, r.Name, r.SQL, &r.Stream), remove}
 	case *catalog.Query:
 		return &existing{kindQuery, object(kindQuery, r.ID, r.Name, r.SQL, &r.Query), remove}
+	case *catalog.Table:
+		return &existing{kindTable, object(kindTable, r.ID, r.Name, r.SQL, &r.Table), remove}
 	case *catalog.IOCList:
 		return &existing{kindIOC, object(kindIOC, r.ID, r.Name, r.SQL, &r.IOCList), remove}
 	}
@@ -162,7 +184,7 @@ func object(kind string, id uint64, name, sql string, def any) job.Object {
 }
 
 // dropKinds maps what follows DROP to the kinds of objects.
-var dropKinds = map[string]string{"STREAM": kindStream, "TABLE": kindStream, "CONTINUOUS QUERY": kindQuery,
+var dropKinds = map[string]string{"STREAM": kindStream, "TABLE": kindTable, "CONTINUOUS QUERY": kindQuery,
 	"IOC LIST": kindIOC, "FUNCTION": kindFunction}
 
 // drop runs DROP kind names [CASCADE], all or nothing.
@@ -182,6 +204,7 @@ func (s *Server) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) er
 			continue
 		case e == nil:
 			return sqlerr.New(missingCode(kind), "%s %q does not exist", kindWords[kind], name.Name).At(name.Pos)
+		case e.kind == kindStream && kind == kindTable: // CREATE TABLE .. WITH (connector ..) made it
 		case e.kind != kind:
 			return sqlerr.New(sqlerr.WrongObjectType, "%q is not a %s", name.Name, kindWords[kind]).At(name.Pos).
 				WithHint("Use DROP %s to remove it.", strings.ToUpper(kindWords[e.kind]))
@@ -220,7 +243,8 @@ func missingCode(kind string) sqlerr.Code {
 }
 
 // kindWords are the kinds as users read them.
-var kindWords = map[string]string{kindStream: "stream", kindQuery: "continuous query", kindIOC: "IOC list", kindFunction: "function"}
+var kindWords = map[string]string{kindStream: "stream", kindQuery: "continuous query", kindIOC: "IOC list", kindFunction: "function",
+	kindTable: "table"}
 
 // withDependents adds the queries that read the victims, or refuses.
 func (s *Server) withDependents(victims []*existing, cascade bool, out pgwire.Output) ([]*existing, error) {
@@ -228,7 +252,8 @@ func (s *Server) withDependents(victims []*existing, cascade bool, out pgwire.Ou
 	for _, v := range victims {
 		going[v.object.Meta.ID] = true
 	}
-	for _, v := range victims[:len(victims):len(victims)] {
+	for at := 0; at < len(victims); at++ { // it grows on the way
+		v := victims[at]
 		m := v.object.Meta
 		for _, q := range s.cat.Snapshot().Queries() {
 			if going[q.ID] || !reads(q, v.kind, m.ID, m.Name) {
@@ -252,6 +277,18 @@ func reads(q *catalog.Query, kind string, id uint64, name string) bool {
 	switch kind {
 	case kindStream:
 		for _, x := range q.Streams {
+			if x == id {
+				return true
+			}
+		}
+	case kindTable:
+		for _, x := range q.Tables {
+			if x == id {
+				return true
+			}
+		}
+	case kindQuery:
+		for _, x := range q.Queries {
 			if x == id {
 				return true
 			}

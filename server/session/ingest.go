@@ -115,7 +115,12 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 		if err != nil {
 			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", row.Offset, q.Name, err)
 		}
-		buf = AppendJSONRow(buf[:0], q.Schema.Cols, vals)
+		cols := q.Schema.Cols
+		if q.Changes() {
+			cols = append([]types.Column{subscribeColumns[1]}, cols...)
+			vals = append([]types.Value{types.NewText(opNames[row.Op])}, vals...)
+		}
+		buf = AppendJSONRow(buf[:0], cols, vals)
 		emit(buf)
 		next = row.Offset + 1
 		return true, nil

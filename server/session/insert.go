@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
@@ -38,6 +40,7 @@ func (s *Session) values(list []parse.Expr, want []types.Type) ([]types.Value, e
 type target struct {
 	stream *catalog.Stream
 	list   *catalog.IOCList
+	table  *catalog.Table
 	schema *types.Schema
 	// columns are the schema columns that the rows fill, in the order of the rows.
 	columns []int
@@ -53,12 +56,14 @@ func (s *Session) fillable(rel catalog.Relation, name parse.Name) (*target, erro
 				WithHint("Rows can be added to streams without connector only.")
 		}
 		t.stream, t.schema = r, r.RelSchema()
+	case *catalog.Table:
+		t.table, t.schema = r, r.RelSchema()
 	case *catalog.IOCList:
 		t.list, t.schema = r, r.RelSchema()
 	case nil:
 		return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", name.Name).At(name.Pos)
 	default:
-		return nil, sqlerr.New(sqlerr.WrongObjectType, "cannot insert into %q: it is not a stream or an IOC list", name.Name).At(name.Pos)
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "cannot insert into %q: it is not a stream, a table or an IOC list", name.Name).At(name.Pos)
 	}
 	return t, nil
 }
@@ -71,7 +76,9 @@ func (s *Session) target(name parse.Name, columns []string) (*target, error) {
 	}
 	if len(columns) == 0 {
 		for i := range t.schema.Cols {
-			t.columns = append(t.columns, i)
+			if !t.generated(i) {
+				t.columns = append(t.columns, i)
+			}
 		}
 		return t, nil
 	}
@@ -90,6 +97,11 @@ func (s *Session) target(name parse.Name, columns []string) (*target, error) {
 	return t, nil
 }
 
+// generated reports that a column of the stream is computed.
+func (t *target) generated(i int) bool {
+	return t.stream != nil && slices.ContainsFunc(t.stream.Generated, func(g spec.Generated) bool { return g.Col == i })
+}
+
 // planInsert plans INSERT ... VALUES and INSERT ... SELECT: both are a query whose rows are cast to the target's columns.
 func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, error) {
 	if len(st.Returning) > 0 {
@@ -103,6 +115,10 @@ func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, 
 	if err != nil {
 		return nil, err
 	}
+	on, err := s.conflictOf(st, t)
+	if err != nil {
+		return nil, err
+	}
 	return &statement{s: s, params: p.Params, do: func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error) {
 		var rows [][]types.Value
 		err := s.run(ctx, planner.BindParams(p, params), func(row []types.Value) error {
@@ -111,6 +127,10 @@ func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, 
 		})
 		if err != nil {
 			return "", err
+		}
+		if t.table != nil {
+			n, err := s.insertTable(ctx, t.table, rows, on)
+			return fmt.Sprintf("INSERT 0 %d", n), err
 		}
 		if err := s.insertRows(ctx, t, rows, out); err != nil {
 			return "", err
@@ -132,7 +152,7 @@ func (s *Session) insertRows(ctx context.Context, t *target, rows [][]types.Valu
 	for _, row := range rows {
 		for i, v := range row {
 			col := t.schema.Cols[i]
-			if v.Null && (col.NotNull || i == t.stream.TimeCol) {
+			if v.Null && (col.NotNull || i == t.stream.TimeCol) && !t.generated(i) {
 				return sqlerr.New(sqlerr.NotNullViolation, "null value in column %q of relation %q violates not-null constraint",
 					col.Name, t.stream.Name)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/parse"
 	"github.com/vigil-sql/vigil/server/pgwire"
@@ -68,7 +69,15 @@ func (l *listener) deliver(ctx context.Context, sub *subscription) func(row []ty
 	cols := sub.q.Schema.Cols
 	var buf []byte
 	return func(row []types.Value) error {
-		buf = AppendJSONRow(buf[:0], cols, row[len(subscribeColumns):])
+		cols, vals := cols, row[len(subscribeColumns):]
+		if sub.q.Changes() {
+			if row[1].S == opNames[job.OpUpdateBefore] {
+				return nil // its other half follows
+			}
+			cols = append([]types.Column{subscribeColumns[1]}, cols...)
+			vals = append([]types.Value{row[1]}, vals...)
+		}
+		buf = AppendJSONRow(buf[:0], cols, vals)
 		if len(buf) > notifyMax {
 			buf = AppendJSONRow(buf[:0], subscribeColumns[:1], row[:1])
 		}

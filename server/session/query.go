@@ -52,7 +52,14 @@ func (s *Session) run(ctx context.Context, p *spec.Program, emit func(row []type
 }
 
 func (s *Session) taskEnv() *task.Env {
-	env := &task.Env{Scan: s.scan}
+	tables := s.srv.eng.Tables() // one version for the whole run
+	env := &task.Env{Scan: func(ctx context.Context, n *spec.Node, emit func(*batch.Batch) error) error {
+		if x, ok := n.Op.(*spec.TableScan); ok {
+			return scanTable(tables, n, x, emit)
+		}
+		return s.scan(ctx, n, emit)
+	}}
+	env.Ctx.Tables = tables
 	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.zone, Session: &fn.Session{User: s.info.User, Database: "vigil",
 		Schema: "public", BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.srv.pg}}
 	env.Ctx.IOC = s.srv.eng.IOC()
@@ -90,6 +97,9 @@ func (s *Session) virtual(ctx context.Context, x *spec.VirtualScan, add func([]t
 		if l, ok := s.srv.cat.Relation("public", x.Name).(*catalog.IOCList); ok {
 			return s.srv.iocRows(l, add)
 		}
+		if st := s.srv.lateStream(x.Name); st != nil {
+			return s.srv.lateRows(st, add)
+		}
 		return sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", x.Name)
 	}
 	return s.srv.pg.Rows(context.WithValue(ctx, settingsKey{}, s.settings), x.Schema, x.Name, add)
@@ -101,13 +111,27 @@ func (srv *Server) scanResults(id uint64, schema *types.Schema, add func([]types
 	for i := range ts {
 		ts[i] = schema.Cols[i].Type
 	}
-	return srv.eng.Results().Scan(id, 0, 0, func(r results.Row) (bool, error) {
-		row, err := codec.DecodeRow(ts, r.Data)
+	give := func(data []byte) error {
+		row, err := codec.DecodeRow(ts, data)
 		if err != nil {
-			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d is damaged: %v", r.Offset, err)
+			return sqlerr.New(sqlerr.DataCorrupted, "a result row is damaged: %v", err)
 		}
-		return true, add(row)
+		return add(row)
+	}
+	if q, ok := srv.cat.Snapshot().ByID(id).(*catalog.Query); !ok || !q.Changes() {
+		return srv.eng.Results().Scan(id, 0, 0, func(r results.Row) (bool, error) { return true, give(r.Data) })
+	}
+	var cur current
+	err := srv.eng.Results().Scan(id, 0, 0, func(r results.Row) (bool, error) {
+		cur.change(r)
+		return true, nil
 	})
+	for i := 0; err == nil && i < len(cur.rows); i++ {
+		if cur.rows[i] != nil {
+			err = give(cur.rows[i])
+		}
+	}
+	return err
 }
 
 // rowBatcher gathers rows into batches.

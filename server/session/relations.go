@@ -31,6 +31,7 @@ func sysRelations() []sysRelation {
 		{"functions", "name text, arguments text, returns text, language text, state text, reason text, sql text", (*Server).functionRows},
 		{"rejected", "at timestamptz, stream text, query text, code text, reason text, raw text, epoch bigint", (*Server).rejectedRows},
 		{"epochs", "epoch bigint, clock timestamptz, inputs integer, restarted boolean", (*Server).epochRows},
+		{"tables", "name text, key text, rows bigint, sql text", (*Server).tableRows},
 	}
 }
 

@@ -87,6 +87,7 @@ const (
 	kindQuery    = "query"
 	kindIOC      = "ioc"
 	kindFunction = "function"
+	kindTable    = job.KindTable
 )
 
 // propCreated is the property that keeps an object's time of creation, microseconds.
@@ -129,6 +130,10 @@ func (s *Server) reload(m meta.Object) (any, error) {
 	var p planned
 	switch st := parsed[0].Stmt.(type) {
 	case *parse.CreateStream:
+		if planner.IsTable(st) {
+			p, err = s.planTable(env, st, m.ID)
+			break
+		}
 		p, err = s.planStream(env, st, m.ID, at)
 	case *parse.CreateIOC:
 		p, err = s.planIOC(env, st, m.ID)
@@ -143,6 +148,9 @@ func (s *Server) reload(m meta.Object) (any, error) {
 		return nil, err
 	}
 	p.publish()
+	if m.Props[job.PropCorrected] != "" {
+		s.corrected(m.ID)
+	}
 	if m.Props[job.PropState] == string(catalog.Deactivated) {
 		s.deactivated(m.ID, m.Props[job.PropReason])
 	}

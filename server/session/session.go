@@ -18,6 +18,8 @@ type Session struct {
 	ctx      context.Context
 	settings *settings
 	tx       byte // 'I', 'T' or 'E'
+	// changed: a table was changed in the open transaction block; that is not undone.
+	changed  bool
 	prepared map[string]*sqlPrepared
 	cursors  map[string]*cursor
 	listen   *listener
@@ -121,7 +123,10 @@ func (s *Session) transaction(st *parse.Transaction, out pgwire.Output) (string,
 		case 'E':
 			tag = "ROLLBACK"
 		}
-		s.tx = 'I'
+		if tag == "ROLLBACK" && s.changed {
+			warn("WARNING", sqlerr.FeatureNotSupported, "what statements of the transaction changed in tables is not undone: each took effect by itself")
+		}
+		s.tx, s.changed = 'I', false
 		s.closeCursors()
 		return tag, nil
 	}

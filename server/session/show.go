@@ -17,7 +17,7 @@ var listings = map[string]string{
 	"CONTINUOUS QUERIES": "SELECT name, state, reason, rows_out, created_at FROM vigil.queries ORDER BY name",
 	"IOC LISTS":          "SELECT name, type, entries, version FROM vigil.ioc_lists ORDER BY name",
 	"FUNCTIONS":          "SELECT name, arguments, returns, language, state FROM vigil.functions ORDER BY name",
-	"TABLES":             "SELECT name, 'stream' AS kind FROM vigil.streams UNION ALL SELECT name, 'continuous query' FROM vigil.queries UNION ALL SELECT name, 'IOC list' FROM vigil.ioc_lists ORDER BY 1",
+	"TABLES":             "SELECT name, 'stream' AS kind FROM vigil.streams UNION ALL SELECT name, 'continuous query' FROM vigil.queries UNION ALL SELECT name, 'IOC list' FROM vigil.ioc_lists UNION ALL SELECT name, 'table' FROM vigil.tables ORDER BY 1",
 }
 
 // planShow plans SHOW: listings, definitions, settings.
@@ -93,6 +93,10 @@ func (srv *Server) definition(st *parse.Show) (string, error) {
 	switch r := srv.cat.Relation("public", st.Object.Name).(type) {
 	case *catalog.Stream:
 		if st.Create == "STREAM" {
+			return r.SQL, nil
+		}
+	case *catalog.Table:
+		if st.Create == "STREAM" { // SHOW CREATE TABLE reads the same
 			return r.SQL, nil
 		}
 	case *catalog.Query:

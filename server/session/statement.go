@@ -8,6 +8,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
+	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/parse"
 	"github.com/vigil-sql/vigil/server/pgwire"
 )
@@ -83,8 +84,16 @@ func (s *Session) plan(ctx context.Context, stmt parse.Statement, hints []types.
 		return s.planSubscribe(st)
 	case *parse.Fetch:
 		return s.planFetch(st)
+	case *parse.ReplayLate:
+		return s.planReplay(st)
 	case *parse.Insert:
 		return s.planInsert(st, hints)
+	case *parse.Update:
+		return s.planUpdate(st, hints)
+	case *parse.Delete:
+		if _, isList := s.srv.cat.Relation(st.Table.Schema, st.Table.Name).(*catalog.IOCList); !isList {
+			return s.planDelete(st, hints)
+		}
 	case *parse.Copy:
 		return s.planCopy(st)
 	case *parse.Execute:
@@ -133,6 +142,12 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 	srv := s.srv
 	switch st := stmt.(type) {
 	case *parse.CreateStream:
+		if planner.IsTable(st) {
+			return createDo("CREATE TABLE", srv, creation{kind: kindTable, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
+				plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
+					return srv.planTable(env, st, id)
+				}}, st.Name)
+		}
 		return createDo("CREATE STREAM", srv, creation{kind: kindStream, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
 			plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
 				return srv.planStream(env, st, id, at)
@@ -153,6 +168,8 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 			}}, st.Name)
 	case *parse.Drop:
 		return simple("DROP "+st.Kind, func(ctx context.Context, out pgwire.Output) error { return srv.drop(ctx, st, out) }), nil
+	case *parse.Truncate:
+		return simple("TRUNCATE TABLE", func(ctx context.Context, _ pgwire.Output) error { return s.truncate(ctx, st) }), nil
 	case *parse.AlterIOC:
 		return simple("ALTER IOC LIST", func(ctx context.Context, _ pgwire.Output) error { return s.alterIOC(ctx, st) }), nil
 	case *parse.Delete:

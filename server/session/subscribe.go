@@ -71,15 +71,11 @@ func (srv *Server) subscribe(st *parse.Subscribe) (*subscription, *types.Schema,
 
 // offsetSince finds the first row of the last span of time.
 func (srv *Server) offsetSince(id uint64, span *parse.Interval) (int64, error) {
-	v, err := types.ParseText(types.T(types.Interval), span.Text+" "+span.Unit, nil)
+	back, err := spanOf(span)
 	if err != nil {
 		return 0, err
 	}
-	iv, err := types.DecodeInterval(v.S)
-	if err != nil {
-		return 0, err
-	}
-	since := int64(srv.clock()) - iv.Micros - (int64(iv.Days)+30*int64(iv.Months))*24*int64(time.Hour/time.Microsecond)
+	since := int64(srv.clock()) - back
 	at := srv.eng.Results().Next(id)
 	err = srv.eng.Results().ScanBack(id, at, 0, func(r results.Row) (bool, error) {
 		if r.Clock < since {

@@ -26,6 +26,8 @@ const (
 	kindIOC      = 0x05
 	kindIOCGone  = 0x06
 	kindLate     = 0x07
+	kindTableRow = 0x08
+	kindTableEnd = 0x09
 )
 
 const objectVersion = 1

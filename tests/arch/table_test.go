@@ -48,6 +48,7 @@ var table = []row{
 	{"executor/connector", low},
 	{"executor/connector/kafka", with(low, []string{"executor/connector"})},
 	{"executor/ioc", with(low, []string{"executor/expr", "storage/kv"})},
+	{"executor/table", with(low, []string{"executor/expr", "storage/state"})},
 	{"executor/predindex", with(low, []string{"executor/fn", "executor/expr"})},
 	{"executor/spec", with(low, []string{"executor/agg", "executor/window", "executor/expr"})},
 	{"executor/op", with(low, []string{
@@ -58,6 +59,7 @@ var table = []row{
 		"storage/state",
 	})},
 	{"executor/job", with(low, stores, []string{
+		"executor/table",
 		"executor/fn", "executor/agg", "executor/window", "executor/expr", "executor/codec", "executor/connector", "executor/ioc", "executor/predindex", "executor/spec",
 		"executor/op", "executor/task",
 	})},
@@ -81,6 +83,7 @@ var table = []row{
 	// session runs bounded programs in the connection's goroutine (task, op), stores and reads rows (codec), and sees the
 	// engine's results, log entries and catalogue rows, whose types are storage's.
 	{"server/session", with(bound, []string{
+		"executor/table",
 		"executor/codec", "executor/ioc", "executor/op", "executor/task", "executor/job", "planner", "storage/eventlog",
 		"storage/meta", "storage/results", "server/pgwire", "server/pgcatalog", "server/auth",
 	})},

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/vigil-sql/vigil/tests/harness"
 )
 
@@ -70,7 +71,50 @@ var schema = []string{
 	   FROM auth WHERE action = 'denied' GROUP BY username, dst, TUMBLE(ts, INTERVAL '5 seconds') HAVING count(*) > 10`,
 	`CREATE CONTINUOUS QUERY wide AS SELECT action, avg(bytes) AS mean, max(username) AS last FROM auth GROUP BY action, TUMBLE(ts, INTERVAL '1 hour')`,
 	`CREATE CONTINUOUS QUERY contacts AS SELECT ts, username, src_ip FROM auth WHERE src_ip IN IOC bad`,
+	`CREATE TABLE hosts (ip INET PRIMARY KEY, owner TEXT, seen INT)`,
+	`INSERT INTO hosts SELECT ('10.0.0.' || g)::inet, 'owner ' || g % 7, -1 FROM generate_series(0, 199) AS g`,
+	`CREATE CONTINUOUS QUERY seen AS SELECT seen, action, count(*) AS n FROM auth JOIN hosts ON ip = src_ip GROUP BY seen, action, TUMBLE(ts, INTERVAL '1 hour')`,
+	`CREATE CONTINUOUS QUERY owners AS SELECT owner, count(*) AS n FROM auth LEFT JOIN hosts FOR SYSTEM_TIME AS OF ts AS h ON ip = src_ip
+	   WHERE action = 'denied' AND src_ip NOT IN (SELECT ip FROM hosts WHERE seen = 8) GROUP BY owner, TUMBLE(ts, INTERVAL '1 minute')`,
 	`CREATE CONTINUOUS QUERY marks AS SELECT ts FROM auth WHERE action = 'mark'`,
+}
+
+// change changes the table before piece i, so that each piece has its version; done again it changes nothing more.
+func change(t *testing.T, p *harness.Process, i int) {
+	if i%8 != 0 {
+		return
+	}
+	c := p.Connect(t)
+	defer c.Close(context.Background())
+	settle(t, c)
+	harness.Exec(t, c, changes(i)...)
+}
+
+// settle waits until all events have found their place: one that a kill took out of its epoch would meet a later version.
+func settle(t *testing.T, c *pgx.Conn) {
+	harness.WaitRows(t, c, "SELECT pending_bytes FROM vigil.streams WHERE name = 'auth'", func(rows []string) bool { return slices.Equal(rows, []string{"0"}) })
+}
+
+// changeKilled is change with kill -9 in the middle of it.
+func changeKilled(t *testing.T, p *harness.Process, i int, delay time.Duration) {
+	c := p.Connect(t)
+	defer c.Close(context.Background())
+	settle(t, c)
+	go func() {
+		<-time.After(delay)
+		p.Kill()
+	}()
+	for _, sql := range changes(i) {
+		if _, err := harness.TryRows(c, sql); err != nil {
+			break // it was killed; what of the changes is done is done again
+		}
+	}
+	p.Kill()
+}
+
+func changes(i int) []string {
+	return []string{fmt.Sprintf("UPDATE hosts SET seen = %d WHERE ip <> '10.0.0.%d'", i, i), fmt.Sprintf("DELETE FROM hosts WHERE ip = '10.0.0.%d'", 100+i/8),
+		fmt.Sprintf("INSERT INTO hosts VALUES ('10.0.1.%d', 'new', %d) ON CONFLICT (ip) DO UPDATE SET owner = EXCLUDED.owner", i, i)}
 }
 
 // outcome is everything a user can see in the end, as sorted text.
@@ -78,7 +122,7 @@ func outcome(t *testing.T, p *harness.Process) map[string][]string {
 	c := p.Connect(t)
 	harness.WaitRows(t, c, "SELECT ts FROM marks", func(rows []string) bool { return len(rows) > 0 })
 	out := map[string][]string{}
-	for _, q := range []string{"SELECT * FROM brute", "SELECT * FROM wide", "SELECT * FROM contacts", "SELECT * FROM marks",
+	for _, q := range []string{"SELECT * FROM brute", "SELECT * FROM wide", "SELECT * FROM contacts", "SELECT * FROM marks", "SELECT * FROM seen", "SELECT * FROM owners", "SELECT * FROM hosts",
 		"SELECT code, raw FROM vigil.rejected", "SELECT count(*), count(DISTINCT username), sum(bytes) FROM auth"} {
 		rows := harness.Rows(t, c, q)
 		slices.Sort(rows)
@@ -117,6 +161,7 @@ func TestKillAnywhere(t *testing.T) {
 	calm := harness.Start(t, t.TempDir())
 	harness.Exec(t, calm.Connect(t), schema...)
 	for i, b := range load {
+		change(t, calm, i)
 		if ok, err := post(calm, i, b); !ok {
 			t.Fatal("undisturbed run:", err)
 		}
@@ -134,9 +179,15 @@ func TestKillAnywhere(t *testing.T) {
 	dir := t.TempDir()
 	p := harness.Start(t, dir, "--workers", "3", "--checkpoint-every", "5ms")
 	harness.Exec(t, p.Connect(t), schema...)
-	kills, unanswered := 0, 0
+	kills, unanswered, interrupted := 0, 0, 0
 	cut, reran := false, false // a recovery began at a checkpoint; it had epochs to run again
 	for i := 0; i < len(load); {
+		if i%8 == 0 && rng.Intn(4) == 0 {
+			changeKilled(t, p, i, time.Duration(rng.Intn(12000))*time.Microsecond)
+			interrupted++
+			p = harness.Start(t, dir, "--checkpoint-every", fmt.Sprint(1+rng.Intn(40), "ms"))
+		}
+		change(t, p, i)
 		if rng.Intn(12) == 0 {
 			// The kill comes while a request is under way, or just after it.
 			delay := time.Duration(rng.Intn(8000)) * time.Microsecond
@@ -174,7 +225,10 @@ func TestKillAnywhere(t *testing.T) {
 	if kills < 2 {
 		t.Fatalf("%d kills: the test shows nothing", kills)
 	}
-	t.Logf("%d kills, %d of them before the answer", kills, unanswered)
+	if len(want["SELECT * FROM seen"]) < 20 {
+		t.Fatalf("events met few versions of the table: %q", want["SELECT * FROM seen"])
+	}
+	t.Logf("%d kills, %d of them before the answer, %d more while a table changed", kills, unanswered, interrupted)
 	if code := p.Stop(t); code != 0 {
 		t.Fatalf("exit code %d after SIGTERM\n%s", code, p.Log())
 	}

@@ -21,8 +21,11 @@ import (
 type plan struct {
 	schema types.Schema
 	filter expr.Expr // nil: all rows
-	agg    spec.WindowAgg
-	out    types.Schema
+	having expr.Expr // over out; nil: all groups
+	// havingText is having before the output schema is known.
+	havingText string
+	agg        spec.WindowAgg
+	out        types.Schema
 }
 
 // delayManual: the watermark moves only when told.
@@ -61,9 +64,9 @@ type step struct {
 
 // outRow is an emitted row with what it is ordered by.
 type outRow struct {
-	start int64
-	key   string
-	text  string
+	end  int64
+	key  string
+	text string
 }
 
 func newEngine(t *testing.T, p *plan, workers int, delay int64) *engine {
@@ -76,6 +79,7 @@ func newEngine(t *testing.T, p *plan, workers int, delay int64) *engine {
 // build makes fresh operators.
 func (e *engine) build(workers int) {
 	e.t.Helper()
+	e.ctx.LateRow = func(row uint32, _ types.EventTime) { e.takeLate(row) }
 	keys := e.plan.agg.Keys
 	r, err := op.NewRouter(&spec.Exchange{Keys: keys})
 	e.must(err)
@@ -88,9 +92,11 @@ func (e *engine) build(workers int) {
 		e.must(e.filter.Open(&e.ctx))
 	}
 	for range workers {
-		w, err := op.NewWindowAgg(&e.plan.agg, &e.plan.out)
+		w, err := op.NewWindowed(&e.plan.agg, &e.plan.out)
 		e.must(err)
-		w.Late = e.takeLate
+		if h := e.plan.having; h != nil {
+			e.must(w.(op.Grouper).Having(&spec.Filter{Cond: h}))
+		}
 		c := op.Check(w)
 		e.must(c.Open(&e.ctx))
 		e.workers = append(e.workers, c)
@@ -170,7 +176,7 @@ func (e *engine) tell() {
 		e.must(w.Advance(e.watermark, emitFunc(e.take)))
 	}
 	slices.SortStableFunc(e.rows[n:], func(a, b outRow) int {
-		return cmp.Or(cmp.Compare(a.start, b.start), strings.Compare(a.key, b.key))
+		return cmp.Or(cmp.Compare(a.end, b.end), strings.Compare(a.key, b.key))
 	})
 }
 
@@ -191,7 +197,8 @@ func (e *engine) take(in op.Input) error {
 		if len(row) > 2 {
 			text += " " + rowText(row[2:])
 		}
-		e.rows = append(e.rows, outRow{row[0].I, string(key), text})
+		text = [...]string{batch.Insert: "", batch.UpdateBefore: "-U ", batch.UpdateAfter: "+U ", batch.Delete: "-D "}[in.B.Op(int(r))] + text
+		e.rows = append(e.rows, outRow{row[1].I, string(key), text})
 	}
 	return nil
 }

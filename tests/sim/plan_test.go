@@ -10,15 +10,19 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // parsePlan reads the small textual form of scripts, one clause per line:
 //
 //	input ts:timestamptz user:text n:bigint
 //	filter n > 3
-//	window 5 offset 2
+//	window 5 offset 2            or: hop 1 5 offset 2 (slide, size), cumulate 1 5 (step, size)
+//	lateness 10
+//	emit update                  or: emit every 10, emit first
 //	keys user
 //	aggs count(*) sum(n) count(distinct:n) min(user)|n>2
+//	having count > 1             a column of the output
 func parsePlan(text string) (*plan, error) {
 	p := &plan{agg: spec.WindowAgg{Window: tumble(1e6, 0)}}
 	for line := range strings.Lines(text) {
@@ -31,6 +35,13 @@ func parsePlan(text string) (*plan, error) {
 		}
 	}
 	p.finish()
+	if p.havingText != "" {
+		of := plan{schema: p.out}
+		var err error
+		if p.having, err = of.compare(p.havingText); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
 }
 
@@ -52,6 +63,20 @@ func (p *plan) clause(name string, args []string) (err error) {
 		if err == nil && len(args) == 3 {
 			p.agg.Window.Offset, err = micros(args[2])
 		}
+	case "hop", "cumulate":
+		p.agg.Window.Kind = map[string]window.Kind{"hop": window.Hop, "cumulate": window.Cumulate}[name]
+		if p.agg.Window.Slide, err = micros(args[0]); err == nil {
+			p.agg.Window.Size, err = micros(args[1])
+		}
+		if err == nil && len(args) == 4 {
+			p.agg.Window.Offset, err = micros(args[3])
+		}
+	case "lateness":
+		p.agg.Lateness, err = micros(args[0])
+	case "emit":
+		err = p.emit(args)
+	case "having":
+		p.havingText = strings.Join(args, "")
 	case "keys":
 		for _, a := range args {
 			p.agg.Keys = append(p.agg.Keys, p.column(a))
@@ -64,6 +89,19 @@ func (p *plan) clause(name string, args []string) (err error) {
 		}
 	default:
 		return fmt.Errorf("unknown clause")
+	}
+	return err
+}
+
+// emit reads when results come.
+func (p *plan) emit(args []string) (err error) {
+	modes := map[string]spec.EmitMode{"update": spec.EmitUpdate, "every": spec.EmitEvery, "first": spec.EmitFirst}
+	mode, ok := modes[args[0]]
+	if !ok {
+		return fmt.Errorf("no such way to emit")
+	}
+	if p.agg.Emit.Mode = mode; mode == spec.EmitEvery {
+		p.agg.Emit.Every, err = micros(args[1])
 	}
 	return err
 }

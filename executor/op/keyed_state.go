@@ -1,0 +1,393 @@
+package op
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state"
+)
+
+// The forms of blocks, see docs/formats/state.md. A block of an operator is refused by the others.
+const (
+	keyedVersion = 2
+	formSession  = 1
+	formCount    = 2
+	formSlide    = 3
+)
+
+// savedSliceMin is the shortest length, in microseconds, of the slices of time in which keyed state is saved.
+const savedSliceMin = 10e6
+
+// sliceHead is the slice of the block that only tells the watermark.
+const sliceHead = math.MinInt64
+
+// keyedState keeps account of what the checkpoint holds of state that ends key by key. An entry is all there is of a key; it
+// is written to the slice of time in which the last of it ends, so that a slice is dropped whole when the watermark has
+// passed it: what its entries told has ended by then, or was written again to a later slice. The newest entry of a key counts,
+// by the numbers of the snapshots.
+type keyedState struct {
+	form   byte
+	width  int64 // of a slice, microseconds
+	seq    uint64
+	slices []savedSlice // by start
+	of     []int64      // by key: the slice of its newest entry, noSlice for none
+	told   types.EventTime
+	seen   []int64 // slices of a restored state: what follows is written anew
+	whole  bool    // the next snapshot writes everything anew
+	entry  []byte
+	gids   []uint32
+}
+
+// savedSlice counts the entries of a slice in the checkpoint, and the keys whose newest entry is there.
+type savedSlice struct {
+	start         int64
+	written, live int
+}
+
+const noSlice = math.MinInt64
+
+func (k *keyedState) init(form byte, width int64) {
+	k.form, k.width, k.told = form, width, types.MinTime
+}
+
+func (k *keyedState) bytes() int64 { return int64(cap(k.of))*8 + int64(cap(k.gids))*4 }
+
+// sliceOf is the slice in which something that ends at due is saved.
+func (k *keyedState) sliceOf(due int64) int64 {
+	return max(floorDiv(due, k.width), math.MinInt64/k.width+1) * k.width
+}
+
+// forget is told of a key that is removed.
+func (k *keyedState) forget(key uint32) {
+	if int(key) < len(k.of) && k.of[key] != noSlice {
+		k.at(k.of[key]).live--
+		k.of[key] = noSlice
+	}
+}
+
+// at returns the account of a slice, which it makes when there is none.
+func (k *keyedState) at(start int64) *savedSlice {
+	i, ok := slices.BinarySearchFunc(k.slices, start, func(s savedSlice, start int64) int {
+		switch {
+		case s.start < start:
+			return -1
+		case s.start > start:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		k.slices = slices.Insert(k.slices, i, savedSlice{start: start})
+	}
+	return &k.slices[i]
+}
+
+// saver is an operator whose keys have entries.
+type saver interface {
+	// appendEntry adds what there is of a key, and tells when the last of it ends.
+	appendEntry(dst []byte, key uint32) (entry []byte, due int64)
+}
+
+// snapshot writes the entries of dirty keys, and drops the slices that have ended.
+func (k *keyedState) snapshot(c *windowCalls, t *state.Live, from saver, out StateWriter) error {
+	k.seq++
+	for len(k.of) < t.Cap() {
+		k.of = append(k.of, noSlice)
+	}
+	if err := k.startAnew(t, out); err != nil {
+		return err
+	}
+	w := blockWriter{k: k, c: c, out: out}
+	k.gids = t.Dirty(k.gids[:0])
+	for _, key := range k.gids {
+		if err := w.add(t, from, key); err != nil {
+			return err
+		}
+	}
+	if err := w.closeAll(); err != nil {
+		return err
+	}
+	t.ClearDirty()
+	if err := k.rewriteWorn(c, t, from, out); err != nil {
+		return err
+	}
+	kept := k.slices[:0]
+	for _, s := range k.slices {
+		if s.live == 0 && satAdd(s.start, k.width) <= int64(c.watermark) {
+			if err := out.Drop(s.start); err != nil {
+				return err
+			}
+			continue
+		}
+		kept = append(kept, s)
+	}
+	k.slices = kept
+	return k.tellWatermark(c, out)
+}
+
+// startAnew forgets what the checkpoint holds when all of it is to be written again.
+func (k *keyedState) startAnew(t *state.Live, out StateWriter) error {
+	if k.whole {
+		for _, s := range k.slices {
+			k.seen = append(k.seen, s.start)
+		}
+		k.slices = k.slices[:0]
+		for i := range k.of {
+			k.of[i] = noSlice
+		}
+		t.MarkAll()
+		k.whole = false
+	}
+	return k.forgetSeen(out)
+}
+
+// forgetSeen drops the blocks that what follows replaces.
+func (k *keyedState) forgetSeen(out StateWriter) error {
+	for _, start := range k.seen {
+		if err := out.Rewrite(start); err != nil {
+			return err
+		}
+		k.told = types.MinTime
+	}
+	k.seen = k.seen[:0]
+	return nil
+}
+
+// rewriteWorn writes slices anew in which most entries count no more.
+func (k *keyedState) rewriteWorn(c *windowCalls, t *state.Live, from saver, out StateWriter) error {
+	for i := range k.slices {
+		s := &k.slices[i]
+		if s.written <= rewriteRatio*s.live+rewriteMin {
+			continue
+		}
+		if err := out.Rewrite(s.start); err != nil {
+			return err
+		}
+		s.written = 0
+		w := blockWriter{k: k, c: c, out: out}
+		for key, of := range k.of {
+			if of == s.start && t.Has(uint32(key)) {
+				if err := w.add(t, from, uint32(key)); err != nil {
+					return err
+				}
+			}
+		}
+		if err := w.closeAll(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellWatermark writes how far time has come, so that what has ended since its entry was written does not come back.
+func (k *keyedState) tellWatermark(c *windowCalls, out StateWriter) error {
+	if len(k.slices) == 0 || c.watermark == k.told {
+		return nil
+	}
+	k.told = c.watermark
+	if err := out.Rewrite(sliceHead); err != nil {
+		return err
+	}
+	return out.Block(sliceHead, k.appendHead(nil, c))
+}
+
+// appendHead writes what every block begins with.
+func (k *keyedState) appendHead(dst []byte, c *windowCalls) []byte {
+	dst = append(dst, keyedVersion, k.form)
+	dst = binary.AppendUvarint(dst, uint64(len(c.aggs)))
+	dst = binary.AppendUvarint(dst, k.seq)
+	return binary.AppendVarint(dst, int64(c.watermark))
+}
+
+// blockWriter gathers entries by slice.
+type blockWriter struct {
+	k    *keyedState
+	c    *windowCalls
+	out  StateWriter
+	open []openBlock // few: a snapshot writes to the slices in which keys end that changed lately
+}
+
+type openBlock struct {
+	slice int64
+	data  []byte
+}
+
+func (w *blockWriter) add(t *state.Live, from saver, key uint32) error {
+	k := w.k
+	entry, due := from.appendEntry(k.entry[:0], key)
+	k.entry = entry
+	start := k.sliceOf(due)
+	if old := k.of[key]; old != noSlice {
+		start = max(start, old) // an entry must not be dropped before an older one
+		k.at(old).live--
+	}
+	k.of[key] = start
+	s := k.at(start)
+	s.live++
+	s.written++
+	return w.put(start, t.Key(key), entry)
+}
+
+// put adds an entry to a slice.
+func (w *blockWriter) put(start int64, name, entry []byte) error {
+	b := w.blockOf(start)
+	b.data = binary.AppendUvarint(b.data, uint64(len(name)))
+	b.data = append(b.data, name...)
+	b.data = binary.AppendUvarint(b.data, uint64(len(entry)))
+	b.data = append(b.data, entry...)
+	if len(b.data) < blockBytes {
+		return nil
+	}
+	data := b.data
+	b.data = nil
+	return w.out.Block(start, data)
+}
+
+func (w *blockWriter) blockOf(slice int64) *openBlock {
+	i, ok := slices.BinarySearchFunc(w.open, slice, func(b openBlock, slice int64) int {
+		switch {
+		case b.slice < slice:
+			return -1
+		case b.slice > slice:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		w.open = slices.Insert(w.open, i, openBlock{slice: slice})
+	}
+	if b := &w.open[i]; b.data != nil {
+		return b
+	}
+	w.open[i].data = w.k.appendHead(nil, w.c)
+	return &w.open[i]
+}
+
+func (w *blockWriter) closeAll() error {
+	for i := range w.open {
+		if w.open[i].data != nil {
+			if err := w.out.Block(w.open[i].slice, w.open[i].data); err != nil {
+				return err
+			}
+		}
+	}
+	w.open = w.open[:0]
+	return nil
+}
+
+// savedBlock is a block of a checkpoint.
+type savedBlock struct {
+	slice int64
+	seq   uint64
+	data  []byte // without what every block begins with
+}
+
+// read gathers all blocks, the newest first, and the watermark of the snapshot.
+func (k *keyedState) read(c *windowCalls, in StateReader) (blocks []savedBlock, watermark int64, err error) {
+	watermark = math.MinInt64
+	err = in.Blocks(func(slice int64, data []byte) error {
+		b := savedBlock{slice: slice, data: append([]byte(nil), data...)}
+		w, err := b.cutHead(k.form, len(c.aggs))
+		if err != nil {
+			return sqlerr.New(sqlerr.DataCorrupted, "state of slice %d: %v", slice, err)
+		}
+		watermark = max(watermark, w)
+		k.seq = max(k.seq, b.seq)
+		if !slices.Contains(k.seen, slice) {
+			k.seen = append(k.seen, slice)
+		}
+		blocks = append(blocks, b)
+		return nil
+	})
+	slices.Reverse(blocks)
+	slices.SortStableFunc(blocks, func(a, b savedBlock) int {
+		switch {
+		case a.seq > b.seq:
+			return -1
+		case a.seq < b.seq:
+			return 1
+		}
+		return 0
+	})
+	c.watermark = max(c.watermark, types.EventTime(watermark))
+	return blocks, watermark, err
+}
+
+// cutHead reads what every block begins with.
+func (b *savedBlock) cutHead(form byte, aggs int) (watermark int64, err error) {
+	src := b.data
+	if len(src) < 2 || src[0] != keyedVersion {
+		return 0, fmt.Errorf("unknown version of a state block")
+	}
+	if src[1] != form {
+		return 0, fmt.Errorf("state block is of another kind of operator")
+	}
+	n, src, err := cutUvarint(src[2:])
+	if err != nil || n != uint64(aggs) {
+		return 0, fmt.Errorf("state block is not of a query with %d aggregates", aggs)
+	}
+	if b.seq, src, err = cutUvarint(src); err != nil {
+		return 0, err
+	}
+	watermark, b.data, err = cutVarint(src)
+	return watermark, err
+}
+
+func cutUvarint(src []byte) (uint64, []byte, error) {
+	n, width := binary.Uvarint(src)
+	if width <= 0 {
+		return 0, nil, fmt.Errorf("number ends early")
+	}
+	return n, src[width:], nil
+}
+
+func cutVarint(src []byte) (int64, []byte, error) {
+	n, width := binary.Varint(src)
+	if width <= 0 {
+		return 0, nil, fmt.Errorf("number ends early")
+	}
+	return n, src[width:], nil
+}
+
+// restore gives load the newest entry of each key that this worker owns, with the key's number; dead tells how far time had
+// come.
+func (k *keyedState) restore(c *windowCalls, t *state.Live, in StateReader, r restoring) error {
+	blocks, dead, err := k.read(c, in)
+	if err != nil {
+		return err
+	}
+	for _, b := range blocks {
+		for src := b.data; err == nil && len(src) > 0; {
+			var key, entry []byte
+			if key, entry, src, err = cutEntry(src); err != nil {
+				break
+			}
+			hash := batch.HashKey(key)
+			if _, ok := t.Find(key, hash); ok || !r.own(hash) {
+				continue
+			}
+			if err = c.checkKey(key); err != nil {
+				break
+			}
+			rows := state.Rows{Buf: key, Off: []uint32{0, uint32(len(key))}, Hash: []uint64{hash}}
+			if k.gids, err = t.FindOrAdd(rows, batch.All(1), k.gids[:0]); err == nil {
+				err = r.load(k.gids[0], entry, dead)
+			}
+		}
+		if err != nil {
+			return sqlerr.New(sqlerr.DataCorrupted, "state of slice %d: %v", b.slice, err)
+		}
+	}
+	return nil
+}
+
+// restoring is what an operator does with entries.
+type restoring struct {
+	own  func(hash uint64) bool
+	load func(key uint32, entry []byte, dead int64) error
+}

@@ -1,0 +1,365 @@
+package op
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state"
+)
+
+// Over computes window functions. A row waits until the watermark has passed its time, and as much more as a frame looks
+// ahead; rows then go through their partitions in the order of (time, arrival) and come out in that order.
+//
+// Of rows that have gone through, only times and arguments are kept, as long as a frame can reach them; frames from the
+// start of the partition keep an accumulator alone. A partition without rows in reach is forgotten when all frames are
+// of RANGE; with frames of ROWS at most their length of rows stays for each partition.
+//
+// An error in a function's result, such as an overflow, concerns its row, which is left out: it is reported as of row noRow.
+type Over struct {
+	spec   *spec.Over
+	keys   keyedRows
+	args   exprList // arguments and filters
+	funcs  []overFunc
+	frames []overFrame
+	ahead  int64 // how far frames look ahead, microseconds
+	back   int64 // how far frames of RANGE look back; forever when something else needs a partition's past
+	pins   uint64
+	slab   agg.Slab
+	tmp    agg.Slab
+
+	table   state.Table
+	parts   []overPart
+	cursors []overCursor // of part g and frame f at g*len(frames)+f
+	rows    overRows
+	pending overPending
+	// watermark is the largest value given to Advance: rows before it have been taken.
+	watermark types.EventTime
+	sweepAt   types.EventTime
+	late      int64
+	saved     overSaved
+
+	// Scratch:
+	gids, sel, places []uint32
+	gone, come        []uint32 // slots
+	vecs              []*batch.Vec
+	dense             []batch.Vec
+	within            []uint32 // slots
+	state             []byte
+	values            []types.Value
+	out               *batch.Batch
+	emitted           []overRef
+}
+
+var (
+	_ Stateful    = (*Over)(nil)
+	_ Deadliner   = (*Over)(nil)
+	_ Delayer     = (*Over)(nil)
+	_ LateCounter = (*Over)(nil)
+)
+
+// overPart is a partition. Its rows are numbered from 0 in their order.
+type overPart struct {
+	taken, left uint64 // rows that have been taken, and have left
+	base        uint64 // number of the row in slot head
+	head, tail  uint32 // the chain of rows that frames can reach
+	pin, pinEnd uint32 // the chain of the partition's first rows, where a function wants them for ever
+	waiting     uint32 // rows that have come and not left
+	last        int64  // time of the row that left last
+	rank, dense uint64 // of that row
+	saved       uint64 // rows that a checkpoint has
+	changed     bool   // since the last checkpoint
+}
+
+// overForever is a reach that nothing is out of.
+const overForever = int64(spec.FrameUnbounded)
+
+// NewOver compiles functions and frames; schema is the output schema: the input's columns, then one per function.
+func NewOver(s *spec.Over, schema *types.Schema) (*Over, error) {
+	width := len(schema.Cols) - len(s.Funcs)
+	if width < 1 || s.TimeCol < 0 || s.TimeCol >= width {
+		return nil, fmt.Errorf("over: time column %d, %d functions, %d columns", s.TimeCol, len(s.Funcs), len(schema.Cols))
+	}
+	o := &Over{spec: s, watermark: types.MinTime, sweepAt: types.MinTime, out: batch.New(schema, nil)}
+	args, err := o.plan()
+	if err != nil {
+		return nil, err
+	}
+	if len(args) > overArgsMax {
+		return nil, sqlerr.NotSupported(fmt.Sprintf("more than %d arguments of window functions", overArgsMax), "Split the query.")
+	}
+	if o.args, err = newExprList(args); err != nil {
+		return nil, err
+	}
+	if err := o.keys.init(s.Keys); err != nil {
+		return nil, err
+	}
+	if len(args) > 0 {
+		o.keys.more = func(b *batch.Batch, rows []uint32) error { return o.args.eval(o.keys.ctx, b, rows) }
+	}
+	argSchema := &types.Schema{Cols: make([]types.Column, len(args))}
+	list := make([]types.Type, len(args))
+	for i, a := range args {
+		list[i] = a.Type()
+		argSchema.Cols[i] = types.Column{Name: a.String(), Type: list[i]}
+	}
+	o.rows.init(list)
+	o.dense, o.values = make([]batch.Vec, len(args)), make([]types.Value, len(s.Funcs))
+	o.pending.init(&types.Schema{Cols: schema.Cols[:width:width]}, argSchema)
+	return o, nil
+}
+
+// Open implements Operator.
+func (o *Over) Open(ctx *expr.Ctx) error {
+	o.keys.ctx = ctx
+	return nil
+}
+
+// Process implements Operator: rows wait.
+func (o *Over) Process(_ int, in Input, _ Emitter) error {
+	rows, places, keys, err := o.keys.of(in)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	if len(in.B.Cols) != len(o.pending.in.Cols) {
+		return fmt.Errorf("over: %d columns, want %d", len(in.B.Cols), len(o.pending.in.Cols))
+	}
+	o.onTime(in, rows)
+	if len(o.sel) == 0 {
+		return nil
+	}
+	o.places = o.places[:0]
+	for _, i := range o.sel {
+		o.places = append(o.places, places[i])
+	}
+	if o.gids, err = o.table.FindOrAdd(stateRows(keys), o.places, o.gids[:0]); err != nil {
+		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d partitions of a window function", state.KeysMax)
+	}
+	o.growParts()
+	o.places = o.places[:0]
+	for _, i := range o.sel {
+		o.places = append(o.places, rows[i])
+	}
+	o.wait(in.B)
+	return nil
+}
+
+// onTime puts into sel which of the rows are not late.
+func (o *Over) onTime(in Input, rows []uint32) {
+	times := in.B.Cols[o.spec.TimeCol].I64
+	marks := newMarks(&in)
+	o.sel = o.sel[:0]
+	for i, row := range rows {
+		closed := max(o.watermark, marks.closed(row))
+		if addTime(times[row], o.spec.TimeShift) >= int64(closed) {
+			o.sel = append(o.sel, uint32(i))
+			continue
+		}
+		o.late++
+		if o.keys.ctx.LateRow != nil {
+			o.keys.ctx.LateRow(row, closed)
+		}
+	}
+}
+
+// wait copies the rows named by places, with the arguments at sel and the partitions gids.
+func (o *Over) wait(b *batch.Batch) {
+	times := b.Cols[o.spec.TimeCol].I64
+	for done := 0; done < len(o.sel); {
+		c, n := o.pending.add(b, o.places[done:], o.args.vecs, o.sel[done:])
+		for i := done; i < done+n; i++ {
+			o.parts[o.gids[i]].waiting++
+			o.pending.note(c, o.gids[i], addTime(times[o.places[i]], o.spec.TimeShift))
+		}
+		done += n
+	}
+}
+
+// growParts makes the partitions that the table has and the operator has not.
+func (o *Over) growParts() {
+	for len(o.parts) < o.table.Len() {
+		o.parts = append(o.parts, overPart{head: noSlot, tail: noSlot, pin: noSlot, pinEnd: noSlot})
+		for range o.frames {
+			o.cursors = append(o.cursors, overCursor{start: noSlot, last: noSlot, stale: true})
+		}
+	}
+	o.slab.Grow(o.table.Len())
+}
+
+// Advance implements Operator.
+func (o *Over) Advance(watermark types.EventTime, out Emitter) error {
+	if watermark <= o.watermark {
+		return nil
+	}
+	o.watermark = watermark
+	for _, r := range o.pending.take(int64(watermark)) {
+		if err := o.take(r); err != nil {
+			return err
+		}
+	}
+	refs := o.pending.leave(o.leaveLimit())
+	o.emitted = o.emitted[:0]
+	o.out.Reset(nil)
+	for _, r := range refs {
+		ok, err := o.compute(r)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		width := len(o.pending.in.Cols)
+		for i, v := range o.values {
+			o.out.Cols[width+i].AppendValue(v)
+		}
+		o.emitted = append(o.emitted, r)
+		if len(o.emitted) == batch.RowsMax {
+			if err := o.flush(out); err != nil {
+				return err
+			}
+		}
+	}
+	err := o.flush(out)
+	o.pending.tidy()
+	o.rows.tidy()
+	o.sweep()
+	return err
+}
+
+// leaveLimit is the time below which rows leave.
+func (o *Over) leaveLimit() int64 {
+	if o.watermark == types.MaxTime {
+		return int64(types.MaxTime)
+	}
+	return addTime(int64(o.watermark), -o.ahead)
+}
+
+// flush sends the rows whose functions are computed.
+func (o *Over) flush(out Emitter) error {
+	if len(o.emitted) == 0 {
+		return nil
+	}
+	for c := range o.pending.in.Cols {
+		dst := &o.out.Cols[c]
+		for _, r := range o.emitted {
+			src := &r.chunk.in.Cols[c]
+			if dst.Absent = src.Absent; src.Absent {
+				break
+			}
+			dst.AppendFrom(src, int(r.row))
+		}
+	}
+	o.out.N = len(o.emitted)
+	err := out.Emit(Input{B: o.out, Sel: batch.All(o.out.N)})
+	o.out.Reset(nil)
+	o.emitted = o.emitted[:0]
+	return err
+}
+
+// Deadline implements Deadliner: the next row to be taken or to leave, or the next look for idle partitions.
+func (o *Over) Deadline() types.EventTime {
+	due := min(addTime(o.pending.dueTake, 1), addTime(addTime(o.pending.dueLeave, 1), o.ahead))
+	if o.back != overForever && o.table.Len() > 0 {
+		due = min(due, max(int64(o.sweepAt), addTime(int64(o.watermark), 1)))
+	}
+	return types.EventTime(due)
+}
+
+// OutDelay implements Delayer.
+func (o *Over) OutDelay() int64 { return o.ahead }
+
+// sweep forgets the partitions that no later row can look back to.
+func (o *Over) sweep() {
+	if o.back == overForever || o.watermark < o.sweepAt || o.table.Len() == 0 {
+		return
+	}
+	o.sweepAt = types.EventTime(addTime(int64(o.watermark), max(o.back/2, 1)))
+	live := 0
+	for g := range o.parts {
+		p := &o.parts[g]
+		if p.waiting > 0 || addTime(p.last, o.back) >= o.leaveLimit() {
+			live++
+		} else {
+			o.forget(uint32(g))
+		}
+	}
+	if live <= len(o.parts)/2 {
+		o.rebuild()
+	}
+}
+
+// forget drops the rows of an idle partition.
+func (o *Over) forget(g uint32) {
+	p := &o.parts[g]
+	for p.head != noSlot {
+		next := o.rows.next(p.head)
+		o.rows.drop(p.head)
+		p.head = next
+	}
+	p.tail, p.base = noSlot, p.taken
+	for f := range o.frames {
+		o.cursors[int(g)*len(o.frames)+f].stale = true
+	}
+}
+
+// rebuild makes the table anew without the partitions that hold nothing.
+func (o *Over) rebuild() {
+	old, parts := o.table, o.parts
+	o.table, o.parts, o.cursors = state.Table{}, nil, nil
+	to := make([]uint32, len(parts))
+	one := batch.Keys{Off: []uint32{0, 0}, Hash: []uint64{0}}
+	for g := range parts {
+		if parts[g].waiting == 0 && parts[g].head == noSlot {
+			continue
+		}
+		key := old.Key(uint32(g))
+		one.Buf, one.Off[1], one.Hash[0] = key, uint32(len(key)), old.Hash(uint32(g))
+		o.gids, _ = o.table.FindOrAdd(stateRows(&one), batch.All(1), o.gids[:0]) // it held as many before
+		to[g] = o.gids[0]
+		o.growParts()
+		o.parts[to[g]] = parts[g]
+	}
+	for _, c := range o.pending.chunks {
+		for i := range c.gids {
+			c.gids[i] = to[c.gids[i]]
+		}
+	}
+	o.slab.Reset()
+	o.slab.Grow(o.table.Len())
+}
+
+// Bytes returns the memory of the state.
+func (o *Over) Bytes() int64 {
+	const partBytes, cursorBytes = 96, 32
+	return o.table.Bytes() + o.slab.Bytes() + o.rows.bytes() + o.pending.bytes() +
+		int64(cap(o.parts))*partBytes + int64(cap(o.cursors))*cursorBytes
+}
+
+// Held returns how many partitions and how many of their past rows the operator holds.
+func (o *Over) Held() (partitions, rows int) { return o.table.Len(), o.rows.n }
+
+// LateRows implements LateCounter.
+func (o *Over) LateRows() int64 { return o.late }
+
+// Close implements Operator.
+func (o *Over) Close() error {
+	o.table, o.parts, o.cursors = state.Table{}, nil, nil
+	o.pending.chunks = nil
+	return nil
+}
+
+// String implements Operator.
+func (o *Over) String() string {
+	names := make([]string, len(o.spec.Funcs))
+	for i := range o.spec.Funcs {
+		f := &o.spec.Funcs[i]
+		names[i] = f.Name + "(" + exprText(f.Args) + ")"
+	}
+	return fmt.Sprintf("Over keys: %s functions: %s", exprText(o.spec.Keys), strings.Join(slices.Clone(names), ", "))
+}

@@ -1,0 +1,176 @@
+package op
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// overPending holds rows until the watermark has passed them, in chunks in the order of arrival. A row is first *taken*, in
+// the order of (time, arrival), when all rows of its time are there, and *left* when all rows that its frames look ahead
+// to have been taken.
+type overPending struct {
+	in, args *types.Schema
+	chunks   []*overChunk
+	spare    []*overChunk
+	refs     []overRef
+	seq      uint64
+	// due is the least time of a row that is not taken, and of one that has not left.
+	dueTake, dueLeave int64
+}
+
+// overChunk is up to batch.RowsMax rows.
+type overChunk struct {
+	in, args *batch.Batch
+	gids     []uint32
+	times    []int64
+	seqs     []uint64
+	// order lists rows by (time, arrival): the first left of them have left, the first taken are taken.
+	order       []uint32
+	taken, left int
+	// saved counts the rows that a checkpoint has seen.
+	saved int
+}
+
+// overRef is a row in a chunk.
+type overRef struct {
+	time  int64
+	seq   uint64
+	chunk *overChunk
+	row   uint32
+}
+
+func (p *overPending) init(in, args *types.Schema) {
+	p.in, p.args = in, args
+	p.dueTake, p.dueLeave = int64(types.MaxTime), int64(types.MaxTime)
+}
+
+// room returns a chunk that can take rows.
+func (p *overPending) room() *overChunk {
+	if n := len(p.chunks); n > 0 && len(p.chunks[n-1].times) < batch.RowsMax {
+		return p.chunks[n-1]
+	}
+	var c *overChunk
+	if n := len(p.spare); n > 0 {
+		c, p.spare = p.spare[n-1], p.spare[:n-1]
+	} else {
+		c = &overChunk{in: batch.New(p.in, nil), args: batch.New(p.args, nil)}
+	}
+	p.chunks = append(p.chunks, c)
+	return c
+}
+
+// add copies rows of b; vecs hold their arguments, those of row rows[i] at places[i].
+func (p *overPending) add(b *batch.Batch, rows []uint32, vecs []*batch.Vec, places []uint32) (*overChunk, int) {
+	c := p.room()
+	n := min(len(rows), batch.RowsMax-len(c.times))
+	for i := range c.in.Cols {
+		if c.in.Cols[i].Absent = b.Cols[i].Absent; !b.Cols[i].Absent {
+			appendRows(&c.in.Cols[i], &b.Cols[i], rows[:n])
+		}
+	}
+	for i := range c.args.Cols {
+		appendRows(&c.args.Cols[i], vecs[i], places[:n])
+	}
+	c.in.N, c.args.N = c.in.N+n, c.args.N+n
+	return c, n
+}
+
+// note adds what is known of the row that was added last.
+func (p *overPending) note(c *overChunk, gid uint32, t int64) {
+	c.gids, c.times, c.seqs = append(c.gids, gid), append(c.times, t), append(c.seqs, p.seq)
+	p.seq++
+	p.dueTake, p.dueLeave = min(p.dueTake, t), min(p.dueLeave, t)
+}
+
+// settle orders the rows that came since the last call.
+func (c *overChunk) settle() {
+	if len(c.order) == len(c.times) {
+		return
+	}
+	for i := len(c.order); i < len(c.times); i++ {
+		c.order = append(c.order, uint32(i))
+	}
+	// Rows that are taken come before all new ones: a row that does not is late.
+	slices.SortStableFunc(c.order[c.taken:], func(a, b uint32) int {
+		if c.times[a] != c.times[b] {
+			return cmp.Compare(c.times[a], c.times[b])
+		}
+		return cmp.Compare(c.seqs[a], c.seqs[b])
+	})
+}
+
+// take returns the rows with a time below limit that were not taken before, in order; valid until the next call.
+func (p *overPending) take(limit int64) []overRef {
+	p.refs, p.dueTake = p.refs[:0], int64(types.MaxTime)
+	for _, c := range p.chunks {
+		c.settle()
+		for ; c.taken < len(c.order); c.taken++ {
+			row := c.order[c.taken]
+			if c.times[row] >= limit {
+				p.dueTake = min(p.dueTake, c.times[row])
+				break
+			}
+			p.refs = append(p.refs, overRef{c.times[row], c.seqs[row], c, row})
+		}
+	}
+	return p.sorted()
+}
+
+// leave is take for the rows that leave.
+func (p *overPending) leave(limit int64) []overRef {
+	p.refs, p.dueLeave = p.refs[:0], int64(types.MaxTime)
+	for _, c := range p.chunks {
+		for ; c.left < len(c.order); c.left++ {
+			row := c.order[c.left]
+			if c.times[row] >= limit {
+				p.dueLeave = min(p.dueLeave, c.times[row])
+				break
+			}
+			p.refs = append(p.refs, overRef{c.times[row], c.seqs[row], c, row})
+		}
+	}
+	return p.sorted()
+}
+
+func (p *overPending) sorted() []overRef {
+	compare := func(a, b overRef) int {
+		if a.time != b.time {
+			return cmp.Compare(a.time, b.time)
+		}
+		return cmp.Compare(a.seq, b.seq)
+	}
+	if !slices.IsSortedFunc(p.refs, compare) {
+		slices.SortStableFunc(p.refs, compare)
+	}
+	return p.refs
+}
+
+// overSpareMax bounds the emptied chunks that are kept.
+const overSpareMax = 4
+
+// tidy lets go the chunks whose rows have left.
+func (p *overPending) tidy() {
+	p.chunks = slices.DeleteFunc(p.chunks, func(c *overChunk) bool {
+		if c.left < len(c.times) {
+			return false
+		}
+		if len(p.spare) < overSpareMax {
+			c.in.Reset(nil)
+			c.args.Reset(nil)
+			*c = overChunk{in: c.in, args: c.args, gids: c.gids[:0], times: c.times[:0], seqs: c.seqs[:0], order: c.order[:0]}
+			p.spare = append(p.spare, c)
+		}
+		return true
+	})
+}
+
+func (p *overPending) bytes() int64 {
+	n := int64(0)
+	for _, c := range p.chunks {
+		n += BatchBytes(c.in) + BatchBytes(c.args) + int64(len(c.times))*24
+	}
+	return n
+}

@@ -1,0 +1,156 @@
+package op
+
+import (
+	"math/bits"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// pane is the state of a run of event time that no window's bound divides. Its groups are numbered 0, 1, 2, ... in order of
+// arrival; ids gives the key of each as its number in the operator's dictionary.
+type pane struct {
+	start types.EventTime
+	keyIndex
+	slab  agg.Slab
+	dirty []uint64 // groups changed since the last snapshot, by bit
+	// fired are the results that rows of this pane have set off (EMIT FIRST), in that order.
+	fired []firedMark
+	// suffix and next belong to pastPanes: by group, the state of the pane and of those that follow it up to the end of a
+	// block, and where the key occurs next.
+	suffix agg.Slab
+	next   []occurrence
+	// entries and restored are as in slice.
+	entries  int
+	restored bool
+	// rows, places and kids are of the rows in work: their numbers in the batch, indexes in the selection, keys.
+	rows, places, kids []uint32
+}
+
+// firedMark is a group of a pane, and which of the windows that hold the pane fired: 0 is the one that ends first.
+type firedMark struct{ gid, window uint32 }
+
+func (p *pane) reset() {
+	p.keyIndex.reset()
+	p.slab.Reset()
+	p.suffix.Reset()
+	p.dirty, p.fired, p.next = p.dirty[:0], p.fired[:0], p.next[:0]
+	p.entries, p.restored = 0, false
+}
+
+// mark makes groups dirty.
+func (p *pane) mark(gids []uint32) {
+	for n := (len(p.ids) + 63) / 64; len(p.dirty) < n; {
+		p.dirty = append(p.dirty, 0)
+	}
+	for _, g := range gids {
+		p.dirty[g>>6] |= 1 << (g & 63)
+	}
+}
+
+// changed appends the dirty groups, ascending.
+func (p *pane) changed(dst []uint32) []uint32 {
+	for i, w := range p.dirty {
+		for ; w != 0; w &= w - 1 {
+			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
+		}
+	}
+	return dst
+}
+
+func (p *pane) bytes() int64 {
+	n := p.slab.Bytes() + p.suffix.Bytes() + p.keyIndex.bytes()
+	return n + int64(cap(p.dirty)+cap(p.next)+cap(p.fired))*8
+}
+
+// keyIndex numbers keys, which are numbers of a dictionary themselves, by an open-addressing table.
+type keyIndex struct {
+	ids   []uint32 // by number: the key
+	slots []uint32 // number + 1; 0 is empty
+	shift uint
+}
+
+// keySlotsKept bounds the places that an emptied index begins with again: clearing more costs more than growing.
+const (
+	keySlotsMin  = 16
+	keySlotsKept = 1 << 16
+)
+
+// place is where the search for a key begins.
+func (x *keyIndex) place(id uint32) uint32 { return uint32(uint64(id*0x9e3779b1) >> x.shift) }
+
+// find returns the number of a key.
+func (x *keyIndex) find(id uint32) (uint32, bool) {
+	if len(x.slots) == 0 {
+		return 0, false
+	}
+	mask := uint32(len(x.slots) - 1)
+	for at := x.place(id); x.slots[at] != 0; at = (at + 1) & mask {
+		if n := x.slots[at] - 1; x.ids[n] == id {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// add appends the numbers of keys to dst; new keys get the next ones.
+func (x *keyIndex) add(ids, dst []uint32) []uint32 {
+	x.reserve(len(ids))
+	mask := uint32(len(x.slots) - 1)
+	for _, id := range ids {
+		at := x.place(id)
+		for x.slots[at] != 0 && x.ids[x.slots[at]-1] != id {
+			at = (at + 1) & mask
+		}
+		if x.slots[at] == 0 {
+			x.ids = append(x.ids, id)
+			x.slots[at] = uint32(len(x.ids))
+		}
+		dst = append(dst, x.slots[at]-1)
+	}
+	return dst
+}
+
+// reserve makes places for n more keys, at most two thirds of them full.
+func (x *keyIndex) reserve(n int) {
+	need := (len(x.ids) + n) * 3 / 2
+	if need < len(x.slots) {
+		return
+	}
+	// Rows of a batch often have few keys: grow by what is there, not by what might come.
+	size := max(keySlotsMin, len(x.slots))
+	if size == keySlotsMin && cap(x.slots) <= keySlotsKept {
+		size = max(size, cap(x.slots)) // of a pane that had as many keys, likely
+	}
+	for size <= need {
+		size *= 2
+	}
+	if cap(x.slots) >= size {
+		x.slots = x.slots[:size]
+		clear(x.slots)
+	} else {
+		x.slots = make([]uint32, size)
+	}
+	x.shift = uint(32 - bits.TrailingZeros(uint(size)))
+	mask := uint32(size - 1)
+	for n, id := range x.ids {
+		at := x.place(id)
+		for x.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		x.slots[at] = uint32(n + 1)
+	}
+}
+
+// renumber replaces each key by to[key].
+func (x *keyIndex) renumber(to []uint32) {
+	for i, id := range x.ids {
+		x.ids[i] = to[id]
+	}
+	x.slots = x.slots[:0]
+	x.reserve(0)
+}
+
+func (x *keyIndex) reset() { x.ids, x.slots = x.ids[:0], x.slots[:0] }
+
+func (x *keyIndex) bytes() int64 { return int64(cap(x.ids)+cap(x.slots)) * 4 }

@@ -1,0 +1,279 @@
+package op
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// firsts is EMIT FIRST: a group of a window is told once, by the row that makes HAVING true, with the aggregates as they are
+// at that row. Rows of a batch that have different keys cannot set off each other's groups, so they are folded together: the
+// first row of each key, then the second of each, and so on.
+type firsts struct {
+	p *PaneAgg
+	// fired are the groups told, where a window has several panes; else the panes' marks say all, and done has them by bit.
+	fired map[changeKey]struct{}
+
+	// Of the batch being processed:
+	rows, places []uint32 // those on time, and their indexes in the selection
+	round        []uint32 // by row: how many rows with its key came before
+	count        []uint32 // by key
+	left         []uint32 // indexes of rows whose turn has not come
+	check        agg.Slab
+	cells        []cell
+	at           []uint32 // by cell: the row
+	hits         []hit
+	found        *batch.Batch // the rows of hits
+	out          *batch.Batch
+	keep         func(row, place uint32) // the method keepRow, bound once
+}
+
+// hit is a row of found, and what set it off.
+type hit struct {
+	row uint32
+	end types.EventTime
+	at  int
+}
+
+func (f *firsts) init(p *PaneAgg, schema *types.Schema) {
+	f.p, f.fired, f.check.Stride = p, map[changeKey]struct{}{}, p.stride
+	f.found, f.out = batch.New(schema, nil), batch.New(schema, nil)
+	f.keep = f.keepRow
+}
+
+func (f *firsts) keepRow(row, place uint32) {
+	f.rows, f.places = append(f.rows, row), append(f.places, place)
+}
+
+// foldFirst is fold for EMIT FIRST; it emits what the rows set off, in the order of the rows.
+func (p *PaneAgg) foldFirst(in Input, from, to int, out Emitter) error {
+	f := &p.firsts
+	f.rows, f.places = f.rows[:0], f.places[:0]
+	if err := p.assign(in, from, to, f.keep); err != nil {
+		return err
+	}
+	kept, keys, at, err := p.foldRows(in, f.rows, f.places)
+	if err != nil || len(kept) == 0 {
+		return err
+	}
+	if err := p.number(keys, at); err != nil {
+		return err
+	}
+	f.rows = append(f.rows[:0], kept...) // kept belongs to the evaluation, which goes on
+	// Rows that failed have been reported; the others are evaluated again, round by round.
+	report := p.ctx.RowError
+	if report != nil {
+		p.ctx.RowError = ignoreRow
+	}
+	err = f.rounds(in)
+	p.ctx.RowError = report
+	if err != nil {
+		return err
+	}
+	return f.emit(out)
+}
+
+// rounds folds the rows, each key's one after the other.
+func (f *firsts) rounds(in Input) error {
+	p := f.p
+	f.count = growTo(f.count, p.dict.Len())
+	f.left, f.round = f.left[:0], f.round[:0]
+	for i, kid := range p.kids {
+		f.round = append(f.round, f.count[kid])
+		f.count[kid]++
+		if !f.over(f.timeOf(in, f.rows[i]), kid) {
+			f.left = append(f.left, uint32(i))
+		}
+	}
+	for _, kid := range p.kids {
+		f.count[kid] = 0
+	}
+	for n := uint32(0); len(f.left) > 0; n++ {
+		if err := f.turn(in, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *firsts) timeOf(in Input, row uint32) types.EventTime {
+	if !f.p.windowed {
+		return 0
+	}
+	return types.EventTime(in.B.Cols[f.p.timeCol].I64[row])
+}
+
+// over reports that no window will need a row any more: the only one that holds it has told the key's group.
+func (f *firsts) over(t types.EventTime, kid uint32) bool {
+	if !f.p.past.single {
+		return false
+	}
+	_, done := f.fired[changeKey{f.endOf(t), kid}]
+	return done
+}
+
+// endOf is the end of the only window that holds t.
+func (f *firsts) endOf(t types.EventTime) types.EventTime {
+	if !f.p.windowed {
+		return types.MaxTime
+	}
+	return f.p.grid.FirstEnd(t)
+}
+
+// turn folds the rows of round n, and takes them out of left.
+func (f *firsts) turn(in Input, n uint32) error {
+	p := f.p
+	p.touched = p.touched[:0]
+	rest := f.left[:0]
+	f.cells, f.at = f.cells[:0], f.at[:0]
+	for _, i := range f.left {
+		if f.round[i] != n {
+			rest = append(rest, i)
+			continue
+		}
+		row, kid := f.rows[i], p.kids[i]
+		t := f.timeOf(in, row)
+		if f.over(t, kid) {
+			continue
+		}
+		pn := p.paneOf(p.startOf(t))
+		if len(pn.rows) == 0 {
+			p.touched = append(p.touched, pn)
+		}
+		pn.rows, pn.kids = append(pn.rows, row), append(pn.kids, kid)
+		f.windows(t, row, kid)
+	}
+	f.left = rest
+	for _, pn := range p.touched {
+		err := p.eval(in.B, pn.rows)
+		if err == nil {
+			err = p.update(pn, pn.rows, pn.kids)
+		}
+		pn.rows, pn.kids = pn.rows[:0], pn.kids[:0]
+		if err != nil {
+			return err
+		}
+	}
+	return f.examine(in)
+}
+
+// windows adds a cell for each window that a row may set off.
+func (f *firsts) windows(t types.EventTime, row, kid uint32) {
+	lo, hi := types.MaxTime, types.MaxTime
+	if f.p.windowed {
+		lo, hi = f.p.notFinal(t)
+	}
+	for end := lo; end <= hi; end += types.EventTime(f.p.grid.Slide) {
+		if _, done := f.fired[changeKey{end, kid}]; !done {
+			f.cells = append(f.cells, cell{end: end, kid: kid})
+			f.at = append(f.at, row)
+		}
+		if !f.p.windowed {
+			break
+		}
+	}
+}
+
+// examine notes the groups of cells that pass having.
+func (f *firsts) examine(in Input) error {
+	p := f.p
+	for len(f.cells) > 0 {
+		n := min(len(f.cells), batch.RowsMax)
+		f.check.Reset()
+		f.check.Grow(n)
+		for i := range f.cells[:n] {
+			c := &f.cells[i]
+			if i == 0 || f.cells[i-1].kid != c.kid {
+				p.walk.begin(c.kid)
+			}
+			c.gid = uint32(i)
+			if _, err := p.walk.addTo(&f.check, c.gid, c.end); err != nil {
+				return err
+			}
+		}
+		good, rows, err := p.out.rowsOf(p, p.out.b, &f.check, f.cells[:n], p.reports())
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			f.fire(in, good[r], f.at[good[r].gid], int(r))
+		}
+		f.cells, f.at = f.cells[n:], f.at[n:]
+	}
+	return nil
+}
+
+// fire notes that row r of the output has been set off by a row of the input.
+func (f *firsts) fire(in Input, c cell, row uint32, r int) {
+	b := f.p.out.b
+	for i := range b.Cols {
+		f.found.Cols[i].AppendFrom(&b.Cols[i], r)
+	}
+	f.hits = append(f.hits, hit{row, c.end, f.found.N})
+	f.found.N++
+	f.fired[changeKey{c.end, c.kid}] = struct{}{}
+	t := f.timeOf(in, row)
+	pn := f.p.paneOf(f.p.startOf(t))
+	gid, _ := pn.find(c.kid)
+	window := uint32(0)
+	if f.p.windowed {
+		window = uint32(int64(c.end-f.p.grid.FirstEnd(t)) / f.p.grid.Slide)
+	}
+	pn.fired = append(pn.fired, firedMark{gid, window})
+	pn.dirty[gid>>6] |= 1 << (gid & 63)
+}
+
+// emit sends the hits in the order of the rows that set them off, and of windows.
+func (f *firsts) emit(out Emitter) error {
+	slices.SortFunc(f.hits, func(a, b hit) int {
+		return cmp.Or(cmp.Compare(a.row, b.row), cmp.Compare(a.end, b.end))
+	})
+	for hits := f.hits; len(hits) > 0; {
+		n := min(len(hits), batch.RowsMax)
+		f.out.Reset(nil)
+		for _, h := range hits[:n] {
+			for i := range f.out.Cols {
+				f.out.Cols[i].AppendFrom(&f.found.Cols[i], h.at)
+			}
+		}
+		f.out.N = n
+		if err := out.Emit(Input{B: f.out, Sel: batch.All(n)}); err != nil {
+			return err
+		}
+		hits = hits[n:]
+	}
+	f.hits = f.hits[:0]
+	f.found.Reset(nil)
+	return nil
+}
+
+// leave forgets what the rows of a pane have set off; the windows are final.
+func (f *firsts) leave(pn *pane) {
+	for _, m := range pn.fired {
+		delete(f.fired, changeKey{f.endOfMark(pn, m), pn.ids[m.gid]})
+	}
+}
+
+// endOfMark is the end of the window that a mark is about.
+func (f *firsts) endOfMark(pn *pane, m firedMark) types.EventTime {
+	if !f.p.windowed {
+		return types.MaxTime
+	}
+	return f.p.grid.FirstEnd(pn.start) + types.EventTime(int64(m.window)*f.p.grid.Slide)
+}
+
+// renumber follows a new dictionary; the panes have done so.
+func (f *firsts) renumber([]uint32) {
+	clear(f.fired)
+	for _, pn := range f.p.panes {
+		for _, m := range pn.fired {
+			f.fired[changeKey{f.endOfMark(pn, m), pn.ids[m.gid]}] = struct{}{}
+		}
+	}
+	f.count = f.count[:0]
+}
+
+func (f *firsts) bytes() int64 { return f.check.Bytes() + int64(len(f.fired))*40 }

@@ -1,0 +1,377 @@
+package op
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state"
+)
+
+// The forms of blocks are described in docs/formats/state.md.
+const (
+	stateVersionFired = 2
+	stateVersionTime  = 3
+	// timeSlice is the slice of what does not belong to a pane; no pane begins there.
+	timeSlice = math.MaxInt64
+)
+
+// Snapshot implements Stateful: for each pane, the groups that changed since the last one.
+func (p *PaneAgg) Snapshot(out StateWriter) error {
+	for _, start := range p.dropped {
+		if err := out.Drop(start); err != nil {
+			return fmt.Errorf("drop state of a pane: %w", err)
+		}
+	}
+	p.dropped = p.dropped[:0]
+	for _, pn := range p.panes {
+		if err := p.snapshotPane(pn, out); err != nil {
+			return fmt.Errorf("snapshot of pane from %s: %w", types.NewTime(pn.start).Text(), err)
+		}
+	}
+	p.generation++
+	if !p.keepsTime() {
+		return nil
+	}
+	if err := out.Rewrite(timeSlice); err != nil {
+		return err
+	}
+	return out.Block(timeSlice, p.appendTime(nil))
+}
+
+// keepsTime tells whether panes alone do not say which windows have closed, or what has been told.
+func (p *PaneAgg) keepsTime() bool {
+	return !p.past.single || p.lateness > 0 || p.emit.Mode == spec.EmitEvery
+}
+
+func (p *PaneAgg) snapshotPane(pn *pane, out StateWriter) error {
+	gids := pn.changed(p.gids[:0])
+	p.gids = gids
+	if pn.restored || len(gids) > 0 && pn.entries+len(gids) > rewriteRatio*len(pn.ids)+rewriteMin {
+		if err := out.Rewrite(int64(pn.start)); err != nil {
+			return err
+		}
+		gids, pn.entries, pn.restored = batch.All(len(pn.ids)), 0, false
+	}
+	slices.SortStableFunc(pn.fired, func(a, b firedMark) int { return cmp.Compare(a.gid, b.gid) })
+	pn.entries += len(gids)
+	for len(gids) > 0 {
+		var block []byte
+		block, gids = p.appendBlock(nil, pn, gids)
+		if err := out.Block(int64(pn.start), block); err != nil {
+			return err
+		}
+	}
+	clear(pn.dirty)
+	return nil
+}
+
+// appendBlock writes entries until the block is full, and returns the groups that are left.
+func (p *PaneAgg) appendBlock(dst []byte, pn *pane, gids []uint32) ([]byte, []uint32) {
+	version := byte(stateVersion)
+	if p.emit.Mode == spec.EmitFirst {
+		version = stateVersionFired
+	}
+	dst = append(dst, version)
+	dst = binary.AppendUvarint(dst, uint64(len(p.aggs)))
+	var entry []byte
+	for len(gids) > 0 && len(dst) < blockBytes {
+		dst = appendCounted(dst, p.dict.Key(pn.ids[gids[0]]))
+		entry = p.appendStates(entry[:0], &pn.slab, gids[0])
+		dst = appendCounted(dst, entry)
+		if version == stateVersionFired {
+			dst = appendFired(dst, pn, gids[0])
+		}
+		gids = gids[1:]
+	}
+	return dst, gids
+}
+
+func appendCounted(dst, b []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+func (p *PaneAgg) appendStates(dst []byte, s *agg.Slab, gid uint32) []byte {
+	for i := range p.aggs {
+		dst = p.aggs[i].kernel.Append(dst, s, p.offs[i], gid)
+	}
+	return dst
+}
+
+// appendFired writes which windows a group has set off; the marks are sorted by group.
+func appendFired(dst []byte, pn *pane, gid uint32) []byte {
+	at, _ := slices.BinarySearchFunc(pn.fired, gid, func(m firedMark, gid uint32) int { return cmp.Compare(m.gid, gid) })
+	end := at
+	for end < len(pn.fired) && pn.fired[end].gid == gid {
+		end++
+	}
+	dst = binary.AppendUvarint(dst, uint64(end-at))
+	for _, m := range pn.fired[at:end] {
+		dst = binary.AppendUvarint(dst, uint64(m.window))
+	}
+	return dst
+}
+
+// appendTime writes the block of the watermark and of what has changed since it was told.
+func (p *PaneAgg) appendTime(dst []byte) []byte {
+	dst = append(dst, stateVersionTime)
+	dst = binary.AppendUvarint(dst, uint64(len(p.aggs)))
+	dst = binary.AppendUvarint(dst, p.generation)
+	dst = binary.AppendVarint(dst, int64(p.watermark))
+	var entry []byte
+	for i, ch := range p.changes.list {
+		dst = binary.AppendVarint(dst, int64(ch.end))
+		dst = appendCounted(dst, p.dict.Key(ch.kid))
+		had := byte(0)
+		if ch.had {
+			had = 1
+		}
+		dst = append(dst, had)
+		entry = p.appendStates(entry[:0], &p.changes.before, uint32(i))
+		dst = appendCounted(dst, entry)
+	}
+	return dst
+}
+
+// Restore implements Stateful.
+func (p *PaneAgg) Restore(in StateReader, own func(hash uint64) bool) error {
+	r := paneRestorer{p: p, own: own}
+	err := in.Blocks(func(start int64, data []byte) error {
+		if start != r.start {
+			if err := r.finish(); err != nil {
+				return err
+			}
+			r.start = start
+		}
+		r.blocks = append(r.blocks, append([]byte(nil), data...))
+		return nil
+	})
+	if err == nil {
+		err = r.finish()
+	}
+	if err == nil {
+		err = r.loadTimes()
+	}
+	return err
+}
+
+// paneRestorer gathers the blocks of one slice, then loads them from the last to the first: of several entries for a key the
+// last one counts.
+type paneRestorer struct {
+	p      *PaneAgg
+	own    func(hash uint64) bool
+	start  int64
+	blocks [][]byte
+	times  [][]byte
+	gids   []uint32
+}
+
+func (r *paneRestorer) finish() error {
+	if r.start == timeSlice {
+		r.times, r.blocks = append(r.times, r.blocks...), r.blocks[:0]
+		return nil
+	}
+	for i := len(r.blocks) - 1; i >= 0; i-- {
+		if err := r.load(r.blocks[i]); err != nil {
+			return sqlerr.New(sqlerr.DataCorrupted, "state of pane from %s: block %d of %d: %v",
+				types.NewTime(types.EventTime(r.start)).Text(), i+1, len(r.blocks), err)
+		}
+	}
+	r.blocks = r.blocks[:0]
+	return nil
+}
+
+// load takes over the entries of a block whose keys this worker owns and has not yet seen.
+func (r *paneRestorer) load(block []byte) error {
+	p := r.p
+	version := byte(stateVersion)
+	if p.emit.Mode == spec.EmitFirst {
+		version = stateVersionFired
+	}
+	src, err := blockEntries(block, version, len(p.aggs))
+	start := types.EventTime(r.start)
+	if err == nil && (p.windowed && !p.grid.Within(start) || p.startOf(start) != start) {
+		err = fmt.Errorf("%d is not the start of a pane of the query", r.start)
+	}
+	for err == nil && len(src) > 0 {
+		var key, entry []byte
+		var fired []uint32
+		if key, entry, src, err = cutEntry(src); err == nil && version == stateVersionFired {
+			fired, src, err = r.cutFired(src, start)
+		}
+		if err != nil {
+			break
+		}
+		hash := batch.HashKey(key)
+		if !r.own(hash) {
+			continue
+		}
+		if err = p.checkKey(key); err == nil {
+			err = r.loadEntry(key, hash, entry, fired)
+		}
+	}
+	return err
+}
+
+// cutFired takes the windows that an entry has set off from the front of src.
+func (r *paneRestorer) cutFired(src []byte, start types.EventTime) (windows []uint32, rest []byte, err error) {
+	n, width := binary.Uvarint(src)
+	if width <= 0 || n > uint64(len(src)) {
+		return nil, nil, fmt.Errorf("entry ends early")
+	}
+	src = src[width:]
+	most := uint64(0)
+	if g := &r.p.grid; r.p.windowed {
+		most = uint64(int64(g.LastEnd(start)-g.FirstEnd(start)) / g.Slide)
+	}
+	for range n {
+		at, width := binary.Uvarint(src)
+		if width <= 0 || at > most {
+			return nil, nil, fmt.Errorf("bad window of an entry")
+		}
+		windows, src = append(windows, uint32(at)), src[width:]
+	}
+	return windows, src, nil
+}
+
+// number gives a key its number in the dictionary.
+func (r *paneRestorer) number(key []byte, hash uint64) (uint32, error) {
+	rows := state.Rows{Buf: key, Off: []uint32{0, uint32(len(key))}, Hash: []uint64{hash}}
+	if err := r.p.number(rows, batch.All(1)); err != nil {
+		return 0, err
+	}
+	return r.p.kids[0], nil
+}
+
+func (r *paneRestorer) loadEntry(key []byte, hash uint64, entry []byte, fired []uint32) error {
+	p := r.p
+	kid, err := r.number(key, hash)
+	if err != nil {
+		return err
+	}
+	pn := p.paneOf(types.EventTime(r.start))
+	pn.restored = true
+	if _, ok := pn.find(kid); ok {
+		return nil
+	}
+	r.gids = p.enter(pn, p.kids, r.gids[:0])
+	for _, w := range fired {
+		m := firedMark{r.gids[0], w}
+		pn.fired = append(pn.fired, m)
+		p.firsts.fired[changeKey{p.firsts.endOfMark(pn, m), kid}] = struct{}{}
+	}
+	return p.loadStates(entry, &pn.slab, r.gids[0])
+}
+
+// loadStates reads what appendStates has written.
+func (p *PaneAgg) loadStates(entry []byte, s *agg.Slab, gid uint32) (err error) {
+	for i := range p.aggs {
+		if entry, err = p.aggs[i].kernel.Load(entry, s, p.offs[i], gid); err != nil {
+			return err
+		}
+	}
+	if len(entry) > 0 {
+		return fmt.Errorf("entry has %d bytes too many", len(entry))
+	}
+	return nil
+}
+
+// loadTimes reads the watermark, which is the greatest of all workers, and the changes that the last snapshot has written:
+// blocks of an earlier generation are of workers that are no more.
+func (r *paneRestorer) loadTimes() error {
+	p := r.p
+	newest := uint64(0)
+	for pass := range 2 {
+		for i, block := range r.times {
+			if err := r.loadTime(block, pass == 1, &newest); err != nil {
+				return sqlerr.New(sqlerr.DataCorrupted, "time of a grouping: block %d of %d: %v", i+1, len(r.times), err)
+			}
+		}
+	}
+	p.generation = newest
+	return nil
+}
+
+// loadTime reads a block's head, and with all its changes too, if it is of the newest generation.
+func (r *paneRestorer) loadTime(block []byte, all bool, newest *uint64) error {
+	p := r.p
+	src, err := blockEntries(block, stateVersionTime, len(p.aggs))
+	if err != nil {
+		return err
+	}
+	generation, width := binary.Uvarint(src)
+	if width <= 0 {
+		return fmt.Errorf("block ends early")
+	}
+	src = src[width:]
+	watermark, width := binary.Varint(src)
+	if width <= 0 {
+		return fmt.Errorf("block ends early")
+	}
+	if !all {
+		*newest = max(*newest, generation)
+		p.watermark = max(p.watermark, types.EventTime(watermark))
+		return nil
+	}
+	src = src[width:]
+	for generation == *newest && len(src) > 0 {
+		if src, err = r.loadChange(src); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *paneRestorer) loadChange(src []byte) ([]byte, error) {
+	c := &r.p.changes
+	end, width := binary.Varint(src)
+	if width <= 0 {
+		return nil, fmt.Errorf("change ends early")
+	}
+	key, src, err := cutBytes(src[width:])
+	if err != nil || len(src) == 0 || src[0] > 1 {
+		return nil, fmt.Errorf("bad change")
+	}
+	had := src[0] == 1
+	entry, src, err := cutBytes(src[1:])
+	if err != nil {
+		return nil, err
+	}
+	hash := batch.HashKey(key)
+	if !r.own(hash) {
+		return src, nil
+	}
+	if err := r.p.checkKey(key); err != nil {
+		return nil, err
+	}
+	if !r.p.isEnd(types.EventTime(end)) {
+		return nil, fmt.Errorf("%d is not the end of a window of the query", end)
+	}
+	kid, err := r.number(key, hash)
+	if err != nil {
+		return nil, err
+	}
+	ch := change{changeKey{types.EventTime(end), kid}, had}
+	if _, twice := c.index[ch.changeKey]; twice {
+		return nil, fmt.Errorf("a change comes twice")
+	}
+	c.before.Grow(len(c.list) + 1)
+	at := uint32(len(c.list))
+	c.add(ch)
+	return src, r.p.loadStates(entry, &c.before, at)
+}
+
+// isEnd reports that a window of the query ends at t.
+func (p *PaneAgg) isEnd(t types.EventTime) bool {
+	if !p.windowed {
+		return t == types.MaxTime
+	}
+	return p.grid.Within(t) && p.grid.FirstEnd(t-1) == t
+}

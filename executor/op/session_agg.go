@@ -1,0 +1,496 @@
+package op
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
+	"github.com/vigil-sql/vigil/storage/state"
+)
+
+// SessionAgg groups the rows of a key into sessions: a row less than the gap after the one before it belongs to the same
+// session. A session is the window [first, last + gap), half-open like every window: a row at last + gap begins a new one, and
+// two sessions that only touch stay two. A row that comes between two sessions and overlaps both unites them.
+//
+// With Max the window is [first, min(last + gap, first + Max)): a row at first + Max begins a new session. A row that comes
+// out of order and would make a session longer than Max, by moving its beginning or by uniting it with another, does not
+// join it: it is joined to the earlier session if its time lies within that, and begins one of its own otherwise. So the cut
+// of a long session depends on the order of arrival only among rows that are out of order at its very beginning.
+//
+// A session closes when the watermark reaches its end, and can be joined until Lateness after that. A row is late when it can
+// join no session and the one it would begin is past that too; as in Flink, a row behind the watermark may still join a
+// session that is open.
+//
+// Sessions come out by (end, key bytes). With EMIT FIRST a session is told when HAVING first becomes true, row by row; a
+// united one counts as told when a part of it was.
+type SessionAgg struct {
+	windowCalls
+	mode     spec.EmitMode
+	gap, max int64
+	// keep is the allowed lateness, microseconds.
+	keep int64
+
+	table    state.Live
+	heads    []uint32 // by key: the newest session + 1, 0 for none
+	sessions []session
+	free     []uint32 // numbers of sessions that are none any more
+	slab     agg.Slab // by session
+	timers   timers
+	open     int   // sessions in use
+	sum      int64 // where readAhead leaves what it read, so that the reads stay
+
+	seg     segment
+	changes changeSet
+	idle    []uint32 // keys of late rows: they may have no session
+	closing []outRow
+	kept    []outRow // of closing
+	kids    []uint32
+	passed  []uint32
+	out     *batch.Batch
+	marks   []batch.Behind // of the batch being processed, not yet passed
+
+	saved keyedState
+}
+
+var (
+	_ Stateful    = (*SessionAgg)(nil)
+	_ LateCounter = (*SessionAgg)(nil)
+	_ Deadliner   = (*SessionAgg)(nil)
+)
+
+// session is one session of a key.
+type session struct {
+	start, last int64  // times of the first and the last row
+	at          int64  // of its timer
+	next        uint32 // the key's next older session + 1, 0 for none
+	key         uint32
+	gen         uint32 // of its timer
+	mark        uint32 // its place among the changes of the batch + 1, 0 for none
+	run         uint32 // the segment it last had a row in (EMIT FIRST)
+	flags       uint8
+}
+
+const (
+	// sessionShown: the session is among the results; with EMIT FIRST, it has been told.
+	sessionShown = 1 << iota
+	// sessionClosed: its end has passed.
+	sessionClosed
+	// sessionGone: it was united with another one in this batch.
+	sessionGone
+	// sessionTimed: it has a timer.
+	sessionTimed
+)
+
+// NewSessionAgg compiles keys and aggregates; schema is the output schema: window_start, window_end, keys, aggregates.
+func NewSessionAgg(s *spec.WindowAgg, schema *types.Schema) (*SessionAgg, error) {
+	w := &s.Window
+	switch {
+	case w.Kind != window.Session || w.Size <= 0:
+		return nil, fmt.Errorf("session aggregate: window of kind %d, gap %d", w.Kind, w.Size)
+	case w.Max < 0:
+		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "the longest length of a session must be positive")
+	}
+	if err := checkEmit(s, "SESSION", spec.EmitFinal, spec.EmitUpdate, spec.EmitFirst); err != nil {
+		return nil, err
+	}
+	a := &SessionAgg{mode: s.Emit.Mode, gap: w.Size, max: w.Max, keep: s.Lateness}
+	if err := a.init(s, schema); err != nil {
+		return nil, err
+	}
+	a.slab.Stride = a.stride
+	a.out = batch.New(schema, nil)
+	a.changes.init(schema)
+	a.timers = newTimers(a.gap/32+1, func(tm timer) (int64, bool) {
+		se := &a.sessions[tm.id]
+		return a.dueOf(se), se.gen == tm.gen
+	})
+	a.saved.init(formSession, max(a.gap/4, savedSliceMin))
+	return a, nil
+}
+
+// end is where the session's window ends.
+func (a *SessionAgg) end(se *session) int64 { return a.endOf(se.start, se.last) }
+
+func (a *SessionAgg) endOf(start, last int64) int64 {
+	end := satAdd(last, a.gap)
+	if a.max > 0 {
+		end = min(end, satAdd(start, a.max))
+	}
+	return end
+}
+
+// dueOf is when Advance has to look at a session.
+func (a *SessionAgg) dueOf(se *session) int64 {
+	if a.mode == spec.EmitFinal && se.flags&sessionClosed == 0 {
+		return a.end(se)
+	}
+	return satAdd(a.end(se), a.keep)
+}
+
+// tracks reports whether rows of the output change before or after their session closes.
+func (a *SessionAgg) tracks() bool {
+	return a.mode == spec.EmitUpdate || a.mode == spec.EmitFinal && a.keep > 0
+}
+
+// Process implements Operator.
+func (a *SessionAgg) Process(_ int, in Input, out Emitter) error {
+	if len(in.Sel) == 0 {
+		return nil
+	}
+	rows, keys, places, err := a.prepare(in)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	if a.kids, err = a.table.FindOrAdd(keys, places, a.kids[:0]); err != nil {
+		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d keys with open sessions", state.KeysMax)
+	}
+	for len(a.heads) < a.table.Cap() {
+		a.heads = append(a.heads, 0)
+	}
+	a.readAhead()
+	a.seg.begin(in.B, len(rows))
+	a.marks = in.B.Behind
+	times := in.B.Cols[a.spec.Window.TimeCol].I64
+	for i, row := range rows {
+		var closed int64
+		closed, a.marks = a.behindAt(&in, a.marks, row)
+		if err := a.add(a.kids[i], row, times[row], closed, out); err != nil {
+			return err
+		}
+	}
+	if err := a.flush(out); err != nil {
+		return err
+	}
+	return a.finish(out)
+}
+
+// readAhead reads the newest sessions of the keys of the batch, all at once, so that what follows does not wait for memory at
+// each.
+func (a *SessionAgg) readAhead() {
+	sum := int64(0)
+	for _, key := range a.kids {
+		if at := a.heads[key]; at != 0 {
+			sum += a.sessions[at-1].last
+		}
+	}
+	a.sum = sum
+}
+
+// add puts a row into a session of its key.
+func (a *SessionAgg) add(key, row uint32, t, closed int64, out Emitter) error {
+	older, newer, link := a.neighbours(key, t, closed)
+	if err := a.settle(older, out); err != nil {
+		return err
+	}
+	if err := a.settle(newer, out); err != nil {
+		return err
+	}
+	switch {
+	case older != 0 && newer != 0 && a.unites(older, newer, t):
+		if err := a.unite(older, newer, t, out); err != nil {
+			return err
+		}
+	case older != 0:
+		se := &a.sessions[older-1]
+		a.touch(older)
+		se.last = max(se.last, t)
+	case newer != 0 && a.extends(newer, t, closed):
+		a.touch(newer)
+		older = newer
+		se := &a.sessions[newer-1]
+		end := a.end(se)
+		se.start = t
+		a.saved.whole = a.saved.whole || a.end(se) < end
+	default:
+		if satAdd(a.endOf(t, t), a.keep) <= closed {
+			a.idle = append(a.idle, key)
+			a.lateRow(row, closed)
+			return nil
+		}
+		older = a.insert(key, t, link)
+		a.touch(older)
+	}
+	a.schedule(older - 1)
+	a.sessions[older-1].run = a.seg.number
+	a.seg.add(row, older-1)
+	return nil
+}
+
+// settle folds the rows so far when a session has one among them and waits for HAVING to become true.
+func (a *SessionAgg) settle(at uint32, out Emitter) error {
+	if a.mode != spec.EmitFirst || at == 0 {
+		return nil
+	}
+	if se := &a.sessions[at-1]; se.flags&sessionShown != 0 || se.run != a.seg.number {
+		return nil
+	}
+	return a.flush(out)
+}
+
+// neighbours finds the sessions of a key that a row at t overlaps and may join: the one that holds t, and the one that begins
+// less than the gap after it. link is where a session that begins at t belongs: nil for the head, else what it follows.
+func (a *SessionAgg) neighbours(key uint32, t, closed int64) (older, newer, link uint32) {
+	until := satAdd(t, a.gap)
+	for at := a.heads[key]; at != 0; at = a.sessions[at-1].next {
+		se := &a.sessions[at-1]
+		end := a.end(se)
+		usable := satAdd(end, a.keep) > closed
+		if se.start <= t {
+			if usable && t < end {
+				older = at
+			}
+			return older, newer, link
+		}
+		link = at
+		if usable && se.start < until {
+			newer = at
+		}
+	}
+	return older, newer, link
+}
+
+// unites reports whether two sessions are one when a row at t is there.
+func (a *SessionAgg) unites(older, newer uint32, t int64) bool {
+	o, n := &a.sessions[older-1], &a.sessions[newer-1]
+	return a.fits(o.start, n.last)
+}
+
+// fits reports whether rows at both times can be in one session.
+func (a *SessionAgg) fits(start, last int64) bool { return a.max == 0 || last < satAdd(start, a.max) }
+
+// extends reports whether a row at t can become the first one of a session, which then has not ended before the row came.
+func (a *SessionAgg) extends(newer uint32, t, closed int64) bool {
+	se := &a.sessions[newer-1]
+	return a.fits(t, se.last) && satAdd(a.endOf(t, se.last), a.keep) > closed
+}
+
+// unite folds the newer of two sessions into the older one.
+func (a *SessionAgg) unite(older, newer uint32, t int64, out Emitter) error {
+	a.touch(older)
+	a.touch(newer)
+	if err := a.flush(out); err != nil {
+		return err
+	}
+	o, n := &a.sessions[older-1], &a.sessions[newer-1]
+	if err := a.mergeWithin(&a.slab, older-1, newer-1); err != nil {
+		return err
+	}
+	o.last = max(o.last, n.last, t)
+	if a.mode == spec.EmitFirst {
+		o.flags |= n.flags & sessionShown
+	}
+	at := &a.heads[o.key]
+	for *at != newer {
+		at = &a.sessions[*at-1].next
+	}
+	*at = n.next
+	n.flags |= sessionGone
+	n.gen++
+	a.slab.Release(newer - 1)
+	a.open--
+	if !a.tracks() {
+		a.free = append(a.free, newer-1)
+	}
+	return nil
+}
+
+// insert makes a session that begins at t and follows link in the list of its key.
+func (a *SessionAgg) insert(key uint32, t int64, link uint32) uint32 {
+	var id uint32
+	if n := len(a.free); n > 0 {
+		id, a.free = a.free[n-1], a.free[:n-1]
+	} else {
+		id = uint32(len(a.sessions))
+		a.sessions = append(a.sessions, session{})
+		a.slab.Grow(len(a.sessions))
+	}
+	at := &a.heads[key]
+	if link != 0 {
+		at = &a.sessions[link-1].next
+	}
+	gen := a.sessions[id].gen
+	a.sessions[id] = session{start: t, last: t, next: *at, key: key, gen: gen}
+	*at = id + 1
+	a.open++
+	return id + 1
+}
+
+// schedule sets the timer of a session, unless the one it has comes early enough.
+func (a *SessionAgg) schedule(id uint32) {
+	se := &a.sessions[id]
+	due := a.dueOf(se)
+	if se.flags&sessionTimed != 0 && due >= se.at {
+		return
+	}
+	se.gen++
+	se.at = due
+	se.flags |= sessionTimed
+	a.timers.add(timer{at: due, id: id, gen: se.gen})
+}
+
+// Advance implements Operator: it closes the sessions that end at or before the watermark.
+func (a *SessionAgg) Advance(watermark types.EventTime, out Emitter) error {
+	a.watermark = max(a.watermark, watermark)
+	w := int64(a.watermark)
+	a.closing = a.closing[:0]
+	for {
+		tm, ok := a.timers.pop(w)
+		if !ok {
+			break
+		}
+		se := &a.sessions[tm.id]
+		if se.gen != tm.gen {
+			continue
+		}
+		switch due := a.dueOf(se); {
+		case due > w:
+			se.at = due
+			a.timers.add(timer{at: due, id: tm.id, gen: tm.gen})
+		case a.mode == spec.EmitFinal && se.flags&sessionClosed == 0:
+			se.flags |= sessionClosed
+			se.flags &^= sessionTimed // emitClosed sets the next one
+			a.closing = append(a.closing, outRow{gid: tm.id, key: se.key, start: se.start, end: a.end(se)})
+		default:
+			a.drop(tm.id)
+		}
+	}
+	return a.emitClosed(out)
+}
+
+// emitClosed sends the sessions that have closed, and lets go of them or keeps them for late rows.
+func (a *SessionAgg) emitClosed(out Emitter) error {
+	if err := a.keepPassing(); err != nil {
+		return err
+	}
+	slices.SortFunc(a.kept, func(x, y outRow) int {
+		if c := cmp.Compare(x.end, y.end); c != 0 {
+			return c
+		}
+		if x.key == y.key {
+			return cmp.Compare(x.start, y.start)
+		}
+		return bytes.Compare(a.table.Key(x.key), a.table.Key(y.key))
+	})
+	for rows := a.kept; len(rows) > 0; {
+		n := min(len(rows), batch.RowsMax)
+		if err := a.emitRows(rows[:n], out); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	for i := range a.closing {
+		r := &a.closing[i]
+		se := &a.sessions[r.gid]
+		if satAdd(r.end, a.keep) <= int64(a.watermark) {
+			a.drop(r.gid)
+			continue
+		}
+		a.schedule(r.gid)
+		a.table.Mark(se.key)
+	}
+	return nil
+}
+
+// keepPassing collects the closing sessions that HAVING lets through, before they are put in order: most sessions of most
+// rules end here.
+func (a *SessionAgg) keepPassing() error {
+	a.kept = a.kept[:0]
+	if a.having == nil {
+		a.kept = append(a.kept, a.closing...)
+		return nil
+	}
+	for rows := a.closing; len(rows) > 0; {
+		n := min(len(rows), batch.RowsMax)
+		a.out.Reset(nil)
+		good, err := a.fillFor(a.out, &a.slab, &a.table, rows[:n])
+		if err != nil {
+			return err
+		}
+		if a.passed, err = a.passing(a.out, a.passed[:0]); err != nil {
+			return err
+		}
+		for _, i := range a.passed {
+			a.kept = append(a.kept, good[i])
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// emitRows sends sessions, at most batch.RowsMax, as inserts: those that HAVING lets through, where that has not been seen to.
+func (a *SessionAgg) emitRows(rows []outRow, out Emitter) error {
+	a.out.Reset(nil)
+	rows, err := a.fill(a.out, &a.slab, &a.table, rows)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	if a.mode == spec.EmitFinal {
+		a.passed = append(a.passed[:0], batch.All(len(rows))...)
+	} else if a.passed, err = a.passing(a.out, a.passed[:0]); err != nil || len(a.passed) == 0 {
+		return err
+	}
+	for _, i := range a.passed {
+		a.sessions[rows[i].gid].flags |= sessionShown
+	}
+	return out.Emit(Input{B: a.out, Sel: a.passed})
+}
+
+// drop forgets a session, and its key with the last one.
+func (a *SessionAgg) drop(id uint32) {
+	se := &a.sessions[id]
+	at := &a.heads[se.key]
+	for *at != id+1 {
+		at = &a.sessions[*at-1].next
+	}
+	*at = se.next
+	se.gen++
+	a.slab.Release(id)
+	a.free = append(a.free, id)
+	a.open--
+	a.dropIdle(se.key)
+}
+
+// dropIdle forgets a key without sessions.
+func (a *SessionAgg) dropIdle(key uint32) {
+	if a.heads[key] == 0 && a.table.Has(key) {
+		a.saved.forget(key)
+		a.table.Remove(key)
+	}
+}
+
+// Deadline implements Deadliner.
+func (a *SessionAgg) Deadline() types.EventTime { return a.timers.next() }
+
+// Sessions returns the number of sessions that are kept.
+func (a *SessionAgg) Sessions() int { return a.open }
+
+// Bytes returns the memory of all state, in use or kept for reuse.
+func (a *SessionAgg) Bytes() int64 {
+	const sessionBytes = 48
+	return a.table.Bytes() + a.slab.Bytes() + int64(cap(a.sessions))*sessionBytes + int64(cap(a.heads)+cap(a.free))*4 +
+		a.timers.bytes() + a.saved.bytes()
+}
+
+// Close implements Operator.
+func (a *SessionAgg) Close() error {
+	a.table, a.slab = state.Live{}, agg.Slab{Stride: a.stride}
+	a.heads, a.sessions, a.free, a.open = nil, nil, nil, 0
+	a.timers.near, a.timers.far = nil, nil
+	return nil
+}
+
+// String implements Operator.
+func (a *SessionAgg) String() string {
+	win := fmt.Sprintf("session(%s)", micros(a.gap))
+	if a.max > 0 {
+		win = fmt.Sprintf("session(%s, %s)", micros(a.gap), micros(a.max))
+	}
+	return a.text("SessionAgg", win)
+}

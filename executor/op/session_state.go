@@ -1,0 +1,127 @@
+package op
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/spec"
+)
+
+// Snapshot implements Stateful: the keys whose sessions changed since the last one.
+func (a *SessionAgg) Snapshot(out StateWriter) error {
+	if err := a.saved.snapshot(&a.windowCalls, &a.table, a, out); err != nil {
+		return fmt.Errorf("snapshot of sessions: %w", err)
+	}
+	return nil
+}
+
+// savedFlags are those that outlive a batch.
+const savedFlags = sessionShown | sessionClosed
+
+// appendEntry implements saver: the sessions of a key, newest first.
+func (a *SessionAgg) appendEntry(dst []byte, key uint32) ([]byte, int64) {
+	due := int64(math.MinInt64)
+	for at := a.heads[key]; at != 0; at = a.sessions[at-1].next {
+		se := &a.sessions[at-1]
+		due = max(due, satAdd(a.end(se), a.keep))
+		dst = binary.AppendVarint(dst, se.start)
+		dst = binary.AppendUvarint(dst, uint64(se.last)-uint64(se.start))
+		dst = append(dst, se.flags&savedFlags)
+		dst = a.appendStates(dst, &a.slab, at-1)
+	}
+	return dst, due
+}
+
+// Restore implements Stateful.
+func (a *SessionAgg) Restore(in StateReader, own func(hash uint64) bool) error {
+	err := a.saved.restore(&a.windowCalls, &a.table, in, restoring{own, a.loadEntry})
+	if err != nil {
+		return err
+	}
+	for key := range a.table.Cap() {
+		a.dropIdle(uint32(key)) // everything of it had ended
+	}
+	a.table.MarkAll()
+	return nil
+}
+
+// loadEntry makes the sessions of a key that had not ended.
+func (a *SessionAgg) loadEntry(key uint32, entry []byte, dead int64) error {
+	for len(a.heads) <= int(key) {
+		a.heads = append(a.heads, 0)
+	}
+	link, before := uint32(0), int64(math.MaxInt64)
+	for len(entry) > 0 {
+		start, rest, err := cutVarint(entry)
+		if err != nil {
+			return err
+		}
+		length, rest, err := cutUvarint(rest)
+		if err != nil {
+			return err
+		}
+		last := int64(uint64(start) + length)
+		if len(rest) == 0 || rest[0]&^savedFlags != 0 || last < start || link != 0 && start >= before || !a.fits(start, last) {
+			return fmt.Errorf("bad session from %d", start)
+		}
+		flags := rest[0]
+		if flags&sessionClosed != 0 && (a.mode != spec.EmitFinal || a.keep == 0) {
+			return fmt.Errorf("session from %d has closed", start)
+		}
+		id := a.insert(key, start, link) - 1
+		if entry, err = a.loadStates(rest[1:], &a.slab, id); err != nil {
+			return err
+		}
+		se := &a.sessions[id]
+		se.last, se.flags = last, flags
+		if satAdd(a.end(se), a.keep) <= dead {
+			a.discard(id)
+			continue
+		}
+		link, before = id+1, start
+		a.schedule(id)
+	}
+	return nil
+}
+
+// discard takes back the session that was inserted last.
+func (a *SessionAgg) discard(id uint32) {
+	at := &a.heads[a.sessions[id].key]
+	for *at != id+1 {
+		at = &a.sessions[*at-1].next
+	}
+	*at = a.sessions[id].next
+	a.slab.Release(id)
+	a.free = append(a.free, id)
+	a.open--
+}
+
+// appendStates writes the states of a group.
+func (c *windowCalls) appendStates(dst []byte, slab *agg.Slab, gid uint32) []byte {
+	for i := range c.aggs {
+		dst = c.aggs[i].kernel.Append(dst, slab, c.offs[i], gid)
+	}
+	return dst
+}
+
+// loadStates reads the states of a group, which is empty, and returns what follows.
+func (c *windowCalls) loadStates(src []byte, slab *agg.Slab, gid uint32) ([]byte, error) {
+	var err error
+	for i := range c.aggs {
+		if src, err = c.aggs[i].kernel.Load(src, slab, c.offs[i], gid); err != nil {
+			return nil, err
+		}
+	}
+	return src, nil
+}
+
+// checkKey refuses keys that are not of the query's types.
+func (c *windowCalls) checkKey(key []byte) error {
+	rest, err := agg.SkipKey(key, c.keyType)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("key has %d bytes too many", len(rest))
+	}
+	return err
+}

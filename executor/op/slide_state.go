@@ -1,0 +1,230 @@
+package op
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/storage/state"
+)
+
+// slideState keeps account of what the checkpoint holds of the rows of a SlideAgg. Rows hardly ever change: each is written
+// once, to the slice of time in which it ends to count, and goes with that.
+type slideState struct {
+	keyedState
+	dirty []uint32 // rows whose flag says so, and some that have gone
+}
+
+// touch notes that a row has to be written.
+func (s *slideState) touch(row *slideRow, id uint32) {
+	if row.flags&slideDirty == 0 {
+		row.flags |= slideDirty
+		s.dirty = append(s.dirty, id)
+	}
+}
+
+// forget is told of a row that is let go.
+func (s *slideState) forget(row *slideRow, due int64) {
+	if row.flags&slideSaved == 0 {
+		return
+	}
+	start := s.sliceOf(due)
+	if i, ok := slices.BinarySearchFunc(s.slices, start, func(x savedSlice, start int64) int { return cmp.Compare(x.start, start) }); ok {
+		s.slices[i].live--
+	}
+}
+
+// Snapshot implements Stateful: the rows that are new since the last one, or whose HAVING has changed.
+func (a *SlideAgg) Snapshot(out StateWriter) error {
+	if err := a.snapshot(out); err != nil {
+		return fmt.Errorf("snapshot of sliding windows: %w", err)
+	}
+	return nil
+}
+
+func (a *SlideAgg) snapshot(out StateWriter) error {
+	s := &a.saved
+	s.seq++
+	if err := s.forgetSeen(out); err != nil {
+		return err
+	}
+	w := blockWriter{k: &s.keyedState, c: &a.windowCalls, out: out}
+	for _, id := range s.dirty {
+		row := &a.rows[id]
+		if row.flags&slideDirty == 0 {
+			continue // it has gone, or its number stands here twice
+		}
+		row.flags &^= slideDirty
+		if err := a.saveRow(&w, id); err != nil {
+			return err
+		}
+	}
+	s.dirty = s.dirty[:0]
+	if err := w.closeAll(); err != nil {
+		return err
+	}
+	kept := s.slices[:0]
+	for _, sl := range s.slices {
+		if satAdd(sl.start, s.width) <= int64(a.watermark) {
+			if err := out.Drop(sl.start); err != nil {
+				return err
+			}
+			continue
+		}
+		kept = append(kept, sl)
+	}
+	s.slices = kept
+	if err := a.rewriteWorn(out); err != nil {
+		return err
+	}
+	return s.tellWatermark(&a.windowCalls, out)
+}
+
+// rewriteWorn writes slices anew in which most entries count no more.
+func (a *SlideAgg) rewriteWorn(out StateWriter) error {
+	s := &a.saved
+	for i := range s.slices {
+		start := s.slices[i].start
+		if s.slices[i].written <= rewriteRatio*s.slices[i].live+rewriteMin {
+			continue
+		}
+		if err := out.Rewrite(start); err != nil {
+			return err
+		}
+		s.slices[i] = savedSlice{start: start}
+		w := blockWriter{k: &s.keyedState, c: &a.windowCalls, out: out}
+		for id := range a.rows {
+			row := &a.rows[id]
+			if row.flags&slideSaved != 0 && s.sliceOf(a.expires(row.t)) == start {
+				row.flags &^= slideSaved
+				if err := a.saveRow(&w, uint32(id)); err != nil {
+					return err
+				}
+			}
+		}
+		if err := w.closeAll(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveRow writes a row.
+func (a *SlideAgg) saveRow(w *blockWriter, id uint32) error {
+	s, row := &a.saved, &a.rows[id]
+	entry := binary.AppendUvarint(s.entry[:0], row.seq)
+	entry = binary.AppendVarint(entry, row.t)
+	entry = append(entry, row.flags&slideKept)
+	s.entry = a.appendStates(entry, &a.own, id)
+	start := s.sliceOf(a.expires(row.t))
+	account := s.at(start)
+	account.written++
+	if row.flags&slideSaved == 0 {
+		account.live++
+	}
+	row.flags |= slideSaved
+	return w.put(start, a.table.Key(row.key), s.entry)
+}
+
+// Restore implements Stateful.
+func (a *SlideAgg) Restore(in StateReader, own func(hash uint64) bool) error {
+	blocks, dead, err := a.saved.read(&a.windowCalls, in)
+	if err != nil {
+		return err
+	}
+	for _, b := range blocks {
+		if err := a.loadBlock(b.data, own, dead); err != nil {
+			return sqlerr.New(sqlerr.DataCorrupted, "state of slice %d: %v", b.slice, err)
+		}
+	}
+	return a.linkAll()
+}
+
+// loadBlock takes over the rows of a block that still count; they are not yet in the lists of their keys.
+func (a *SlideAgg) loadBlock(src []byte, own func(hash uint64) bool, dead int64) error {
+	for len(src) > 0 {
+		key, entry, rest, err := cutEntry(src)
+		if err != nil {
+			return err
+		}
+		src = rest
+		hash := batch.HashKey(key)
+		if !own(hash) {
+			continue
+		}
+		if err := a.checkKey(key); err != nil {
+			return err
+		}
+		seq, entry, err := cutUvarint(entry)
+		if err != nil {
+			return err
+		}
+		t, entry, err := cutVarint(entry)
+		if err != nil {
+			return err
+		}
+		if len(entry) == 0 || entry[0]&^slideKept != 0 {
+			return fmt.Errorf("bad row at %d", t)
+		}
+		if a.expires(t) <= dead {
+			continue
+		}
+		id := a.newRow(t)
+		row := &a.rows[id]
+		row.seq, row.flags = seq, row.flags|entry[0]
+		if t < dead {
+			row.flags |= slideOut
+		}
+		if entry, err = a.loadStates(entry[1:], &a.own, id); err != nil {
+			return err
+		}
+		if len(entry) > 0 {
+			return fmt.Errorf("row at %d has %d bytes too many", t, len(entry))
+		}
+		rows := state.Rows{Buf: key, Off: []uint32{0, uint32(len(key))}, Hash: []uint64{hash}}
+		if a.kids, err = a.table.FindOrAdd(rows, batch.All(1), a.kids[:0]); err != nil {
+			return err
+		}
+		row.key = a.kids[0]
+	}
+	return nil
+}
+
+// linkAll puts restored rows into the lists of their keys. Of several entries of a row the newest, which was loaded first,
+// counts.
+func (a *SlideAgg) linkAll() error {
+	a.growKeys()
+	ids := make([]uint32, len(a.rows))
+	a.seq = 0
+	for i := range ids {
+		ids[i] = uint32(i)
+		if a.rows[i].seq == math.MaxUint64 {
+			return sqlerr.New(sqlerr.DataCorrupted, "a row has no number after it")
+		}
+		a.seq = max(a.seq, a.rows[i].seq)
+	}
+	slices.SortFunc(ids, func(x, y uint32) int {
+		p, q := &a.rows[x], &a.rows[y]
+		return cmp.Or(cmp.Compare(p.key, q.key), cmp.Compare(p.t, q.t), cmp.Compare(p.seq, q.seq), cmp.Compare(x, y))
+	})
+	for i, id := range ids {
+		row := &a.rows[id]
+		if i > 0 {
+			if p := &a.rows[ids[i-1]]; p.key == row.key && p.t == row.t && p.seq == row.seq {
+				a.drop(id)
+				ids[i] = ids[i-1]
+				continue
+			}
+		}
+		a.link(id, a.keys[row.key].newest)
+		if a.mode == spec.EmitFinal && row.flags&slideOut == 0 {
+			a.pending.add(timer{at: satAdd(row.t, 1), id: id, gen: row.gen})
+		}
+	}
+	return nil
+}

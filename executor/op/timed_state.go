@@ -1,0 +1,282 @@
+package op
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state"
+)
+
+// The form of a block is described in docs/formats/state.md.
+const (
+	timedVersion = 1
+	// The first byte of an entry: the side, and flags.
+	entrySide     = 1
+	entryAnswered = 2
+	entryDelta    = 4 // only says that a row of an earlier entry has been answered
+	entryDeletes  = 8
+	// seqMax leaves room for the flags of a row.
+	seqMax = 1<<(64-rowFlagBits) - 1
+)
+
+// snapshot writes the rows that came, and those that were answered, since the last one.
+func (s *timedRows) snapshot(out StateWriter) error {
+	for _, number := range s.dropped {
+		if err := out.Drop(number); err != nil {
+			return fmt.Errorf("drop rows of a join that time has passed: %w", err)
+		}
+	}
+	s.dropped = s.dropped[:0]
+	for _, b := range s.buckets {
+		if err := s.snapshotBucket(b, out); err != nil {
+			return fmt.Errorf("snapshot of rows of a join: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *timedRows) snapshotBucket(b *rowBucket, out StateWriter) error {
+	var block []byte
+	for side, list := range b.chunks {
+		for ; b.unsaved[side] < len(list); b.unsaved[side]++ {
+			c := &s.chunks[list[b.unsaved[side]]]
+			for ; c.saved < len(c.rows); c.saved++ {
+				if c.rows[c.saved].tag&rowUnlinked != 0 {
+					continue // it will never be met again
+				}
+				block = s.appendEntry(block, c, c.saved)
+				if len(block) < blockBytes {
+					continue
+				}
+				if err := out.Block(b.number, block); err != nil {
+					return err
+				}
+				block, b.saved = nil, true
+			}
+		}
+		b.unsaved[side] = max(len(list)-1, 0) // the last one may grow
+	}
+	blocks := b.deltas
+	if len(block) > 0 {
+		blocks = append(blocks, block)
+	}
+	for _, block := range blocks {
+		b.saved = true
+		if err := out.Block(b.number, block); err != nil {
+			return err
+		}
+	}
+	b.deltas = nil
+	return nil
+}
+
+// blockHead begins a block.
+func (s *timedRows) blockHead(dst []byte) []byte {
+	dst = append(dst, timedVersion)
+	for side := range s.codecs {
+		dst = binary.AppendUvarint(dst, uint64(len(s.codecs[side].typs)))
+	}
+	return dst
+}
+
+// appendEntry adds a row to a block, which it begins when it is empty.
+func (s *timedRows) appendEntry(dst []byte, c *rowChunk, at int) []byte {
+	if len(dst) == 0 {
+		dst = s.blockHead(dst)
+	}
+	r := &c.rows[at]
+	flags := c.side
+	if r.tag&rowAnswered != 0 {
+		flags |= entryAnswered
+	}
+	if r.tag&rowDeletes != 0 {
+		flags |= entryDeletes
+	}
+	dst = append(dst, flags)
+	dst = binary.AppendUvarint(dst, r.tag>>rowFlagBits)
+	dst = appendLenBytes(dst, s.index.Key(r.key))
+	row := c.data[r.off:]
+	return appendLenBytes(dst, row[:s.codecs[c.side].size(row)])
+}
+
+// noteAnswered adds a row that the checkpoint has to the deltas of its bucket.
+func (s *timedRows) noteAnswered(b *rowBucket, r *timedRow, side uint8) {
+	last := len(b.deltas) - 1
+	if last < 0 || len(b.deltas[last]) >= blockBytes {
+		b.deltas = append(b.deltas, s.blockHead(nil))
+		last++
+	}
+	dst := append(b.deltas[last], entryDelta|side)
+	dst = binary.AppendUvarint(dst, r.tag>>rowFlagBits)
+	b.deltas[last] = appendLenBytes(dst, s.index.Key(r.key))
+}
+
+func appendLenBytes(dst, b []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(b)))
+	return append(dst, b...)
+}
+
+// timedRestorer gathers the entries of all blocks.
+type timedRestorer struct {
+	s       *timedRows
+	keyType []types.Type
+	own     func(hash uint64) bool
+	rows    []restoredRow
+	// answered names rows by side, sequence number and key.
+	answered map[string]bool
+	name     []byte
+}
+
+type restoredRow struct {
+	seq      uint64
+	time     int64
+	key, row []byte
+	hash     uint64
+	side     uint8
+	answered bool
+	deletes  bool
+}
+
+// restore rebuilds the rows whose keys this worker owns, in the order in which they came.
+func (s *timedRows) restore(in StateReader, keyType []types.Type, own func(hash uint64) bool) error {
+	r := timedRestorer{s: s, keyType: keyType, own: own, answered: map[string]bool{}}
+	err := in.Blocks(func(slice int64, data []byte) error {
+		if s.foreign != nil && s.foreign(slice) {
+			return nil
+		}
+		if err := r.block(slice, append([]byte(nil), data...)); err != nil {
+			return sqlerr.New(sqlerr.DataCorrupted, "state of a join, slice %d: %v", slice, err)
+		}
+		s.bucket(slice).saved = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(r.rows, func(a, b restoredRow) int {
+		switch {
+		case a.seq < b.seq:
+			return -1
+		case a.seq > b.seq:
+			return 1
+		}
+		return 0
+	})
+	for i := range r.rows {
+		if err := r.load(&r.rows[i]); err != nil {
+			return err
+		}
+	}
+	for _, b := range s.buckets {
+		for side, list := range b.chunks {
+			for _, id := range list {
+				s.chunks[id].saved = len(s.chunks[id].rows)
+			}
+			b.unsaved[side] = max(len(list)-1, 0)
+		}
+	}
+	return nil
+}
+
+func (r *timedRestorer) load(x *restoredRow) error {
+	s := r.s
+	s.seq = max(s.seq, x.seq)
+	r.rowName(x.side, x.seq, x.key)
+	if r.answered[string(r.name)] {
+		x.answered = true
+	}
+	if x.answered && s.once[x.side] {
+		return nil
+	}
+	keys := state.Rows{Buf: x.key, Off: []uint32{0, uint32(len(x.key))}, Hash: []uint64{x.hash}}
+	ids, err := s.index.FindOrAdd(keys, batch.All(1), nil)
+	if err != nil {
+		return err
+	}
+	ref, c, err := s.place(int(x.side), ids[0], x.time, x.seq)
+	if err != nil {
+		return err
+	}
+	c.data = append(c.data, x.row...)
+	if x.answered {
+		s.row(ref).tag |= rowAnswered
+	}
+	if x.deletes {
+		s.row(ref).tag |= rowDeletes
+	}
+	return nil
+}
+
+func (r *timedRestorer) rowName(side uint8, seq uint64, key []byte) {
+	r.name = binary.LittleEndian.AppendUint64(append(r.name[:0], side), seq)
+	r.name = append(r.name, key...)
+}
+
+// block gathers the entries of a block.
+func (r *timedRestorer) block(slice int64, src []byte) error {
+	src, err := r.blockHead(src)
+	for err == nil && len(src) > 0 {
+		src, err = r.entry(slice, src)
+	}
+	return err
+}
+
+func (r *timedRestorer) blockHead(src []byte) ([]byte, error) {
+	if len(src) == 0 || src[0] != timedVersion {
+		return nil, fmt.Errorf("unknown version of a state block")
+	}
+	src = src[1:]
+	for side := range r.s.codecs {
+		n, width := binary.Uvarint(src)
+		if width <= 0 || n != uint64(len(r.s.codecs[side].typs)) {
+			return nil, fmt.Errorf("state block is not of a join with %d columns", len(r.s.codecs[side].typs))
+		}
+		src = src[width:]
+	}
+	return src, nil
+}
+
+func (r *timedRestorer) entry(slice int64, src []byte) ([]byte, error) {
+	flags := src[0]
+	x := restoredRow{side: flags & entrySide, answered: flags&entryAnswered != 0, deletes: flags&entryDeletes != 0}
+	delta := flags&entryDelta != 0
+	if flags&^(entrySide|entryAnswered|entryDelta|entryDeletes) != 0 || delta && (x.answered || x.deletes) || len(r.s.codecs[x.side].typs) == 0 {
+		return nil, fmt.Errorf("entry has flags %d", flags)
+	}
+	var width int
+	if x.seq, width = binary.Uvarint(src[1:]); width <= 0 || x.seq > seqMax {
+		return nil, fmt.Errorf("entry has no number")
+	}
+	var err error
+	if x.key, src, err = cutBytes(src[1+width:]); err != nil {
+		return nil, err
+	}
+	if rest, err := agg.SkipKey(x.key, r.keyType); err != nil || len(rest) > 0 {
+		return nil, fmt.Errorf("key is not of the query's types")
+	}
+	if delta {
+		r.rowName(x.side, x.seq, x.key)
+		r.answered[string(r.name)] = true
+		return src, nil
+	}
+	if x.row, src, err = cutBytes(src); err != nil {
+		return nil, err
+	}
+	x.hash = batch.HashKey(x.key)
+	if !r.own(x.hash) {
+		return src, nil
+	}
+	if x.time, err = r.s.codecs[x.side].check(x.row); err != nil {
+		return nil, err
+	}
+	if r.s.bucketNumber(r.s.dueOf(int(x.side), x.time)) != slice {
+		return nil, fmt.Errorf("row is not of the slice")
+	}
+	r.rows = append(r.rows, x)
+	return src, nil
+}

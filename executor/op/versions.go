@@ -1,0 +1,248 @@
+package op
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state"
+)
+
+// versionTable is one encoded row per key.
+type versionTable struct {
+	// index: the words of a key are where its row is in data (low, high), the row's length, and whether it is in changed.
+	index state.Index
+	data  []byte
+	dead  int // bytes of data that no key has
+	// changed lists keys whose row changed since the last snapshot; gone are entries of keys that were removed since.
+	changed []uint32
+	gone    []byte
+	goneN   int
+	// generation names the slice of the checkpoint. entries counts those in it that this worker wrote since its last rewrite.
+	generation int64
+	entries    int
+	restored   bool // keys may have changed hands: the next snapshot begins a new generation
+}
+
+const (
+	versionFormat = 1
+	// versionSlices is how many slices are for versions: the least numbers, which no bucket of rows has.
+	versionSlices = 1 << 20
+	// deadMin is the number of dead bytes from which rows are packed anew.
+	deadMin = 1 << 16
+)
+
+// isVersionSlice tells the slices of versions from those of waiting rows.
+func isVersionSlice(slice int64) bool { return slice < math.MinInt64+versionSlices }
+
+func (v *versionTable) slice(generation int64) int64 { return math.MinInt64 + generation%versionSlices }
+
+func (v *versionTable) get(key []byte, hash uint64) ([]byte, bool) {
+	id, ok := v.index.Find(key, hash)
+	if !ok {
+		return nil, false
+	}
+	return v.row(id), true
+}
+
+func (v *versionTable) row(id uint32) []byte {
+	w := v.index.Words(id)
+	at := uint64(w[0]) | uint64(w[1])<<32
+	return v.data[at : at+uint64(w[2])]
+}
+
+func (v *versionTable) set(key []byte, hash uint64, row []byte) error {
+	rows := state.Rows{Buf: key, Off: []uint32{0, uint32(len(key))}, Hash: []uint64{hash}}
+	ids, err := v.index.FindOrAdd(rows, batch.All(1), nil)
+	if err != nil {
+		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d keys in a join", state.KeysMax)
+	}
+	w := v.index.Words(ids[0])
+	if int(w[2]) >= len(row) && w[2] > 0 {
+		v.dead += int(w[2]) - len(row)
+		copy(v.row(ids[0]), row)
+	} else {
+		v.dead += int(w[2])
+		w[0], w[1] = uint32(len(v.data)), uint32(uint64(len(v.data))>>32)
+		v.data = append(v.data, row...)
+	}
+	w[2] = uint32(len(row))
+	if w[3] == 0 {
+		w[3] = 1
+		v.changed = append(v.changed, ids[0])
+	}
+	v.pack()
+	return nil
+}
+
+func (v *versionTable) remove(key []byte, hash uint64) {
+	id, ok := v.index.Find(key, hash)
+	if !ok {
+		return
+	}
+	v.gone = append(appendLenBytes(v.gone, key), 0)
+	v.goneN++
+	w := v.index.Words(id)
+	v.dead += int(w[2])
+	*w = state.IndexWords{}
+	v.index.Remove(id)
+	v.pack()
+}
+
+// pack copies the rows that are left once most bytes are dead.
+func (v *versionTable) pack() {
+	if v.dead < deadMin || v.dead*2 < len(v.data) {
+		return
+	}
+	data := make([]byte, 0, (len(v.data)-v.dead)*3/2)
+	v.index.Each(func(id uint32) {
+		row := v.row(id)
+		w := v.index.Words(id)
+		w[0], w[1] = uint32(len(data)), uint32(uint64(len(data))>>32)
+		data = append(data, row...)
+	})
+	v.data, v.dead = data, 0
+}
+
+func (v *versionTable) bytes() int64 {
+	return v.index.Bytes() + int64(cap(v.data)) + int64(cap(v.changed))*4 + int64(cap(v.gone))
+}
+
+// snapshot writes what changed. The first one after a restart writes everything, into a slice of the next generation, and
+// drops the old one: blocks of other workers in it may hold keys that have since been removed.
+func (v *versionTable) snapshot(out StateWriter, columns int) error {
+	all := v.restored
+	if v.restored {
+		if err := out.Drop(v.slice(v.generation)); err != nil {
+			return err
+		}
+		v.generation++
+		v.restored = false
+	} else if n := len(v.changed) + v.goneN; n > 0 && v.entries+n > rewriteRatio*v.index.Len()+rewriteMin {
+		if err := out.Rewrite(v.slice(v.generation)); err != nil {
+			return err
+		}
+		all = true
+	}
+	w := versionWriter{out: out, slice: v.slice(v.generation), columns: columns}
+	if all {
+		v.entries = v.index.Len()
+		v.index.Each(func(id uint32) { w.entry(v, id) })
+	} else {
+		v.entries += len(v.changed) + v.goneN
+		if len(v.gone) > 0 {
+			w.begin()
+			w.block = append(w.block, v.gone...)
+		}
+		for _, id := range v.changed {
+			if v.index.Has(id) && v.index.Words(id)[3] != 0 { // else removed since, or there twice
+				w.entry(v, id)
+			}
+		}
+	}
+	for _, id := range v.changed {
+		if v.index.Has(id) {
+			v.index.Words(id)[3] = 0
+		}
+	}
+	v.changed, v.gone, v.goneN = v.changed[:0], v.gone[:0], 0
+	w.flush()
+	return w.err
+}
+
+// versionWriter fills blocks.
+type versionWriter struct {
+	out     StateWriter
+	slice   int64
+	columns int
+	block   []byte
+	err     error
+}
+
+func (w *versionWriter) begin() {
+	w.block = binary.AppendUvarint(append(w.block, versionFormat), uint64(w.columns))
+}
+
+func (w *versionWriter) entry(v *versionTable, id uint32) {
+	if len(w.block) == 0 {
+		w.begin()
+	}
+	v.index.Words(id)[3] = 0
+	w.block = append(appendLenBytes(w.block, v.index.Key(id)), 1)
+	w.block = appendLenBytes(w.block, v.row(id))
+	if len(w.block) >= blockBytes {
+		w.flush()
+	}
+}
+
+func (w *versionWriter) flush() {
+	if len(w.block) > 0 && w.err == nil {
+		w.err = w.out.Block(w.slice, w.block)
+	}
+	w.block = nil
+}
+
+// restore takes over the versions of the keys this worker owns; of several entries for a key the last one counts.
+func (v *versionTable) restore(in StateReader, codec *rowCodec, keyType []types.Type, own func(hash uint64) bool) error {
+	err := in.Blocks(func(slice int64, block []byte) error {
+		if !isVersionSlice(slice) {
+			return nil
+		}
+		v.generation = max(v.generation, slice-math.MinInt64)
+		if err := v.loadBlock(block, codec, keyType, own); err != nil {
+			return sqlerr.New(sqlerr.DataCorrupted, "state of versions: %v", err)
+		}
+		return nil
+	})
+	v.changed, v.gone, v.goneN, v.restored = v.changed[:0], v.gone[:0], 0, true
+	v.index.Each(func(id uint32) { v.index.Words(id)[3] = 0 })
+	return err
+}
+
+func (v *versionTable) loadBlock(src []byte, codec *rowCodec, keyType []types.Type, own func(hash uint64) bool) error {
+	if len(src) == 0 || src[0] != versionFormat {
+		return fmt.Errorf("unknown version of a state block")
+	}
+	n, width := binary.Uvarint(src[1:])
+	if width <= 0 || n != uint64(len(codec.typs)) {
+		return fmt.Errorf("state block is not of versions with %d columns", len(codec.typs))
+	}
+	for src = src[1+width:]; len(src) > 0; {
+		key, rest, err := cutBytes(src)
+		if err != nil {
+			return err
+		}
+		if left, err := agg.SkipKey(key, keyType); err != nil || len(left) > 0 {
+			return fmt.Errorf("key is not of the query's types")
+		}
+		if len(rest) == 0 || rest[0] > 1 {
+			return fmt.Errorf("entry ends early")
+		}
+		isSet := rest[0] == 1
+		src = rest[1:]
+		hash := batch.HashKey(key)
+		if !isSet {
+			if own(hash) {
+				v.remove(key, hash)
+			}
+			continue
+		}
+		var row []byte
+		if row, src, err = cutBytes(src); err != nil {
+			return err
+		}
+		if _, err := codec.check(row); err != nil {
+			return err
+		}
+		if own(hash) {
+			if err := v.set(key, hash, row); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package spec
+
+import (
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/window"
+)
+
+// Keyed reports whether a part of a continuous program keeps state by key.
+func Keyed(n *Node) bool {
+	if _, ok := n.Op.(*Exchange); ok {
+		return true
+	}
+	return slices.ContainsFunc(n.In, Keyed)
+}
+
+// Updates reports whether the changelog that a part of a continuous program makes may hold more than inserts.
+func Updates(n *Node) bool {
+	switch op := n.Op.(type) {
+	case *WindowAgg:
+		if op.Window.Kind == window.Count {
+			return false // a window of rows is complete when it comes
+		}
+		return op.Lateness > 0 && op.Emit.Mode != EmitFirst || op.Emit.Mode == EmitUpdate || op.Emit.Mode == EmitEvery
+	case *GroupAgg:
+		return op.Emit.Mode != EmitFirst
+	case *TemporalJoin:
+		return Updates(n.In[0]) // the other side is looked up
+	}
+	for _, in := range n.In {
+		if Updates(in) {
+			return true
+		}
+	}
+	return false
+}
+
+// KeyColumns are the columns of a continuous query's result that tell its rows apart: the window and the keys of a grouping.
+// None where that cannot be said.
+func KeyColumns(n *Node) []int {
+	switch op := n.Op.(type) {
+	case *Result, *Filter, *Suppress:
+		return KeyColumns(n.In[0])
+	case *Project:
+		below := KeyColumns(n.In[0])
+		var out []int
+		for _, col := range below {
+			i := slices.IndexFunc(op.Exprs, func(e expr.Expr) bool {
+				c, ok := e.(*expr.Column)
+				return ok && c.Index == col
+			})
+			if i >= 0 {
+				out = append(out, i)
+			}
+		}
+		if len(out) < len(below) && !windowOnly(below, op) {
+			return nil // rows of different keys would look alike
+		}
+		return out
+	case *WindowAgg:
+		return firstColumns(2 + len(op.Keys))
+	case *GroupAgg:
+		return firstColumns(len(op.Keys))
+	}
+	return nil
+}
+
+// windowOnly reports that all a projection leaves out of a grouping's keys is one bound of the window: the other one tells as
+// much.
+func windowOnly(keys []int, p *Project) bool {
+	left := 0
+	for _, col := range keys {
+		if !slices.ContainsFunc(p.Exprs, func(e expr.Expr) bool {
+			c, ok := e.(*expr.Column)
+			return ok && c.Index == col
+		}) {
+			if col > 1 {
+				return false
+			}
+			left++
+		}
+	}
+	return left < 2
+}
+
+func firstColumns(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}

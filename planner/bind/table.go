@@ -1,0 +1,285 @@
+package bind
+
+import (
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/fn"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/logical"
+	"github.com/vigil-sql/vigil/planner/parse"
+)
+
+// IsTable tells CREATE TABLE of a keyed relation from that of a stream with a connector.
+func IsTable(st *parse.CreateStream) bool {
+	for _, o := range st.Options {
+		if o.Key == "connector" {
+			return false
+		}
+	}
+	return st.Table
+}
+
+// Table binds CREATE TABLE without connector. The defaults are by column, NULL where none is written.
+func Table(env *Env, st *parse.CreateStream, id uint64) (*spec.Table, []types.Value, error) {
+	switch {
+	case st.Watermark != nil:
+		return nil, nil, unsupported(st.Watermark.Pos, "WATERMARK of a table", "A table's rows are not events: CREATE STREAM, or leave the clause out.")
+	case st.Format != "":
+		return nil, nil, unsupported(st.Name.Pos, "FORMAT of a table", "COPY names the format of what it loads.")
+	case len(st.Options) > 0:
+		return nil, nil, unknownOption(st.Options[0], "connector")
+	case len(st.Columns) == 0:
+		return nil, nil, sqlerr.New(sqlerr.InvalidTableDefinition, "table %q has no columns", st.Name.Name).At(st.Name.Pos).
+			WithHint("Name them: CREATE TABLE %s (name TEXT PRIMARY KEY, ...).", st.Name.Name)
+	case len(st.Columns) > columnsMax:
+		return nil, nil, sqlerr.New("54011", "tables can have at most %d columns", columnsMax).At(st.Columns[columnsMax].Pos)
+	}
+	b := newBinder(env, nil)
+	out := &spec.Table{ID: id, Name: st.Name.Name}
+	defaults := make([]types.Value, len(st.Columns))
+	for i, c := range st.Columns {
+		col, err := b.tableColumn(c, &out.Schema)
+		if err != nil {
+			return nil, nil, err
+		}
+		out.Schema.Cols = append(out.Schema.Cols, col)
+		if c.Primary {
+			if !hasOperator(col.Type, true) {
+				return nil, nil, sqlerr.New(sqlerr.UndefinedObject, "data type %s has no default operator class for access method \"btree\"", col.Type).At(c.Pos)
+			}
+			out.Key = append(out.Key, i)
+		}
+		if defaults[i], err = b.defaultValue(c, col); err != nil {
+			return nil, nil, err
+		}
+	}
+	return out, defaults, nil
+}
+
+func (b *binder) tableColumn(c parse.ColumnDef, schema *types.Schema) (types.Column, error) {
+	t, err := typeOf(c.Type)
+	switch {
+	case err != nil:
+		return types.Column{}, err
+	case c.Generated != nil:
+		err = unsupported(c.Pos, "a generated column", "Compute it in the SELECT list of the query.")
+	case c.From != "":
+		err = unsupported(c.Pos, "FROM 'path' of a table's column", "COPY and INSERT name the columns.")
+	case t.Kind == types.Unknown || t.Kind == types.Void || t.Kind == types.Record:
+		err = sqlerr.New(sqlerr.InvalidTableDefinition, "column %q has pseudo-type %s", c.Name, t).At(c.Type.Pos)
+	case schema.Index(c.Name) >= 0:
+		err = sqlerr.New(sqlerr.DuplicateColumn, "column %q specified more than once", c.Name).At(c.Pos)
+	}
+	return types.Column{Name: c.Name, Type: t, NotNull: c.NotNull || c.Primary}, err
+}
+
+// defaultValue computes DEFAULT, which must be constant.
+func (b *binder) defaultValue(c parse.ColumnDef, col types.Column) (types.Value, error) {
+	if c.Default == nil {
+		return types.Null(col.Type), nil
+	}
+	s := &scalar{binder: b, f: &frame{}, clause: "DEFAULT expressions"}
+	x, err := s.assign(c.Default, col)
+	if err != nil {
+		return types.Value{}, err
+	}
+	if !constant(x) {
+		return types.Value{}, unsupported(start(c.Default), "a DEFAULT that is not constant", "Give the value in INSERT.")
+	}
+	v, err := expr.EvalConst(&expr.Ctx{Ctx: fn.Ctx{Now: b.env.Now, TimeZone: b.env.TimeZone}}, x)
+	v.Type = col.Type
+	return v, at(err, start(c.Default))
+}
+
+// constant: the value is the same whenever it is computed.
+func constant(e expr.Expr) bool {
+	ok := true
+	logical.Walk(e, func(e expr.Expr, _ int) bool {
+		switch e := e.(type) {
+		case *expr.Call:
+			ok = ok && e.Def.Volatility == fn.Immutable
+		case *expr.UDF, *expr.Subquery, *expr.Param:
+			ok = false
+		}
+		return ok
+	})
+	return ok
+}
+
+// defaultOf is what DEFAULT and columns that INSERT does not name mean.
+func (b *binder) defaultOf(col types.Column) expr.Expr {
+	if b.table != nil {
+		if i := b.table.Table.Schema.Index(col.Name); i >= 0 {
+			return &expr.Const{Val: b.table.Defaults[i]}
+		}
+	}
+	return &expr.Const{Val: types.Null(col.Type)}
+}
+
+// Conflict is ON CONFLICT DO UPDATE, bound: expressions read the row that is there and, behind it, the one that was to be
+// inserted. Row is the new row; a nil Where is always met.
+type Conflict struct {
+	Row   []expr.Expr
+	Where expr.Expr
+}
+
+// OnConflict binds ON CONFLICT of INSERT into a table; nil for DO NOTHING.
+func OnConflict(env *Env, ins *parse.Insert, t *catalog.Table) (*Conflict, error) {
+	o := ins.Conflict
+	if err := conflictTarget(o, t); err != nil || o.Set == nil {
+		return nil, err
+	}
+	b := newBinder(env, nil)
+	b.table = t
+	fb := &fromBinder{binder: b}
+	node := &logical.Node{Schema: t.Table.Schema}
+	there := fb.item(node, &rel{schema: catalog.Public, alias: t.Name, table: t.Name}, nil).rels[0]
+	excluded := fb.item(node, &rel{alias: "excluded"}, nil).rels[0].shifted(len(t.Table.Schema.Cols))
+	s := &scalar{binder: b, f: &frame{rels: []*rel{there, excluded}}, clause: "ON CONFLICT"}
+	out := &Conflict{}
+	var err error
+	if out.Row, err = s.assignments(o.Set, t); err != nil {
+		return nil, err
+	}
+	list := out.Row
+	if o.Where != nil {
+		if out.Where, err = s.condition(o.Where, "WHERE"); err != nil {
+			return nil, err
+		}
+		list = append(list[:len(list):len(list)], out.Where)
+	}
+	for _, e := range list {
+		if !simple(e) {
+			return nil, unsupported(o.Pos, "a subquery or parameter in ON CONFLICT DO UPDATE", "Use EXCLUDED.column for the values of the new row.")
+		}
+	}
+	return out, nil
+}
+
+// simple: an expression that can be computed over a row alone.
+func simple(e expr.Expr) bool {
+	ok := true
+	logical.Walk(e, func(e expr.Expr, _ int) bool {
+		switch e.(type) {
+		case *expr.Subquery, *expr.Param:
+			ok = false
+		}
+		return ok
+	})
+	return ok
+}
+
+// conflictTarget checks that the columns named are the primary key's.
+func conflictTarget(o *parse.OnConflict, t *catalog.Table) error {
+	if o.Columns == nil {
+		if o.Set != nil {
+			return sqlerr.New(sqlerr.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").At(o.Pos).
+				WithHint("For example, ON CONFLICT (column_name).")
+		}
+		return nil
+	}
+	same := len(o.Columns) == len(t.Key)
+	for _, name := range o.Columns {
+		i := t.Table.Schema.Index(name)
+		if i < 0 {
+			return sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", name).At(o.Pos)
+		}
+		same = same && containsInt(t.Key, i)
+	}
+	if !same {
+		return sqlerr.New("42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification").At(o.Pos)
+	}
+	return nil
+}
+
+// assignments binds SET over a row that begins with the table's: all columns of the new row.
+func (s *scalar) assignments(list []parse.Assignment, t *catalog.Table) ([]expr.Expr, error) {
+	cols := t.Table.Schema.Cols
+	out := make([]expr.Expr, len(cols))
+	set := make([]bool, len(cols))
+	for i, c := range cols {
+		out[i] = &expr.Column{Index: i, Name: c.Name, Typ: c.Type}
+	}
+	for _, a := range list {
+		i := t.Table.Schema.Index(a.Column)
+		switch {
+		case i < 0:
+			return nil, sqlerr.New(sqlerr.UndefinedColumn, "column %q of relation %q does not exist", a.Column, t.Name).At(a.Pos)
+		case set[i]:
+			return nil, sqlerr.New(sqlerr.SyntaxError, "multiple assignments to same column %q", a.Column).At(a.Pos)
+		}
+		x, err := s.assign(a.Value, cols[i])
+		if err != nil {
+			return nil, err
+		}
+		out[i], set[i] = x, true
+	}
+	return out, nil
+}
+
+// Update binds UPDATE: the query's rows are the number of a row's version and the new row.
+func Update(env *Env, st *parse.Update, paramTypes []types.Type) (*logical.Query, *catalog.Table, error) {
+	b := newBinder(env, paramTypes)
+	s, node, err := b.changed(st.Table, st.Where, "cannot update %q: it is not a table")
+	if err != nil {
+		return nil, nil, err
+	}
+	row, err := s.assignments(st.Set, b.table)
+	if err != nil {
+		return nil, nil, err
+	}
+	cols := b.table.Table.Schema.Cols
+	return b.finish(numbered(node, row, cols)), b.table, nil
+}
+
+// Delete binds DELETE FROM a table: the query's rows are the numbers of the rows' versions.
+func Delete(env *Env, st *parse.Delete, paramTypes []types.Type) (*logical.Query, *catalog.Table, error) {
+	b := newBinder(env, paramTypes)
+	_, node, err := b.changed(st.Table, st.Where, "cannot delete from %q: it is not a table or an IOC list")
+	if err != nil {
+		return nil, nil, err
+	}
+	return b.finish(numbered(node, nil, nil)), b.table, nil
+}
+
+// changed binds the rows of a table that a statement changes.
+func (b *binder) changed(name parse.Name, where parse.Expr, refusal string) (*scalar, *logical.Node, error) {
+	fb := &fromBinder{binder: b}
+	r, err := fb.lookup(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, ok := r.(*catalog.Table)
+	if !ok {
+		err := sqlerr.New(sqlerr.WrongObjectType, refusal, r.RelName()).At(name.Pos)
+		if _, stream := r.(*catalog.Stream); stream {
+			err = err.WithHint("Events of a stream are facts; they go when their retention ends.")
+		}
+		return nil, nil, err
+	}
+	b.table = t
+	rows := &catalog.TableRows{Table: t}
+	node := &logical.Node{Op: &logical.Scan{Rel: rows}, Schema: *rows.RelSchema()}
+	it := fb.item(&logical.Node{Schema: t.Table.Schema}, &rel{schema: catalog.Public, alias: t.Name, table: t.Name}, nil)
+	s := &scalar{binder: b, f: it.frame(nil), clause: "UPDATE"}
+	if where != nil {
+		s.clause = "WHERE"
+		cond, err := s.condition(where, "WHERE")
+		if err != nil {
+			return nil, nil, err
+		}
+		node = logical.NewFilter(node, logical.Conjuncts(cond))
+		s.clause = "UPDATE"
+	}
+	return s, node, nil
+}
+
+// numbered projects the version's number, which is the last column, and a row.
+func numbered(in *logical.Node, row []expr.Expr, cols []types.Column) *logical.Node {
+	last := len(in.Schema.Cols) - 1
+	number := in.Schema.Cols[last]
+	op := &logical.Project{Exprs: append([]expr.Expr{&expr.Column{Index: last, Name: number.Name, Typ: number.Type}}, row...)}
+	return &logical.Node{Op: op, In: []*logical.Node{in}, Schema: types.Schema{Cols: append([]types.Column{number}, cols...)}}
+}

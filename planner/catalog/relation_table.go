@@ -1,0 +1,36 @@
+package catalog
+
+import (
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Table is a keyed relation that statements change.
+type Table struct {
+	spec.Table
+	SQL string // canonical CREATE TABLE
+	// Defaults are the values of columns that an INSERT does not name, by column.
+	Defaults []types.Value
+}
+
+// RelName, RelID and RelSchema implement Relation.
+func (t *Table) RelName() string          { return t.Name }
+func (t *Table) RelID() uint64            { return t.ID }
+func (t *Table) RelSchema() *types.Schema { return &t.Table.Schema }
+
+// Tables lists the tables by name.
+func (s *Snapshot) Tables() []*Table { return relationsOf[*Table](s) }
+
+// TableUsers lists the queries that look rows up in a table, by name.
+func (s *Snapshot) TableUsers(id uint64) []*Query {
+	return s.users(func(q *Query) bool { return contains(q.Tables, id) })
+}
+
+// TableRows is a table's rows with the numbers of their versions behind them, as statements that change them read it.
+type TableRows struct{ *Table }
+
+// RelSchema implements Relation.
+func (t *TableRows) RelSchema() *types.Schema {
+	cols := t.Table.Table.Schema.Cols
+	return &types.Schema{Cols: append(cols[:len(cols):len(cols)], types.Column{Name: "number", Type: types.T(types.Int8), NotNull: true})}
+}

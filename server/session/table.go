@@ -1,0 +1,404 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/table"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgwire"
+)
+
+func (s *Server) planTable(env *planner.Env, st *parse.CreateStream, id uint64) (planned, error) {
+	c, err := planner.Table(env, st, id)
+	if err != nil {
+		return planned{}, err
+	}
+	return s.relation(&c.Table, c), nil
+}
+
+// scanTable reads a table for the bounded runner.
+func scanTable(view *table.View, n *spec.Node, x *spec.TableScan, emit func(*batch.Batch) error) error {
+	return view.Scan(x.TableID, func(b *batch.Batch, numbers []uint64) error {
+		if x.Numbers {
+			v := batch.Vec{}
+			v.Reset(types.T(types.Int8))
+			for _, k := range numbers {
+				v.AppendInt(int64(k))
+			}
+			b = &batch.Batch{Schema: &n.Schema, Cols: append(b.Cols[:len(b.Cols):len(b.Cols)], v), N: b.N}
+		}
+		return emit(b)
+	})
+}
+
+// tableChange gathers what one statement does to a table.
+type tableChange struct {
+	s    *Session
+	t    *catalog.Table
+	view *table.View
+	ch   table.Change
+	drop map[uint64]bool
+	// added are the keys of the rows that come.
+	added map[string]bool
+	key   []byte
+	// n counts the rows that the statement reports.
+	n int
+}
+
+// changeTable runs a statement that changes a table: what fill gathers becomes one version of it. No other change comes
+// between what fill reads and what it does.
+func (s *Session) changeTable(ctx context.Context, t *catalog.Table, fill func(c *tableChange) error) (int, error) {
+	s.srv.ddl.Lock()
+	defer s.srv.ddl.Unlock()
+	c := &tableChange{s: s, t: t, view: s.srv.eng.Tables(), drop: map[uint64]bool{}, added: map[string]bool{}}
+	if err := fill(c); err != nil {
+		return 0, err
+	}
+	if len(c.ch.Add) == 0 && len(c.ch.Drop) == 0 {
+		return c.n, nil
+	}
+	if err := c.checkKeys(); err != nil {
+		return 0, err
+	}
+	return c.n, s.applyTables(ctx, job.Change{Tables: []job.TableChange{{TableID: t.ID, Change: c.ch}}})
+}
+
+// applyTables makes a change take effect, and remembers that a transaction block holds it.
+func (s *Session) applyTables(ctx context.Context, ch job.Change) error {
+	s.changed = s.tx != 'I'
+	return s.srv.eng.Apply(ctx, ch)
+}
+
+func (c *tableChange) dropRow(number uint64) {
+	if !c.drop[number] {
+		c.drop[number] = true
+		c.ch.Drop = append(c.ch.Drop, number)
+	}
+}
+
+// keyOf encodes a row's primary key; the bytes are valid until the next call.
+func (c *tableChange) keyOf(row []types.Value) []byte {
+	c.key = c.key[:0]
+	for _, k := range c.t.Key {
+		c.key = batch.AppendKeyValue(c.key, row[k])
+	}
+	return c.key
+}
+
+// addRow adds a row after checking its NULLs; later: it takes the place of one that goes.
+func (c *tableChange) addRow(row []types.Value, later bool) error {
+	for i, v := range row {
+		if col := c.t.Table.Schema.Cols[i]; v.Null && col.NotNull {
+			return sqlerr.New(sqlerr.NotNullViolation, "null value in column %q of relation %q violates not-null constraint", col.Name, c.t.Name).
+				WithDetail("Failing row contains (%s).", c.text(row, nil))
+		}
+	}
+	c.ch.Add = append(c.ch.Add, table.Row{Values: row, Later: later})
+	return nil
+}
+
+// checkKeys refuses a change that leaves two rows with one key.
+func (c *tableChange) checkKeys() error {
+	if len(c.t.Key) == 0 {
+		return nil
+	}
+	seen := make(map[string]bool, len(c.ch.Add))
+	for _, r := range c.ch.Add {
+		key := c.keyOf(r.Values)
+		if _, number, ok := c.view.Find(c.t.ID, key); ok && !c.drop[number] || seen[string(key)] {
+			return c.duplicate(r.Values)
+		}
+		seen[string(key)] = true
+	}
+	return nil
+}
+
+func (c *tableChange) duplicate(row []types.Value) error {
+	names := make([]string, len(c.t.Key))
+	for i, k := range c.t.Key {
+		names[i] = c.t.Table.Schema.Cols[k].Name
+	}
+	return sqlerr.New(sqlerr.UniqueViolation, "duplicate key value violates unique constraint \"%s_pkey\"", c.t.Name).
+		WithDetail("Key (%s)=(%s) already exists.", strings.Join(names, ", "), c.text(row, c.t.Key))
+}
+
+// text prints columns of a row, all when cols is nil.
+func (c *tableChange) text(row []types.Value, cols []int) string {
+	if cols == nil {
+		for i := range row {
+			cols = append(cols, i)
+		}
+	}
+	parts := make([]string, len(cols))
+	for i, k := range cols {
+		parts[i] = "null"
+		if !row[k].Null {
+			parts[i] = string(types.AppendText(nil, row[k], c.s.TextFormat()))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// conflict is what INSERT does with a row whose key is there.
+type conflict struct {
+	nothing bool
+	update  *planner.Conflict
+}
+
+// insertTable adds full rows to a table; a nil conflict refuses rows whose key is there. It returns how many were
+// inserted or updated.
+func (s *Session) insertTable(ctx context.Context, t *catalog.Table, rows [][]types.Value, on *conflict) (int, error) {
+	return s.changeTable(ctx, t, func(c *tableChange) error {
+		for _, row := range rows {
+			if err := c.insert(row, on); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// insert adds one row, or does what ON CONFLICT says.
+func (c *tableChange) insert(row []types.Value, on *conflict) error {
+	if on == nil || len(c.t.Key) == 0 {
+		c.n++
+		return c.addRow(row, false)
+	}
+	key := c.keyOf(row)
+	again := c.added[string(key)]
+	old, number, there := c.view.Find(c.t.ID, key)
+	switch {
+	case !again && !there:
+		c.added[string(key)] = true
+		c.n++
+		return c.addRow(row, false)
+	case on.nothing:
+		return nil
+	case again:
+		return sqlerr.New("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time").
+			WithHint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
+	}
+	c.added[string(key)] = true
+	next, ok, err := c.update(on.update, append(old, row...))
+	if err != nil || !ok {
+		return err
+	}
+	c.n++
+	c.dropRow(number)
+	return c.addRow(next, true)
+}
+
+// update computes the row of ON CONFLICT DO UPDATE; false when its WHERE is not met.
+func (c *tableChange) update(u *planner.Conflict, both []types.Value) ([]types.Value, bool, error) {
+	env := c.s.taskEnv()
+	if u.Where != nil {
+		v, err := expr.EvalRow(&env.Ctx, u.Where, both)
+		if err != nil || v.Null || !v.Bool() {
+			return nil, false, err
+		}
+	}
+	out := make([]types.Value, len(u.Row))
+	for i, e := range u.Row {
+		var err error
+		if out[i], err = expr.EvalRow(&env.Ctx, e, both); err != nil {
+			return nil, false, err
+		}
+	}
+	return out, true, nil
+}
+
+// conflictOf plans ON CONFLICT.
+func (s *Session) conflictOf(st *parse.Insert, t *target) (*conflict, error) {
+	if st.Conflict == nil {
+		return nil, nil
+	}
+	if t.table == nil {
+		return nil, sqlerr.NotSupported("ON CONFLICT for something other than a table", "Leave it out: events may repeat, and an IOC list keeps the newest entry of a value.").
+			At(st.Conflict.Pos)
+	}
+	u, err := planner.OnConflict(s.env(), st, t.table)
+	if err != nil {
+		return nil, err
+	}
+	return &conflict{nothing: u == nil, update: u}, nil
+}
+
+// planUpdate plans UPDATE.
+func (s *Session) planUpdate(st *parse.Update, hints []types.Type) (*statement, error) {
+	p, t, err := planner.Update(s.env(), st, hints)
+	if err != nil {
+		return nil, err
+	}
+	return s.changeRows("UPDATE", p, t, func(c *tableChange, row []types.Value) error {
+		c.dropRow(uint64(row[0].I))
+		return c.addRow(append([]types.Value(nil), row[1:]...), true)
+	}), nil
+}
+
+// planDelete plans DELETE FROM a table.
+func (s *Session) planDelete(st *parse.Delete, hints []types.Type) (*statement, error) {
+	p, t, err := planner.Delete(s.env(), st, hints)
+	if err != nil {
+		return nil, err
+	}
+	return s.changeRows("DELETE", p, t, func(c *tableChange, row []types.Value) error {
+		c.dropRow(uint64(row[0].I))
+		return nil
+	}), nil
+}
+
+// changeRows is a statement that does something with each row of a program over the table that it changes.
+func (s *Session) changeRows(tag string, p *spec.Program, t *catalog.Table, each func(*tableChange, []types.Value) error) *statement {
+	return &statement{s: s, params: p.Params, do: func(ctx context.Context, params []types.Value, _ pgwire.Output) (string, error) {
+		n, err := s.changeTable(ctx, t, func(c *tableChange) error {
+			return s.run(ctx, planner.BindParams(p, params), func(row []types.Value) error {
+				c.n++
+				return each(c, row)
+			})
+		})
+		return fmt.Sprintf("%s %d", tag, n), err
+	}}
+}
+
+// truncate runs TRUNCATE: each table is emptied as one version, all of them in one step.
+func (s *Session) truncate(ctx context.Context, st *parse.Truncate) error {
+	s.srv.ddl.Lock()
+	defer s.srv.ddl.Unlock()
+	view := s.srv.eng.Tables()
+	var ch job.Change
+	done := map[uint64]bool{}
+	for _, name := range st.Tables {
+		rel := s.srv.cat.Relation(name.Schema, name.Name)
+		t, ok := rel.(*catalog.Table)
+		if rel == nil {
+			return sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", name.Name).At(name.Pos)
+		}
+		if !ok {
+			return sqlerr.New(sqlerr.WrongObjectType, "%q is not a table", name.Name).At(name.Pos)
+		}
+		if done[t.ID] {
+			continue
+		}
+		done[t.ID] = true
+		x := job.TableChange{TableID: t.ID}
+		err := view.Scan(t.ID, func(_ *batch.Batch, numbers []uint64) error {
+			x.Drop = append(x.Drop, numbers...)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if len(x.Drop) > 0 {
+			ch.Tables = append(ch.Tables, x)
+		}
+	}
+	if len(ch.Tables) == 0 {
+		return nil
+	}
+	return s.applyTables(ctx, ch)
+}
+
+// copyTable loads rows into a table, all of them or none, as one version.
+func (s *Session) copyTable(ctx context.Context, t *target, f *copyFormat, p *pieces) (string, error) {
+	format, columns := f.codec(), t.columns
+	if f.json { // a table has no format of its own
+		format, columns = "JSON", nil
+	}
+	loose := &types.Schema{Cols: slices.Clone(t.schema.Cols)} // NOT NULL is checked when defaults are in
+	for i := range loose.Cols {
+		loose.Cols[i].NotNull = false
+	}
+	dec, err := s.srv.eng.Decoder(loose, format, columns)
+	if err != nil {
+		return "", err
+	}
+	l := &tableLoader{t: t, dec: dec, fill: make([]bool, len(t.schema.Cols))}
+	for i := range l.fill {
+		l.fill[i] = columns != nil
+	}
+	for _, c := range columns {
+		l.fill[c] = false
+	}
+	for {
+		data, err := p.next()
+		if err := l.add(data); err != nil {
+			return "", err
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	n, err := s.insertTable(ctx, t.table, l.rows, nil)
+	return fmt.Sprintf("COPY %d", n), err
+}
+
+// tableLoader gathers the rows of a COPY into a table.
+type tableLoader struct {
+	t     *target
+	dec   codec.Decoder
+	fill  []bool // columns that get their default
+	rows  [][]types.Value
+	lines int64
+}
+
+// add decodes a piece; the first row that is none ends the load.
+func (l *tableLoader) add(data []byte) error {
+	b := batch.New(l.t.schema, nil)
+	var rej []codec.Reject
+	for len(data) > 0 {
+		b.Reset(nil)
+		rej = rej[:0]
+		n := l.dec.Decode(data, b, batch.RowsMax, &rej)
+		if len(rej) > 0 {
+			raw := rej[0].Raw[:min(len(rej[0].Raw), codec.RawMax)]
+			return sqlerr.As(rej[0].Err).WithWhere("COPY %s, about line %d: %q", l.t.table.Name, l.lines+int64(b.N)+1, strings.TrimRight(string(raw), "\r\n"))
+		}
+		if n <= 0 {
+			return nil
+		}
+		for i := range b.N {
+			row := b.Row(nil, i)
+			for c, fill := range l.fill {
+				if fill {
+					row[c] = l.t.table.Defaults[c]
+				}
+			}
+			l.rows = append(l.rows, row)
+		}
+		l.lines += int64(b.N)
+		data = data[n:]
+	}
+	return nil
+}
+
+// tableRows are the rows of vigil.tables.
+func (srv *Server) tableRows(add func([]types.Value) error) error {
+	view := srv.eng.Tables()
+	for _, t := range srv.cat.Snapshot().Tables() {
+		var key []string
+		for _, k := range t.Key {
+			key = append(key, t.Table.Schema.Cols[k].Name)
+		}
+		if err := add([]types.Value{text(t.Name), textOrNull(strings.Join(key, ", ")), big(int64(view.Len(t.ID))), text(t.SQL)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
