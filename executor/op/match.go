@@ -70,6 +70,7 @@ type Match struct {
 	mark      []uint32 // by state: the generation that has it
 	gen       uint32
 	path      []pathRow
+	seq       sequenceMasks
 	restoring bool     // a match is a mistake
 	fits      []bool   // by number of the run
 	tried     []uint32 // the runs whose conditions are evaluated
@@ -100,6 +101,14 @@ type matchKey struct {
 	due        types.EventTime
 	// lax: the runs are those of an earlier first row, which WITHIN has overtaken; see Match.lax.
 	lax bool
+	// Of a sequence: where the table of the lists that wait at each stage lies in lists, that of the lists that wait for an
+	// absence, each 1 more than the place or 0, and their number. lists counts the lists. missed is when a row came that must not
+	// come before a sequence, if hasMissed.
+	stages, waits uint64
+	waiting       uint32
+	lists         uint32
+	missed        types.EventTime
+	hasMissed     bool
 	// mixed: some row fits several variables.
 	mixed bool
 	dirty bool
@@ -107,7 +116,7 @@ type matchKey struct {
 }
 
 func (k *matchKey) idle(numbered bool) bool {
-	return k.rows == 0 && k.held == 0 && !(numbered && k.number > 0)
+	return k.rows == 0 && k.held == 0 && !k.hasMissed && !(numbered && k.number > 0)
 }
 
 // matchVar is a pattern variable with its compiled condition.
@@ -155,6 +164,9 @@ func NewMatch(s *spec.Match, in, out *types.Schema) (*Match, error) {
 		}
 		m.startAt = append(m.startAt, uint64(at)<<32)
 		m.startFor |= 1 << s.States[at].Var
+	}
+	if s.Sequence != nil {
+		m.compileSequence()
 	}
 	m.lax = m.plain && s.Within > 0 && laxPattern(s)
 	m.out.init(out, m.ext.Schema)
@@ -270,7 +282,7 @@ func (m *Match) Advance(watermark types.EventTime, out Emitter) error {
 			return err
 		}
 	}
-	if m.watermark == types.MaxTime {
+	if m.watermark == types.MaxTime && m.spec.Sequence == nil {
 		for gid := range m.states {
 			if err := m.expire(uint32(gid)); err != nil {
 				return err

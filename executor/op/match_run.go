@@ -15,6 +15,9 @@ func (m *Match) take(gid, row uint32) error {
 	k := &m.states[gid]
 	k.held--
 	m.touch(gid)
+	if m.spec.Sequence != nil {
+		return m.sequence(gid, row)
+	}
 	w := m.rows.at(row)
 	if k.start == 0 && m.back == 0 && w[wordTruth]&m.startFor == 0 {
 		m.rows.release(row)
@@ -45,6 +48,9 @@ func (m *Match) take(gid, row uint32) error {
 
 // expire ends the attempts of a key that no further row can complete.
 func (m *Match) expire(gid uint32) error {
+	if m.spec.Sequence != nil {
+		return m.expireSequence(gid)
+	}
 	if m.states[gid].start == 0 {
 		return nil
 	}
