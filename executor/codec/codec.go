@@ -28,6 +28,9 @@ type Decoder interface {
 	Decode(payload []byte, b *batch.Batch, max int, rej *[]Reject) (consumed int)
 }
 
+// Binary is a decoder whose records are no text: white space at their ends is part of them.
+type Binary interface{ Binary() }
+
 // Options tell a decoder what the stream's definition says.
 type Options struct {
 	Schema *types.Schema

@@ -183,6 +183,9 @@ func newRows(o Options) (Decoder, error) {
 	return &rowsDecoder{p}, err
 }
 
+// Binary implements Binary.
+func (d *rowsDecoder) Binary() {}
+
 // Decode implements Decoder. A row with a good frame and a bad body loses only itself; a bad frame loses what follows.
 func (d *rowsDecoder) Decode(payload []byte, b *batch.Batch, limit int, rej *[]Reject) int {
 	d.prepare(b, limit)

@@ -1,9 +1,13 @@
 package job
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/storage/results"
 )
@@ -201,12 +205,42 @@ func (e *Engine) gather(ep *epoch) map[*query][]outRow {
 	for i := range ep.outs {
 		take(&ep.outs[i])
 	}
-	for q := range rows {
+	for q, list := range rows {
+		if len(ep.outs) > 1 {
+			sortSteps(list)
+		}
 		if from := q.owner.deadFrom.Load(); from != 0 && from <= ep.n {
 			delete(rows, q)
 		}
 	}
 	return rows
+}
+
+// sortSteps puts rows into the order of their steps, and those that one step of a watermark brought out into one order
+// whichever workers they came from. The halves of an update stay together.
+func sortSteps(rows []outRow) {
+	type unit struct{ from, n int }
+	var units []unit
+	for i := 0; i < len(rows); {
+		n := 1
+		if rows[i].op == batch.UpdateBefore && i+1 < len(rows) {
+			n = 2
+		}
+		units = append(units, unit{i, n})
+		i += n
+	}
+	slices.SortStableFunc(units, func(a, b unit) int {
+		x, y := &rows[a.from], &rows[b.from]
+		if x.step != y.step || x.step%2 == 0 {
+			return cmp.Compare(x.step, y.step)
+		}
+		return cmp.Or(cmp.Compare(x.time, y.time), bytes.Compare(x.data, y.data))
+	})
+	out := make([]outRow, 0, len(rows))
+	for _, u := range units {
+		out = append(out, rows[u.from:u.from+u.n]...)
+	}
+	copy(rows, out)
 }
 
 func (e *Engine) putRejects(b batchKV, ep *epoch) error {

@@ -233,7 +233,7 @@ func (e *Engine) pendingFeeds() error {
 			if len(f.rows) == 0 {
 				f.from = r.Offset
 			}
-			f.rows = append(f.rows, outRow{batch.Op(r.Op), append([]byte(nil), r.Data...)})
+			f.rows = append(f.rows, outRow{op: batch.Op(r.Op), data: append([]byte(nil), r.Data...)})
 			return true, nil
 		})
 		if err != nil {
@@ -251,10 +251,13 @@ func (e *Engine) pendingFeeds() error {
 // rerunResult runs a stretch of a query's result again.
 func (e *Engine) rerunResult(ep *epoch, s *stream, x run) error {
 	f := feed{stream: s, from: x.from, watermark: x.watermark}
-	err := e.results.Scan(x.stream, x.from, int(x.to-x.from), func(r results.Row) (bool, error) {
-		f.rows = append(f.rows, outRow{batch.Op(r.Op), append([]byte(nil), r.Data...)})
-		return true, nil
-	})
+	var err error
+	if x.to > x.from { // a limit of 0 is none
+		err = e.results.Scan(x.stream, x.from, int(x.to-x.from), func(r results.Row) (bool, error) {
+			f.rows = append(f.rows, outRow{op: batch.Op(r.Op), data: append([]byte(nil), r.Data...)})
+			return true, nil
+		})
+	}
 	if err == nil && int64(len(f.rows)) != x.to-x.from {
 		err = fmt.Errorf("%d of %d result rows are left", len(f.rows), x.to-x.from)
 	}

@@ -175,6 +175,11 @@ func recordsOf(s *spec.Stream, want []bool, raw []byte, dec codec.Decoder, rows 
 	}
 	out := make([][]byte, 0, len(rows))
 	tmp := batch.New(&s.Schema, want)
+	inner := dec
+	if g, ok := dec.(*generatedDecoder); ok {
+		inner = g.inner
+	}
+	_, binary := inner.(codec.Binary)
 	var rej []codec.Reject
 	for row := 0; len(raw) > 0 && len(out) < len(rows); {
 		tmp.Reset(want)
@@ -185,11 +190,7 @@ func recordsOf(s *spec.Stream, want []bool, raw []byte, dec codec.Decoder, rows 
 		}
 		if tmp.N > 0 {
 			if row == rows[len(out)] {
-				rec := bytes.TrimSpace(raw[:n])
-				if len(rej) > 0 {
-					rec = rec[bytes.LastIndexByte(rec, '\n')+1:] // what comes before was rejected by itself
-				}
-				out = append(out, rec)
+				out = append(out, recordIn(raw[:n], rej, binary))
 			}
 			row++
 		}
@@ -199,6 +200,22 @@ func recordsOf(s *spec.Stream, want []bool, raw []byte, dec codec.Decoder, rows 
 		out = append(out, nil)
 	}
 	return out
+}
+
+// recordIn is the record that was decoded from raw, which begins with those that were rejected.
+func recordIn(raw []byte, rejected []codec.Reject, binary bool) []byte {
+	if binary {
+		if n := len(rejected); n > 0 {
+			last := rejected[n-1].Raw // a part of raw
+			raw = raw[min(len(raw), cap(raw)-cap(last)+len(last)):]
+		}
+		return raw
+	}
+	raw = bytes.TrimSpace(raw)
+	if len(rejected) > 0 {
+		raw = raw[bytes.LastIndexByte(raw, '\n')+1:] // what comes before was rejected by itself
+	}
+	return raw
 }
 
 // reject keeps a row for vigil.rejected, within bounds.
@@ -322,7 +339,7 @@ func (s rowSink) Emit(in op.Input) error {
 	fq := s.fq
 	for _, r := range in.Sel {
 		fq.rowIn = in.B.Row(fq.rowIn[:0], int(r))
-		fq.f.it.rows = append(fq.f.it.rows, queryRow{fq.q, outRow{in.B.Op(int(r)), codec.AppendRow(nil, fq.rowIn)}})
+		fq.f.it.rows = append(fq.f.it.rows, queryRow{fq.q, outRow{op: in.B.Op(int(r)), data: codec.AppendRow(nil, fq.rowIn)}})
 	}
 	return nil
 }

@@ -97,6 +97,10 @@ type reject struct {
 type outRow struct {
 	op   batch.Op
 	data []byte
+	// step is the place in the epoch at which a worker brought the row out. Odd steps are those of a watermark: their rows
+	// are put into one order over all workers, by time, which is their window_end, and bytes.
+	step uint32
+	time int64
 }
 
 // queryRow is one result row of a stateless query.
@@ -134,7 +138,7 @@ func (it *item) reset() {
 func (e *Engine) newItem(kind itemKind) *item {
 	it, _ := e.items.Get().(*item)
 	if it == nil {
-		it = &item{ready: make(chan struct{}, 1)}
+		it = &item{ready: make(chan struct{}, 1), watermark: types.MinTime}
 	}
 	it.kind = kind
 	return it

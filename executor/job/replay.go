@@ -238,7 +238,7 @@ func (r *replay) rerun() error {
 		}
 		return 0
 	})
-	ctx := &expr.Ctx{Ctx: fn.Ctx{Now: r.e.cfg.Clock()}, IOC: r.e.IOC(), UDF: r.e.cfg.UDF, RowError: func(uint32, error) {}}
+	ctx := &expr.Ctx{Ctx: fn.Ctx{Now: r.e.cfg.Clock()}, IOC: r.e.IOC(), Tables: r.e.Tables(), UDF: r.e.cfg.UDF, RowError: func(uint32, error) {}}
 	var parts []*task.Parts
 	var ids []uint64
 	for _, p := range r.q.all() {
@@ -371,7 +371,7 @@ func (r *replay) pair(c *Correction, ts []types.Type, gone, add []string) error 
 			before[k] = row
 			continue
 		}
-		c.rows = append(c.rows, outRow{batch.Delete, []byte(row)})
+		c.rows = append(c.rows, outRow{op: batch.Delete, data: []byte(row)})
 		c.Removed++
 	}
 	for _, row := range add {
@@ -381,11 +381,11 @@ func (r *replay) pair(c *Correction, ts []types.Type, gone, add []string) error 
 		}
 		if old := before[k]; old != "" {
 			delete(before, k)
-			c.rows = append(c.rows, outRow{batch.UpdateBefore, []byte(old)}, outRow{batch.UpdateAfter, []byte(row)})
+			c.rows = append(c.rows, outRow{op: batch.UpdateBefore, data: []byte(old)}, outRow{op: batch.UpdateAfter, data: []byte(row)})
 			c.Updated++
 			continue
 		}
-		c.rows = append(c.rows, outRow{batch.Insert, []byte(row)})
+		c.rows = append(c.rows, outRow{op: batch.Insert, data: []byte(row)})
 		c.Added++
 	}
 	left := make([]string, 0, len(before))
@@ -394,7 +394,7 @@ func (r *replay) pair(c *Correction, ts []types.Type, gone, add []string) error 
 	}
 	slices.SortFunc(left, strings.Compare)
 	for _, row := range left {
-		c.rows = append(c.rows, outRow{batch.Delete, []byte(row)})
+		c.rows = append(c.rows, outRow{op: batch.Delete, data: []byte(row)})
 		c.Removed++
 	}
 	return nil

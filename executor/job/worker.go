@@ -24,6 +24,9 @@ type worker struct {
 	out     *epochOut
 	epoch   *epoch
 	late    lateRows
+	// steps counts the batches of the epoch, which all workers see alike; advancing: a watermark moves.
+	steps     uint32
+	advancing bool
 	// What is being worked on, for the functions below, which are bound once so that the hot path allocates nothing.
 	item       *item
 	at         *frontBatch
@@ -59,6 +62,8 @@ type workerQuery struct {
 	// inputs are the streams of the query's inputs; several: not all of them are the same.
 	inputs  []*workerStream
 	several bool
+	// timeCol is the result's window_end, -1 without one.
+	timeCol int
 }
 
 // groupErrors is an operator that reports errors in the result of one group, and goes on with the others.
@@ -112,7 +117,7 @@ func (w *worker) run() {
 
 // start begins an epoch: queries come and go, the clock moves.
 func (w *worker) start(ep *epoch) {
-	w.epoch, w.out = ep, &ep.outs[w.index]
+	w.epoch, w.out, w.steps = ep, &ep.outs[w.index], 1
 	w.ctx.Ctx = fn.Ctx{Now: ep.clock}
 	w.ctx.IOC = ep.ioc
 	w.ctx.Tables = ep.tables
@@ -136,7 +141,10 @@ func (w *worker) start(ep *epoch) {
 }
 
 func (w *worker) attach(q *query) (*workerQuery, error) {
-	wq := &workerQuery{w: w, q: q}
+	wq := &workerQuery{w: w, q: q, timeCol: q.parts.Schema.Index("window_end")}
+	if wq.timeCol >= 0 && q.parts.Schema.Cols[wq.timeCol].Type.Kind != types.TimestampTZ {
+		wq.timeCol = -1
+	}
 	tree, err := task.NewTree(&w.ctx, q.parts, wq)
 	if err != nil {
 		return nil, err
@@ -204,6 +212,7 @@ func (w *worker) data(it *item) {
 	w.item = it
 	for _, fb := range it.batches {
 		w.at = fb
+		w.steps++
 		for i := range fb.routed[:fb.used] {
 			r := &fb.routed[i]
 			wq := w.queries[r.q]
@@ -223,6 +232,7 @@ func (w *worker) data(it *item) {
 	}
 	w.late.flush(w)
 	w.at = nil
+	w.steps++
 	if it.watermark > ws.watermark {
 		w.advance(ws, it.watermark)
 	}
@@ -232,6 +242,8 @@ func (w *worker) data(it *item) {
 // advance moves time for the queries of a stream that have something due.
 func (w *worker) advance(ws *workerStream, wm types.EventTime) {
 	ws.watermark = wm
+	w.advancing = true
+	defer func() { w.advancing = false }()
 	if wm >= ws.deadline {
 		ws.deadline = types.MaxTime
 		for _, wq := range ws.single {
@@ -332,7 +344,12 @@ func (wq *workerQuery) Emit(in op.Input) error {
 	}
 	for _, r := range in.Sel {
 		wq.rowIn = in.B.Row(wq.rowIn[:0], int(r))
-		out.add(wq.q, outRow{in.B.Op(int(r)), codec.AppendRow(nil, wq.rowIn)})
+		row := outRow{op: in.B.Op(int(r)), data: codec.AppendRow(nil, wq.rowIn)}
+		row.step = 2 * wq.w.steps
+		if wq.w.advancing && wq.timeCol >= 0 {
+			row.step, row.time = row.step+1, wq.rowIn[wq.timeCol].I
+		}
+		out.add(wq.q, row)
 	}
 	return nil
 }

@@ -223,7 +223,6 @@ func (w *blockWriter) add(t *state.Live, from saver, key uint32) error {
 	k.entry = entry
 	start := k.sliceOf(due)
 	if old := k.of[key]; old != noSlice {
-		start = max(start, old) // an entry must not be dropped before an older one
 		k.at(old).live--
 	}
 	k.of[key] = start

@@ -109,7 +109,9 @@ func (md *seqModel) next(st seqStage, rows []event, waiting [][]int) (out [][]in
 // randomSequence makes a query and its model.
 func randomSequence(r *rand.Rand) (string, *seqModel) {
 	kind := func() string { return []string{"a", "b", "c", "ab", "bc"}[r.IntN(5)] }
-	cond := func(of string) string { return "[s WHERE c IN ('" + strings.Join(strings.Split(of, ""), "', '") + "')]" }
+	cond := func(of string) string {
+		return "[s WHERE c IN ('" + strings.Join(strings.Split(of, ""), "', '") + "')]"
+	}
 	md := &seqModel{within: r.Int64N(2) * (1 + r.Int64N(15))}
 	var sb strings.Builder
 	sb.WriteString("SEQUENCE BY k")

@@ -207,7 +207,7 @@ func (a *SessionAgg) add(key, row uint32, t, closed int64, out Emitter) error {
 		se := &a.sessions[newer-1]
 		end := a.end(se)
 		se.start = t
-		a.saved.whole = a.saved.whole || a.end(se) < end
+		a.noteEnd(se, end)
 	default:
 		if satAdd(a.endOf(t, t), a.keep) <= closed {
 			a.idle = append(a.idle, key)
@@ -283,6 +283,7 @@ func (a *SessionAgg) unite(older, newer uint32, t int64, out Emitter) error {
 		return err
 	}
 	o.last = max(o.last, n.last, t)
+	a.noteEnd(o, a.end(n))
 	if a.mode == spec.EmitFirst {
 		o.flags |= n.flags & sessionShown
 	}
@@ -299,6 +300,12 @@ func (a *SessionAgg) unite(older, newer uint32, t int64, out Emitter) error {
 		a.free = append(a.free, newer-1)
 	}
 	return nil
+}
+
+// noteEnd is told where a session, or a part of it, would have ended. One that ends earlier now would come back from an entry
+// written before, once the newer one is dropped: then everything is written anew.
+func (a *SessionAgg) noteEnd(se *session, end int64) {
+	a.saved.whole = a.saved.whole || a.end(se) < end
 }
 
 // insert makes a session that begins at t and follows link in the list of its key.

@@ -177,3 +177,76 @@ func TestSnapshotsWriteWhatChanged(t *testing.T) {
 		}
 	}
 }
+
+// TestEndedSessionsStayEnded: a session whose end came earlier than an entry of it says does not come back when the slice of its
+// newest entry is gone.
+func TestEndedSessionsStayEnded(t *testing.T) {
+	row := func(at int64) eventRow { return eventRow{t: at, user: "a", n: 1} }
+	for name, c := range map[string]struct {
+		gap           int64
+		first, second []eventRow
+	}{
+		"a row moves the beginning": {100, []eventRow{row(100)}, []eventRow{row(90)}},
+		"a row unites two":          {30, []eventRow{row(90), row(125)}, []eventRow{row(110)}},
+	} {
+		build := func() *SessionAgg {
+			a := newSession(t, sessionSpec(t, c.gap, 50), nil)
+			if err := a.Open(&expr.Ctx{}); err != nil {
+				t.Fatal(err)
+			}
+			return a
+		}
+		a, store := build(), &memState{}
+		for _, rows := range [][]eventRow{c.first, c.second} {
+			if err := a.Process(0, wholeInput(batchOf(rows)), emitFunc(discard)); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.Snapshot(store); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out := newContent(t)
+		if err := a.Advance(147, out); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Snapshot(store); err != nil {
+			t.Fatal(err)
+		}
+		if len(out.inserts) != 1 || a.Sessions() != 0 {
+			t.Fatalf("%s: %q, %d sessions", name, out.inserts, a.Sessions())
+		}
+		again := build()
+		if err := again.Restore(store, ownAll); err != nil || again.Sessions() != 0 {
+			t.Errorf("%s: %d sessions have come back, %v", name, again.Sessions(), err)
+		}
+	}
+}
+
+// TestRowsWithoutResultStaySo: a row behind the watermark, which has no result of its own, gets none after a restart either.
+func TestRowsWithoutResultStaySo(t *testing.T) {
+	s := slideSpec(t, 20)
+	s.Emit.Mode = spec.EmitFinal
+	build := func() *SlideAgg {
+		a := newSlide(t, s, nil)
+		if err := a.Open(&expr.Ctx{}); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	a, store := build(), &memState{}
+	rows := []eventRow{{t: 100, user: "a", n: 1, wm: int64(types.MinTime)}, {t: 90, user: "a", n: 5, wm: 95}}
+	if err := a.Process(0, wholeInput(batchOf(rows)), emitFunc(discard)); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Snapshot(store); err != nil {
+		t.Fatal(err)
+	}
+	again, out := build(), newContent(t)
+	if err := again.Restore(store, ownAll); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Advance(types.MaxTime, out); err != nil {
+		t.Fatal(err)
+	}
+	sameRows(t, "results", out.inserts, []string{"80 100 a 2 5 {5,1} 2 a"})
+}

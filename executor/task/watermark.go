@@ -81,17 +81,12 @@ func (t *Tracker) Observe(id int32, clock types.EventTime, ts []int64, sel []uin
 		at := types.EventTime(ts[r])
 		if at < wm {
 			behind = append(behind, batch.Behind{Row: r, Watermark: wm})
+			peak = max(peak, at)
 			continue
 		}
 		if at > peak {
 			peak = at
 			wm = max(wm, min(others, minus(at, t.Delay)))
-		}
-	}
-	// A row behind the merged watermark may still be its split's first.
-	if !s.Seen && peak == types.MinTime {
-		for _, r := range sel {
-			peak = max(peak, types.EventTime(ts[r]))
 		}
 	}
 	s.Seen, s.Max, t.watermark = true, peak, wm

@@ -61,7 +61,7 @@ func (l *level) bindWindow() (*logical.Window, error) {
 	}
 	out.TimeCol = timeCol
 	if out.Kind != window.Count {
-		out.Lateness = latenessOf(l.from.node)
+		out.Lateness = logical.Lateness(l.from.node)
 	}
 	return out, nil
 }

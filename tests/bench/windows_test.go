@@ -76,18 +76,22 @@ func (k *windowKind) build(b *testing.B) (*op.Router, windowOp, error) {
 	s := &spec.WindowAgg{Window: k.window, Keys: []expr.Expr{src}, Aggs: []spec.AggCall{{Name: "count", Kernel: kernel(b, "count"), Typ: bigint}},
 		Emit: spec.Emit{Mode: k.emit}}
 	out := &types.Schema{Cols: []types.Column{{Name: "window_start", Type: stamp}, {Name: "window_end", Type: stamp}, windowSchema.Cols[1], {Name: "n", Type: bigint}}}
-	var o windowOp
+	var made op.Operator
 	var err error
 	switch k.window.Kind {
 	case window.Session:
-		o, err = op.NewSessionAgg(s, out)
+		made, err = op.NewSessionAgg(s, out)
 	case window.Slide:
-		o, err = op.NewSlideAgg(s, out)
+		made, err = op.NewSlideAgg(s, out)
 	default:
-		o, err = op.NewWindowAgg(s, out)
+		made, err = op.NewWindowed(s, out)
 	}
 	if err != nil {
 		return nil, nil, err
+	}
+	o, ok := made.(windowOp)
+	if !ok {
+		return nil, nil, fmt.Errorf("%s has no deadlines, or applies no HAVING", made)
 	}
 	having := &spec.Filter{Cond: &expr.Compare{Op: expr.GE, L: &expr.Column{Index: 3, Name: "n", Typ: bigint}, R: &expr.Const{Val: types.NewInt(types.Int8, k.least)}}}
 	if err := o.Having(having); err != nil {
