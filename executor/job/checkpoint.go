@@ -226,11 +226,24 @@ func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
 		case q.spec.Retention <= 0:
 			continue
 		}
-		if err := e.results.Trim(id, results.Bounds{BeforeClock: before, KeepFrom: keep}); err != nil {
+		bounds := results.Bounds{BeforeClock: before, KeepFrom: keep}
+		if q.endless {
+			bounds.Fold = foldRows
+		}
+		if err := e.results.Trim(id, bounds); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// foldRows leaves of a changelog the rows that were inserted and not taken back.
+func foldRows(rows []results.Row) []results.Row {
+	var c Content
+	for _, r := range rows {
+		c.Change(r)
+	}
+	return c.Rows()
 }
 
 const manifestVersion = 1

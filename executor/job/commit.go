@@ -209,6 +209,9 @@ func (e *Engine) gather(ep *epoch) map[*query][]outRow {
 		if len(ep.outs) > 1 {
 			sortSteps(list)
 		}
+		if q.spec.Updates {
+			rows[q] = mergeUpdates(list)
+		}
 		if from := q.owner.deadFrom.Load(); from != 0 && from <= ep.n {
 			delete(rows, q)
 		}
@@ -241,6 +244,36 @@ func sortSteps(rows []outRow) {
 		out = append(out, rows[u.from:u.from+u.n]...)
 	}
 	copy(rows, out)
+}
+
+// mergeUpdates leaves of several changes of one row within an epoch the first state before and the last one after: nobody
+// could have seen those between.
+func mergeUpdates(rows []outRow) []outRow {
+	out := make([]outRow, 0, len(rows))
+	last := map[string]int{} // the newest state of a row that the epoch brought, to its place in out
+	for i := 0; i < len(rows); i++ {
+		r := rows[i]
+		switch {
+		case r.op == batch.UpdateBefore && i+1 < len(rows) && rows[i+1].op == batch.UpdateAfter:
+			after := rows[i+1]
+			i++
+			if at, ok := last[string(r.data)]; ok {
+				delete(last, string(r.data))
+				out[at].data = after.data
+				last[string(after.data)] = at
+				continue
+			}
+			out = append(out, r, after)
+			last[string(after.data)] = len(out) - 1
+		case r.op == batch.Insert:
+			out = append(out, r)
+			last[string(r.data)] = len(out) - 1
+		default:
+			out = append(out, r)
+			delete(last, string(r.data))
+		}
+	}
+	return out
 }
 
 func (e *Engine) putRejects(b batchKV, ep *epoch) error {

@@ -156,6 +156,11 @@ func (w *worker) attach(q *query) (*workerQuery, error) {
 			g.OnGroupError(func(_ window.Window, err error) { w.reject(wq, nil, err) })
 		}
 	}
+	for _, o := range tree.Raw() {
+		if m, ok := o.(*op.Match); ok {
+			m.Failed = func(_ types.EventTime, err error) { w.reject(wq, nil, err) }
+		}
+	}
 	wq.tree = tree
 	w.queries[q] = wq
 	for i := range q.parts.Inputs {
