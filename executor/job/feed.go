@@ -90,6 +90,10 @@ func (f *feedQueue) take() ([]feed, []settler) {
 	return feeds, settled
 }
 
+// fromUnknown is the offset of a result whose reader came and has had no rows of it: recovery knows better from the reader's
+// properties.
+const fromUnknown = -1
+
 // resultStream finds or makes the stream that is a query's result; next is where it begins when it is made.
 func (e *Engine) resultStream(in *task.Input, next int64) *stream {
 	e.mu.Lock()
@@ -226,9 +230,11 @@ func earlier(t types.EventTime, d int64) types.EventTime {
 
 // pendingFeeds queues, after recovery, the rows that were committed and not yet read.
 func (e *Engine) pendingFeeds() error {
-	for _, f := range e.feedsOf() {
-		s := f.stream
-		f.from = s.next[0]
+	for _, s := range e.streamList() {
+		if !s.isResult {
+			continue
+		}
+		f := feed{stream: s, q: s.result, from: s.next[0]}
 		err := e.results.Scan(s.spec.ID, f.from, 0, func(r results.Row) (bool, error) {
 			if len(f.rows) == 0 {
 				f.from = r.Offset
@@ -239,8 +245,11 @@ func (e *Engine) pendingFeeds() error {
 		if err != nil {
 			return fmt.Errorf("read the result of query %s: %w", s.spec.Name, err)
 		}
-		f.watermark = e.resultWatermark(f.q)
-		f.q.handed = f.watermark
+		f.watermark = s.order.watermark
+		if f.q != nil { // it is in service
+			f.watermark = e.resultWatermark(f.q)
+			f.q.handed = f.watermark
+		}
 		if len(f.rows) > 0 || f.watermark > s.order.watermark {
 			e.fed.put([]feed{f}, nil)
 		}

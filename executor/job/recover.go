@@ -101,6 +101,9 @@ func (r *recovery) run() error {
 	if err := r.attachOld(); err != nil {
 		return err
 	}
+	if err := r.forgetOld(); err != nil {
+		return err
+	}
 	e.startPipeline()
 	if err := r.rerun(); err != nil {
 		e.stopPipeline()
@@ -187,6 +190,39 @@ func (r *recovery) attachOld() error {
 	return nil
 }
 
+// forgetOld arranges for what is on disk and nobody's any more to go, and tells the workers the time.
+func (r *recovery) forgetOld() error {
+	e := r.e
+	// The next snapshot writes restored state whole; what earlier workers wrote, perhaps more of them, goes with it. So does what
+	// queries left that are out of service or gone: a query that is resumed would find it.
+	var err error
+	if e.seq.dropOps, err = e.ckpt.store.Ops(); err != nil {
+		return err
+	}
+	alive := map[uint64]bool{}
+	for i := range r.objects {
+		if d, ok := r.objects[i].Def.(*spec.Query); ok {
+			alive[d.ID] = true
+			for _, st := range d.Stages {
+				alive[st.ID] = true
+			}
+		}
+	}
+	for _, id := range e.results.Queries() {
+		if !alive[id] {
+			if err := e.results.Drop(id); err != nil { // the server ended between the drop and this
+				return err
+			}
+		}
+	}
+	for _, w := range e.workers {
+		for id, s := range e.streams {
+			w.stream(id).watermark = s.order.now() // queries that come while epochs run again meet it, too
+		}
+	}
+	return nil
+}
+
 func (r *recovery) attachStream(o *Object, d *spec.Stream) error {
 	e := r.e
 	s, err := e.newStream(d)
@@ -197,6 +233,9 @@ func (r *recovery) attachStream(o *Object, d *spec.Stream) error {
 	if sc := r.cut.stream(d.ID); sc != nil {
 		s.next = sc.next
 		s.order.tracker.Restore(sc.watermark, sc.splits)
+		if len(sc.splits) > 0 {
+			s.stats.Watermark.Store(int64(sc.watermark))
+		}
 	}
 	e.streams[d.ID] = s
 	e.replan(s)
@@ -214,7 +253,10 @@ func (r *recovery) restoreQuery(o *Object) error {
 			if in := &part.parts.Inputs[i]; in.IsResult && e.streams[in.Source] == nil {
 				s := e.resultStream(in, q.from[in.Source])
 				if sc := r.cut.stream(in.Source); sc != nil {
-					s.next, s.order.watermark = sc.next, sc.watermark
+					s.order.watermark = sc.watermark
+					if sc.next[0] >= 0 {
+						s.next = sc.next
+					}
 				}
 			}
 		}
@@ -245,10 +287,6 @@ func (r *recovery) restorePart(q *query) error {
 				continue
 			}
 			own := func(hash uint64) bool { return op.Owner(hash, len(e.workers)) == w.index }
-			if w.index == 0 {
-				// The next snapshot writes restored state whole; what earlier workers wrote, perhaps more of them, goes.
-				e.seq.dropOps = append(e.seq.dropOps, opID(q, i))
-			}
 			if err := st.Restore(opBlocks{e.ckpt.store, opID(q, i)}, own); err != nil {
 				return err
 			}

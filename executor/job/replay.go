@@ -172,10 +172,11 @@ func (r *replay) readStream(s *stream) error {
 	var kept *batch.Batch
 	h := &history{e: r.e, s: s, decoders: map[decoderKey]codec.Decoder{}}
 	created, arrival := int64(r.q.spec.Created), int64(0)
+	reach := 2 * min(r.horizon, spec.Forever/2)
 	h.emit = func(b *batch.Batch) error {
 		ts := b.Cols[s.spec.TimeCol].I64
 		for row := range b.N {
-			if !r.within(ts[row], 2*min(r.horizon, spec.Forever/2)) || s.spec.MaxAhead > 0 && ts[row] > arrival+s.spec.MaxAhead {
+			if !r.within(ts[row], reach) || s.spec.MaxAhead > 0 && ts[row] > arrival+s.spec.MaxAhead {
 				continue
 			}
 			if kept == nil || kept.N >= batch.RowsMax {

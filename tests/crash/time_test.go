@@ -213,7 +213,7 @@ func TestTimeKilled(t *testing.T) {
 		}
 	}
 	compareModel(t, l, want)
-	const kills = 24
+	const kills = 36
 	seed := time.Now().UnixNano()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewSource(seed))
