@@ -175,7 +175,7 @@ func (r *replay) readStream(s *stream) error {
 	h.emit = func(b *batch.Batch) error {
 		ts := b.Cols[s.spec.TimeCol].I64
 		for row := range b.N {
-			if !r.within(ts[row], 2*r.horizon) || s.spec.MaxAhead > 0 && ts[row] > arrival+s.spec.MaxAhead {
+			if !r.within(ts[row], 2*min(r.horizon, spec.Forever/2)) || s.spec.MaxAhead > 0 && ts[row] > arrival+s.spec.MaxAhead {
 				continue
 			}
 			if kept == nil || kept.N >= batch.RowsMax {

@@ -37,8 +37,9 @@ type grouping struct {
 	having     *expr.Evaluator
 	havingKeys bool
 	havingText string
-	offs       []int // of each aggregate's state in a group
-	stride     int   // words of a group
+	inRange    havingRange // having, where it is one
+	offs       []int       // of each aggregate's state in a group
+	stride     int         // words of a group
 	keyType    []types.Type
 	before     int // output columns before the keys
 	ctx        *expr.Ctx
@@ -89,6 +90,7 @@ func (g *grouping) Having(f *spec.Filter) error {
 		return err
 	}
 	g.having, g.havingText = ev, " having: "+f.Cond.String()
+	g.inRange = rangeOf(f.Cond, g.before+len(g.keyType), g.aggs)
 	expr.Walk(f.Cond, func(e expr.Expr) bool {
 		c, ok := e.(*expr.Column)
 		g.havingKeys = g.havingKeys || ok && c.Index < g.before+len(g.keyType)

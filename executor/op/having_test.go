@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"math"
 	"math/rand"
 	"slices"
 	"testing"
@@ -55,6 +56,45 @@ func TestHavingEqualsFilter(t *testing.T) {
 		got, _ := run(true)
 		if len(want) == 0 || len(want) == all || !slices.Equal(got, want) {
 			t.Errorf("%s: %d of %d groups, the filter passes %d\n got %q\nwant %q", cond, len(got), all, len(want), got, want)
+		}
+	}
+}
+
+// TestRangeOf: bounds on one aggregate are recognised as what they are, and nothing else is.
+func TestRangeOf(t *testing.T) {
+	column := func(i int) expr.Expr { return &expr.Column{Index: i, Name: "c", Typ: types.T(types.Int8)} }
+	num := func(n int64) expr.Expr { return &expr.Const{Val: types.NewInt(types.Int8, n)} }
+	cmp := func(l expr.Expr, o expr.CmpOp, r expr.Expr) expr.Expr { return &expr.Compare{Op: o, L: l, R: r} }
+	and := func(args ...expr.Expr) expr.Expr { return &expr.And{Args: args} }
+	counts := []aggCall{{kernel: aggOf(t, "count").Kernel}, {kernel: aggOf(t, "sum", trafficCol("n")).Kernel}}
+	const least, most = math.MinInt64, math.MaxInt64
+	for _, c := range []struct {
+		cond   expr.Expr
+		aggs   []aggCall
+		ok     bool
+		lo, hi int64
+	}{
+		{cmp(column(3), expr.GT, num(5)), counts[:1], true, 6, most},
+		{cmp(column(3), expr.GE, num(5)), counts[:1], true, 5, most},
+		{cmp(column(3), expr.LT, num(5)), counts[:1], true, least, 4},
+		{cmp(column(3), expr.LE, num(5)), counts[:1], true, least, 5},
+		{cmp(num(5), expr.LT, column(3)), counts[:1], true, 6, most},
+		{cmp(num(5), expr.GE, column(3)), counts[:1], true, least, 5},
+		{cmp(column(3), expr.EQ, num(5)), counts[:1], true, 5, 5},
+		{and(cmp(column(4), expr.GT, num(1)), cmp(column(4), expr.LT, num(9))), counts, true, 2, 8},
+		{cmp(column(3), expr.NE, num(5)), counts[:1], false, 0, 0},
+		{cmp(column(3), expr.GT, num(most)), counts[:1], false, 0, 0},
+		{cmp(column(3), expr.LT, num(least)), counts[:1], false, 0, 0},
+		{cmp(column(3), expr.GT, num(5)), counts, false, 0, 0}, // the sum may be an error
+		{cmp(column(2), expr.GT, num(5)), counts[:1], false, 0, 0},
+		{cmp(column(3), expr.GT, column(4)), counts, false, 0, 0},
+		{cmp(column(3), expr.GT, &expr.Const{Val: types.Null(types.T(types.Int8))}), counts[:1], false, 0, 0},
+		{and(cmp(column(3), expr.GT, num(1)), cmp(column(4), expr.LT, num(9))), counts, false, 0, 0},
+		{and(cmp(column(3), expr.GT, num(1)), cmp(column(2), expr.LT, num(9))), counts[:1], false, 0, 0},
+	} {
+		r := rangeOf(c.cond, 3, c.aggs)
+		if ok := r.kernel != nil; ok != c.ok || ok && (r.lo != c.lo || r.hi != c.hi) {
+			t.Errorf("%s: %v from %d to %d", c.cond, ok, r.lo, r.hi)
 		}
 	}
 }

@@ -38,11 +38,12 @@ func (o *paneOutput) init(schema *types.Schema) { o.b = batch.New(schema, nil) }
 type windowStates interface {
 	// keys appends the keys that the window has, in any order.
 	keys(dst []uint32) []uint32
-	// states puts the states of keys into the groups 0, 1, ... of dst.
-	states(dst *agg.Slab, kids []uint32) error
+	// states returns a slab with the states of keys, which may be dst: in the groups 0, 1, ... or, when byKey is true, in those
+	// that have the keys' numbers.
+	states(dst *agg.Slab, kids []uint32) (from *agg.Slab, byKey bool, err error)
 }
 
-var _, _ windowStates = (*pastPanes)(nil), paneStates{}
+var _, _, _ windowStates = (*pastPanes)(nil), (*runningPanes)(nil), paneStates{}
 
 func (q *pastPanes) keys(dst []uint32) []uint32 {
 	for kid := range uint32(q.p.dict.Len()) {
@@ -61,36 +62,29 @@ type paneStates struct {
 
 func (s paneStates) keys(dst []uint32) []uint32 { return append(dst, s.pn.ids...) }
 
-func (s paneStates) states(dst *agg.Slab, kids []uint32) error {
+func (s paneStates) states(dst *agg.Slab, kids []uint32) (*agg.Slab, bool, error) {
 	dst.Reset()
 	dst.Grow(len(kids))
 	for n, kid := range kids {
 		gid, _ := s.pn.find(kid)
 		if err := s.p.merge(dst, uint32(n), &s.pn.slab, gid); err != nil {
-			return err
+			return nil, false, err
 		}
 	}
-	return nil
+	return dst, false, nil
 }
 
 // window emits the groups of a window that pass having, ordered by the bytes of their keys.
 func (o *paneOutput) window(p *PaneAgg, end types.EventTime, from windowStates, out Emitter) error {
 	o.slab.Stride = p.stride
-	o.all = from.keys(o.all[:0])
-	kids := o.all
-	if p.having != nil {
-		if err := o.passing(p, end, from); err != nil {
-			return err
-		}
-		kids = o.kept
+	kids, err := o.kidsOf(p, end, from)
+	if err != nil {
+		return err
 	}
 	kids = o.inOrder(p, kids)
 	for len(kids) > 0 {
 		n := min(len(kids), batch.RowsMax)
-		if err := from.states(&o.slab, kids[:n]); err != nil {
-			return err
-		}
-		good, err := o.fill(p, o.b, &o.slab, o.cellsOf(end, kids[:n]), p.reports())
+		good, err := o.fillFrom(p, end, from, kids[:n])
 		if err != nil {
 			return err
 		}
@@ -107,13 +101,36 @@ func (o *paneOutput) window(p *PaneAgg, end types.EventTime, from windowStates, 
 	return nil
 }
 
-// cellsOf are cells over the groups 0, 1, ...
-func (o *paneOutput) cellsOf(end types.EventTime, kids []uint32) []cell {
+// kidsOf returns the keys of a window that pass having, in any order.
+func (o *paneOutput) kidsOf(p *PaneAgg, end types.EventTime, from windowStates) ([]uint32, error) {
+	if run, ok := from.(*runningPanes); ok && p.inRange.kernel != nil {
+		if o.kept, ok = run.passing(o.kept[:0]); ok {
+			return o.kept, nil
+		}
+	}
+	o.all = from.keys(o.all[:0])
+	if p.having == nil {
+		return o.all, nil
+	}
+	err := o.passing(p, end, from)
+	return o.kept, err
+}
+
+// fillFrom is fill of the batch with keys of a window.
+func (o *paneOutput) fillFrom(p *PaneAgg, end types.EventTime, from windowStates, kids []uint32) ([]cell, error) {
+	s, byKey, err := from.states(&o.slab, kids)
+	if err != nil {
+		return nil, err
+	}
 	o.cells = o.cells[:0]
 	for n, kid := range kids {
-		o.cells = append(o.cells, cell{end, kid, uint32(n)})
+		c := cell{end, kid, uint32(n)}
+		if byKey {
+			c.gid = kid
+		}
+		o.cells = append(o.cells, c)
 	}
-	return o.cells
+	return o.fill(p, o.b, s, o.cells, p.reports())
 }
 
 // inOrder returns keys in the order of their bytes. When many of the dictionary are wanted, its order is kept for the next
@@ -149,10 +166,7 @@ func (o *paneOutput) passing(p *PaneAgg, end types.EventTime, from windowStates)
 	o.kept = o.kept[:0]
 	for kids := o.all; len(kids) > 0; {
 		n := min(len(kids), batch.RowsMax)
-		if err := from.states(&o.slab, kids[:n]); err != nil {
-			return err
-		}
-		good, err := o.fill(p, o.b, &o.slab, o.cellsOf(end, kids[:n]), p.reports())
+		good, err := o.fillFrom(p, end, from, kids[:n])
 		if err != nil {
 			return err
 		}

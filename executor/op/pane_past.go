@@ -21,6 +21,8 @@ type pastPanes struct {
 	p         *PaneAgg
 	orderFree bool // all aggregates are agg.OrderFree: late rows can be merged in
 	single    bool // a window is one pane: there is nothing to put together
+	// running, unless it is nil, does all of it, at a lower cost.
+	running *runningPanes
 
 	valid bool
 	// The front is [start, block), the back [block, merged).
@@ -42,13 +44,24 @@ func (q *pastPanes) init(p *PaneAgg) {
 	}
 	q.single = !p.windowed || p.grid.Size == p.grid.Pane
 	q.back.Stride, q.late.Stride = p.stride+1, p.stride
+	if run := new(runningPanes); !q.single && run.init(p) {
+		q.running = run
+	}
 }
 
 // forget makes the next window start from the panes.
-func (q *pastPanes) forget() { q.valid = false }
+func (q *pastPanes) forget() {
+	q.valid = false
+	if q.running != nil {
+		q.running.valid = false
+	}
+}
 
 // has reports that a pane's rows are in front or back.
 func (q *pastPanes) has(pn *pane) bool {
+	if q.running != nil {
+		return q.running.has(pn)
+	}
 	return q.valid && pn.start >= q.start && pn.start < q.merged
 }
 
@@ -160,6 +173,10 @@ func (q *pastPanes) leaveBefore(start types.EventTime) {
 
 // leave takes a pane out that is about to be dropped.
 func (q *pastPanes) leave(pn *pane) {
+	if q.running != nil {
+		q.running.leave(pn)
+		return
+	}
 	if !q.has(pn) {
 		return
 	}
@@ -190,6 +207,9 @@ func (q *pastPanes) fold(pn *pane, rows []uint32) error {
 	p.gids = p.enter(pn, q.lateKeys.ids, p.gids[:0])
 	if err := q.mergeAll(&pn.slab, p.gids, &q.late); err != nil {
 		return err
+	}
+	if q.running != nil {
+		return q.running.fold(pn, had, q.lateKeys.ids, &q.late)
 	}
 	if pn.start >= q.block {
 		return q.foldBack(pn, had)
@@ -245,8 +265,8 @@ func (q *pastPanes) present(kid uint32) bool {
 	return q.link[kid] != 0 || q.back.Words[int(kid+1)*q.back.Stride-1] != 0
 }
 
-// states puts the states of keys in the window reached into the groups 0, 1, ... of dst.
-func (q *pastPanes) states(dst *agg.Slab, kids []uint32) error {
+// states implements windowStates.
+func (q *pastPanes) states(dst *agg.Slab, kids []uint32) (*agg.Slab, bool, error) {
 	dst.Reset()
 	dst.Grow(len(kids))
 	for i := range q.p.aggs {
@@ -254,21 +274,25 @@ func (q *pastPanes) states(dst *agg.Slab, kids []uint32) error {
 		for n, kid := range kids {
 			if o := q.link[kid]; o != 0 {
 				if err := k.Merge(dst, uint32(n), &q.front[o.pane()].suffix, o.gid(), off); err != nil {
-					return err
+					return nil, false, err
 				}
 			}
 			if q.back.Words[int(kid+1)*q.back.Stride-1] != 0 {
 				if err := k.Merge(dst, uint32(n), &q.back, kid, off); err != nil {
-					return err
+					return nil, false, err
 				}
 			}
 		}
 	}
-	return nil
+	return dst, false, nil
 }
 
 func (q *pastPanes) bytes() int64 {
-	return q.back.Bytes() + q.late.Bytes() + int64(cap(q.front)+cap(q.link))*8
+	n := q.back.Bytes() + q.late.Bytes() + int64(cap(q.front)+cap(q.link))*8
+	if q.running != nil {
+		n += q.running.bytes()
+	}
+	return n
 }
 
 // closeWindow emits the groups of a window that ends.
@@ -276,6 +300,12 @@ func (p *PaneAgg) closeWindow(end types.EventTime, out Emitter) error {
 	if p.past.single {
 		pn := p.panes[p.paneAt(p.grid.Start(end))]
 		return p.out.window(p, end, paneStates{p, pn}, out)
+	}
+	if run := p.past.running; run != nil {
+		if err := run.reach(end); err != nil {
+			return err
+		}
+		return p.out.window(p, end, run, out)
 	}
 	if err := p.past.reach(end); err != nil {
 		return err
