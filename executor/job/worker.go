@@ -233,8 +233,8 @@ func (w *worker) data(it *item) {
 			}
 		}
 		w.routed = nil
-		if fb.watermark > ws.watermark {
-			w.advance(ws, fb.watermark)
+		if wm := max(fb.watermark, ws.watermark); wm > ws.watermark || wm >= ws.deadline {
+			w.advance(ws, wm) // also when only rows behind it made something due
 		}
 	}
 	w.late.flush(w)
@@ -315,7 +315,7 @@ func (w *worker) check(wq *workerQuery, err error) {
 
 // end hands over the epoch's outputs.
 func (w *worker) end(ep *epoch) {
-	w.tellHeldBack()
+	w.tellRest()
 	if ep.checkpoint != nil {
 		w.snapshot(ep.checkpoint)
 	}
@@ -326,14 +326,19 @@ func (w *worker) end(ep *epoch) {
 	ep.done.Done()
 }
 
-// tellHeldBack lets operators emit what they keep until the end of the epoch.
-func (w *worker) tellHeldBack() {
+// tellRest lets operators emit what is due by the end of the epoch: rows behind the watermark make something due at once, and
+// whether the watermark moved after them in their batch must not decide in which epoch that comes out.
+func (w *worker) tellRest() {
 	w.steps++
 	w.advancing, w.routed = true, nil
 	for _, wq := range w.queries {
-		if !wq.dead && wq.tree.HoldsBack() {
-			w.wq, w.wm = wq, wq.watermark()
+		switch wm := wq.watermark(); {
+		case wq.dead:
+		case wq.tree.HoldsBack():
+			w.wq, w.wm = wq, wm
 			w.check(wq, guard(w.endOne))
+		case wq.several:
+			w.advanceQuery(wq, wm)
 		}
 	}
 	w.advancing = false

@@ -52,3 +52,28 @@ func TestWindowClosesByTheClock(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestRowBehindMakesDue: what a row behind the watermark makes due at once comes out without waiting for the watermark to move,
+// so that it comes out in the same epoch however the epoch's rows are cut into batches.
+func TestRowBehindMakesDue(t *testing.T) {
+	db, err := Open(Options{Disk: NewDisk(), Clock: NewClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, sql := range []string{
+		`CREATE STREAM s (ts TIMESTAMPTZ, k TEXT, WATERMARK FOR ts AS ts) WITH (allowed_lateness = '1 minute')`,
+		`CREATE CONTINUOUS QUERY q AS SELECT k, count(*) AS n FROM s GROUP BY k, SESSION(ts, INTERVAL '5 seconds')`,
+		`INSERT INTO s VALUES ('2025-12-31 10:00:30Z', 'a')`,
+		`INSERT INTO s VALUES ('2025-12-31 10:00:01Z', 'b')`} {
+		if err := db.Exec(sql); err != nil {
+			t.Fatal(sql, err)
+		}
+	}
+	if err := db.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := db.Rows("SELECT k, n FROM q"); err != nil || fmt.Sprint(rows) != "[[b 1]]" {
+		t.Errorf("a session that had ended when its first row came gave %v, %v", rows, err)
+	}
+}

@@ -32,13 +32,11 @@ const (
 	behindRowsCount = true
 	// Interval joins do not know the streams' allowed lateness.
 	joinsAllowLateness = true
-	// A session that was told and can still be corrected is told again after two recoveries, without its old row being taken back.
-	sessionsCorrected = false
 )
 
 // mustWork are the features that may not be refused. The list only grows.
 var mustWork = []string{"slide", "filter", "tumble", "interval join inner", "interval join left", "interval join semi", "interval join anti",
-	"first_seen", "suppress", "over rows", "over range", "match_recognize", "hop", "cumulate", "session", "group without window", "allowed_lateness"}
+	"first_seen", "suppress", "over rows", "over range", "match_recognize", "hop", "cumulate", "session", "group without window", "allowed_lateness", "count_window"}
 
 // randomGrouping makes a grouped query with a window of a kind.
 func randomGrouping(rng *rand.Rand, kind string, lateness int64) *grouping {
@@ -80,9 +78,6 @@ func randomQueries(rng *rand.Rand, s shape) []query {
 		out = append(out, query{name: fmt.Sprintf("q%d", len(out)), feature: feature, body: body, eval: eval})
 	}
 	kinds := []string{"tumble", "hop", "cumulate", "session"}
-	if s.lateness > 0 && !sessionsCorrected {
-		kinds = kinds[:3]
-	}
 	for _, kind := range append(kinds, kinds...) {
 		g := randomGrouping(rng, kind, s.lateness)
 		add(kind, g.body(), g.eval)
