@@ -207,7 +207,7 @@ func (e *Engine) orderFeeds(ep *epoch) {
 
 // resultWatermark is the watermark of a query's result: the least of its inputs, less what its operators hold back.
 func (e *Engine) resultWatermark(q *query) types.EventTime {
-	least := types.MaxTime
+	least, some := types.MaxTime, false
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for i := range q.parts.Inputs {
@@ -215,7 +215,12 @@ func (e *Engine) resultWatermark(q *query) types.EventTime {
 		if s == nil {
 			return types.MinTime
 		}
-		least = min(least, earlier(s.order.now(), q.parts.Inputs[i].Delay))
+		if !s.order.silent() {
+			least, some = min(least, earlier(s.order.now(), q.parts.Inputs[i].Delay)), true
+		}
+	}
+	if !some {
+		return types.MinTime
 	}
 	return earlier(least, q.outDelay)
 }

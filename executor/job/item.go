@@ -185,6 +185,8 @@ type epoch struct {
 	order epochOut
 	// watermarks by stream at the start of the epoch, of those that the clock moved.
 	watermarks map[uint64]types.EventTime
+	// silent are the streams without rows that hold no query back any more, as of the start of the epoch. The orderer's.
+	silent []uint64
 	// feeds are the results that other queries read, with their watermarks at the end of the epoch. The streams are the
 	// sequencer's choice, the rest the orderer's.
 	feeds []feed

@@ -12,7 +12,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/table"
-	"github.com/vigil-sql/vigil/executor/task"
+	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/checkpoint"
 	"github.com/vigil-sql/vigil/storage/meta"
 )
@@ -229,11 +229,11 @@ func (r *recovery) attachStream(o *Object, d *spec.Stream) error {
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", d.Name, err)
 	}
-	s.order.tracker = task.NewTracker(d.Delay, d.IdleAfter)
+	s.order.tracker = s.newTracker()
 	if sc := r.cut.stream(d.ID); sc != nil {
 		s.next = sc.next
-		s.order.tracker.Restore(sc.watermark, sc.splits)
 		if len(sc.splits) > 0 {
+			s.order.tracker.Restore(sc.watermark, sc.splits)
 			s.stats.Watermark.Store(int64(sc.watermark))
 		}
 	}
@@ -290,6 +290,10 @@ func (r *recovery) restorePart(q *query) error {
 			if err := st.Restore(opBlocks{e.ckpt.store, opID(q, i)}, own); err != nil {
 				return err
 			}
+		}
+		wq.reached = types.MinTime
+		if at, ok := r.cut.reached[q.spec.ID]; ok {
+			wq.reached = at
 		}
 		for i, ws := range wq.inputs {
 			ws.watermark = e.streams[q.parts.Inputs[i].Source].order.now()

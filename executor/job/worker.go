@@ -3,6 +3,7 @@ package job
 import (
 	"fmt"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/fn"
@@ -44,6 +45,8 @@ type worker struct {
 type workerStream struct {
 	// watermark is the stream's, as far as its items have been processed.
 	watermark types.EventTime
+	// silent: the stream has had no row for so long that it holds no query back.
+	silent bool
 	// single are the queries that read this stream only. deadline is the earliest event time at which any of them has
 	// something to do.
 	single   []*workerQuery
@@ -63,6 +66,10 @@ type workerQuery struct {
 	// inputs are the streams of the query's inputs; several: not all of them are the same.
 	inputs  []*workerStream
 	several bool
+	// reached is the largest watermark that a query over several streams has had. It may be ahead of that of a stream that had
+	// been silent: its rows are measured against reached then.
+	reached types.EventTime
+	floored batch.Batch
 	// timeCol is the result's window_end, -1 without one.
 	timeCol int
 }
@@ -80,6 +87,9 @@ func newWorker(e *Engine, index int) *worker {
 		in := w.routed.parts[w.index].Input(w.routed.batch(w.at))
 		if w.wq.several {
 			in.Others, in.Several = w.wq.others(w.routed.input)
+			if w.wq.reached > w.wq.watermark() {
+				in = w.floor(in)
+			}
 		}
 		return w.wq.tree.Process(w.routed.input, in)
 	}
@@ -140,10 +150,16 @@ func (w *worker) start(ep *epoch) {
 			w.advance(ws, wm)
 		}
 	}
+	for _, id := range ep.silent {
+		if ws := w.streams[id]; ws != nil {
+			ws.silent = true
+			w.advanceSeveral(ws)
+		}
+	}
 }
 
 func (w *worker) attach(q *query) (*workerQuery, error) {
-	wq := &workerQuery{w: w, q: q, timeCol: q.parts.Schema.Index("window_end")}
+	wq := &workerQuery{w: w, q: q, reached: types.MinTime, timeCol: q.parts.Schema.Index("window_end")}
 	if wq.timeCol >= 0 && q.parts.Schema.Cols[wq.timeCol].Type.Kind != types.TimestampTZ {
 		wq.timeCol = -1
 	}
@@ -217,6 +233,9 @@ func without(list []*workerQuery, wq *workerQuery) []*workerQuery {
 func (w *worker) data(it *item) {
 	ws := w.stream(it.stream.spec.ID)
 	w.item = it
+	if it.rowsIn > 0 {
+		ws.silent = false
+	}
 	for _, fb := range it.batches {
 		w.at = fb
 		w.steps++
@@ -258,9 +277,46 @@ func (w *worker) advance(ws *workerStream, wm types.EventTime) {
 			ws.deadline = min(ws.deadline, wq.deadline())
 		}
 	}
+	w.advanceSeveral(ws)
+}
+
+// advanceSeveral moves time for the queries that read other streams too.
+func (w *worker) advanceSeveral(ws *workerStream) {
+	w.advancing = true
+	defer func() { w.advancing = false }()
 	for _, wq := range ws.several {
-		w.advanceQuery(wq, wq.watermark())
+		wq.reached = max(wq.reached, wq.watermark())
+		w.advanceQuery(wq, wq.reached)
 	}
+}
+
+// floor marks the rows that are older than what the query's watermark had reached before their stream woke up.
+func (w *worker) floor(in op.Input) op.Input {
+	s, wq := w.item.stream.spec, w.wq
+	if s.TimeCol < 0 {
+		return in
+	}
+	times, own := w.at.b.Cols[s.TimeCol].I64, w.routed.own
+	behind := in.B.Behind
+	wq.floored = *in.B
+	wq.floored.Behind = nil
+	for row := range uint32(in.B.N) {
+		src, closed := row, types.MinTime
+		if own != nil {
+			src = own.Src[row]
+		}
+		if len(behind) > 0 && behind[0].Row == row {
+			closed, behind = in.Closed(behind[0]), behind[1:]
+		}
+		if types.EventTime(times[src]) < wq.reached {
+			closed = max(closed, wq.reached)
+		}
+		if closed > types.MinTime {
+			wq.floored.Behind = append(wq.floored.Behind, batch.Behind{Row: row, Watermark: closed})
+		}
+	}
+	in.B, in.Several = &wq.floored, false
+	return in
 }
 
 // advanceQuery moves a query's time if it has something due by then.
@@ -274,9 +330,14 @@ func (w *worker) advanceQuery(wq *workerQuery, wm types.EventTime) {
 
 // watermark is the least of the query's inputs.
 func (wq *workerQuery) watermark() types.EventTime {
-	least := types.MaxTime
+	least, some := types.MaxTime, false
 	for i, ws := range wq.inputs {
-		least = min(least, earlier(ws.watermark, wq.q.parts.Inputs[i].Delay))
+		if !ws.silent {
+			least, some = min(least, earlier(ws.watermark, wq.q.parts.Inputs[i].Delay)), true
+		}
+	}
+	if !some {
+		return types.MinTime
 	}
 	return least
 }
@@ -285,7 +346,7 @@ func (wq *workerQuery) watermark() types.EventTime {
 func (wq *workerQuery) others(input int) (types.EventTime, bool) {
 	least, found := types.MaxTime, false
 	for i, ws := range wq.inputs {
-		if ws != wq.inputs[input] {
+		if ws != wq.inputs[input] && !ws.silent {
 			least, found = min(least, earlier(ws.watermark, wq.q.parts.Inputs[i].Delay)), true
 		}
 	}
@@ -349,6 +410,9 @@ func (w *worker) snapshot(cut *checkpointCut) {
 	for q, wq := range w.queries {
 		if wq.dead {
 			continue
+		}
+		if wq.several && w.index == 0 {
+			cut.reached[q.spec.ID] = wq.reached
 		}
 		for i, o := range wq.tree.Ops() {
 			st, ok := o.(op.Stateful)

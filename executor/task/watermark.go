@@ -138,6 +138,17 @@ func (t *Tracker) Tick(clock types.EventTime) types.EventTime {
 	return t.watermark
 }
 
+// Silent reports that the stream has splits and none of them has had a row for IdleAfter: as of the last Tick. It has no time
+// then, and what reads other streams as well need not wait for it.
+func (t *Tracker) Silent() bool {
+	for i := range t.splits {
+		if t.splits[i].Seen || !t.splits[i].Idle {
+			return false
+		}
+	}
+	return len(t.splits) > 0
+}
+
 // minus subtracts without wrapping below MinTime.
 func minus(t types.EventTime, d int64) types.EventTime {
 	if t < types.MinTime+types.EventTime(d) {
