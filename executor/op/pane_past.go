@@ -1,6 +1,8 @@
 package op
 
 import (
+	"slices"
+
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -100,6 +102,14 @@ func (q *pastPanes) mergeAll(dst *agg.Slab, ids []uint32, src *agg.Slab) error {
 		}
 	}
 	return nil
+}
+
+// appendTwice appends to a list that becomes long: its memory doubles, so that little is copied.
+func appendTwice[T any](s []T, v T) []T {
+	if len(s) == cap(s) {
+		s = slices.Grow(s, max(len(s), 16))
+	}
+	return append(s, v)
 }
 
 func growTo[T any](s []T, n int) []T {

@@ -37,8 +37,8 @@ type SessionAgg struct {
 	// keep is the allowed lateness, microseconds.
 	keep int64
 
+	// table numbers the keys; the first word of each is its newest session + 1, 0 for none.
 	table    state.Live
-	heads    []uint32 // by key: the newest session + 1, 0 for none
 	sessions []session
 	free     []uint32 // numbers of sessions that are none any more
 	slab     agg.Slab // by session
@@ -50,7 +50,8 @@ type SessionAgg struct {
 	changes changeSet
 	idle    []uint32 // keys of late rows: they may have no session
 	closing []outRow
-	kept    []outRow // of closing
+	kept    []outRow // those that have closed and pass HAVING
+	chosen  []outRow
 	kids    []uint32
 	passed  []uint32
 	out     *batch.Batch
@@ -107,13 +108,16 @@ func NewSessionAgg(s *spec.WindowAgg, schema *types.Schema) (*SessionAgg, error)
 	a.slab.Stride = a.stride
 	a.out = batch.New(schema, nil)
 	a.changes.init(schema)
-	a.timers = newTimers(a.gap/32+1, func(tm timer) (int64, bool) {
+	a.timers = newTimers(satAdd(a.gap, a.keep), func(tm timer) (int64, bool) {
 		se := &a.sessions[tm.id]
 		return a.dueOf(se), se.gen == tm.gen
 	})
 	a.saved.init(formSession, max(a.gap/4, savedSliceMin))
 	return a, nil
 }
+
+// head is the newest session of a key + 1, 0 for none.
+func (a *SessionAgg) head(key uint32) *uint32 { return &a.table.Words(key)[0] }
 
 // end is where the session's window ends.
 func (a *SessionAgg) end(se *session) int64 { return a.endOf(se.start, se.last) }
@@ -151,16 +155,18 @@ func (a *SessionAgg) Process(_ int, in Input, out Emitter) error {
 	if a.kids, err = a.table.FindOrAdd(keys, places, a.kids[:0]); err != nil {
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d keys with open sessions", state.KeysMax)
 	}
-	for len(a.heads) < a.table.Cap() {
-		a.heads = append(a.heads, 0)
-	}
 	a.readAhead()
 	a.seg.begin(in.B, len(rows))
 	a.marks = in.B.Behind
 	times := in.B.Cols[a.spec.Window.TimeCol].I64
+	final := a.mode == spec.EmitFinal && !a.tracks()
 	for i, row := range rows {
 		var closed int64
 		closed, a.marks = a.behindAt(&in, a.marks, row)
+		if final && a.continues(a.kids[i], times[row], closed) {
+			a.seg.add(row, *a.head(a.kids[i])-1)
+			continue
+		}
 		if err := a.add(a.kids[i], row, times[row], closed, out); err != nil {
 			return err
 		}
@@ -171,12 +177,27 @@ func (a *SessionAgg) Process(_ int, in Input, out Emitter) error {
 	return a.finish(out)
 }
 
+// continues joins a row at t to the newest session of its key, if it belongs there and nothing but the session's last row
+// changes: what is due does not come earlier.
+func (a *SessionAgg) continues(key uint32, t, closed int64) bool {
+	at := *a.head(key)
+	if at == 0 {
+		return false
+	}
+	se := &a.sessions[at-1]
+	if end := a.end(se); t < se.start || t >= end || satAdd(end, a.keep) <= closed {
+		return false
+	}
+	se.last = max(se.last, t)
+	return true
+}
+
 // readAhead reads the newest sessions of the keys of the batch, all at once, so that what follows does not wait for memory at
 // each.
 func (a *SessionAgg) readAhead() {
 	sum := int64(0)
 	for _, key := range a.kids {
-		if at := a.heads[key]; at != 0 {
+		if at := *a.head(key); at != 0 {
 			sum += a.sessions[at-1].last
 		}
 	}
@@ -238,7 +259,7 @@ func (a *SessionAgg) settle(at uint32, out Emitter) error {
 // less than the gap after it. link is where a session that begins at t belongs: nil for the head, else what it follows.
 func (a *SessionAgg) neighbours(key uint32, t, closed int64) (older, newer, link uint32) {
 	until := satAdd(t, a.gap)
-	for at := a.heads[key]; at != 0; at = a.sessions[at-1].next {
+	for at := *a.head(key); at != 0; at = a.sessions[at-1].next {
 		se := &a.sessions[at-1]
 		end := a.end(se)
 		usable := satAdd(end, a.keep) > closed
@@ -287,7 +308,7 @@ func (a *SessionAgg) unite(older, newer uint32, t int64, out Emitter) error {
 	if a.mode == spec.EmitFirst {
 		o.flags |= n.flags & sessionShown
 	}
-	at := &a.heads[o.key]
+	at := a.head(o.key)
 	for *at != newer {
 		at = &a.sessions[*at-1].next
 	}
@@ -315,10 +336,10 @@ func (a *SessionAgg) insert(key uint32, t int64, link uint32) uint32 {
 		id, a.free = a.free[n-1], a.free[:n-1]
 	} else {
 		id = uint32(len(a.sessions))
-		a.sessions = append(a.sessions, session{})
+		a.sessions = appendTwice(a.sessions, session{})
 		a.slab.Grow(len(a.sessions))
 	}
-	at := &a.heads[key]
+	at := a.head(key)
 	if link != 0 {
 		at = &a.sessions[link-1].next
 	}
@@ -345,13 +366,25 @@ func (a *SessionAgg) schedule(id uint32) {
 // Advance implements Operator: it closes the sessions that end at or before the watermark.
 func (a *SessionAgg) Advance(watermark types.EventTime, out Emitter) error {
 	a.watermark = max(a.watermark, watermark)
-	w := int64(a.watermark)
-	a.closing = a.closing[:0]
-	for {
-		tm, ok := a.timers.pop(w)
-		if !ok {
-			break
+	a.kept = a.kept[:0]
+	for list, ok := a.timers.take(int64(a.watermark)); ok; list, ok = a.timers.take(int64(a.watermark)) {
+		for len(list) > 0 {
+			n := min(len(list), batch.RowsMax)
+			if err := a.ring(list[:n]); err != nil {
+				return err
+			}
+			list = list[n:]
 		}
+	}
+	return a.emitClosed(out)
+}
+
+// ring looks at sessions whose timers are due. Those that close and that HAVING lets through are kept for emitClosed: most
+// sessions of most rules end here.
+func (a *SessionAgg) ring(list []timer) error {
+	w := int64(a.watermark)
+	a.closing, a.kids = a.closing[:0], a.kids[:0]
+	for _, tm := range list {
 		se := &a.sessions[tm.id]
 		if se.gen != tm.gen {
 			continue
@@ -362,20 +395,66 @@ func (a *SessionAgg) Advance(watermark types.EventTime, out Emitter) error {
 			a.timers.add(timer{at: due, id: tm.id, gen: tm.gen})
 		case a.mode == spec.EmitFinal && se.flags&sessionClosed == 0:
 			se.flags |= sessionClosed
-			se.flags &^= sessionTimed // emitClosed sets the next one
+			se.flags &^= sessionTimed // letGo sets the next one
 			a.closing = append(a.closing, outRow{gid: tm.id, key: se.key, start: se.start, end: a.end(se)})
+			a.kids = append(a.kids, se.key)
 		default:
 			a.drop(tm.id)
 		}
 	}
-	return a.emitClosed(out)
-}
-
-// emitClosed sends the sessions that have closed, and lets go of them or keeps them for late rows.
-func (a *SessionAgg) emitClosed(out Emitter) error {
-	if err := a.keepPassing(); err != nil {
+	a.table.TouchPlaces(a.kids)
+	passed, err := a.passingOf(a.closing)
+	if err != nil {
 		return err
 	}
+	for i := range a.closing {
+		if len(passed) > 0 && passed[0].gid == a.closing[i].gid {
+			a.kept, passed = append(a.kept, passed[0]), passed[1:]
+			continue
+		}
+		a.letGo(&a.closing[i])
+	}
+	return nil
+}
+
+// passingOf returns those of rows, at most batch.RowsMax of them, that HAVING lets through; valid until the next call.
+func (a *SessionAgg) passingOf(rows []outRow) ([]outRow, error) {
+	if a.having == nil || len(rows) == 0 {
+		return rows, nil
+	}
+	a.chosen = a.chosen[:0]
+	if r := &a.inRange; r.kernel != nil {
+		a.cells = a.cells[:0]
+		for i := range rows {
+			a.cells = append(a.cells, rows[i].gid)
+		}
+		var ok bool
+		if a.passed, ok = r.kernel.InRange(a.passed[:0], &a.slab, a.offs[r.call], a.cells, r.lo, r.hi); ok {
+			passed := a.passed
+			for i := range rows {
+				if len(passed) > 0 && passed[0] == rows[i].gid {
+					a.chosen, passed = append(a.chosen, rows[i]), passed[1:]
+				}
+			}
+			return a.chosen, nil
+		}
+	}
+	a.out.Reset(nil)
+	good, err := a.fillFor(a.out, &a.slab, &a.table, rows)
+	if err != nil {
+		return nil, err
+	}
+	if a.passed, err = a.passing(a.out, a.passed[:0]); err != nil {
+		return nil, err
+	}
+	for _, i := range a.passed {
+		a.chosen = append(a.chosen, good[i])
+	}
+	return a.chosen, nil
+}
+
+// emitClosed sends the sessions that have closed and pass HAVING.
+func (a *SessionAgg) emitClosed(out Emitter) error {
 	slices.SortFunc(a.kept, func(x, y outRow) int {
 		if c := cmp.Compare(x.end, y.end); c != 0 {
 			return c
@@ -392,43 +471,20 @@ func (a *SessionAgg) emitClosed(out Emitter) error {
 		}
 		rows = rows[n:]
 	}
-	for i := range a.closing {
-		r := &a.closing[i]
-		se := &a.sessions[r.gid]
-		if satAdd(r.end, a.keep) <= int64(a.watermark) {
-			a.drop(r.gid)
-			continue
-		}
-		a.schedule(r.gid)
-		a.table.Mark(se.key)
+	for i := range a.kept {
+		a.letGo(&a.kept[i])
 	}
 	return nil
 }
 
-// keepPassing collects the closing sessions that HAVING lets through, before they are put in order: most sessions of most
-// rules end here.
-func (a *SessionAgg) keepPassing() error {
-	a.kept = a.kept[:0]
-	if a.having == nil {
-		a.kept = append(a.kept, a.closing...)
-		return nil
+// letGo drops a session that has closed, or keeps it for late rows.
+func (a *SessionAgg) letGo(r *outRow) {
+	if satAdd(r.end, a.keep) <= int64(a.watermark) {
+		a.drop(r.gid)
+		return
 	}
-	for rows := a.closing; len(rows) > 0; {
-		n := min(len(rows), batch.RowsMax)
-		a.out.Reset(nil)
-		good, err := a.fillFor(a.out, &a.slab, &a.table, rows[:n])
-		if err != nil {
-			return err
-		}
-		if a.passed, err = a.passing(a.out, a.passed[:0]); err != nil {
-			return err
-		}
-		for _, i := range a.passed {
-			a.kept = append(a.kept, good[i])
-		}
-		rows = rows[n:]
-	}
-	return nil
+	a.schedule(r.gid)
+	a.table.Mark(r.key)
 }
 
 // emitRows sends sessions, at most batch.RowsMax, as inserts: those that HAVING lets through, where that has not been seen to.
@@ -452,7 +508,7 @@ func (a *SessionAgg) emitRows(rows []outRow, out Emitter) error {
 // drop forgets a session, and its key with the last one.
 func (a *SessionAgg) drop(id uint32) {
 	se := &a.sessions[id]
-	at := &a.heads[se.key]
+	at := a.head(se.key)
 	for *at != id+1 {
 		at = &a.sessions[*at-1].next
 	}
@@ -466,7 +522,7 @@ func (a *SessionAgg) drop(id uint32) {
 
 // dropIdle forgets a key without sessions.
 func (a *SessionAgg) dropIdle(key uint32) {
-	if a.heads[key] == 0 && a.table.Has(key) {
+	if *a.head(key) == 0 && a.table.Has(key) {
 		a.saved.forget(key)
 		a.table.Remove(key)
 	}
@@ -481,15 +537,15 @@ func (a *SessionAgg) Sessions() int { return a.open }
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (a *SessionAgg) Bytes() int64 {
 	const sessionBytes = 48
-	return a.table.Bytes() + a.slab.Bytes() + int64(cap(a.sessions))*sessionBytes + int64(cap(a.heads)+cap(a.free))*4 +
+	return a.table.Bytes() + a.slab.Bytes() + int64(cap(a.sessions))*sessionBytes + int64(cap(a.free))*4 +
 		a.timers.bytes() + a.saved.bytes()
 }
 
 // Close implements Operator.
 func (a *SessionAgg) Close() error {
 	a.table, a.slab = state.Live{}, agg.Slab{Stride: a.stride}
-	a.heads, a.sessions, a.free, a.open = nil, nil, nil, 0
-	a.timers.near, a.timers.far = nil, nil
+	a.sessions, a.free, a.open = nil, nil, 0
+	a.timers.clear()
 	return nil
 }
 

@@ -23,7 +23,7 @@ const savedFlags = sessionShown | sessionClosed
 // appendEntry implements saver: the sessions of a key, newest first.
 func (a *SessionAgg) appendEntry(dst []byte, key uint32) ([]byte, int64) {
 	due := int64(math.MinInt64)
-	for at := a.heads[key]; at != 0; at = a.sessions[at-1].next {
+	for at := *a.head(key); at != 0; at = a.sessions[at-1].next {
 		se := &a.sessions[at-1]
 		due = max(due, satAdd(a.end(se), a.keep))
 		dst = binary.AppendVarint(dst, se.start)
@@ -49,9 +49,6 @@ func (a *SessionAgg) Restore(in StateReader, own func(hash uint64) bool) error {
 
 // loadEntry makes the sessions of a key that had not ended.
 func (a *SessionAgg) loadEntry(key uint32, entry []byte, dead int64) error {
-	for len(a.heads) <= int(key) {
-		a.heads = append(a.heads, 0)
-	}
 	link, before := uint32(0), int64(math.MaxInt64)
 	for len(entry) > 0 {
 		start, rest, err := cutVarint(entry)
@@ -88,7 +85,7 @@ func (a *SessionAgg) loadEntry(key uint32, entry []byte, dead int64) error {
 
 // discard takes back the session that was inserted last.
 func (a *SessionAgg) discard(id uint32) {
-	at := &a.heads[a.sessions[id].key]
+	at := a.head(a.sessions[id].key)
 	for *at != id+1 {
 		at = &a.sessions[*at-1].next
 	}

@@ -89,13 +89,13 @@ func NewSlideAgg(s *spec.WindowAgg, schema *types.Schema) (*SlideAgg, error) {
 	}
 	a.split(s.Window.Size)
 	a.results.init(schema, a.stride)
-	a.expiry = newTimers(a.size/32+1, func(tm timer) (int64, bool) {
+	a.expiry = newTimers(satAdd(a.size, a.keep), func(tm timer) (int64, bool) {
 		if a.keys[tm.id].gen != tm.gen {
 			return 0, false
 		}
 		return a.dueOf(tm.id), true
 	})
-	a.pending = newTimers(a.size/64+1, func(tm timer) (int64, bool) { return tm.at, a.rows[tm.id].gen == tm.gen })
+	a.pending = newTimers(a.size/4, func(tm timer) (int64, bool) { return tm.at, a.rows[tm.id].gen == tm.gen })
 	a.saved.init(formSlide, max(a.size/4, savedSliceMin))
 	return a, nil
 }
@@ -285,13 +285,11 @@ func (a *SlideAgg) Advance(watermark types.EventTime, out Emitter) error {
 	a.watermark = max(a.watermark, watermark)
 	w := int64(a.watermark)
 	a.due = a.due[:0]
-	for {
-		tm, ok := a.pending.pop(w)
-		if !ok {
-			break
-		}
-		if a.rows[tm.id].gen == tm.gen {
-			a.due = append(a.due, tm.id)
+	for list, ok := a.pending.take(w); ok; list, ok = a.pending.take(w) {
+		for _, tm := range list {
+			if a.rows[tm.id].gen == tm.gen {
+				a.due = append(a.due, tm.id)
+			}
 		}
 	}
 	slices.SortFunc(a.due, a.compare)
@@ -303,18 +301,17 @@ func (a *SlideAgg) Advance(watermark types.EventTime, out Emitter) error {
 	if err := a.send(out); err != nil {
 		return err
 	}
-	for {
-		tm, ok := a.expiry.pop(w)
-		if !ok {
-			return nil
-		}
-		if k := &a.keys[tm.id]; k.gen == tm.gen {
-			k.timed = false
-			if err := a.expire(tm.id); err != nil {
-				return err
+	for list, ok := a.expiry.take(w); ok; list, ok = a.expiry.take(w) {
+		for _, tm := range list {
+			if k := &a.keys[tm.id]; k.gen == tm.gen {
+				k.timed = false
+				if err := a.expire(tm.id); err != nil {
+					return err
+				}
 			}
 		}
 	}
+	return nil
 }
 
 // compare orders rows by time, key bytes and arrival.
@@ -388,7 +385,8 @@ func (a *SlideAgg) Bytes() int64 { return a.halves.bytes() + a.expiry.bytes() + 
 // Close implements Operator.
 func (a *SlideAgg) Close() error {
 	a.halves.clear()
-	a.expiry.near, a.expiry.far, a.pending.near, a.pending.far = nil, nil, nil, nil
+	a.expiry.clear()
+	a.pending.clear()
 	return nil
 }
 

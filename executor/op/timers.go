@@ -2,8 +2,9 @@ package op
 
 import (
 	"math"
-	"slices"
+	"math/bits"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
@@ -13,133 +14,162 @@ type timer struct {
 	id, gen uint32
 }
 
-// timers hands timers back in the order of their times. Those far away lie unsorted in buckets by time; only the bucket at
-// hand is a heap, so that a timer whose time has moved in the meantime costs a copy and not a heap's path.
+// timers hands timers back when their times have come, in no order. They lie unsorted in a ring of buckets by time; whether
+// one has moved or lapsed in the meantime is asked when its bucket is opened, so that moving it costs nothing.
 type timers struct {
-	width int64 // of a bucket, in microseconds
+	shift uint // a bucket is 1<<shift microseconds; at least 1, so that numbers of buckets do not overflow
 	// due tells when a timer of a bucket is really due, false when it has lapsed.
-	due   func(tm timer) (at int64, ok bool)
-	near  []timer // a heap: those up to last
-	last  int64
-	far   []timerBucket // by index, without empty ones
-	spare [][]timer
-}
-
-type timerBucket struct {
-	index int64 // holds the times from index*width on
-	list  []timer
+	due func(tm timer) (at int64, ok bool)
+	// near are the timers before bucket base, least the least of their times.
+	near  []timer
+	least int64
+	// ring has the buckets from base on, each at its number modulo timerRing; full are those that hold something, by bit.
+	ring [timerRing][]timer
+	full [timerRing / 64]uint64
+	base int64
+	// beyond are the timers after the ring, beyondAt the least of their buckets.
+	beyond   []timer
+	beyondAt int64
+	begun    bool // base counts
+	taken    []timer // those that take returned last
+	spare    [][]timer
 }
 
 // sparesMax bounds the emptied buckets that are kept for reuse.
-const sparesMax = 8
+const sparesMax = 64
 
-func newTimers(width int64, due func(timer) (int64, bool)) timers {
-	return timers{width: max(width, 1), due: due, last: math.MinInt64}
+const (
+	timerRing = 1 << 10
+	// timerSpan is how many buckets the usual distance of a timer from the present is.
+	timerSpan = timerRing / 4
+)
+
+// newTimers is for timers that are set up to so many microseconds before they are due, most of them.
+func newTimers(ahead int64, due func(timer) (int64, bool)) timers {
+	return timers{shift: uint(max(bits.Len64(uint64(ahead)/timerSpan), 1)), due: due, least: math.MaxInt64, beyondAt: math.MaxInt64}
 }
 
 // add sets a timer.
 func (t *timers) add(tm timer) {
-	if tm.at <= t.last {
-		t.push(tm)
-		return
+	n := tm.at >> t.shift
+	if !t.begun {
+		t.begun, t.base = true, n-timerRing/2
 	}
-	index := floorDiv(tm.at, t.width)
-	at := len(t.far)
-	for at > 0 && t.far[at-1].index > index {
-		at--
-	}
-	if at == 0 || t.far[at-1].index != index {
-		var list []timer
-		if n := len(t.spare); n > 0 {
-			list, t.spare = t.spare[n-1], t.spare[:n-1]
+	switch {
+	case n < t.base:
+		t.near, t.least = append(t.near, tm), min(t.least, tm.at)
+	case uint64(n-t.base) < timerRing:
+		at := n & (timerRing - 1)
+		if n := len(t.spare); n > 0 && t.ring[at] == nil {
+			t.ring[at], t.spare = t.spare[n-1], t.spare[:n-1]
 		}
-		t.far = slices.Insert(t.far, at, timerBucket{index: index, list: list})
-		at++
+		t.ring[at] = appendTwice(t.ring[at], tm)
+		t.full[at>>6] |= 1 << (at & 63)
+	default:
+		t.beyond, t.beyondAt = append(t.beyond, tm), min(t.beyondAt, n)
 	}
-	b := &t.far[at-1]
-	b.list = append(b.list, tm)
 }
 
 // next is a time before which no timer is due; types.MaxTime when there is none.
 func (t *timers) next() types.EventTime {
-	switch {
-	case len(t.near) > 0:
-		return types.EventTime(t.near[0].at)
-	case len(t.far) > 0:
-		return types.EventTime(t.far[0].index * t.width)
+	if n, ok := t.first(); ok {
+		return types.EventTime(min(t.least, n<<t.shift))
 	}
-	return types.MaxTime
+	return types.EventTime(t.least)
 }
 
-// pop takes the earliest timer that is due at w. It may have lapsed or moved.
-func (t *timers) pop(w int64) (timer, bool) {
-	for {
-		if len(t.near) > 0 {
-			if t.near[0].at > w {
-				return timer{}, false
-			}
-			return t.take(), true
-		}
-		if len(t.far) == 0 || t.far[0].index*t.width > w {
-			return timer{}, false
-		}
-		t.open()
+// first is the first bucket from base on that holds something.
+func (t *timers) first() (int64, bool) {
+	n, ok := t.firstOfRing()
+	if len(t.beyond) > 0 && (!ok || t.beyondAt < n) {
+		return t.beyondAt, true
 	}
+	return n, ok
 }
 
-// open moves the timers of the first bucket to where they belong now.
-func (t *timers) open() {
-	b := t.far[0]
-	t.far = slices.Delete(t.far, 0, 1)
-	t.last = satAdd(b.index*t.width, t.width-1)
-	for _, tm := range b.list {
-		if at, ok := t.due(tm); ok {
-			tm.at = at
+func (t *timers) firstOfRing() (int64, bool) {
+	from := t.base & (timerRing - 1)
+	for i := range int64(len(t.full)) + 1 {
+		at := (from>>6 + i) & int64(len(t.full)-1)
+		w := t.full[at]
+		if i == 0 {
+			w &= ^uint64(0) << (from & 63)
+		}
+		if w != 0 {
+			n := at<<6 + int64(bits.TrailingZeros64(w))
+			return t.base + (n-from)&(timerRing-1), true
+		}
+	}
+	return 0, false
+}
+
+// take returns timers that are due at w, false when there are no more. They may have lapsed or moved. The list is valid until
+// the next call; timers may be added meanwhile.
+func (t *timers) take(w int64) ([]timer, bool) {
+	for len(t.near) < batch.RowsMax {
+		n, ok := t.first()
+		if !ok || n > w>>t.shift {
+			t.begun, t.base = true, max(t.base, w>>t.shift+1)
+			break
+		}
+		t.open(n)
+	}
+	if t.least > w || len(t.near) == 0 {
+		return nil, false
+	}
+	t.takeNear(w)
+	return t.taken, true
+}
+
+// takeNear takes those of near that are due at w.
+func (t *timers) takeNear(w int64) {
+	t.taken = t.taken[:0]
+	kept := t.near[:0]
+	t.least = math.MaxInt64
+	for _, tm := range t.near {
+		if tm.at <= w {
+			t.taken = append(t.taken, tm)
+			continue
+		}
+		t.least = min(t.least, tm.at)
+		kept = append(kept, tm)
+	}
+	t.near = kept
+}
+
+// open moves the timers of bucket n, before which there are none, to where they belong now.
+func (t *timers) open(n int64) {
+	t.base = n + 1
+	at := n & (timerRing - 1)
+	list := t.ring[at]
+	t.ring[at] = nil
+	t.full[at>>6] &^= 1 << (at & 63)
+	for _, tm := range list {
+		if due, ok := t.due(tm); ok {
+			tm.at = due
 			t.add(tm)
 		}
 	}
-	if len(t.spare) < sparesMax {
-		t.spare = append(t.spare, b.list[:0])
+	if len(t.spare) < sparesMax && cap(list) > 0 {
+		t.spare = append(t.spare, list[:0])
+	}
+	if t.beyondAt < t.base+timerRing/2 {
+		far := t.beyond
+		t.beyond, t.beyondAt = nil, math.MaxInt64
+		for _, tm := range far {
+			t.add(tm)
+		}
 	}
 }
 
-func (t *timers) push(tm timer) {
-	t.near = append(t.near, tm)
-	for at := len(t.near) - 1; at > 0; {
-		up := (at - 1) / 2
-		if t.near[up].at <= tm.at {
-			break
-		}
-		t.near[at], t.near[up] = t.near[up], t.near[at]
-		at = up
-	}
-}
-
-// take removes the top of the heap.
-func (t *timers) take() timer {
-	top, n := t.near[0], len(t.near)-1
-	t.near[0] = t.near[n]
-	t.near = t.near[:n]
-	for at := 0; ; {
-		down := 2*at + 1
-		if down >= n {
-			return top
-		}
-		if down+1 < n && t.near[down+1].at < t.near[down].at {
-			down++
-		}
-		if t.near[at].at <= t.near[down].at {
-			return top
-		}
-		t.near[at], t.near[down] = t.near[down], t.near[at]
-		at = down
-	}
+func (t *timers) clear() {
+	*t = timers{shift: t.shift, due: t.due, least: math.MaxInt64, beyondAt: math.MaxInt64}
 }
 
 func (t *timers) bytes() int64 {
-	n := cap(t.near)
-	for i := range t.far {
-		n += cap(t.far[i].list)
+	n := cap(t.near) + cap(t.beyond) + cap(t.taken)
+	for i := range t.ring {
+		n += cap(t.ring[i])
 	}
 	for _, list := range t.spare {
 		n += cap(list)

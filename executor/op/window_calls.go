@@ -33,7 +33,8 @@ type windowCalls struct {
 	keyType    []types.Type
 	having     *expr.Evaluator // over the output schema; nil: all groups pass
 	havingText string
-	havingKeys bool // having reads more than aggregates
+	havingKeys bool        // having reads more than aggregates
+	inRange    havingRange // having, where it is one
 	ctx        *expr.Ctx
 
 	failed  rowFailures
@@ -100,6 +101,7 @@ func (c *windowCalls) Having(f *spec.Filter) error {
 		return err
 	}
 	c.having, c.havingText = ev, " having: "+f.Cond.String()
+	c.inRange = rangeOf(f.Cond, windowCols+len(c.keyType), c.aggs[:c.shown])
 	expr.Walk(f.Cond, func(e expr.Expr) bool {
 		x, ok := e.(*expr.Column)
 		c.havingKeys = c.havingKeys || ok && x.Index < windowCols+len(c.keyType)

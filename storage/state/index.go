@@ -163,6 +163,16 @@ func (x *Index) Touch(ids []uint32) {
 	x.sum = sum
 }
 
+// TouchPlaces reads ahead what Remove of ids reads.
+func (x *Index) TouchPlaces(ids []uint32) {
+	x.Touch(ids)
+	sum, mask := x.sum, uint64(len(x.slots)-1)
+	for _, id := range ids {
+		sum += x.slots[x.entry(id).hash&mask]
+	}
+	x.sum = sum
+}
+
 // add gives a new key, whose place is at, a number.
 func (x *Index) add(key []byte, hash, at uint64) (uint32, error) {
 	if x.live >= KeysMax {

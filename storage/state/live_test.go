@@ -19,9 +19,9 @@ func TestLiveIsAMap(t *testing.T) {
 		}
 		var live Live
 		want := map[string]uint32{}
-		reused, compacted, last := 0, 0, uint64(0)
+		reused, compacted, last := 0, 0, 0
 		for range 60000 {
-			n := rng.IntN(3000)
+			n := rng.IntN(6000)
 			key := fmt.Sprintf("%0*d", 4+n%60, n)
 			gid, has := want[key]
 			if rng.IntN(2) == 0 {
@@ -40,10 +40,10 @@ func TestLiveIsAMap(t *testing.T) {
 				}
 				want[key] = gids[0]
 			}
-			if live.garbage < last {
+			if live.longDead < last {
 				compacted++
 			}
-			last = live.garbage
+			last = live.longDead
 		}
 		if reused == 0 || compacted == 0 || live.Len() != len(want) {
 			t.Fatalf("%d numbers reused, %d compactions, %d keys, want %d", reused, compacted, live.Len(), len(want))

@@ -158,27 +158,50 @@ func plainTumble(batches []*batch.Batch, w window.Spec, least int64) (results, s
 	return results, sum
 }
 
-// plainSession keeps a struct per key and notices the end of a session with the key's next event, or at the end.
+// plainSession keeps a struct per key, which it forgets when the session ends: slots of time hold the keys to look at then, as a
+// program does that tells of a session when it is over and does not run out of memory.
 func plainSession(batches []*batch.Batch, w window.Spec, least int64) (results, sum int64) {
-	type state struct{ last, n int64 }
-	open := map[string]*state{}
+	type state struct {
+		key     string
+		last, n int64
+	}
+	const slots = 64
+	open, slot := map[string]*state{}, w.Size/slots+1
+	var wheel [2 * slots][]*state
+	passed := int64(0) // slots
 	end := func(s *state) {
 		if s.n >= least {
 			results, sum = results+1, sum+s.n
 		}
-		s.n = 0
 	}
 	for _, b := range batches {
 		for i, t := range b.Cols[0].I64 {
 			s := open[string(b.Cols[1].Bytes(i))]
-			if s == nil {
-				s = new(state)
-				open[string(b.Cols[1].Bytes(i))] = s
-			} else if t-s.last >= w.Size {
+			switch {
+			case s == nil:
+				s = &state{key: string(b.Cols[1].Bytes(i))}
+				open[s.key] = s
+				at := (t + w.Size) / slot % int64(len(wheel))
+				wheel[at] = append(wheel[at], s)
+			case t-s.last >= w.Size:
 				end(s)
+				s.n = 0
 			}
 			s.last = t
 			s.n++
+		}
+		for now := b.Cols[0].I64[b.N-1] / slot; passed < now; passed++ {
+			list := wheel[passed%int64(len(wheel))]
+			wheel[passed%int64(len(wheel))] = nil
+			for _, s := range list {
+				if at := (s.last + w.Size) / slot; at > passed {
+					at %= int64(len(wheel))
+					wheel[at] = append(wheel[at], s)
+					continue
+				}
+				end(s)
+				delete(open, s.key)
+			}
 		}
 	}
 	for _, s := range open {
