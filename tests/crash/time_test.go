@@ -197,6 +197,17 @@ func (r *timeRun) run(l *timeLoad) map[string][]string {
 	return out
 }
 
+// stepsBefore is how many steps lie before a piece and what changes with it, without that of the function.
+func stepsBefore(piece int) int {
+	n := piece * len(timeStreams)
+	for at, list := range timeDDL {
+		if at <= piece {
+			n += len(list)
+		}
+	}
+	return n
+}
+
 // timeSteps is about how many steps a run has: requests and statements.
 const timeSteps = timePieces*3 + 10
 
@@ -220,6 +231,10 @@ func TestTimeKilled(t *testing.T) {
 	r := &timeRun{t: t, dir: t.TempDir(), rng: rng, kills: map[int]int{}, args: func() []string {
 		return []string{"--workers", fmt.Sprint(1 + rng.Intn(4)), "--checkpoint-every", fmt.Sprint(2+rng.Intn(150), "ms")}
 	}}
+	// Always about the moment at which the function breaks its limit, and when its query is resumed.
+	for _, step := range []int{stepsBefore(timeBoom), stepsBefore(timeResume) + 1} {
+		r.kills[step] = killDuring + rng.Intn(2)
+	}
 	for len(r.kills) < kills {
 		r.kills[rng.Intn(timeSteps)] = killDuring + rng.Intn(2)
 	}
