@@ -149,9 +149,10 @@ func (l *level) groupWindow(node *logical.Node, op *logical.Aggregate, w *logica
 	l.having, op.Scalar = append(l.having, conds...), false
 	if l.continuous {
 		op.Window, op.Emit.Mode = w, spec.DefaultEmit(w.Kind)
-		return nil
+		return l.refuseBounds(op)
 	}
 	width := len(node.In[0].Schema.Cols)
+	*op = *boundsAt(width).Op(op, 0).(*logical.Aggregate)
 	if node.In[0], err = l.windowRows(node.In[0], w); err != nil {
 		return err
 	}

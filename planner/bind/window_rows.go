@@ -138,11 +138,21 @@ func hasBound(e expr.Expr) (found bool) {
 
 // takeBounded moves the conditions of WHERE on the bounds of windows to where those are known.
 func (l *level) takeBounded() error {
+	for _, s := range l.seens {
+		for _, k := range s.keys {
+			if hasBound(k) {
+				return unsupported(s.pos, "FIRST_SEEN of window_start or window_end", "Name columns of the stream.")
+			}
+		}
+	}
 	rest := l.where[:0:0]
 	for _, c := range l.where {
 		if !hasBound(c) {
 			rest = append(rest, c)
 			continue
+		}
+		if s := subqueryIn(c); s != nil && l.continuous {
+			return unsupported(l.subPos[s.Plan], "a subquery in a condition on window_start or window_end of a continuous query", "Join the two instead.")
 		}
 		l.bounded = append(l.bounded, c)
 	}
@@ -166,19 +176,40 @@ func (l *level) boundConds() ([]expr.Expr, error) {
 	return l.bounded, nil
 }
 
+// boundsAt makes window_start and window_end columns of a row, from one on.
+func boundsAt(first int) logical.Rewrite {
+	return func(e expr.Expr, depth int) (expr.Expr, bool) {
+		if b, ok := e.(*windowBound); ok {
+			return ref(depth, first+b.place(), b.String(), b.Type()), true
+		}
+		return e, false
+	}
+}
+
+// refuseBounds refuses window_start and window_end where they are needed before a grouping of a continuous query makes them.
+func (l *level) refuseBounds(op *logical.Aggregate) error {
+	for _, k := range op.Keys {
+		if hasBound(k) {
+			return unsupported(l.window.Pos, "a key of GROUP BY made of window_start or window_end", "Group by them as they are, and compute in the SELECT list.")
+		}
+	}
+	for _, a := range op.Aggs {
+		for _, x := range append([]expr.Expr{a.Filter}, a.Args...) {
+			if x != nil && hasBound(x) {
+				return unsupported(l.window.Pos, "an aggregate of window_start or window_end", "They are the same for all rows of the group: use them as they are.")
+			}
+		}
+	}
+	return nil
+}
+
 // spreadLevel gives the level's rows the columns window_start and window_end, last.
 func (l *level) spreadLevel(in *logical.Node, w *logical.Window) (*logical.Node, error) {
 	node, err := l.windowRows(in, w)
 	if err != nil {
 		return nil, err
 	}
-	width := len(in.Schema.Cols)
-	place := logical.Rewrite(func(e expr.Expr, depth int) (expr.Expr, bool) {
-		if b, ok := e.(*windowBound); ok {
-			return ref(depth, width+b.place(), b.String(), b.Type()), true
-		}
-		return e, false
-	})
+	place := boundsAt(len(in.Schema.Cols))
 	for i := range l.items {
 		old := l.items[i].e
 		l.items[i].e = place.Expr(old, 0)
