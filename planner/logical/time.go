@@ -26,6 +26,8 @@ func Times(n *Node) []int64 {
 		scanTimes(op, out)
 	case *Filter, *Sort, *Limit, *Result:
 		copy(out, Times(n.In[0]))
+	case *ProjectSet:
+		copy(out, Times(n.In[0]))
 	case *Over, *FirstSeen, *Suppress:
 		overTimes(n, out)
 	case *Project:

@@ -36,7 +36,7 @@ const (
 
 // mustWork are the features that may not be refused. The list only grows.
 var mustWork = []string{"slide", "filter", "tumble", "interval join inner", "interval join left", "interval join semi", "interval join anti",
-	"first_seen", "suppress", "over rows", "over range", "match_recognize", "hop", "cumulate", "session", "group without window", "allowed_lateness", "count_window"}
+	"first_seen", "suppress", "over rows", "over range", "match_recognize", "hop", "cumulate", "session", "group without window", "allowed_lateness", "count_window", "rows of windows"}
 
 // randomGrouping makes a grouped query with a window of a kind.
 func randomGrouping(rng *rand.Rand, kind string, lateness int64) *grouping {

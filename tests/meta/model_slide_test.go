@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sort"
+	"strings"
 )
 
 // slide is the model of SLIDE: each row sees the rows of its key in the size up to it; of rows with its own time those that came
@@ -84,6 +85,37 @@ func (g *grouping) counted(rows []row) verdict {
 	return v
 }
 
+// spreading is FROM TUMBLE(a, ts, ..) and the like without a grouping by it: each row with each of its windows, late or not.
+// Grouped, they are counted for ever.
+func (g *grouping) spreading(grouped bool) (body string, eval func(rows []row) verdict) {
+	call := strings.Replace(g.call(), "(ts", "(a, ts", 1)
+	body = "SELECT window_start, window_end, id FROM " + call
+	if grouped {
+		body = "SELECT window_start, window_end, count(*) AS n FROM (SELECT * FROM " + call + ") x GROUP BY window_start, window_end"
+	}
+	return body, func(rows []row) verdict {
+		v := verdict{hits: hits{}}
+		counts := map[span]int{}
+		for i := range rows {
+			if rows[i].stream != 0 {
+				continue
+			}
+			for _, s := range g.windows(rows[i].at) {
+				counts[s]++
+				v.rows = append(v.rows, stamp(s.start)+"|"+stamp(s.end)+"|"+rows[i].column("id"))
+			}
+		}
+		if grouped {
+			v.rows = nil
+			for s, n := range counts {
+				v.rows = append(v.rows, fmt.Sprintf("%s|%s|%d", stamp(s.start), stamp(s.end), n))
+			}
+		}
+		sort.Strings(v.rows)
+		return v
+	}
+}
+
 // randomLooking makes the windows that look back from a row, or count rows.
 func randomLooking(rng *rand.Rand, s shape, add func(feature, body string, eval func([]row) verdict)) {
 	for range 2 {
@@ -93,5 +125,10 @@ func randomLooking(rng *rand.Rand, s shape, add func(feature, body string, eval 
 		g.size = 1 + rng.Int64N(4)
 		g.slide = 1 + rng.Int64N(g.size)
 		add("count_window", g.body(), g.counted)
+		g = randomGrouping(rng, []string{"tumble", "hop", "cumulate"}[rng.IntN(3)], s.lateness)
+		body, eval := g.spreading(false)
+		add("rows of windows", body, eval)
+		body, eval = g.spreading(true)
+		add("rows of windows", body, eval)
 	}
 }
