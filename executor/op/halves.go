@@ -20,8 +20,11 @@ type halves struct {
 	back   agg.Slab // by key: of the back of the window
 	exact  []int    // aggregates that the two halves of a window give
 	walked []int    // the others: they are folded from the rows of each window
-	kids   []uint32 // keys of the rows of the batch being processed
-	sum    int64    // where touch leaves what it read, so that the reads stay
+	// running: all of exact can be taken away again. Then back is the whole window, rows that leave it are taken away, and there
+	// is no front.
+	running bool
+	kids    []uint32 // keys of the rows of the batch being processed
+	sum     int64    // where touch leaves what it read, so that the reads stay
 }
 
 // slideKey is the rows of a key, oldest first, and the window that ends at one of them, in two halves: the front, of whose
@@ -48,10 +51,12 @@ type slideRow struct {
 
 // split sets the size, and tells aggregates whose states can be merged in any order from the others.
 func (a *halves) split(size int64) {
-	a.size = size
+	a.size, a.running = size, true
 	for i := range a.aggs {
 		if agg.Exact(a.aggs[i].kernel) {
 			a.exact = append(a.exact, i)
+			_, ok := a.aggs[i].kernel.(agg.Subtracter)
+			a.running = a.running && ok
 		} else {
 			a.walked = append(a.walked, i)
 		}
@@ -62,12 +67,12 @@ func (a *halves) split(size int64) {
 // growKeys makes room for what is kept beside the keys of the table.
 func (a *halves) growKeys() {
 	for len(a.keys) < a.table.Cap() {
-		a.keys = append(a.keys, slideKey{})
+		a.keys = appendTwice(a.keys, slideKey{})
 	}
 	a.back.Grow(len(a.keys))
 }
 
-// touch reads ahead the newest rows of the keys of the batch, all at once, so that what follows does not wait for memory at
+// touch reads ahead the rows at both ends of the keys of the batch, all at once, so that what follows does not wait for memory at
 // each.
 func (a *halves) touch() {
 	sum := int64(0)
@@ -77,6 +82,16 @@ func (a *halves) touch() {
 	for _, key := range a.kids {
 		if k := &a.keys[key]; k.newest != 0 {
 			sum += a.rows[k.newest-1].t + a.rows[k.oldest-1].t
+		}
+	}
+	for _, key := range a.kids {
+		if k := &a.keys[key]; k.newest != 0 {
+			if next := a.rows[k.oldest-1].next; next != 0 {
+				sum += a.rows[next-1].t
+			}
+			if a.stride > 0 {
+				sum += int64(a.own.Words[int(k.oldest-1)*a.stride] + a.back.Words[int(key)*a.stride])
+			}
 		}
 	}
 	a.sum = sum
@@ -89,18 +104,20 @@ func (a *halves) take(t int64) uint32 {
 		id, a.free = a.free[n-1], a.free[:n-1]
 	} else {
 		id = uint32(len(a.rows))
-		a.rows = append(a.rows, slideRow{})
+		a.rows = appendTwice(a.rows, slideRow{})
 		a.own.Grow(len(a.rows))
-		a.suffix.Grow(len(a.rows))
+		if !a.running {
+			a.suffix.Grow(len(a.rows))
+		}
 	}
-	a.rows[id] = slideRow{t: t, gen: a.rows[id].gen}
+	a.rows[id] = slideRow{t: t, gen: a.rows[id].gen, flags: a.rows[id].flags & slideListed}
 	return id
 }
 
 // drop gives back the number of a row that is in no list any more.
 func (a *halves) drop(id uint32) {
 	row := &a.rows[id]
-	row.flags = 0
+	row.flags &= slideListed
 	row.gen++
 	a.own.Release(id)
 	a.free = append(a.free, id)
@@ -178,6 +195,14 @@ func (a *halves) zero(s *agg.Slab, gid uint32) {
 func (a *halves) evict(key uint32, limit int64) error {
 	k := &a.keys[key]
 	for k.first != 0 && a.rows[k.first-1].t <= limit {
+		if a.running && k.first != k.last {
+			if err := a.subtract(key, k.first-1); err != nil {
+				return err
+			}
+			k.first = a.rows[k.first-1].next
+			k.split = k.first
+			continue
+		}
 		if k.first == k.last {
 			a.zero(&a.back, key)
 			k.first, k.split, k.last = 0, 0, 0
@@ -199,6 +224,16 @@ func (a *halves) evict(key uint32, limit int64) error {
 		}
 		a.zero(&a.back, key)
 		k.split = 0
+	}
+	return nil
+}
+
+// subtract takes a row out of the window of a key, all of which is the back.
+func (a *halves) subtract(key, id uint32) error {
+	for _, i := range a.exact {
+		if err := a.aggs[i].kernel.(agg.Subtracter).Subtract(&a.back, key, &a.own, id, a.offs[i]); err != nil {
+			return err
+		}
 	}
 	return nil
 }

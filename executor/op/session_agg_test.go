@@ -129,6 +129,10 @@ func TestSessionsEqualSlowOnes(t *testing.T) {
 	for seed := range uint64(160) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		s := sessionSpec(t, 5+rng.Int64N(8), 0)
+		lean := seed%2 == 1
+		if lean { // HAVING is a range then
+			s.Aggs = s.Aggs[:1]
+		}
 		if rng.IntN(2) == 0 {
 			s.Window.Max = 4 + rng.Int64N(40)
 		}
@@ -154,6 +158,9 @@ func TestSessionsEqualSlowOnes(t *testing.T) {
 			if d.out.ops[2]+d.out.ops[3]+d.out.ops[4] > 0 {
 				t.Fatalf("%s: corrections", what)
 			}
+		}
+		if lean {
+			want = leanRows(want)
 		}
 		sameUserRows(t, what, d.out.sorted(), want)
 		if d.late != int64(m.late) || d.lateMarks != m.late {

@@ -45,6 +45,7 @@ type SlideAgg struct {
 	results slideResults
 	due     []uint32
 	steps   []slideStep
+	one     []uint32 // a key, and room for its being in range
 
 	saved slideState
 }
@@ -64,6 +65,8 @@ const (
 	slideDirty
 	// slideSaved: the checkpoint has the row, perhaps as it was.
 	slideSaved
+	// slideListed: the row's number is in the list of dirty ones, perhaps for a row that had it before.
+	slideListed
 
 	// slideKept are the flags that are saved.
 	slideKept = slideOn | slideOut
@@ -89,6 +92,7 @@ func NewSlideAgg(s *spec.WindowAgg, schema *types.Schema) (*SlideAgg, error) {
 	}
 	a.split(s.Window.Size)
 	a.results.init(schema, a.stride)
+	a.one = make([]uint32, 1, 2)
 	a.expiry = newTimers(satAdd(a.size, a.keep), func(tm timer) (int64, bool) {
 		if a.keys[tm.id].gen != tm.gen {
 			return 0, false
@@ -302,13 +306,31 @@ func (a *SlideAgg) Advance(watermark types.EventTime, out Emitter) error {
 		return err
 	}
 	for list, ok := a.expiry.take(w); ok; list, ok = a.expiry.take(w) {
-		for _, tm := range list {
-			if k := &a.keys[tm.id]; k.gen == tm.gen {
-				k.timed = false
-				if err := a.expire(tm.id); err != nil {
-					return err
-				}
+		for len(list) > 0 {
+			n := min(len(list), batch.RowsMax)
+			if err := a.expireAll(list[:n]); err != nil {
+				return err
 			}
+			list = list[n:]
+		}
+	}
+	return nil
+}
+
+// expireAll looks at keys whose timers are due.
+func (a *SlideAgg) expireAll(list []timer) error {
+	a.kids = a.kids[:0]
+	for _, tm := range list {
+		if a.keys[tm.id].gen == tm.gen {
+			a.kids = append(a.kids, tm.id)
+		}
+	}
+	a.table.TouchPlaces(a.kids)
+	a.touch()
+	for _, key := range a.kids {
+		a.keys[key].timed = false
+		if err := a.expire(key); err != nil {
+			return err
 		}
 	}
 	return nil

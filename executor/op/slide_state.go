@@ -17,15 +17,15 @@ import (
 // once, to the slice of time in which it ends to count, and goes with that.
 type slideState struct {
 	keyedState
-	dirty []uint32 // rows whose flag says so, and some that have gone
+	dirty []uint32 // rows whose flag says so, and some that have gone; each once
 }
 
 // touch notes that a row has to be written.
 func (s *slideState) touch(row *slideRow, id uint32) {
-	if row.flags&slideDirty == 0 {
-		row.flags |= slideDirty
+	if row.flags&slideListed == 0 {
 		s.dirty = append(s.dirty, id)
 	}
+	row.flags |= slideDirty | slideListed
 }
 
 // forget is told of a row that is let go.
@@ -56,10 +56,11 @@ func (a *SlideAgg) snapshot(out StateWriter) error {
 	w := blockWriter{k: &s.keyedState, c: &a.windowCalls, out: out}
 	for _, id := range s.dirty {
 		row := &a.rows[id]
-		if row.flags&slideDirty == 0 {
-			continue // it has gone, or its number stands here twice
+		dirty := row.flags&slideDirty != 0 // else it has gone
+		row.flags &^= slideDirty | slideListed
+		if !dirty {
+			continue
 		}
-		row.flags &^= slideDirty
 		if err := a.saveRow(&w, id); err != nil {
 			return err
 		}

@@ -22,6 +22,9 @@ func (a *SlideAgg) result(id uint32) (uint32, error) {
 
 // tell adds the result of a row that the window of its key ends at.
 func (a *SlideAgg) tell(id, prev uint32, out Emitter) error {
+	if a.fails(a.rows[id].key) {
+		return nil
+	}
 	if _, err := a.result(id); err != nil {
 		return err
 	}
@@ -30,6 +33,18 @@ func (a *SlideAgg) tell(id, prev uint32, out Emitter) error {
 		return nil
 	}
 	return a.send(out)
+}
+
+// fails reports that HAVING does not hold for the window of a key, where that can be told from its state.
+func (a *SlideAgg) fails(key uint32) bool {
+	r := &a.inRange
+	if r.kernel == nil || !a.running || len(a.walked) > 0 {
+		return false
+	}
+	a.one[0] = key
+	var ok bool
+	a.one, ok = r.kernel.InRange(a.one[:1], &a.back, a.offs[r.call], a.one[:1], r.lo, r.hi)
+	return ok && len(a.one) == 1
 }
 
 // send passes on the results that are waiting.

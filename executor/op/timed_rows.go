@@ -358,7 +358,7 @@ func (s *timedRows) dropFirst() {
 						some = append(some, part[i].key)
 					}
 				}
-				s.index.Touch(some)
+				s.index.TouchPlaces(some)
 				for i := range part {
 					if key, empty := s.unlink(id*chunkRows+uint32(from+i)+1, side); empty {
 						s.index.Remove(key)

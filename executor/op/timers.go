@@ -30,7 +30,7 @@ type timers struct {
 	// beyond are the timers after the ring, beyondAt the least of their buckets.
 	beyond   []timer
 	beyondAt int64
-	begun    bool // base counts
+	begun    bool    // base counts
 	taken    []timer // those that take returned last
 	spare    [][]timer
 }

@@ -129,6 +129,16 @@ func richText(rows []eventRow) string {
 	return strings.Join(parts, " ")
 }
 
+// leanRows leaves only the first aggregate of rows, as a query does that has no other.
+func leanRows(rows []string) []string {
+	out := make([]string, len(rows))
+	for i, r := range rows {
+		out[i] = strings.Join(strings.Fields(r)[:4], " ")
+	}
+	slices.Sort(out)
+	return out
+}
+
 // windowText is a row of the output of an operator that groups by user.
 func windowText(start, end int64, user, aggs string) string {
 	if user == "" {

@@ -13,7 +13,7 @@ type Index struct {
 	slots []uint64
 	pages [][]indexEntry
 	ids   int    // numbers ever given out
-	free  uint32 // the first number to give out again, plus 1; the following one is in its entry
+	free  []uint32 // numbers to give out again
 	live  int
 	// long holds the bytes of keys that do not fit their entry; longDead counts those of removed keys.
 	long     []byte
@@ -31,7 +31,7 @@ type indexEntry struct {
 	words IndexWords
 	hash  uint64
 	size  uint32 // of the key in bytes
-	next  uint32 // of a free entry: the following one, plus 1
+	_     uint32
 	key   [indexInline]byte
 }
 
@@ -50,7 +50,7 @@ func (x *Index) Len() int { return x.live }
 
 // Bytes returns the memory held, used or not.
 func (x *Index) Bytes() int64 {
-	return int64(cap(x.slots)+cap(x.probe))*8 + int64(len(x.pages))*indexPage*64 + int64(cap(x.long))
+	return int64(cap(x.slots)+cap(x.probe))*8 + int64(cap(x.free))*4 + int64(len(x.pages))*indexPage*64 + int64(cap(x.long))
 }
 
 func (x *Index) entry(id uint32) *indexEntry { return &x.pages[id/indexPage][id%indexPage] }
@@ -138,17 +138,21 @@ func (x *Index) equal(id uint32, key []byte) bool {
 	return bytes.Equal(x.Key(id), key)
 }
 
-// touch loads the first slot of every row, and then the entry it names.
+// touch loads the first slot of every row, and then the entry it names, or one that the row's new key may get.
 func (x *Index) touch(r Rows, sel []uint32) {
 	x.probe = x.probe[:0]
 	mask := uint64(len(x.slots) - 1)
 	for _, i := range sel {
 		x.probe = append(x.probe, x.slots[r.Hash[i]&mask])
 	}
-	sum := uint64(0)
+	sum, fresh := uint64(0), x.free
 	for _, slot := range x.probe {
-		if slot != 0 {
+		switch {
+		case slot != 0:
 			sum += x.entry(uint32(slot) - 1).hash
+		case len(fresh) > 0:
+			sum += x.entry(fresh[len(fresh)-1]).hash
+			fresh = fresh[:len(fresh)-1]
 		}
 	}
 	x.sum = sum
@@ -179,9 +183,8 @@ func (x *Index) add(key []byte, hash, at uint64) (uint32, error) {
 		return 0, ErrFull
 	}
 	var id uint32
-	if x.free != 0 {
-		id = x.free - 1
-		x.free = x.entry(id).next
+	if n := len(x.free); n > 0 {
+		id, x.free = x.free[n-1], x.free[:n-1]
 	} else {
 		if x.ids == len(x.pages)*indexPage {
 			x.pages = append(x.pages, make([]indexEntry, indexPage))
@@ -190,7 +193,7 @@ func (x *Index) add(key []byte, hash, at uint64) (uint32, error) {
 		x.ids++
 	}
 	e := x.entry(id)
-	e.words, e.hash, e.size, e.next = IndexWords{}, hash, uint32(len(key)), 0
+	e.words, e.hash, e.size = IndexWords{}, hash, uint32(len(key))
 	if len(key) <= indexInline {
 		copy(e.key[:], key)
 	} else {
@@ -214,8 +217,8 @@ func (x *Index) Remove(id uint32) {
 	if e.size > indexInline {
 		x.longDead += int(e.size)
 	}
-	e.size, e.next = indexFree, x.free
-	x.free = id + 1
+	e.size = indexFree
+	x.free = append(x.free, id)
 	x.live--
 	if x.longDead > longMin && x.longDead*2 > len(x.long) {
 		x.packLong()
