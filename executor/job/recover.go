@@ -38,10 +38,12 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 		return nil, err
 	}
 	e.seq.lastCheckpoint = time.Now()
-	e.wg.Add(1)
-	go e.sequence()
 	for _, s := range e.streamList() {
 		s.progress.upTo = s.next[0]
+	}
+	e.wg.Add(1)
+	go e.sequence() // from here on next is the sequencer's
+	for _, s := range e.streamList() {
 		if !s.isResult && (s.log != nil || len(s.attached) > 0 || len(s.next) > 0) {
 			e.startInput(s)
 		}

@@ -31,6 +31,9 @@ type feeder struct {
 }
 
 func newFeeder(list []*event, s shape, rng *rand.Rand, batchMax int) *feeder {
+	if rng != nil { // nil: nothing will flow. Its own is under mu, while the run goes on drawing from rng
+		rng = rand.New(rand.NewPCG(rng.Uint64(), rng.Uint64()))
+	}
 	f := &feeder{list: list, shape: s, rng: rng, batchMax: batchMax, sources: map[int]*source{}}
 	f.cond = sync.NewCond(&f.mu)
 	return f
