@@ -10,9 +10,6 @@ import (
 
 func interval(micros int64) string { return fmt.Sprintf("INTERVAL '%d microseconds'", micros) }
 
-// least is the least of watermarks; a stream without one has none.
-func least(marks []int64) int64 { return slices.Min(marks) }
-
 // joining is an interval join of streams a and b by k.
 type joining struct {
 	kind     string // inner, left, semi, anti
@@ -50,7 +47,7 @@ func (j *joining) eval(rows []row) verdict {
 	var sides [2][]*row
 	for i := range rows {
 		r := &rows[i]
-		if wm := least(r.before); wm != never && r.at < wm-j.lateness {
+		if wm := r.reached; wm != never && r.at < wm-j.lateness {
 			v.late = append(v.late, fmt.Sprint(r.id))
 			continue
 		}

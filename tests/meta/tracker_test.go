@@ -31,6 +31,16 @@ func newTracker(s shape, clock int64) *tracker {
 	return t
 }
 
+// silent reports that the stream's splits are known, have had no row and are idle.
+func (t *tracker) silent() bool {
+	for _, s := range t.splits {
+		if s.seen || !s.idle {
+			return false
+		}
+	}
+	return len(t.splits) > 0
+}
+
 // row takes an event at a reading of the clock.
 func (t *tracker) row(split int, at, clock int64) {
 	s := t.splits[split]
@@ -99,6 +109,9 @@ type row struct {
 	*event
 	// before are the watermarks of all streams before the event, after those behind it.
 	before, after []int64
+	// reached is the largest that the least of the streams' watermarks has been before the event. A stream that has been silent
+	// since it was announced holds nobody back.
+	reached int64
 }
 
 // watched gives each event the watermarks at its turn.
@@ -114,6 +127,18 @@ func watched(s shape, order []step, clock int64) (rows []row, idled, woke int) {
 		}
 		return out
 	}
+	reached := int64(never)
+	reach := func() {
+		least, some := int64(math.MaxInt64), false
+		for _, t := range ts {
+			if !t.silent() {
+				least, some = min(least, t.watermark), true
+			}
+		}
+		if some {
+			reached = max(reached, least)
+		}
+	}
 	for _, st := range order {
 		if st.ev == nil {
 			clock += st.clock.Microseconds()
@@ -123,11 +148,13 @@ func watched(s shape, order []step, clock int64) (rows []row, idled, woke int) {
 					t.restart(clock)
 				}
 			}
+			reach()
 			continue
 		}
-		r := row{event: st.ev, before: marks()}
+		r := row{event: st.ev, before: marks(), reached: reached}
 		ts[st.ev.stream].row(st.ev.split, st.ev.at, clock)
 		r.after = marks()
+		reach()
 		rows = append(rows, r)
 	}
 	for _, t := range ts {
