@@ -40,7 +40,7 @@ bench: ## the benchmarks, as ratios to baselines in the same run
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./tests/bench/
 
 crash: ## kill -9 at random moments, ten times
-	$(GO) test -count 10 -v ./tests/crash/
+	$(GO) test -count 10 -timeout 40m -v ./tests/crash/
 
 golden: ## rewrite the golden files; read the diff before you commit it
 	$(GO) test ./planner/... ./tests/sim/... ./tests/wire/... ./tests/slt/... -rewrite

@@ -180,6 +180,9 @@ func (e *Engine) prepareQuery(o *Object) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
+	for source := range q.from {
+		q.from[source] = fromUnknown // that is where its epoch finds them
+	}
 	for _, part := range q.all() {
 		for i := range part.parts.Inputs {
 			if _, err := newFront(e).open(reader{part, i}); err != nil {

@@ -20,6 +20,8 @@ type checkpointCut struct {
 	epoch   uint64
 	clock   types.EventTime // the epoch's; not written
 	streams []*streamCut
+	// reached is the watermark that queries over several streams have reached, by id; the first worker's.
+	reached map[uint64]types.EventTime
 	parts   [][]stateBlock // per worker
 	drops   []uint64       // operators whose state is to be forgotten
 	mu      sync.Mutex
@@ -99,7 +101,7 @@ func (w cutWriter) Rewrite(slice int64) error {
 
 // newCut runs in the sequencer when it closes an epoch.
 func (e *Engine) newCut(ep *epoch) *checkpointCut {
-	c := &checkpointCut{epoch: ep.n, clock: ep.clock, parts: make([][]stateBlock, len(e.workers))}
+	c := &checkpointCut{epoch: ep.n, reached: map[uint64]types.EventTime{}, clock: ep.clock, parts: make([][]stateBlock, len(e.workers))}
 	for _, s := range e.streamList() {
 		c.streams = append(c.streams, &streamCut{id: s.spec.ID, next: maps.Clone(s.next), watermark: types.MinTime})
 	}
@@ -226,14 +228,28 @@ func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
 		case q.spec.Retention <= 0:
 			continue
 		}
-		if err := e.results.Trim(id, results.Bounds{BeforeClock: before, KeepFrom: keep}); err != nil {
+		bounds := results.Bounds{BeforeClock: before, KeepFrom: keep}
+		if q.endless {
+			bounds.Fold = foldRows
+		}
+		if err := e.results.Trim(id, bounds); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-const manifestVersion = 1
+// foldRows leaves of a changelog the rows that were inserted and not taken back.
+func foldRows(rows []results.Row) []results.Row {
+	var c Content
+	for _, r := range rows {
+		c.Change(r)
+	}
+	return c.Rows()
+}
+
+// manifestVersion 2 added what queries over several streams have reached.
+const manifestVersion = 2
 
 // encode makes the manifest's bytes: docs/formats/epochs.md.
 func (c *checkpointCut) encode() []byte {
@@ -263,15 +279,21 @@ func (c *checkpointCut) encode() []byte {
 			b = binary.AppendVarint(b, int64(sp.Arrival))
 		}
 	}
+	b = binary.AppendUvarint(b, uint64(len(c.reached)))
+	for id, at := range c.reached {
+		b = binary.AppendUvarint(b, id)
+		b = binary.AppendVarint(b, int64(at))
+	}
 	return b
 }
 
 func decodeManifest(data []byte) (*checkpointCut, error) {
 	r := &byteReader{b: data}
-	if v := r.byte(); r.err == nil && v != manifestVersion {
-		return nil, fmt.Errorf("checkpoint manifest has format version %d, this vigil reads version %d", v, manifestVersion)
+	v := r.byte()
+	if r.err == nil && v != 1 && v != manifestVersion {
+		return nil, fmt.Errorf("checkpoint manifest has format version %d, this vigil reads versions 1 and %d", v, manifestVersion)
 	}
-	c := &checkpointCut{epoch: r.uint()}
+	c := &checkpointCut{epoch: r.uint(), reached: map[uint64]types.EventTime{}}
 	for i, n := 0, r.count(); i < n && r.err == nil; i++ {
 		s := &streamCut{id: r.uint(), watermark: types.EventTime(r.int()), next: map[int32]int64{}}
 		for j, m := 0, r.count(); j < m && r.err == nil; j++ {
@@ -284,6 +306,12 @@ func decodeManifest(data []byte) (*checkpointCut, error) {
 				Max: types.EventTime(r.int()), Arrival: types.EventTime(r.int())})
 		}
 		c.streams = append(c.streams, s)
+	}
+	if v > 1 {
+		for i, n := 0, r.count(); i < n && r.err == nil; i++ {
+			id := r.uint()
+			c.reached[id] = types.EventTime(r.int())
+		}
 	}
 	if r.err == nil && len(r.b) != 0 {
 		r.fail()

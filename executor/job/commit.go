@@ -1,9 +1,13 @@
 package job
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/storage/results"
 )
@@ -201,12 +205,75 @@ func (e *Engine) gather(ep *epoch) map[*query][]outRow {
 	for i := range ep.outs {
 		take(&ep.outs[i])
 	}
-	for q := range rows {
+	for q, list := range rows {
+		if len(ep.outs) > 1 {
+			sortSteps(list)
+		}
+		if q.spec.Updates {
+			rows[q] = mergeUpdates(list)
+		}
 		if from := q.owner.deadFrom.Load(); from != 0 && from <= ep.n {
 			delete(rows, q)
 		}
 	}
 	return rows
+}
+
+// sortSteps puts rows into the order of their steps, and those that one step of a watermark brought out into one order
+// whichever workers they came from. The halves of an update stay together.
+func sortSteps(rows []outRow) {
+	type unit struct{ from, n int }
+	var units []unit
+	for i := 0; i < len(rows); {
+		n := 1
+		if rows[i].op == batch.UpdateBefore && i+1 < len(rows) {
+			n = 2
+		}
+		units = append(units, unit{i, n})
+		i += n
+	}
+	slices.SortStableFunc(units, func(a, b unit) int {
+		x, y := &rows[a.from], &rows[b.from]
+		if x.step != y.step || x.step%2 == 0 {
+			return cmp.Compare(x.step, y.step)
+		}
+		return cmp.Or(cmp.Compare(x.time, y.time), bytes.Compare(x.data, y.data))
+	})
+	out := make([]outRow, 0, len(rows))
+	for _, u := range units {
+		out = append(out, rows[u.from:u.from+u.n]...)
+	}
+	copy(rows, out)
+}
+
+// mergeUpdates leaves of several changes of one row within an epoch the first state before and the last one after: nobody
+// could have seen those between.
+func mergeUpdates(rows []outRow) []outRow {
+	out := make([]outRow, 0, len(rows))
+	last := map[string]int{} // the newest state of a row that the epoch brought, to its place in out
+	for i := 0; i < len(rows); i++ {
+		r := rows[i]
+		switch {
+		case r.op == batch.UpdateBefore && i+1 < len(rows) && rows[i+1].op == batch.UpdateAfter:
+			after := rows[i+1]
+			i++
+			if at, ok := last[string(r.data)]; ok {
+				delete(last, string(r.data))
+				out[at].data = after.data
+				last[string(after.data)] = at
+				continue
+			}
+			out = append(out, r, after)
+			last[string(after.data)] = len(out) - 1
+		case r.op == batch.Insert:
+			out = append(out, r)
+			last[string(r.data)] = len(out) - 1
+		default:
+			out = append(out, r)
+			delete(last, string(r.data))
+		}
+	}
+	return out
 }
 
 func (e *Engine) putRejects(b batchKV, ep *epoch) error {

@@ -90,6 +90,10 @@ func (f *feedQueue) take() ([]feed, []settler) {
 	return feeds, settled
 }
 
+// fromUnknown is the offset of a result whose reader came and has had no rows of it: recovery knows better from the reader's
+// properties.
+const fromUnknown = -1
+
 // resultStream finds or makes the stream that is a query's result; next is where it begins when it is made.
 func (e *Engine) resultStream(in *task.Input, next int64) *stream {
 	e.mu.Lock()
@@ -203,7 +207,7 @@ func (e *Engine) orderFeeds(ep *epoch) {
 
 // resultWatermark is the watermark of a query's result: the least of its inputs, less what its operators hold back.
 func (e *Engine) resultWatermark(q *query) types.EventTime {
-	least := types.MaxTime
+	least, some := types.MaxTime, false
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for i := range q.parts.Inputs {
@@ -211,7 +215,12 @@ func (e *Engine) resultWatermark(q *query) types.EventTime {
 		if s == nil {
 			return types.MinTime
 		}
-		least = min(least, earlier(s.order.now(), q.parts.Inputs[i].Delay))
+		if !s.order.silent() {
+			least, some = min(least, earlier(s.order.now(), q.parts.Inputs[i].Delay)), true
+		}
+	}
+	if !some {
+		return types.MinTime
 	}
 	return earlier(least, q.outDelay)
 }
@@ -226,21 +235,26 @@ func earlier(t types.EventTime, d int64) types.EventTime {
 
 // pendingFeeds queues, after recovery, the rows that were committed and not yet read.
 func (e *Engine) pendingFeeds() error {
-	for _, f := range e.feedsOf() {
-		s := f.stream
-		f.from = s.next[0]
+	for _, s := range e.streamList() {
+		if !s.isResult {
+			continue
+		}
+		f := feed{stream: s, q: s.result, from: s.next[0]}
 		err := e.results.Scan(s.spec.ID, f.from, 0, func(r results.Row) (bool, error) {
 			if len(f.rows) == 0 {
 				f.from = r.Offset
 			}
-			f.rows = append(f.rows, outRow{batch.Op(r.Op), append([]byte(nil), r.Data...)})
+			f.rows = append(f.rows, outRow{op: batch.Op(r.Op), data: append([]byte(nil), r.Data...)})
 			return true, nil
 		})
 		if err != nil {
 			return fmt.Errorf("read the result of query %s: %w", s.spec.Name, err)
 		}
-		f.watermark = e.resultWatermark(f.q)
-		f.q.handed = f.watermark
+		f.watermark = s.order.watermark
+		if f.q != nil { // it is in service
+			f.watermark = e.resultWatermark(f.q)
+			f.q.handed = f.watermark
+		}
 		if len(f.rows) > 0 || f.watermark > s.order.watermark {
 			e.fed.put([]feed{f}, nil)
 		}
@@ -251,10 +265,13 @@ func (e *Engine) pendingFeeds() error {
 // rerunResult runs a stretch of a query's result again.
 func (e *Engine) rerunResult(ep *epoch, s *stream, x run) error {
 	f := feed{stream: s, from: x.from, watermark: x.watermark}
-	err := e.results.Scan(x.stream, x.from, int(x.to-x.from), func(r results.Row) (bool, error) {
-		f.rows = append(f.rows, outRow{batch.Op(r.Op), append([]byte(nil), r.Data...)})
-		return true, nil
-	})
+	var err error
+	if x.to > x.from { // a limit of 0 is none
+		err = e.results.Scan(x.stream, x.from, int(x.to-x.from), func(r results.Row) (bool, error) {
+			f.rows = append(f.rows, outRow{op: batch.Op(r.Op), data: append([]byte(nil), r.Data...)})
+			return true, nil
+		})
+	}
 	if err == nil && int64(len(f.rows)) != x.to-x.from {
 		err = fmt.Errorf("%d of %d result rows are left", len(f.rows), x.to-x.from)
 	}

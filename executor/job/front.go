@@ -339,7 +339,7 @@ func (s rowSink) Emit(in op.Input) error {
 	fq := s.fq
 	for _, r := range in.Sel {
 		fq.rowIn = in.B.Row(fq.rowIn[:0], int(r))
-		fq.f.it.rows = append(fq.f.it.rows, queryRow{fq.q, outRow{in.B.Op(int(r)), codec.AppendRow(nil, fq.rowIn)}})
+		fq.f.it.rows = append(fq.f.it.rows, queryRow{fq.q, outRow{op: in.B.Op(int(r)), data: codec.AppendRow(nil, fq.rowIn)}})
 	}
 	return nil
 }

@@ -97,6 +97,10 @@ type reject struct {
 type outRow struct {
 	op   batch.Op
 	data []byte
+	// step is the place in the epoch at which a worker brought the row out. Odd steps are those of a watermark: their rows
+	// are put into one order over all workers, by time, which is their window_end, and bytes.
+	step uint32
+	time int64
 }
 
 // queryRow is one result row of a stateless query.
@@ -134,7 +138,7 @@ func (it *item) reset() {
 func (e *Engine) newItem(kind itemKind) *item {
 	it, _ := e.items.Get().(*item)
 	if it == nil {
-		it = &item{ready: make(chan struct{}, 1)}
+		it = &item{ready: make(chan struct{}, 1), watermark: types.MinTime}
 	}
 	it.kind = kind
 	return it
@@ -181,6 +185,8 @@ type epoch struct {
 	order epochOut
 	// watermarks by stream at the start of the epoch, of those that the clock moved.
 	watermarks map[uint64]types.EventTime
+	// silent are the streams without rows that hold no query back any more, as of the start of the epoch. The orderer's.
+	silent []uint64
 	// feeds are the results that other queries read, with their watermarks at the end of the epoch. The streams are the
 	// sequencer's choice, the rest the orderer's.
 	feeds []feed

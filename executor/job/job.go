@@ -186,6 +186,8 @@ type query struct {
 	// owner is the query of the catalogue: itself, unless this is a stage.
 	owner  *query
 	stages []*query
+	// endless: the result is of groups without a window, which stay however old they are.
+	endless bool
 	// ops is the number of operators of the keyed half.
 	ops int
 	// outDelay is how far behind its inputs' watermark the result may lie, microseconds.

@@ -15,6 +15,19 @@ type orderState struct {
 	watermark types.EventTime
 }
 
+// newTracker makes the tracker of a stream of the catalogue. What its event log will hold is one split, which is there from the
+// beginning; connectors announce theirs.
+func (s *stream) newTracker() *task.Tracker {
+	t := task.NewTracker(s.spec.Delay, s.spec.IdleAfter)
+	if s.log != nil {
+		t.Announce(0, s.spec.Created)
+	}
+	return t
+}
+
+// silent reports that the stream has no time and holds nobody back.
+func (o *orderState) silent() bool { return o.tracker != nil && o.tracker.Silent() }
+
 // now is the stream's watermark.
 func (o *orderState) now() types.EventTime {
 	if o.tracker != nil {
@@ -91,7 +104,7 @@ func (e *Engine) orderLoop() {
 // orderStart applies the epoch's clock to all streams. The workers learn the watermarks from the epoch.
 func (e *Engine) orderStart(ep *epoch) {
 	for _, s := range ep.newStreams {
-		s.order.tracker = task.NewTracker(s.spec.Delay, s.spec.IdleAfter)
+		s.order.tracker = s.newTracker()
 	}
 	ep.watermarks = make(map[uint64]types.EventTime)
 	for _, s := range e.streamList() {
@@ -109,6 +122,9 @@ func (e *Engine) orderStart(ep *epoch) {
 		if wm := t.Tick(ep.clock); wm > before {
 			ep.watermarks[s.spec.ID] = wm
 			s.stats.Watermark.Store(int64(wm))
+		}
+		if t.Silent() {
+			ep.silent = append(ep.silent, s.spec.ID)
 		}
 	}
 }

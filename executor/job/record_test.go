@@ -31,10 +31,10 @@ func TestEpochRecordRoundTrip(t *testing.T) {
 }
 
 func TestManifestRoundTrip(t *testing.T) {
-	want := &checkpointCut{epoch: 9, streams: []*streamCut{{id: 3, watermark: types.MinTime, next: map[int32]int64{0: 5, 2: 7},
+	want := &checkpointCut{epoch: 9, reached: map[uint64]types.EventTime{7: -5, 8: types.MaxTime}, streams: []*streamCut{{id: 3, watermark: types.MinTime, next: map[int32]int64{0: 5, 2: 7},
 		splits: []task.Split{{ID: 2, Seen: true, Max: -4, Arrival: 8, Idle: true}}}}}
 	got, err := decodeManifest(want.encode())
-	if err != nil || got.epoch != 9 || !reflect.DeepEqual(got.streams, want.streams) {
+	if err != nil || got.epoch != 9 || !reflect.DeepEqual(got.streams, want.streams) || !reflect.DeepEqual(got.reached, want.reached) {
 		t.Errorf("got %+v, %v; want %+v", got.streams[0], err, want.streams[0])
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/table"
-	"github.com/vigil-sql/vigil/executor/task"
+	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/checkpoint"
 	"github.com/vigil-sql/vigil/storage/meta"
 )
@@ -38,10 +38,12 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 		return nil, err
 	}
 	e.seq.lastCheckpoint = time.Now()
-	e.wg.Add(1)
-	go e.sequence()
 	for _, s := range e.streamList() {
 		s.progress.upTo = s.next[0]
+	}
+	e.wg.Add(1)
+	go e.sequence() // from here on next is the sequencer's
+	for _, s := range e.streamList() {
 		if !s.isResult && (s.log != nil || len(s.attached) > 0 || len(s.next) > 0) {
 			e.startInput(s)
 		}
@@ -99,6 +101,9 @@ func (r *recovery) run() error {
 		return err
 	}
 	if err := r.attachOld(); err != nil {
+		return err
+	}
+	if err := r.forgetOld(); err != nil {
 		return err
 	}
 	e.startPipeline()
@@ -187,16 +192,52 @@ func (r *recovery) attachOld() error {
 	return nil
 }
 
+// forgetOld arranges for what is on disk and nobody's any more to go, and tells the workers the time.
+func (r *recovery) forgetOld() error {
+	e := r.e
+	// The next snapshot writes restored state whole; what earlier workers wrote, perhaps more of them, goes with it. So does what
+	// queries left that are out of service or gone: a query that is resumed would find it.
+	var err error
+	if e.seq.dropOps, err = e.ckpt.store.Ops(); err != nil {
+		return err
+	}
+	alive := map[uint64]bool{}
+	for i := range r.objects {
+		if d, ok := r.objects[i].Def.(*spec.Query); ok {
+			alive[d.ID] = true
+			for _, st := range d.Stages {
+				alive[st.ID] = true
+			}
+		}
+	}
+	for _, id := range e.results.Queries() {
+		if !alive[id] {
+			if err := e.results.Drop(id); err != nil { // the server ended between the drop and this
+				return err
+			}
+		}
+	}
+	for _, w := range e.workers {
+		for id, s := range e.streams {
+			w.stream(id).watermark = s.order.now() // queries that come while epochs run again meet it, too
+		}
+	}
+	return nil
+}
+
 func (r *recovery) attachStream(o *Object, d *spec.Stream) error {
 	e := r.e
 	s, err := e.newStream(d)
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", d.Name, err)
 	}
-	s.order.tracker = task.NewTracker(d.Delay, d.IdleAfter)
+	s.order.tracker = s.newTracker()
 	if sc := r.cut.stream(d.ID); sc != nil {
 		s.next = sc.next
-		s.order.tracker.Restore(sc.watermark, sc.splits)
+		if len(sc.splits) > 0 {
+			s.order.tracker.Restore(sc.watermark, sc.splits)
+			s.stats.Watermark.Store(int64(sc.watermark))
+		}
 	}
 	e.streams[d.ID] = s
 	e.replan(s)
@@ -214,7 +255,10 @@ func (r *recovery) restoreQuery(o *Object) error {
 			if in := &part.parts.Inputs[i]; in.IsResult && e.streams[in.Source] == nil {
 				s := e.resultStream(in, q.from[in.Source])
 				if sc := r.cut.stream(in.Source); sc != nil {
-					s.next, s.order.watermark = sc.next, sc.watermark
+					s.order.watermark = sc.watermark
+					if sc.next[0] >= 0 {
+						s.next = sc.next
+					}
 				}
 			}
 		}
@@ -245,13 +289,13 @@ func (r *recovery) restorePart(q *query) error {
 				continue
 			}
 			own := func(hash uint64) bool { return op.Owner(hash, len(e.workers)) == w.index }
-			if w.index == 0 {
-				// The next snapshot writes restored state whole; what earlier workers wrote, perhaps more of them, goes.
-				e.seq.dropOps = append(e.seq.dropOps, opID(q, i))
-			}
 			if err := st.Restore(opBlocks{e.ckpt.store, opID(q, i)}, own); err != nil {
 				return err
 			}
+		}
+		wq.reached = types.MinTime
+		if at, ok := r.cut.reached[q.spec.ID]; ok {
+			wq.reached = at
 		}
 		for i, ws := range wq.inputs {
 			ws.watermark = e.streams[q.parts.Inputs[i].Source].order.now()

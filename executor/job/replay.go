@@ -172,10 +172,11 @@ func (r *replay) readStream(s *stream) error {
 	var kept *batch.Batch
 	h := &history{e: r.e, s: s, decoders: map[decoderKey]codec.Decoder{}}
 	created, arrival := int64(r.q.spec.Created), int64(0)
+	reach := 2 * min(r.horizon, spec.Forever/2)
 	h.emit = func(b *batch.Batch) error {
 		ts := b.Cols[s.spec.TimeCol].I64
 		for row := range b.N {
-			if !r.within(ts[row], 2*r.horizon) || s.spec.MaxAhead > 0 && ts[row] > arrival+s.spec.MaxAhead {
+			if !r.within(ts[row], reach) || s.spec.MaxAhead > 0 && ts[row] > arrival+s.spec.MaxAhead {
 				continue
 			}
 			if kept == nil || kept.N >= batch.RowsMax {
@@ -371,7 +372,7 @@ func (r *replay) pair(c *Correction, ts []types.Type, gone, add []string) error 
 			before[k] = row
 			continue
 		}
-		c.rows = append(c.rows, outRow{batch.Delete, []byte(row)})
+		c.rows = append(c.rows, outRow{op: batch.Delete, data: []byte(row)})
 		c.Removed++
 	}
 	for _, row := range add {
@@ -381,11 +382,11 @@ func (r *replay) pair(c *Correction, ts []types.Type, gone, add []string) error 
 		}
 		if old := before[k]; old != "" {
 			delete(before, k)
-			c.rows = append(c.rows, outRow{batch.UpdateBefore, []byte(old)}, outRow{batch.UpdateAfter, []byte(row)})
+			c.rows = append(c.rows, outRow{op: batch.UpdateBefore, data: []byte(old)}, outRow{op: batch.UpdateAfter, data: []byte(row)})
 			c.Updated++
 			continue
 		}
-		c.rows = append(c.rows, outRow{batch.Insert, []byte(row)})
+		c.rows = append(c.rows, outRow{op: batch.Insert, data: []byte(row)})
 		c.Added++
 	}
 	left := make([]string, 0, len(before))
@@ -394,7 +395,7 @@ func (r *replay) pair(c *Correction, ts []types.Type, gone, add []string) error 
 	}
 	slices.SortFunc(left, strings.Compare)
 	for _, row := range left {
-		c.rows = append(c.rows, outRow{batch.Delete, []byte(row)})
+		c.rows = append(c.rows, outRow{op: batch.Delete, data: []byte(row)})
 		c.Removed++
 	}
 	return nil

@@ -249,7 +249,7 @@ func newPart(q *spec.Query, owner *query) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
-	rt := &query{spec: q, parts: parts, owner: owner, handed: types.MinTime}
+	rt := &query{spec: q, parts: parts, owner: owner, handed: types.MinTime, endless: spec.Endless(q.Program.Root)}
 	if owner == nil {
 		rt.owner = rt
 	}

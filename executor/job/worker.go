@@ -3,6 +3,7 @@ package job
 import (
 	"fmt"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/fn"
@@ -24,6 +25,9 @@ type worker struct {
 	out     *epochOut
 	epoch   *epoch
 	late    lateRows
+	// steps counts the batches of the epoch, which all workers see alike; advancing: a watermark moves.
+	steps     uint32
+	advancing bool
 	// What is being worked on, for the functions below, which are bound once so that the hot path allocates nothing.
 	item       *item
 	at         *frontBatch
@@ -34,12 +38,15 @@ type worker struct {
 	lateRow    func(row uint32, watermark types.EventTime)
 	processOne func() error
 	advanceOne func() error
+	endOne     func() error
 }
 
 // workerStream is the keyed queries of one stream in one worker.
 type workerStream struct {
 	// watermark is the stream's, as far as its items have been processed.
 	watermark types.EventTime
+	// silent: the stream has had no row for so long that it holds no query back.
+	silent bool
 	// single are the queries that read this stream only. deadline is the earliest event time at which any of them has
 	// something to do.
 	single   []*workerQuery
@@ -59,6 +66,12 @@ type workerQuery struct {
 	// inputs are the streams of the query's inputs; several: not all of them are the same.
 	inputs  []*workerStream
 	several bool
+	// reached is the largest watermark that a query over several streams has had. It may be ahead of that of a stream that had
+	// been silent: its rows are measured against reached then.
+	reached types.EventTime
+	floored batch.Batch
+	// timeCol is the result's window_end, -1 without one.
+	timeCol int
 }
 
 // groupErrors is an operator that reports errors in the result of one group, and goes on with the others.
@@ -74,10 +87,14 @@ func newWorker(e *Engine, index int) *worker {
 		in := w.routed.parts[w.index].Input(w.routed.batch(w.at))
 		if w.wq.several {
 			in.Others, in.Several = w.wq.others(w.routed.input)
+			if w.wq.reached > w.wq.watermark() {
+				in = w.floor(in)
+			}
 		}
 		return w.wq.tree.Process(w.routed.input, in)
 	}
 	w.advanceOne = func() error { return w.wq.tree.Advance(w.wm) }
+	w.endOne = func() error { return w.wq.tree.EndEpoch(w.wm) }
 	w.rowError = func(row uint32, err error) {
 		var raw []byte
 		if w.routed != nil {
@@ -112,7 +129,7 @@ func (w *worker) run() {
 
 // start begins an epoch: queries come and go, the clock moves.
 func (w *worker) start(ep *epoch) {
-	w.epoch, w.out = ep, &ep.outs[w.index]
+	w.epoch, w.out, w.steps = ep, &ep.outs[w.index], 1
 	w.ctx.Ctx = fn.Ctx{Now: ep.clock}
 	w.ctx.IOC = ep.ioc
 	w.ctx.Tables = ep.tables
@@ -133,10 +150,19 @@ func (w *worker) start(ep *epoch) {
 			w.advance(ws, wm)
 		}
 	}
+	for _, id := range ep.silent {
+		if ws := w.streams[id]; ws != nil {
+			ws.silent = true
+			w.advanceSeveral(ws)
+		}
+	}
 }
 
 func (w *worker) attach(q *query) (*workerQuery, error) {
-	wq := &workerQuery{w: w, q: q}
+	wq := &workerQuery{w: w, q: q, reached: types.MinTime, timeCol: q.parts.Schema.Index("window_end")}
+	if wq.timeCol >= 0 && q.parts.Schema.Cols[wq.timeCol].Type.Kind != types.TimestampTZ {
+		wq.timeCol = -1
+	}
 	tree, err := task.NewTree(&w.ctx, q.parts, wq)
 	if err != nil {
 		return nil, err
@@ -144,6 +170,11 @@ func (w *worker) attach(q *query) (*workerQuery, error) {
 	for _, o := range tree.Raw() {
 		if g, ok := o.(groupErrors); ok {
 			g.OnGroupError(func(_ window.Window, err error) { w.reject(wq, nil, err) })
+		}
+	}
+	for _, o := range tree.Raw() {
+		if m, ok := o.(*op.Match); ok {
+			m.Failed = func(_ types.EventTime, err error) { w.reject(wq, nil, err) }
 		}
 	}
 	wq.tree = tree
@@ -202,8 +233,12 @@ func without(list []*workerQuery, wq *workerQuery) []*workerQuery {
 func (w *worker) data(it *item) {
 	ws := w.stream(it.stream.spec.ID)
 	w.item = it
+	if it.rowsIn > 0 {
+		ws.silent = false
+	}
 	for _, fb := range it.batches {
 		w.at = fb
+		w.steps++
 		for i := range fb.routed[:fb.used] {
 			r := &fb.routed[i]
 			wq := w.queries[r.q]
@@ -217,12 +252,13 @@ func (w *worker) data(it *item) {
 			}
 		}
 		w.routed = nil
-		if fb.watermark > ws.watermark {
-			w.advance(ws, fb.watermark)
+		if wm := max(fb.watermark, ws.watermark); wm > ws.watermark || wm >= ws.deadline {
+			w.advance(ws, wm) // also when only rows behind it made something due
 		}
 	}
 	w.late.flush(w)
 	w.at = nil
+	w.steps++
 	if it.watermark > ws.watermark {
 		w.advance(ws, it.watermark)
 	}
@@ -232,6 +268,8 @@ func (w *worker) data(it *item) {
 // advance moves time for the queries of a stream that have something due.
 func (w *worker) advance(ws *workerStream, wm types.EventTime) {
 	ws.watermark = wm
+	w.advancing = true
+	defer func() { w.advancing = false }()
 	if wm >= ws.deadline {
 		ws.deadline = types.MaxTime
 		for _, wq := range ws.single {
@@ -239,9 +277,46 @@ func (w *worker) advance(ws *workerStream, wm types.EventTime) {
 			ws.deadline = min(ws.deadline, wq.deadline())
 		}
 	}
+	w.advanceSeveral(ws)
+}
+
+// advanceSeveral moves time for the queries that read other streams too.
+func (w *worker) advanceSeveral(ws *workerStream) {
+	w.advancing = true
+	defer func() { w.advancing = false }()
 	for _, wq := range ws.several {
-		w.advanceQuery(wq, wq.watermark())
+		wq.reached = max(wq.reached, wq.watermark())
+		w.advanceQuery(wq, wq.reached)
 	}
+}
+
+// floor marks the rows that are older than what the query's watermark had reached before their stream woke up.
+func (w *worker) floor(in op.Input) op.Input {
+	s, wq := w.item.stream.spec, w.wq
+	if s.TimeCol < 0 {
+		return in
+	}
+	times, own := w.at.b.Cols[s.TimeCol].I64, w.routed.own
+	behind := in.B.Behind
+	wq.floored = *in.B
+	wq.floored.Behind = nil
+	for row := range uint32(in.B.N) {
+		src, closed := row, types.MinTime
+		if own != nil {
+			src = own.Src[row]
+		}
+		if len(behind) > 0 && behind[0].Row == row {
+			closed, behind = in.Closed(behind[0]), behind[1:]
+		}
+		if types.EventTime(times[src]) < wq.reached {
+			closed = max(closed, wq.reached)
+		}
+		if closed > types.MinTime {
+			wq.floored.Behind = append(wq.floored.Behind, batch.Behind{Row: row, Watermark: closed})
+		}
+	}
+	in.B, in.Several = &wq.floored, false
+	return in
 }
 
 // advanceQuery moves a query's time if it has something due by then.
@@ -255,9 +330,14 @@ func (w *worker) advanceQuery(wq *workerQuery, wm types.EventTime) {
 
 // watermark is the least of the query's inputs.
 func (wq *workerQuery) watermark() types.EventTime {
-	least := types.MaxTime
+	least, some := types.MaxTime, false
 	for i, ws := range wq.inputs {
-		least = min(least, earlier(ws.watermark, wq.q.parts.Inputs[i].Delay))
+		if !ws.silent {
+			least, some = min(least, earlier(ws.watermark, wq.q.parts.Inputs[i].Delay)), true
+		}
+	}
+	if !some {
+		return types.MinTime
 	}
 	return least
 }
@@ -266,7 +346,7 @@ func (wq *workerQuery) watermark() types.EventTime {
 func (wq *workerQuery) others(input int) (types.EventTime, bool) {
 	least, found := types.MaxTime, false
 	for i, ws := range wq.inputs {
-		if ws != wq.inputs[input] {
+		if ws != wq.inputs[input] && !ws.silent {
 			least, found = min(least, earlier(ws.watermark, wq.q.parts.Inputs[i].Delay)), true
 		}
 	}
@@ -296,6 +376,7 @@ func (w *worker) check(wq *workerQuery, err error) {
 
 // end hands over the epoch's outputs.
 func (w *worker) end(ep *epoch) {
+	w.tellRest()
 	if ep.checkpoint != nil {
 		w.snapshot(ep.checkpoint)
 	}
@@ -306,11 +387,32 @@ func (w *worker) end(ep *epoch) {
 	ep.done.Done()
 }
 
+// tellRest lets operators emit what is due by the end of the epoch: rows behind the watermark make something due at once, and
+// whether the watermark moved after them in their batch must not decide in which epoch that comes out.
+func (w *worker) tellRest() {
+	w.steps++
+	w.advancing, w.routed = true, nil
+	for _, wq := range w.queries {
+		switch wm := wq.watermark(); {
+		case wq.dead:
+		case wq.tree.HoldsBack():
+			w.wq, w.wm = wq, wm
+			w.check(wq, guard(w.endOne))
+		case wq.several:
+			w.advanceQuery(wq, wm)
+		}
+	}
+	w.advancing = false
+}
+
 // snapshot copies what changed in all keyed state; writing it out happens in the background.
 func (w *worker) snapshot(cut *checkpointCut) {
 	for q, wq := range w.queries {
 		if wq.dead {
 			continue
+		}
+		if wq.several && w.index == 0 {
+			cut.reached[q.spec.ID] = wq.reached
 		}
 		for i, o := range wq.tree.Ops() {
 			st, ok := o.(op.Stateful)
@@ -332,7 +434,12 @@ func (wq *workerQuery) Emit(in op.Input) error {
 	}
 	for _, r := range in.Sel {
 		wq.rowIn = in.B.Row(wq.rowIn[:0], int(r))
-		out.add(wq.q, outRow{in.B.Op(int(r)), codec.AppendRow(nil, wq.rowIn)})
+		row := outRow{op: in.B.Op(int(r)), data: codec.AppendRow(nil, wq.rowIn)}
+		row.step = 2 * wq.w.steps
+		if wq.w.advancing && wq.timeCol >= 0 {
+			row.step, row.time = row.step+1, wq.rowIn[wq.timeCol].I
+		}
+		out.add(wq.q, row)
 	}
 	return nil
 }

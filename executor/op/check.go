@@ -93,6 +93,18 @@ func (c *checked) Advance(watermark types.EventTime, out Emitter) error {
 	return c.op.Advance(watermark, &checkedEmitter{c: c, out: out})
 }
 
+// EndEpoch implements EpochEnder; it does nothing for other operators.
+func (c *checked) EndEpoch(out Emitter) error {
+	e, ok := c.op.(EpochEnder)
+	if !ok {
+		return nil
+	}
+	if c.life != opened {
+		return c.violation("EndEpoch before Open or after Close")
+	}
+	return e.EndEpoch(&checkedEmitter{c: c, out: out})
+}
+
 // Close implements Operator.
 func (c *checked) Close() error {
 	if c.life != opened {

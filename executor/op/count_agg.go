@@ -56,7 +56,7 @@ func NewCountAgg(s *spec.WindowAgg, schema *types.Schema) (*CountAgg, error) {
 		return nil, fmt.Errorf("count aggregate: window of kind %d", w.Kind)
 	case w.Size <= 0 || w.Slide < 0:
 		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "the numbers of rows of COUNT_WINDOW must be positive")
-	case s.Emit.Mode != spec.EmitFinal:
+	case s.Emit.Mode != spec.EmitFinal && s.Emit.Mode != spec.EmitUpdate: // both mean: with the last row
 		return nil, sqlerr.NotSupported("EMIT over COUNT_WINDOW", "Leave EMIT out: the result of a count window comes with its last row.")
 	}
 	slide := w.Slide

@@ -81,6 +81,7 @@ func TestCountEqualsSlowOne(t *testing.T) {
 // TestCountScript: results come with the last row of their windows, in that order, if HAVING holds.
 func TestCountScript(t *testing.T) {
 	s := countSpec(t, 3, 2)
+	s.Emit.Mode = spec.EmitUpdate // what the planner gives where the statement does not say
 	s.Aggs = []spec.AggCall{aggOf(t, "count"), aggOf(t, "array_agg", trafficCol("n"))}
 	a := newCount(t, s, nil)
 	if err := a.Open(&expr.Ctx{}); err != nil {
@@ -142,9 +143,9 @@ func TestUnalignedRefuse(t *testing.T) {
 			_, err := NewSlideAgg(s, outSchema(s))
 			return err
 		},
-		"count on update": func() error {
+		"count first": func() error {
 			s := countSpec(t, 5, 0)
-			s.Emit.Mode = spec.EmitUpdate
+			s.Emit.Mode = spec.EmitFirst
 			_, err := NewCountAgg(s, outSchema(s))
 			return err
 		},

@@ -231,7 +231,8 @@ type joinRun struct {
 	keys    [2][]expr.Expr
 	workers []Stateful
 	routers [2]*Router
-	store   *sliceStore
+	store   cutStore
+	fresh   bool // since a restart there has been no snapshot
 	ctx     expr.Ctx
 	late    int64
 	out     []string
@@ -266,16 +267,20 @@ func (r *joinRun) restart(n int) {
 		r.late += o.(LateCounter).LateRows()
 	}
 	r.start(n)
+	r.fresh = true
 	for i, o := range r.workers {
-		if err := o.Restore(r.store, func(h uint64) bool { return Owner(h, n) == i }); err != nil {
+		if err := o.Restore(&r.store, func(h uint64) bool { return Owner(h, n) == i }); err != nil {
 			r.t.Fatal(err)
 		}
 	}
 }
 
 func (r *joinRun) snapshot() {
-	for _, o := range r.workers {
-		if err := o.Snapshot(r.store); err != nil {
+	if r.fresh { // as in a job, which forgets all that earlier workers wrote
+		r.store.blocks, r.fresh = nil, false
+	}
+	for i, o := range r.workers {
+		if err := o.Snapshot(cutWriter{&r.store, i}); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -374,7 +379,7 @@ func TestIntervalJoinModel(t *testing.T) {
 		}
 		name := fmt.Sprintf("seed %d: %s lateness %d", seed, spec.Describe(&spec.Node{Op: s}), s.Lateness)
 		m := &joinModel{s: s}
-		r := &joinRun{t: t, keys: [2][]expr.Expr{s.LeftKeys, s.RightKeys}, store: &sliceStore{}}
+		r := &joinRun{t: t, keys: [2][]expr.Expr{s.LeftKeys, s.RightKeys}}
 		r.make = func() Stateful {
 			j, err := NewIntervalJoin(s, &joinSides[0], &joinSides[1])
 			if err != nil {

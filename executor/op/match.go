@@ -43,9 +43,13 @@ type Match struct {
 	local    bool
 	back     int
 	numbered bool // match_number() is read
-	ctx      *expr.Ctx
-	failed   rowFailures
-	evalFn   func(*batch.Batch, []uint32) error
+	// lax: as long as an attempt has runs and has completed none, no attempt that begins later can have completed one, provided
+	// that each row fits one variable only. Then the runs need not be found anew whenever WITHIN overtakes the first row: it is
+	// enough to do so when a run completes, or none is left.
+	lax    bool
+	ctx    *expr.Ctx
+	failed rowFailures
+	evalFn func(*batch.Batch, []uint32) error
 
 	watermark types.EventTime
 	late      int64
@@ -58,21 +62,23 @@ type Match struct {
 	save      matchSave
 
 	// Scratch.
-	built batch.Keys
-	kept  []uint32
-	at    []uint32
-	gids  []uint32
-	run   []uint64 // runs being collected
-	mark  []uint32 // by state: the generation that has it
-	gen   uint32
-	path  []pathRow
-	fits  []bool   // by number of the run
-	tried []uint32 // the runs whose conditions are evaluated
-	one   *batch.Batch
-	ext   *batch.Batch // input columns, then refs
-	slab  agg.Slab
-	zeros []uint32
-	out   matchOutput
+	built     batch.Keys
+	kept      []uint32
+	at        []uint32
+	gids      []uint32
+	run       []uint64 // runs being collected
+	mark      []uint32 // by state: the generation that has it
+	gen       uint32
+	path      []pathRow
+	seq       sequenceMasks
+	restoring bool     // a match is a mistake
+	fits      []bool   // by number of the run
+	tried     []uint32 // the runs whose conditions are evaluated
+	one       *batch.Batch
+	ext       *batch.Batch // input columns, then refs
+	slab      agg.Slab
+	zeros     []uint32
+	out       matchOutput
 }
 
 var (
@@ -93,12 +99,24 @@ type matchKey struct {
 	held       uint32 // rows in the queue
 	number     uint64 // matches so far
 	due        types.EventTime
-	dirty      bool
-	saved      bool // the checkpoint has an entry of it
+	// lax: the runs are those of an earlier first row, which WITHIN has overtaken; see Match.lax.
+	lax bool
+	// Of a sequence: where the table of the lists that wait at each stage lies in lists, that of the lists that wait for an
+	// absence, each 1 more than the place or 0, and their number. lists counts the lists. missed is when a row came that must not
+	// come before a sequence, if hasMissed.
+	stages, waits uint64
+	waiting       uint32
+	lists         uint32
+	missed        types.EventTime
+	hasMissed     bool
+	// mixed: some row fits several variables.
+	mixed bool
+	dirty bool
+	saved bool // the checkpoint has an entry of it
 }
 
 func (k *matchKey) idle(numbered bool) bool {
-	return k.rows == 0 && k.held == 0 && !(numbered && k.number > 0)
+	return k.rows == 0 && k.held == 0 && !k.hasMissed && !(numbered && k.number > 0)
 }
 
 // matchVar is a pattern variable with its compiled condition.
@@ -147,6 +165,10 @@ func NewMatch(s *spec.Match, in, out *types.Schema) (*Match, error) {
 		m.startAt = append(m.startAt, uint64(at)<<32)
 		m.startFor |= 1 << s.States[at].Var
 	}
+	if s.Sequence != nil {
+		m.compileSequence()
+	}
+	m.lax = m.plain && s.Within > 0 && laxPattern(s)
 	m.out.init(out, m.ext.Schema)
 	return m, nil
 }
@@ -252,12 +274,15 @@ func (m *Match) Advance(watermark types.EventTime, out Emitter) error {
 	}
 	for len(m.timers) > 0 && m.timers[0].due <= m.watermark {
 		t := m.timers.pop()
+		if m.states[t.gid].due != t.due {
+			continue // another one has taken its place
+		}
 		m.states[t.gid].due = types.MaxTime
 		if err := m.expire(t.gid); err != nil {
 			return err
 		}
 	}
-	if m.watermark == types.MaxTime {
+	if m.watermark == types.MaxTime && m.spec.Sequence == nil {
 		for gid := range m.states {
 			if err := m.expire(uint32(gid)); err != nil {
 				return err

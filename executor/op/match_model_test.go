@@ -18,6 +18,8 @@ type model struct {
 	skip    string
 	skipTo  string
 	within  int64
+	// firstX: the last measure is FIRST(x) instead of the row before the match, which would keep all rows.
+	firstX bool
 }
 
 // mapped is a row of a match with its variable.
@@ -56,7 +58,14 @@ func (md *model) try(p *parse.Pattern, rows []event, at int, m []mapped, next fu
 		}
 		return false
 	}
-	return md.repeat(p, 0, rows, at, m, next)
+	return md.repeat(&repetition{p: p, rows: rows, next: next}, 0, at, m)
+}
+
+// repetition is a quantified part of the pattern being tried.
+type repetition struct {
+	p    *parse.Pattern
+	rows []event
+	next func(int, []mapped) bool
 }
 
 func (md *model) seq(items []*parse.Pattern, rows []event, at int, m []mapped, next func(int, []mapped) bool) bool {
@@ -66,19 +75,20 @@ func (md *model) seq(items []*parse.Pattern, rows []event, at int, m []mapped, n
 	return md.try(items[0], rows, at, m, func(at int, m []mapped) bool { return md.seq(items[1:], rows, at, m, next) })
 }
 
-func (md *model) repeat(p *parse.Pattern, n int, rows []event, at int, m []mapped, next func(int, []mapped) bool) bool {
+func (md *model) repeat(r *repetition, n, at int, m []mapped) bool {
+	p := r.p
 	more := func() bool {
 		if p.Max >= 0 && n >= p.Max {
 			return false
 		}
-		return md.try(p.Items[0], rows, at, m, func(to int, m []mapped) bool {
+		return md.try(p.Items[0], r.rows, at, m, func(to int, m []mapped) bool {
 			if to == at && n >= p.Min {
 				return false // an empty repetition that need not be
 			}
-			return md.repeat(p, n+1, rows, to, m, next)
+			return md.repeat(r, n+1, to, m)
 		})
 	}
-	stop := func() bool { return n >= p.Min && next(at, m) }
+	stop := func() bool { return n >= p.Min && r.next(at, m) }
 	if p.Reluctant {
 		return stop() || more()
 	}
@@ -158,7 +168,9 @@ func (md *model) line(k string, rows []event, m []mapped, number int) string {
 		k = "-"
 	}
 	before := "-"
-	if at := m[0].at; at > 0 {
+	if md.firstX {
+		before = fmt.Sprint(all[0].x)
+	} else if at := m[0].at; at > 0 {
 		before = fmt.Sprint(rows[at-1].x)
 	}
 	return strings.Join([]string{k, fmt.Sprint(all[0].ts), fmt.Sprint(all[len(all)-1].ts), fmt.Sprint(len(all)),
@@ -244,6 +256,14 @@ var plainConds = map[string][]condition{
 	"c": {{"c <> 'c'", func(rows []event, at int, _ []mapped) bool { return rows[at].c != "c" }}},
 }
 
+// soleConds exclude each other.
+var soleConds = map[string][]condition{
+	"a": {{"c = 'a'", func(rows []event, at int, _ []mapped) bool { return rows[at].c == "a" }}},
+	"b": {{"c = 'b'", func(rows []event, at int, _ []mapped) bool { return rows[at].c == "b" }}},
+	"c": {{"c = 'c' AND x > 2", func(rows []event, at int, _ []mapped) bool { return rows[at].c == "c" && rows[at].x > 2 }}},
+	"d": {{"c = 'c' AND x < 3", func(rows []event, at int, _ []mapped) bool { return rows[at].c == "c" && rows[at].x < 3 }}},
+}
+
 var pathConds = map[string][]condition{
 	"a": {{"count(a.*) < 3", func(_ []event, _ int, m []mapped) bool { return countOf(m, "a") < 3 }},
 		{"c = 'a' AND x > LAST(a.x, 1) OR count(a.*) = 1", func(rows []event, at int, m []mapped) bool {
@@ -287,12 +307,20 @@ func randomQuery(r *rand.Rand) (string, *model) {
 		sql += fmt.Sprintf(" WITHIN INTERVAL '%d microseconds'", md.within)
 	}
 	table := plainConds
-	if r.IntN(2) == 0 {
+	leaveOut := r.IntN(2)
+	switch r.IntN(3) {
+	case 0:
 		table = pathConds
+	case 1:
+		table = soleConds
+		leaveOut *= r.IntN(2)
 	}
 	sep := " DEFINE "
-	for _, v := range []string{"a", "b", "c"} {
-		if c := table[v][r.IntN(len(table[v]))]; used(v) && r.IntN(5) > 0 {
+	for _, v := range []string{"a", "b", "c", "d"} {
+		if len(table[v]) == 0 {
+			continue
+		}
+		if c := table[v][r.IntN(len(table[v]))]; used(v) && r.IntN(5)*leaveOut < 4 {
 			sql += sep + v + " AS " + c.sql
 			sep = ", "
 			md.conds[v] = c.f

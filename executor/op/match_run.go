@@ -1,7 +1,9 @@
 package op
 
 import (
+	"errors"
 	"math"
+	"math/bits"
 
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -13,6 +15,9 @@ func (m *Match) take(gid, row uint32) error {
 	k := &m.states[gid]
 	k.held--
 	m.touch(gid)
+	if m.spec.Sequence != nil {
+		return m.sequence(gid, row)
+	}
 	w := m.rows.at(row)
 	if k.start == 0 && m.back == 0 && w[wordTruth]&m.startFor == 0 {
 		m.rows.release(row)
@@ -27,8 +32,9 @@ func (m *Match) take(gid, row uint32) error {
 	w[wordOrder] = k.order
 	m.rows.link(k.tail, row)
 	if k.tail = row; k.head == 0 {
-		k.head = row
+		k.head, k.mixed = row, false
 	}
+	k.mixed = k.mixed || bits.OnesCount64(w[wordTruth]) > 1
 	if m.local {
 		if err := m.tryLocal(row); err != nil {
 			return err
@@ -42,6 +48,9 @@ func (m *Match) take(gid, row uint32) error {
 
 // expire ends the attempts of a key that no further row can complete.
 func (m *Match) expire(gid uint32) error {
+	if m.spec.Sequence != nil {
+		return m.expireSequence(gid)
+	}
 	if m.states[gid].start == 0 {
 		return nil
 	}
@@ -54,7 +63,7 @@ func (m *Match) begin(k *matchKey, row uint32) {
 	for row != 0 && m.rows.at(row)[wordTruth]&m.startFor == 0 {
 		row = m.rows.after(row)
 	}
-	k.start, k.done, k.best = row, 0, 0
+	k.start, k.done, k.best, k.lax = row, 0, 0, false
 }
 
 // history is what an attempt that is over has found: the runs after each of its rows up to last, and its best completed run.
@@ -100,6 +109,9 @@ func (m *Match) limit(k *matchKey) types.EventTime {
 func (m *Match) attempt(k *matchKey, known *history, expired bool) (over bool, err error) {
 	limit := m.limit(k)
 	for {
+		if k.lax && k.mixed {
+			m.again(k, known)
+		}
 		row := k.start
 		runs := m.startAt
 		if k.done != 0 {
@@ -109,19 +121,51 @@ func (m *Match) attempt(k *matchKey, known *history, expired bool) (over bool, e
 			}
 			row = uint32(w[wordLinks])
 		}
-		if row == 0 {
-			return expired && (m.watermark > limit || m.watermark == types.MaxTime), nil
+		now := m.watermark
+		if row != 0 {
+			now = m.rows.time(row)
 		}
-		w := m.rows.at(row)
-		if types.EventTime(w[wordTime]) > limit {
-			return true, nil
+		if now > limit && (row != 0 || expired) {
+			if !m.overtake(k, now, row) {
+				return true, nil
+			}
+			limit = m.limit(k)
+		}
+		if row == 0 {
+			return expired && m.watermark == types.MaxTime, nil
 		}
 		completed, err := m.step(k, row, runs)
 		if err != nil {
 			return false, err
 		}
+		if k.lax && (completed != 0 || len(m.run) == 0) {
+			m.again(k, known)
+			continue
+		}
 		m.keep(k, row, completed, known)
 	}
+}
+
+// overtake moves the first row of a lax attempt up to the first one that a row at now may follow, and keeps the runs. It
+// returns false when the attempt is over instead.
+func (m *Match) overtake(k *matchKey, now types.EventTime, row uint32) bool {
+	if !m.lax || k.mixed || k.best != 0 || k.done == 0 {
+		return false
+	}
+	for at := k.start; at != 0 && at != row; at = m.rows.after(at) {
+		w := m.rows.at(at)
+		if w[wordTruth]&m.startFor != 0 && plus(types.EventTime(w[wordTime]), m.spec.Within) >= now {
+			k.start, k.lax = at, true
+			return true
+		}
+	}
+	return false
+}
+
+// again begins a lax attempt anew from its first row, with the runs that there are as what is known.
+func (m *Match) again(k *matchKey, known *history) {
+	*known = history{last: k.done}
+	k.done, k.lax = 0, false
 }
 
 // keep stores the runs after a row. When they are those of the attempt before, so is all that follows.
@@ -229,13 +273,19 @@ func (m *Match) trim(k *matchKey) {
 	}
 }
 
-// arm sets the timer of a key's attempt if it has none; one that is too early sets itself anew.
+// arm sets the timer of a key's attempt if it has none that is earlier; one that is too early sets itself anew. A lax attempt
+// without a completed run waits until all its rows are overtaken.
 func (m *Match) arm(gid uint32, k *matchKey) {
-	if k.start == 0 || k.due != types.MaxTime || m.spec.Within == 0 {
+	if k.start == 0 || m.spec.Within == 0 {
 		return
 	}
-	if k.due = plus(m.limit(k), 1); k.due != types.MaxTime {
-		m.timers.push(keyTimer{k.due, gid})
+	first := k.start
+	if m.lax && !k.mixed && k.best == 0 {
+		first = k.tail
+	}
+	if due := plus(plus(m.rows.time(first), m.spec.Within), 1); due < k.due {
+		k.due = due
+		m.timers.push(keyTimer{due, gid})
 	}
 }
 
@@ -270,8 +320,59 @@ func (m *Match) goBack(k *matchKey, row uint32, run uint32) {
 	}
 }
 
+// laxStatesMax bounds the patterns that laxPattern looks at.
+const laxStatesMax = 256
+
+// laxPattern proves what Match.lax says, by the pairs of states that an earlier and a later attempt can be in: no row that
+// completes the later one lets the earlier one go on without completing it.
+func laxPattern(s *spec.Match) bool {
+	n := len(s.States)
+	if n > laxStatesMax {
+		return false
+	}
+	seen := make([]bool, n*n)
+	var todo []int
+	add := func(a, b int32) {
+		if at := int(a)*n + int(b); !seen[at] {
+			seen[at] = true
+			todo = append(todo, at)
+		}
+	}
+	for a := range s.States {
+		for _, b := range s.Start {
+			if b != spec.MatchAccept {
+				add(int32(a), b)
+			}
+		}
+	}
+	for len(todo) > 0 {
+		a, b := &s.States[todo[len(todo)-1]/n], &s.States[todo[len(todo)-1]%n]
+		todo = todo[:len(todo)-1]
+		if a.Var != b.Var {
+			continue
+		}
+		if completes(b) && !completes(a) {
+			return false
+		}
+		for _, x := range a.Next {
+			for _, y := range b.Next {
+				if x != spec.MatchAccept && y != spec.MatchAccept {
+					add(x, y)
+				}
+			}
+		}
+	}
+	return true
+}
+
+// completes: MatchAccept can only be the last of the states.
+func completes(s *spec.MatchState) bool { return s.Next[len(s.Next)-1] == spec.MatchAccept }
+
 // matched sends the best completed run of an attempt, and returns the row at which the search goes on.
 func (m *Match) matched(gid uint32, k *matchKey) (next uint32, err error) {
+	if m.restoring {
+		return 0, errors.New("the rows of an attempt hold a match")
+	}
 	m.goBack(k, k.best, uint32(m.rows.at(k.best)[wordMeta])-1)
 	k.number++
 	if err := m.emitMatch(gid, k.number); err != nil {

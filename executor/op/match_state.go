@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -108,6 +109,21 @@ func (m *Match) appendKey(dst []byte, gid uint32, held []uint32) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(key)))
 	dst = append(dst, key...)
 	entry := binary.AppendUvarint(nil, k.number)
+	if m.spec.Sequence != nil {
+		entry = m.appendSequence(entry, k)
+	} else {
+		entry = m.appendAttempt(entry, k)
+	}
+	entry = binary.AppendUvarint(entry, uint64(len(held)))
+	for _, row := range held {
+		entry = m.rows.appendRow(entry, row)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(entry)))
+	return append(dst, entry...)
+}
+
+// appendAttempt writes the rows that the watermark has passed.
+func (m *Match) appendAttempt(entry []byte, k *matchKey) []byte {
 	before, n := uint64(0), uint64(0)
 	for row := k.head; row != 0; row = m.rows.after(row) {
 		if row == k.start {
@@ -123,12 +139,7 @@ func (m *Match) appendKey(dst []byte, gid uint32, held []uint32) []byte {
 	for row := k.head; row != 0; row = m.rows.after(row) {
 		entry = m.rows.appendRow(entry, row)
 	}
-	entry = binary.AppendUvarint(entry, uint64(len(held)))
-	for _, row := range held {
-		entry = m.rows.appendRow(entry, row)
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(entry)))
-	return append(dst, entry...)
+	return entry
 }
 
 // appendRow writes a row: time, truth of the conditions, kept columns.
@@ -268,28 +279,19 @@ func (m *Match) loadKey(key []byte, hash uint64, entry []byte) error {
 	gid := gids[0]
 	m.states = append(m.states, matchKey{due: types.MaxTime})
 	k := &m.states[gid]
-	var before, n, held uint64
-	for _, x := range []*uint64{&k.number, &before, &n} {
-		if *x, entry, err = cutUvarint(entry); err != nil {
-			return err
-		}
+	if k.number, entry, err = cutUvarint(entry); err != nil {
+		return err
 	}
 	start := uint32(0)
-	for i := uint64(0); i < n; i++ {
-		var row uint32
-		if row, entry, err = m.rows.loadRow(entry); err != nil {
-			return err
-		}
-		k.order++
-		m.rows.at(row)[wordOrder] = k.order
-		m.rows.link(k.tail, row)
-		if k.tail = row; k.head == 0 {
-			k.head = row
-		}
-		if k.rows++; i == before {
-			start = row
-		}
+	if m.spec.Sequence != nil {
+		entry, err = m.loadSequence(k, entry)
+	} else {
+		start, entry, err = m.loadAttempt(k, entry)
 	}
+	if err != nil {
+		return err
+	}
+	var held uint64
 	if held, entry, err = cutUvarint(entry); err != nil {
 		return err
 	}
@@ -301,26 +303,60 @@ func (m *Match) loadKey(key []byte, hash uint64, entry []byte) error {
 		m.queue.add(m.rows.time(row), row, gid)
 		k.held++
 	}
-	if len(entry) > 0 || before > n || k.rows > matchRowsMax {
+	if len(entry) > 0 || k.rows > matchRowsMax {
 		return fmt.Errorf("malformed entry")
 	}
 	return m.resume(gid, start)
 }
 
-// resume finds the runs of a restored attempt. It waited for rows when it was written, so it must not end now.
+// loadAttempt reads what appendAttempt wrote; start is the first row of the attempt.
+func (m *Match) loadAttempt(k *matchKey, entry []byte) (start uint32, rest []byte, err error) {
+	var before, n uint64
+	for _, x := range []*uint64{&before, &n} {
+		if *x, entry, err = cutUvarint(entry); err != nil {
+			return 0, nil, err
+		}
+	}
+	for i := uint64(0); i < n; i++ {
+		var row uint32
+		if row, entry, err = m.rows.loadRow(entry); err != nil {
+			return 0, nil, err
+		}
+		k.order++
+		m.rows.at(row)[wordOrder] = k.order
+		m.rows.link(k.tail, row)
+		if k.tail = row; k.head == 0 {
+			k.head = row
+		}
+		if k.rows++; i == before {
+			start = row
+		}
+	}
+	if before > n {
+		return 0, nil, fmt.Errorf("malformed entry")
+	}
+	return start, entry, nil
+}
+
+// resume finds the runs of a restored attempt. It had completed none that was certain, so that no match may come out.
 func (m *Match) resume(gid, start uint32) error {
 	k := &m.states[gid]
 	if !k.idle(m.numbered) {
 		m.busy++
 	}
+	if m.spec.Sequence != nil {
+		m.armSequence(gid, k)
+		return nil
+	}
 	if start == 0 {
 		return nil
 	}
-	k.start = start
-	over, err := m.attempt(k, &history{}, false)
-	if err == nil && over {
-		err = fmt.Errorf("the rows of an attempt do not fit the pattern")
+	for row := start; row != 0; row = m.rows.after(row) {
+		k.mixed = k.mixed || bits.OnesCount64(m.rows.at(row)[wordTruth]) > 1
 	}
-	m.arm(gid, k)
+	m.restoring = true
+	m.begin(k, start)
+	err := m.search(gid, false)
+	m.restoring = false
 	return err
 }

@@ -60,7 +60,9 @@ type Stateful interface {
 	// bytes, the I/O happens elsewhere.
 	Snapshot(w StateWriter) error
 	// Restore rebuilds the state from the blocks of all snapshots since the slice began, oldest first; called once after
-	// Open. own tells which keys this worker owns (by batch.HashKey).
+	// Open. own tells which keys this worker owns (by batch.HashKey). After it nothing that lies in the checkpoint counts any
+	// more: keys may have changed hands. The next Snapshot writes everything, each slice after a Rewrite, because a store
+	// may still have the slice's blocks; the engine forgets all blocks of the operator, by all workers, right before that.
 	Restore(r StateReader, own func(hash uint64) bool) error
 }
 
@@ -86,6 +88,11 @@ type Deadliner interface{ Deadline() types.EventTime }
 // Delayer is an operator whose output lies behind its input in event time: rows that it emits after Advance(w) have times
 // of w - OutDelay or later (microseconds). What follows it is advanced to that. Other operators delay nothing.
 type Delayer interface{ OutDelay() int64 }
+
+// EpochEnder is an operator that holds results back until the epoch ends. When an epoch runs again its rows may be cut into
+// other batches, and the watermark stands elsewhere between them; at the end both are what they were. EndEpoch comes after
+// Advance to the epoch's last watermark, due or not, and before the epoch's Snapshot, if there is one.
+type EpochEnder interface{ EndEpoch(out Emitter) error }
 
 // Late rows are reported through expr.Ctx.LateRow, by the number of the row in the batch given to Process.
 

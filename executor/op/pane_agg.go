@@ -20,8 +20,8 @@ import (
 //
 // Rows of a batch are judged one by one: where a row comes at a watermark that ends a window, the rows before it are folded
 // and the window is closed first. So a window that is final never changes, and what closed windows hold does not depend on how
-// rows were cut into batches. What EMIT ON UPDATE and EMIT EVERY tell on the way does: only the last row of each group is the
-// same for any cut.
+// rows were cut into batches. What EMIT ON UPDATE tells on the way does: only what it has told by the end of an epoch is the
+// same for any cut. EMIT EVERY tells at the end of epochs.
 type PaneAgg struct {
 	// Late, when set, takes each row (its number in the batch) that came too late for all windows. Set it before Open.
 	Late func(row uint32)
@@ -37,7 +37,9 @@ type PaneAgg struct {
 
 	// watermark is the largest value that time has reached here; windows ending at or before it have closed.
 	watermark types.EventTime
-	late      int64
+	// ended is the watermark at the end of the last epoch.
+	ended types.EventTime
+	late  int64
 	// dict numbers the keys of all panes; refs tells by that number how many panes have the key, alive how many keys any has.
 	dict  state.Table
 	refs  []uint32
@@ -63,8 +65,9 @@ type PaneAgg struct {
 }
 
 var (
-	_ Grouper = (*PaneAgg)(nil)
-	_ Delayer = (*PaneAgg)(nil)
+	_ Grouper    = (*PaneAgg)(nil)
+	_ Delayer    = (*PaneAgg)(nil)
+	_ EpochEnder = (*PaneAgg)(nil)
 )
 
 // panesFreeMax bounds the emptied panes that are kept for reuse.
@@ -102,7 +105,7 @@ func (p *PaneAgg) init(keys []expr.Expr, aggs []spec.AggCall, schema *types.Sche
 	if err := p.grouping.init(keys, aggs, p.before); err != nil {
 		return err
 	}
-	p.watermark, p.renumberMin = types.MinTime, renumberMin
+	p.watermark, p.ended, p.renumberMin = types.MinTime, types.MinTime, renumberMin
 	p.past.init(p)
 	p.changes.init(p)
 	p.firsts.init(p, schema)
@@ -146,7 +149,7 @@ func (p *PaneAgg) Process(_ int, in Input, out Emitter) error {
 		from = to
 	}
 	if p.emit.Mode == spec.EmitEvery {
-		return p.changes.flush(p.watermark, out) // corrections of closed windows
+		return nil // EndEpoch tells
 	}
 	return p.changes.flush(types.MaxTime, out)
 }

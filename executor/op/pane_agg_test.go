@@ -244,6 +244,7 @@ type paneRun struct {
 	router  *Router
 	ctx     expr.Ctx
 	store   workerState
+	fresh   bool // since a restart there has been no snapshot
 	lazy    bool // Advance only when something is due
 
 	watermark types.EventTime
@@ -319,6 +320,20 @@ func (r *paneRun) tell(wm types.EventTime) {
 	}
 }
 
+// endEpoch ends an epoch in all workers.
+func (r *paneRun) endEpoch() {
+	r.t.Helper()
+	for _, w := range r.workers {
+		for _, f := range []func() error{
+			func() error { return w.Advance(r.watermark, emitFunc(r.take)) },
+			func() error { return w.(EpochEnder).EndEpoch(emitFunc(r.take)) }} {
+			if err := f(); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	}
+}
+
 func (r *paneRun) take(in Input) error {
 	if rule := badInput(in); rule != "" || len(in.Sel) == 0 {
 		r.t.Fatalf("bad output: %s", rule)
@@ -355,6 +370,10 @@ func (r *paneRun) take(in Input) error {
 // restart takes a snapshot and goes on from it with other workers.
 func (r *paneRun) restart() {
 	r.t.Helper()
+	r.endEpoch()
+	if r.fresh { // as in a job, which forgets all that earlier workers wrote
+		r.store.blocks, r.fresh = nil, false
+	}
 	for i, w := range r.workers {
 		if err := w.Snapshot(&workerPart{&r.store, i}); err != nil {
 			r.t.Fatal(err)
@@ -364,6 +383,7 @@ func (r *paneRun) restart() {
 		return
 	}
 	r.restored++
+	r.fresh = true
 	r.start(1 + r.rng.IntN(3))
 	for i, w := range r.workers {
 		own := func(hash uint64) bool { return Owner(hash, len(r.workers)) == i }

@@ -295,7 +295,7 @@ func (r *paneRestorer) loadTimes() error {
 			}
 		}
 	}
-	p.generation = newest
+	p.generation, p.ended = newest, p.watermark
 	return nil
 }
 

@@ -30,9 +30,9 @@ func (p *PaneAgg) advance(watermark types.EventTime, out Emitter) error {
 			p.watermark = end
 		}
 	case spec.EmitEvery:
-		upTo := watermark
-		if multiples(watermark, p.emit.Every) != multiples(p.watermark, p.emit.Every) {
-			upTo = types.MaxTime
+		upTo := types.MaxTime
+		if watermark != types.MaxTime {
+			upTo = minus(watermark, p.lateness) // final windows, before their panes go or take other rows
 		}
 		if err := p.changes.flush(upTo, out); err != nil {
 			return err
@@ -45,6 +45,20 @@ func (p *PaneAgg) advance(watermark types.EventTime, out Emitter) error {
 	p.watermark = watermark
 	p.dropPanes()
 	return nil
+}
+
+// EndEpoch implements EpochEnder: EMIT EVERY tells what changed in windows that have ended, and in all of them when the
+// watermark passed a multiple in the epoch.
+func (p *PaneAgg) EndEpoch(out Emitter) error {
+	if p.emit.Mode != spec.EmitEvery {
+		return nil
+	}
+	upTo := p.watermark
+	if multiples(p.watermark, p.emit.Every) != multiples(p.ended, p.emit.Every) {
+		upTo = types.MaxTime
+	}
+	p.ended = p.watermark
+	return p.changes.flush(upTo, out)
 }
 
 // multiples is t / every, rounded down.
@@ -89,18 +103,9 @@ func (p *PaneAgg) Deadline() types.EventTime {
 	case p.emit.Mode == spec.EmitFinal:
 		due = min(due, p.nextEnd())
 	case p.emit.Mode == spec.EmitEvery && len(p.changes.list) > 0:
-		due = min(due, p.changes.least, p.nextMultiple())
+		due = min(due, plus(p.changes.least, p.lateness))
 	}
 	return due
-}
-
-// nextMultiple is the first multiple of Every after the watermark.
-func (p *PaneAgg) nextMultiple() types.EventTime {
-	every := types.EventTime(p.emit.Every)
-	if p.watermark < types.MinTime+2*every {
-		return types.MinTime
-	}
-	return plus(types.EventTime(multiples(p.watermark, p.emit.Every))*every, p.emit.Every)
 }
 
 // dropPanes forgets the panes whose windows are all final.

@@ -19,10 +19,15 @@ type ProjectSet struct {
 	plain []*expr.Evaluator   // by output column; nil for sets
 	args  [][]*expr.Evaluator // by output column; nil for plain ones
 	defs  []*fn.SetDef
-	out   *outBatch
+	out   *batch.Batch
+	from  []uint32 // by row of out: the input's row
 	// sets are the values of the current row's sets, by output column.
 	sets [][]types.Value
 	row  []types.Value
+	// Of the batch being processed: dense columns of the rows that can be evaluated.
+	values []*batch.Vec
+	calls  [][]*batch.Vec
+	failed rowFailures
 }
 
 var _ Operator = (*ProjectSet)(nil)
@@ -31,8 +36,8 @@ var _ Operator = (*ProjectSet)(nil)
 func NewProjectSet(s *spec.ProjectSet, schema *types.Schema, mem *Memory) (*ProjectSet, error) {
 	n := len(s.Exprs)
 	p := &ProjectSet{spec: s, mem: mem, plain: make([]*expr.Evaluator, n), args: make([][]*expr.Evaluator, n),
-		defs: make([]*fn.SetDef, n), out: newOutBatch(schema), sets: make([][]types.Value, n),
-		row: make([]types.Value, n)}
+		defs: make([]*fn.SetDef, n), out: batch.New(schema, nil), sets: make([][]types.Value, n),
+		row: make([]types.Value, n), values: make([]*batch.Vec, n), calls: make([][]*batch.Vec, n)}
 	for i := range s.Exprs {
 		var err error
 		if i < len(s.Funcs) && s.Funcs[i] != nil {
@@ -65,31 +70,67 @@ func compileAll(list []expr.Expr) ([]*expr.Evaluator, error) {
 // Open implements Operator.
 func (p *ProjectSet) Open(ctx *expr.Ctx) error {
 	p.ctx = ctx
-	p.out.b.Reset(nil)
+	p.out.Reset(nil)
+	p.from = p.from[:0]
 	return nil
 }
 
-// Process implements Operator.
+// Process implements Operator. A row whose set fails is reported and left out where the context takes errors of rows.
 func (p *ProjectSet) Process(_ int, in Input, out Emitter) error {
-	plain := make([]*batch.Vec, len(p.plain))
-	args := make([][]*batch.Vec, len(p.plain))
+	sel, err := p.failed.run(p.ctx, in.B, in.Sel, p.eval)
+	if err != nil {
+		return err
+	}
+	for r, row := range sel {
+		n, err := p.expand(r)
+		if err != nil && p.ctx.RowError != nil {
+			p.ctx.RowError(row, err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for k := range n {
+			if err := p.add(in, row, k, out); err != nil {
+				return err
+			}
+		}
+	}
+	return p.flush(in, out)
+}
+
+// eval computes the plain columns and the arguments of the sets.
+func (p *ProjectSet) eval(b *batch.Batch, sel []uint32) error {
 	for i := range p.plain {
 		var err error
 		if p.plain[i] != nil {
-			plain[i], err = p.plain[i].Eval(p.ctx, in.B, in.Sel)
+			p.values[i], err = p.plain[i].Eval(p.ctx, b, sel)
 		} else {
-			args[i], err = evalAll(p.ctx, p.args[i], in)
+			p.calls[i], err = evalAll(p.ctx, p.args[i], Input{B: b, Sel: sel})
 		}
 		if err != nil {
 			return err
 		}
 	}
-	for r := range in.Sel {
-		if err := p.one(plain, args, r, out); err != nil {
-			return err
+	return nil
+}
+
+// flush emits what is there, with the marks of the input's rows; an empty batch is never emitted.
+func (p *ProjectSet) flush(in Input, out Emitter) error {
+	if p.out.N == 0 {
+		return nil
+	}
+	p.out.Behind = renumber(p.out.Behind[:0], in.B.Behind, p.from)
+	p.out.Src = AppendSrc(p.out.Src[:0], in.B, p.from)
+	if len(in.B.Ops) > 0 {
+		for _, row := range p.from {
+			p.out.Ops = append(p.out.Ops, alone(in.B.Ops[row]))
 		}
 	}
-	return p.out.flush(out)
+	err := out.Emit(Input{B: p.out, Sel: batch.All(p.out.N), Others: in.Others, Several: in.Several})
+	p.out.Reset(nil)
+	p.from = p.from[:0]
+	return err
 }
 
 // evalAll evaluates each expression over the input's rows.
@@ -105,19 +146,18 @@ func evalAll(ctx *expr.Ctx, list []*expr.Evaluator, in Input) ([]*batch.Vec, err
 	return out, nil
 }
 
-// one expands row r of the dense columns.
-func (p *ProjectSet) one(plain []*batch.Vec, args [][]*batch.Vec, r int, out Emitter) error {
-	longest := 0
+// expand computes the sets of row r of the dense columns, and tells how long the longest is.
+func (p *ProjectSet) expand(r int) (longest int, err error) {
 	var held int64
 	defer func() { p.mem.Release(held) }()
 	for i, def := range p.defs {
 		if def == nil {
-			p.row[i] = plain[i].Value(r)
+			p.row[i] = p.values[i].Value(r)
 			continue
 		}
 		p.sets[i] = p.sets[i][:0]
-		call := make([]types.Value, len(args[i]))
-		for k, v := range args[i] {
+		call := make([]types.Value, len(p.calls[i]))
+		for k, v := range p.calls[i] {
 			call[k] = v.Value(r)
 		}
 		err := callSet(p.ctx, def, call, func(row []types.Value) error {
@@ -130,26 +170,40 @@ func (p *ProjectSet) one(plain []*batch.Vec, args [][]*batch.Vec, r int, out Emi
 			return nil
 		})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		longest = max(longest, len(p.sets[i]))
 	}
-	for k := range longest {
-		for i, def := range p.defs {
-			if def == nil {
-				continue
-			}
-			if k < len(p.sets[i]) {
-				p.row[i] = p.sets[i][k]
-			} else {
-				p.row[i] = types.Null(p.out.b.Cols[i].Type)
-			}
-		}
-		if err := p.out.row(p.row, out); err != nil {
-			return err
+	return longest, nil
+}
+
+// add emits, or keeps for the next batch, the input's row with element k of each set.
+func (p *ProjectSet) add(in Input, row uint32, k int, out Emitter) error {
+	for i, def := range p.defs {
+		switch {
+		case def == nil:
+		case k < len(p.sets[i]):
+			p.row[i] = p.sets[i][k]
+		default:
+			p.row[i] = types.Null(p.out.Cols[i].Type)
 		}
 	}
-	return nil
+	p.out.AppendRow(p.row)
+	if p.from = append(p.from, row); p.out.N < batch.RowsMax {
+		return nil
+	}
+	return p.flush(in, out)
+}
+
+// alone is an operation on a row without its other half: the rows of an update do not follow each other any more.
+func alone(o batch.Op) batch.Op {
+	switch o {
+	case batch.UpdateBefore:
+		return batch.Delete
+	case batch.UpdateAfter:
+		return batch.Insert
+	}
+	return o
 }
 
 // valueFixedBytes is what a types.Value takes besides the bytes of its string.

@@ -451,3 +451,7 @@ func (r *slideResults) init(schema *types.Schema, stride int) {
 	r.b = batch.New(schema, nil)
 	r.pairs.out = batch.New(schema, nil)
 }
+
+// OutDelay implements Delayer: a row comes out when the watermark has passed its time, which is its window's end; counted as
+// the end of a window, the row lies a microsecond before that.
+func (a *SlideAgg) OutDelay() int64 { return 1 }

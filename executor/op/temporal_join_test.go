@@ -79,7 +79,7 @@ func TestTemporalJoinModel(t *testing.T) {
 		}
 		name := fmt.Sprintf("seed %d: %s", seed, spec.Describe(&spec.Node{Op: s}))
 		m := &temporalModel{s: s}
-		r := &joinRun{t: t, keys: [2][]expr.Expr{s.LeftKeys, s.RightKeys}, store: &sliceStore{}}
+		r := &joinRun{t: t, keys: [2][]expr.Expr{s.LeftKeys, s.RightKeys}}
 		r.make = func() Stateful {
 			j, err := NewTemporalJoin(s, &joinSides[0], &joinSides[1])
 			if err != nil {

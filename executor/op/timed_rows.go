@@ -81,8 +81,9 @@ type rowBucket struct {
 	queue dueQueue
 	open  bool
 	// saved: the checkpoint has blocks of it. deltas are blocks that tell which rows in them were answered since.
-	saved  bool
-	deltas [][]byte
+	// restored: they were read back, and the next snapshot replaces them.
+	saved, restored bool
+	deltas          [][]byte
 	// unsaved is per side the first chunk that may hold rows that the checkpoint does not have.
 	unsaved [2]int
 }

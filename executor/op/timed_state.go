@@ -42,6 +42,12 @@ func (s *timedRows) snapshot(out StateWriter) error {
 
 func (s *timedRows) snapshotBucket(b *rowBucket, out StateWriter) error {
 	var block []byte
+	if b.restored {
+		if err := out.Rewrite(b.number); err != nil {
+			return err
+		}
+		b.restored = false
+	}
 	for side, list := range b.chunks {
 		for ; b.unsaved[side] < len(list); b.unsaved[side]++ {
 			c := &s.chunks[list[b.unsaved[side]]]
@@ -152,7 +158,8 @@ func (s *timedRows) restore(in StateReader, keyType []types.Type, own func(hash 
 		if err := r.block(slice, append([]byte(nil), data...)); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of a join, slice %d: %v", slice, err)
 		}
-		s.bucket(slice).saved = true
+		b := s.bucket(slice)
+		b.saved, b.restored = true, true
 		return nil
 	})
 	if err != nil {
@@ -170,14 +177,6 @@ func (s *timedRows) restore(in StateReader, keyType []types.Type, own func(hash 
 	for i := range r.rows {
 		if err := r.load(&r.rows[i]); err != nil {
 			return err
-		}
-	}
-	for _, b := range s.buckets {
-		for side, list := range b.chunks {
-			for _, id := range list {
-				s.chunks[id].saved = len(s.chunks[id].rows)
-			}
-			b.unsaved[side] = max(len(list)-1, 0)
 		}
 	}
 	return nil

@@ -16,10 +16,10 @@ func (w *WindowAgg) Text(timeCol string) string {
 	return s
 }
 
-// DefaultEmit is when results of a kind of window come where the statement does not say.
+// DefaultEmit is when results of a kind of window come where the statement does not say. A window of rows closes with its last row.
 func DefaultEmit(k window.Kind) EmitMode {
 	switch k {
-	case window.Slide, window.Count, window.None:
+	case window.Slide, window.None:
 		return EmitUpdate
 	}
 	return EmitFinal

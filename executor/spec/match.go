@@ -30,8 +30,27 @@ type Match struct {
 	SkipVar  int
 	// Within (microseconds) is how far the last row of a match may lie behind its first, inclusive; 0: no bound.
 	Within int64
+	// Sequence, when set, takes the place of Start, States and Skip: rows need not be neighbours.
+	Sequence *Sequence
 	// Pattern is the pattern as text.
 	Pattern string
+}
+
+// Sequence is SEQUENCE, with the meaning of EQL's sequence: per key one sequence waits at each stage. A row that fits the next
+// stage moves it there, in place of the one that was there. Within bounds the whole of it.
+type Sequence struct {
+	Stages []SequenceStage
+	// Before lists variables of which no row may have come in the Within before the first row, After those of which none may come
+	// after the last row until Within has passed since the first: the sequence comes out then.
+	Before, After []int
+	// Until is the variable whose rows end all sequences that wait, -1 for none.
+	Until int
+}
+
+// SequenceStage takes a row of variable Var; one of a variable of Missing that comes before it ends the sequence.
+type SequenceStage struct {
+	Var     int
+	Missing []int
 }
 
 // MatchVarsMax bounds the variables of a pattern: a row's truth values fit into a word.
@@ -99,7 +118,11 @@ func (*Match) op() {}
 
 func describeMatch(op *Match) string {
 	var sb strings.Builder
-	fmt.Fprintf(&sb, "Match (%s)", op.Pattern)
+	name := "Match"
+	if op.Sequence != nil {
+		name = "Sequence"
+	}
+	fmt.Fprintf(&sb, "%s (%s)", name, op.Pattern)
 	if op.Within > 0 {
 		fmt.Fprintf(&sb, " within %s", time.Duration(op.Within)*time.Microsecond)
 	}

@@ -15,6 +15,17 @@ func Keyed(n *Node) bool {
 	return slices.ContainsFunc(n.In, Keyed)
 }
 
+// Endless reports whether a result is of groups without a window: its rows stay for ever.
+func Endless(n *Node) bool {
+	switch n.Op.(type) {
+	case *GroupAgg:
+		return true
+	case *WindowAgg, *StreamScan, *ResultScan:
+		return false
+	}
+	return slices.ContainsFunc(n.In, Endless)
+}
+
 // Updates reports whether the changelog that a part of a continuous program makes may hold more than inserts.
 func Updates(n *Node) bool {
 	switch op := n.Op.(type) {

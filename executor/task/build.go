@@ -102,8 +102,7 @@ func (r *run) operator(n *spec.Node) (op.Operator, error) {
 	case *spec.Limit:
 		return op.NewLimit(s), nil
 	}
-	return nil, sqlerr.NotSupported(fmt.Sprintf("%T in a query that ends", n.Op),
-		"Windows over event time belong into CREATE CONTINUOUS QUERY.")
+	return nil, sqlerr.NotSupported(spec.Describe(n)+" in a query that ends", "What works as events come belongs into CREATE CONTINUOUS QUERY.")
 }
 
 // scan is a source that the server reads.

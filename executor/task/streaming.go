@@ -14,6 +14,8 @@ func newStreaming(n *spec.Node) (op.Operator, error) {
 		return op.NewFilter(x)
 	case *spec.Project:
 		return op.NewProject(x, &n.Schema)
+	case *spec.ProjectSet:
+		return op.NewProjectSet(x, &n.Schema, op.NewMemory(0))
 	case *spec.WindowAgg:
 		return op.NewWindowed(x, &n.Schema)
 	case *spec.GroupAgg:

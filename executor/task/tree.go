@@ -17,6 +17,8 @@ type Tree struct {
 	entries  []entry
 	sink     op.Emitter
 	outDelay int64
+	// holdsBack: an operator emits at the end of epochs.
+	holdsBack bool
 }
 
 // treeNode is one operator of a tree.
@@ -26,7 +28,8 @@ type treeNode struct {
 	out op.Emitter
 	// delay is how far behind the program's watermark the operator's input may lie, microseconds.
 	delay    int64
-	deadline op.Deadliner // nil when it has none
+	deadline op.Deadliner  // nil when it has none
+	ender    op.EpochEnder // nil when the end of an epoch is nothing to it
 }
 
 type entry struct {
@@ -101,6 +104,9 @@ func (t *Tree) buildFiltered(n *spec.Node, f *spec.Filter, out op.Emitter, below
 func (t *Tree) attach(n *spec.Node, o op.Operator, out op.Emitter, below map[*spec.Node]entry) (int64, error) {
 	node := &treeNode{op: checked(o), raw: o, out: out}
 	node.deadline, _ = o.(op.Deadliner)
+	if _, ok := o.(op.EpochEnder); ok {
+		node.ender, t.holdsBack = node.op.(op.EpochEnder), true
+	}
 	for port, in := range n.In {
 		if _, ok := in.Op.(*spec.Exchange); ok {
 			below[in] = entry{node, port}
@@ -145,6 +151,25 @@ func (t *Tree) Process(input int, in op.Input) error {
 func (t *Tree) Advance(wm types.EventTime) error {
 	for _, n := range t.nodes {
 		if err := n.op.Advance(minus(wm, n.delay), n.out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HoldsBack tells whether the end of an epoch is anything to the operators: see EndEpoch.
+func (t *Tree) HoldsBack() bool { return t.holdsBack }
+
+// EndEpoch tells the operators that the epoch ends at the program's watermark, lower ones first.
+func (t *Tree) EndEpoch(wm types.EventTime) error {
+	if err := t.Advance(wm); err != nil {
+		return err
+	}
+	for _, n := range t.nodes {
+		if n.ender == nil {
+			continue
+		}
+		if err := n.ender.EndEpoch(n.out); err != nil {
 			return err
 		}
 	}

@@ -81,17 +81,12 @@ func (t *Tracker) Observe(id int32, clock types.EventTime, ts []int64, sel []uin
 		at := types.EventTime(ts[r])
 		if at < wm {
 			behind = append(behind, batch.Behind{Row: r, Watermark: wm})
+			peak = max(peak, at)
 			continue
 		}
 		if at > peak {
 			peak = at
 			wm = max(wm, min(others, minus(at, t.Delay)))
-		}
-	}
-	// A row behind the merged watermark may still be its split's first.
-	if !s.Seen && peak == types.MinTime {
-		for _, r := range sel {
-			peak = max(peak, types.EventTime(ts[r]))
 		}
 	}
 	s.Seen, s.Max, t.watermark = true, peak, wm
@@ -141,6 +136,17 @@ func (t *Tracker) Tick(clock types.EventTime) types.EventTime {
 		t.watermark = max(t.watermark, follow)
 	}
 	return t.watermark
+}
+
+// Silent reports that the stream has splits and none of them has had a row for IdleAfter: as of the last Tick. It has no time
+// then, and what reads other streams as well need not wait for it.
+func (t *Tracker) Silent() bool {
+	for i := range t.splits {
+		if t.splits[i].Seen || !t.splits[i].Idle {
+			return false
+		}
+	}
+	return len(t.splits) > 0
 }
 
 // minus subtracts without wrapping below MinTime.

@@ -27,9 +27,7 @@ func (b *binder) bindEmit(q *parse.CreateQuery, n *logical.Node) error {
 		if kind == window.None {
 			return emitClose(e)
 		}
-		if kind != window.Count { // a window of rows closes with its last row
-			agg.Emit = spec.Emit{Mode: spec.EmitFinal}
-		}
+		agg.Emit = spec.Emit{Mode: spec.EmitFinal}
 	case "UPDATE":
 		agg.Emit = spec.Emit{Mode: spec.EmitUpdate}
 	case "FIRST":
@@ -53,13 +51,22 @@ func emitClose(e *parse.Emit) error {
 		WithHint("Leave EMIT out, or add TUMBLE(ts, INTERVAL '...') to GROUP BY.")
 }
 
+// rowsEmitOnce is the advice for windows of rows.
+const rowsEmitOnce = "Leave EMIT out: a window of rows gives one result, with its last row."
+
 // emitFits refuses modes that a kind of window does not have.
 func emitFits(e *parse.Emit, kind window.Kind, emit spec.Emit) error {
 	switch {
 	case emit.Mode == spec.EmitEvery && (kind == window.Slide || kind == window.Count || kind == window.Session):
-		return unsupported(e.Pos, "EMIT EVERY over SESSION, SLIDE and COUNT_WINDOW", "Leave EMIT out, or write EMIT ON UPDATE.")
+		hint := "Leave EMIT out, or write EMIT ON UPDATE."
+		if kind == window.Count {
+			hint = rowsEmitOnce
+		}
+		return unsupported(e.Pos, "EMIT EVERY over SESSION, SLIDE and COUNT_WINDOW", hint)
 	case emit.Mode == spec.EmitFirst && kind == window.Count:
-		return unsupported(e.Pos, "EMIT FIRST over COUNT_WINDOW", "Leave EMIT out: a window of rows gives one result, with its last row.")
+		return unsupported(e.Pos, "EMIT FIRST over COUNT_WINDOW", rowsEmitOnce)
+	case emit.Mode == spec.EmitUpdate && kind == window.Count:
+		return unsupported(e.Pos, "EMIT ON UPDATE over COUNT_WINDOW", rowsEmitOnce)
 	}
 	return nil
 }

@@ -344,6 +344,9 @@ func (fb *fromBinder) tableWindow(t *parse.TableWindow) (*fromItem, error) {
 		it.star = append(it.star, c)
 	}
 	it.window = t.Window
+	if !fb.continuous {
+		return fb.spread(it)
+	}
 	return it, nil
 }
 

@@ -83,10 +83,14 @@ func (l *level) isGrouped() bool {
 // buildGroup puts the grouping over in, and moves everything above it to the grouped row.
 func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 	if !l.isGrouped() {
-		if l.window != nil {
-			return nil, unsupported(l.window.Pos, "a window function without GROUP BY", "Add GROUP BY window_start, window_end.")
+		if l.window == nil {
+			return in, nil
 		}
-		return in, nil
+		w, err := l.bindWindow()
+		if err != nil {
+			return nil, err
+		}
+		return l.spreadLevel(in, w)
 	}
 	if err := l.fillTimes(in); err != nil {
 		return nil, err
@@ -99,10 +103,10 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		op.Window, op.Scalar, g.base = w, false, 2
-		op.Emit.Mode = spec.DefaultEmit(w.Kind)
-		ts := types.T(types.TimestampTZ)
-		node.Schema.Cols = append(node.Schema.Cols, types.Column{Name: "window_start", Type: ts}, types.Column{Name: "window_end", Type: ts})
+		if err := l.groupWindow(node, op, w); err != nil {
+			return nil, err
+		}
+		g.base = 2
 	}
 	g.checkFixed()
 	for _, k := range l.keys {
@@ -132,6 +136,32 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 		return nil, g.err
 	}
 	return logical.NewFilter(node, l.having), nil
+}
+
+// groupWindow makes a grouping one by window: in a query that ends, by the bounds of each row's windows.
+func (l *level) groupWindow(node *logical.Node, op *logical.Aggregate, w *logical.Window) error {
+	bounds := []types.Column{{Name: "window_start", Type: windowTime}, {Name: "window_end", Type: windowTime}}
+	node.Schema.Cols = append(node.Schema.Cols, bounds...)
+	conds, err := l.boundConds()
+	if err != nil {
+		return err
+	}
+	l.having, op.Scalar = append(l.having, conds...), false
+	if l.continuous {
+		op.Window, op.Emit.Mode = w, spec.DefaultEmit(w.Kind)
+		return l.refuseBounds(op)
+	}
+	width := len(node.In[0].Schema.Cols)
+	*op = *boundsAt(width).Op(op, 0).(*logical.Aggregate)
+	if node.In[0], err = l.windowRows(node.In[0], w); err != nil {
+		return err
+	}
+	keys := make([]expr.Expr, 2, 2+len(op.Keys))
+	for i, c := range bounds {
+		keys[i] = &expr.Column{Index: width + i, Name: c.Name, Typ: c.Type}
+	}
+	op.Keys = append(keys, op.Keys...)
+	return nil
 }
 
 // keyName is the column name of a group key.

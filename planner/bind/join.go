@@ -15,6 +15,10 @@ var joinKinds = map[string]logical.JoinKind{
 // join binds right and joins it to left; j tells how.
 func (fb *fromBinder) join(left *fromItem, right parse.TableExpr, j *parse.Join) (*fromItem, error) {
 	op := &logical.Join{Kind: joinKinds[j.Kind], Lateral: mayBeLateral(right), Pos: tablePos(right)}
+	left, err := fb.spread(left)
+	if err != nil {
+		return nil, err
+	}
 	inner := *fb
 	_, inner.joined = right.(*parse.TableRef)
 	if op.Lateral {
@@ -24,6 +28,9 @@ func (fb *fromBinder) join(left *fromItem, right parse.TableExpr, j *parse.Join)
 		inner.parent = &frame{parent: fb.parent, rels: left.rels, merged: left.merged}
 	}
 	r, err := inner.table(right)
+	if err == nil {
+		r, err = inner.spread(r)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type level struct {
 	items   []item
 	visible int
 	where   []expr.Expr
+	bounded []expr.Expr // conditions of WHERE on window_start and window_end
 	members []membership
 	having  []expr.Expr
 	keys    []expr.Expr
@@ -67,7 +68,7 @@ func (l *level) bind() (*logical.Node, error) {
 	if err := l.findWindow(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{l.bindItems, l.bindWhere, l.settleFrom, l.streamWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
+	for _, step := range []func() error{l.bindItems, l.bindWhere, l.takeBounded, l.settleFrom, l.streamWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
 		if err := step(); err != nil {
 			return nil, err
 		}

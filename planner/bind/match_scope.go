@@ -23,6 +23,8 @@ type matchScope struct {
 	final bool
 	// nav is set inside the argument of FIRST, LAST, PREV or an aggregate.
 	nav *navigation
+	// frames, in a SEQUENCE, are the columns of each variable's stream, by variable; there are no others.
+	frames []*frame
 }
 
 // navigation collects of which variable's rows an argument reads columns.
@@ -94,7 +96,15 @@ func (s *scalar) matchColumn(id *parse.Ident) (expr.Expr, error) {
 	} else {
 		v = -1
 	}
-	x, err := s.column(s.f, plainID)
+	f := s.f
+	if m.frames != nil {
+		if !isVar {
+			return nil, sqlerr.New(sqlerr.UndefinedColumn, "a column in MEASURES of SEQUENCE needs the name of its step").At(id.Pos).
+				WithHint("Name the step with [..] AS name and write name.column.")
+		}
+		f = m.frames[v]
+	}
+	x, err := s.column(f, plainID)
 	if err != nil {
 		return nil, err
 	}

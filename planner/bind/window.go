@@ -43,17 +43,20 @@ func (l *level) bindWindow() (*logical.Window, error) {
 	if len(l.from.rels) != 1 && !l.continuous {
 		return nil, unsupported(w.Pos, w.Kind+" over several relations", "Name one stream in FROM.")
 	}
-	timeCol, err := l.defaultTime(w)
+	args, named := w.Args, w.Time != nil
+	if named && isDuration(w.Time) { // TUMBLE(INTERVAL '..'), whatever slot the parser put it in
+		args, named = append([]parse.Expr{w.Time}, args...), false
+	}
+	var timeCol int
+	var err error
+	if !named || l.continuous {
+		timeCol, err = l.defaultTime(w)
+	}
+	if named && err == nil {
+		timeCol, err = l.timeColumn(w)
+	}
 	if err != nil {
 		return nil, err
-	}
-	args := w.Args
-	if w.Time != nil {
-		if isDuration(w.Time) { // TUMBLE(INTERVAL '..'), whatever slot the parser put it in
-			args = append([]parse.Expr{w.Time}, args...)
-		} else if timeCol, err = l.timeColumn(w); err != nil {
-			return nil, err
-		}
 	}
 	out := &logical.Window{}
 	if out.Spec, err = l.windowSpec(w, args); err != nil {
@@ -61,7 +64,7 @@ func (l *level) bindWindow() (*logical.Window, error) {
 	}
 	out.TimeCol = timeCol
 	if out.Kind != window.Count {
-		out.Lateness = latenessOf(l.from.node)
+		out.Lateness = logical.Lateness(l.from.node)
 	}
 	return out, nil
 }
@@ -76,7 +79,7 @@ func (l *level) defaultTime(w *parse.WindowCall) (int, error) {
 			WithHint("Create the stream with WATERMARK FOR ts AS ts - INTERVAL '5 seconds'.")
 	}
 	if !l.continuous {
-		return 0, unsupported(w.Pos, w.Kind+" over something other than a stream", "Name one stream in FROM.")
+		return 0, unsupported(w.Pos, w.Kind+" without a column over something other than a stream", "Name the column: "+w.Kind+"(relation, ts, ...).")
 	}
 	return 0, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "what %s is over has no event time", w.Kind).At(w.Pos).
 		WithHint("Select the time column, or window_start and window_end, in the subquery.")
@@ -117,7 +120,16 @@ func (l *level) timeColumn(w *parse.WindowCall) (int, error) {
 	if c, ok := x.(*expr.Column); ok && times[c.Index] != logical.NoTime {
 		return c.Index, nil
 	}
+	if c, ok := x.(*expr.Column); ok && !l.continuous {
+		if c.Typ.Kind == types.TimestampTZ {
+			return c.Index, nil
+		}
+		return 0, sqlerr.New(sqlerr.DatatypeMismatch, "%s needs a column of type %s, not %s", w.Kind, windowTime, c.Typ).At(start(w.Time))
+	}
 	i := logical.DefaultTime(l.from.node)
+	if i < 0 {
+		return 0, unsupported(start(w.Time), w.Kind+" over something other than a column with event time", "Name the column alone.")
+	}
 	name := l.from.node.Schema.Cols[i].Name
 	if stream, ok := scanned(l.from.node).(*catalog.Stream); ok {
 		return 0, sqlerr.New(sqlerr.WindowingError, "%s must be over the watermark column %q of stream %q", w.Kind, name, stream.Name).At(start(w.Time)).

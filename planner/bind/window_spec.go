@@ -6,8 +6,6 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/window"
-	"github.com/vigil-sql/vigil/planner/catalog"
-	"github.com/vigil-sql/vigil/planner/logical"
 	"github.com/vigil-sql/vigil/planner/parse"
 )
 
@@ -167,21 +165,4 @@ func rowCount(e parse.Expr, what string) (int64, error) {
 		return 0, sqlerr.New(sqlerr.InvalidParameterValue, "%s must be a number from 1 to %d", what, windowRowsMax).At(start(e))
 	}
 	return rows, nil
-}
-
-// latenessOf is the allowed lateness of the streams that a node's rows come from as they are, microseconds.
-func latenessOf(n *logical.Node) int64 {
-	switch op := n.Op.(type) {
-	case *logical.Scan:
-		if s, ok := op.Rel.(*catalog.Stream); ok {
-			return s.AllowedLateness
-		}
-	case *logical.Filter, *logical.Project, *logical.SetOp:
-		most := int64(0)
-		for _, in := range n.In {
-			most = max(most, latenessOf(in))
-		}
-		return most
-	}
-	return 0
 }

@@ -347,11 +347,12 @@ func joinTimes(n *Node, op *Join, out []int64) {
 	if !b.OK() || b.LeftTime < 0 || b.RightTime < 0 {
 		return
 	}
+	late := max(Lateness(n.In[0]), Lateness(n.In[1]))
 	if op.Kind != Right && op.Kind != Full {
-		lagging(out, left, timeForms(n.In[0]), b.LeftTime, max(b.Hi, 0))
+		lagging(out, left, timeForms(n.In[0]), b.LeftTime, max(b.Hi, 0)+late)
 	}
 	if op.Kind == Inner || op.Kind == Right {
-		lagging(out[len(left):], Times(n.In[1]), timeForms(n.In[1]), b.RightTime, max(-b.Lo, 0))
+		lagging(out[len(left):], Times(n.In[1]), timeForms(n.In[1]), b.RightTime, max(-b.Lo, 0)+late)
 	}
 }
 

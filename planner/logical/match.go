@@ -38,6 +38,9 @@ func (f Rewrite) match(o *Match, depth int) Op {
 // certain; without WITHIN that may take for ever.
 func matchTimes(n *Node, op *spec.Match, out []int64) {
 	in := Times(n.In[0])
+	if op.Sequence != nil && len(op.Sequence.After) == 0 {
+		out[len(op.Keys)+1] = in[op.TimeCol] // sequence_end: with the row that completes it
+	}
 	if in[op.TimeCol] == NoTime || op.Within == 0 {
 		return
 	}
@@ -55,7 +58,7 @@ func matchTimes(n *Node, op *spec.Match, out []int64) {
 	for i, e := range op.Measures {
 		c, ok := e.(*expr.Column)
 		switch {
-		case !ok:
+		case !ok || out[first+i] != NoTime:
 		case c.Index == op.TimeCol:
 			out[first+i] = delay
 		case c.Index >= width:

@@ -3,6 +3,7 @@ package logical
 import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/planner/catalog"
 )
 
@@ -25,6 +26,8 @@ func Times(n *Node) []int64 {
 		scanTimes(op, out)
 	case *Filter, *Sort, *Limit, *Result:
 		copy(out, Times(n.In[0]))
+	case *ProjectSet:
+		copy(out, Times(n.In[0]))
 	case *Over, *FirstSeen, *Suppress:
 		overTimes(n, out)
 	case *Project:
@@ -37,7 +40,7 @@ func Times(n *Node) []int64 {
 			}
 		}
 	case *Aggregate:
-		if op.Window != nil {
+		if op.Window != nil && op.Window.Kind != window.Count { // a window of rows ends with its last row, whatever its time
 			out[1] = op.Window.Lateness // window_end: rows come when the watermark is there, or correct it
 		}
 	case *LookupJoin:
@@ -102,4 +105,22 @@ func DefaultTime(n *Node) int {
 		}
 	}
 	return first
+}
+
+// Lateness is the allowed lateness (microseconds) of the streams that a node's rows come from as they are: the longest of
+// several.
+func Lateness(n *Node) int64 {
+	switch op := n.Op.(type) {
+	case *Scan:
+		if s, ok := op.Rel.(*catalog.Stream); ok {
+			return s.AllowedLateness
+		}
+	case *Filter, *Project, *SetOp, *LookupJoin:
+		most := int64(0)
+		for _, in := range n.In {
+			most = max(most, Lateness(in))
+		}
+		return most
+	}
+	return 0
 }

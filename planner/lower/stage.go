@@ -7,14 +7,15 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // keyed is the input of an operator that needs all rows of a key in one place; every keyed operator of a continuous program
-// with one input takes it through this. An input without keyed operators gets an exchange. One whose rows lie by a part of the
-// key already stays as it is. Any other is cut off as a stage.
+// with one input takes it through this. An input without keyed operators gets an exchange. One whose rows lie by the key
+// already stays as it is. Any other is cut off as a stage.
 func (l *lowerer) keyed(in *spec.Node, keys []expr.Expr) *spec.Node {
 	if spec.Keyed(in) {
-		l.refuseUpdates(in)
+		in = l.final(in)
 		if at, ok := placed(in); ok && covers(keys, at) {
 			return in
 		}
@@ -27,10 +28,8 @@ func (l *lowerer) keyed(in *spec.Node, keys []expr.Expr) *spec.Node {
 func (l *lowerer) keyedPair(left, right *spec.Node, leftKeys, rightKeys []expr.Expr) (l2, r2 *spec.Node) {
 	if spec.Keyed(left) && spec.Keyed(right) {
 		if a, ok := placed(left); ok {
-			if b, ok := placed(right); ok && samePlaces(leftKeys, a, rightKeys, b) {
-				l.refuseUpdates(left)
-				l.refuseUpdates(right)
-				return left, right
+			if b, ok := placed(right); ok && covers(leftKeys, a) && covers(rightKeys, b) && sameTypes(leftKeys, rightKeys) {
+				return l.final(left), l.final(right)
 			}
 		}
 	}
@@ -40,8 +39,7 @@ func (l *lowerer) keyedPair(left, right *spec.Node, leftKeys, rightKeys []expr.E
 // apart puts an exchange over an input in any case.
 func (l *lowerer) apart(in *spec.Node, keys []expr.Expr) *spec.Node {
 	if spec.Keyed(in) {
-		l.refuseUpdates(in)
-		in = l.stage(in)
+		in = l.stage(l.final(in))
 	}
 	return exchange(in, keys)
 }
@@ -59,7 +57,31 @@ func (l *lowerer) stage(in *spec.Node) *spec.Node {
 	return &spec.Node{Op: &spec.ResultScan{QueryID: id, Name: name}, Schema: in.Schema}
 }
 
-// refuseUpdates: no operator takes corrections back.
+// final makes the windows of a part that others read emit final rows only, because no operator takes corrections back: late
+// rows do not correct them, and SLIDE waits for the watermark. What is corrected all the same is refused.
+func (l *lowerer) final(n *spec.Node) *spec.Node {
+	n = finalWindows(n)
+	l.refuseUpdates(n)
+	return n
+}
+
+func finalWindows(n *spec.Node) *spec.Node {
+	out := *n
+	out.In = make([]*spec.Node, len(n.In))
+	for i, in := range n.In {
+		out.In[i] = finalWindows(in)
+	}
+	if w, ok := n.Op.(*spec.WindowAgg); ok && (w.Lateness > 0 || w.Emit.Mode == spec.EmitUpdate && w.Window.Kind == window.Slide) {
+		c := *w
+		c.Lateness = 0
+		if c.Emit.Mode == spec.EmitUpdate {
+			c.Emit.Mode = spec.EmitFinal
+		}
+		out.Op = &c
+	}
+	return &out
+}
+
 func (l *lowerer) refuseUpdates(in *spec.Node) {
 	if spec.Updates(in) {
 		l.fail(sqlerr.NotSupported("an operator over results that are corrected later",
@@ -163,33 +185,34 @@ func columnsOf(keys []expr.Expr) ([]int, bool) {
 	return at, true
 }
 
-// covers reports that all columns are keys as they are.
+// covers reports that rows lie by exactly these keys. (A part of the keys would place them as well; but recovery finds the
+// owner of state by its whole key.)
 func covers(keys []expr.Expr, at []int) bool {
-	for _, col := range at {
-		if keyIndex(keys, col) < 0 {
+	if len(keys) != len(at) {
+		return false
+	}
+	for i, k := range keys {
+		if c, ok := k.(*expr.Column); !ok || c.Index != at[i] {
 			return false
 		}
 	}
 	return true
 }
 
+// sameTypes reports that two lists of keys have the same encoded form.
+func sameTypes(a, b []expr.Expr) bool {
+	for i := range a {
+		if a[i].Type() != b[i].Type() {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// keyIndex finds the key that is a column as it is, -1 when none is.
 func keyIndex(keys []expr.Expr, col int) int {
 	return slices.IndexFunc(keys, func(e expr.Expr) bool {
 		c, ok := e.(*expr.Column)
 		return ok && c.Index == col
 	})
-}
-
-// samePlaces reports that two sides lie by the same members of the join key, of the same types.
-func samePlaces(leftKeys []expr.Expr, a []int, rightKeys []expr.Expr, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		l, r := keyIndex(leftKeys, a[i]), keyIndex(rightKeys, b[i])
-		if l < 0 || l != r || leftKeys[l].Type() != rightKeys[r].Type() {
-			return false
-		}
-	}
-	return true
 }

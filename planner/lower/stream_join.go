@@ -28,12 +28,64 @@ func (l *lowerer) streamJoin(n *logical.Node, op *logical.Join, in []*spec.Node)
 			rest = append(rest, c)
 		}
 	}
+	rest = l.exprs(rest)
+	leftKeys, rightKeys, rest = fewerKeys(in, leftKeys, rightKeys, rest)
 	out.In[0], out.In[1], leftKeys, rightKeys = l.keyedSides(in[0], in[1], leftKeys, rightKeys)
 	out.Op = &spec.IntervalJoin{
 		Kind: streamKinds[op.Kind], LeftKeys: leftKeys, RightKeys: rightKeys, LeftTime: bounds.LeftTime, RightTime: bounds.RightTime,
-		Lo: bounds.Lo, Hi: bounds.Hi, Cond: logical.AndAll(l.exprs(rest)),
+		Lo: bounds.Lo, Hi: bounds.Hi, Cond: logical.AndAll(rest), Lateness: max(logical.Lateness(n.In[0]), logical.Lateness(n.In[1])),
 	}
 	return out
+}
+
+// fewerKeys joins by the keys alone by which an input's rows lie already, so that they need not move, and makes conditions of
+// the other equalities: of two groupings by host, joined by host and window, the window.
+func fewerKeys(in []*spec.Node, left, right, rest []expr.Expr) (l, r, conds []expr.Expr) {
+	var keep []int
+	for side, keys := range [2][]expr.Expr{left, right} {
+		if !spec.Keyed(in[side]) {
+			continue
+		}
+		at, ok := placed(in[side])
+		if !ok || len(at) == 0 {
+			return left, right, rest
+		}
+		var of []int
+		for _, col := range at {
+			i := keyIndex(keys, col)
+			if i < 0 || left[i].Type() != right[i].Type() {
+				return left, right, rest
+			}
+			of = append(of, i)
+		}
+		if keep != nil && !slices.Equal(keep, of) {
+			return left, right, rest
+		}
+		keep = of
+	}
+	if keep == nil {
+		return left, right, rest
+	}
+	width := len(in[0].Schema.Cols)
+	for i := range left {
+		if !slices.Contains(keep, i) {
+			rest = append(rest, &expr.Compare{Op: expr.EQ, L: left[i], R: moved(right[i], width)})
+		}
+	}
+	for _, i := range keep {
+		l, r = append(l, left[i]), append(r, right[i])
+	}
+	return l, r, rest
+}
+
+// moved is an expression over the right row as one over the joined row.
+func moved(e expr.Expr, width int) expr.Expr {
+	return expr.Transform(e, func(e expr.Expr) expr.Expr {
+		if c, ok := e.(*expr.Column); ok {
+			return &expr.Column{Index: c.Index + width, Name: c.Name, Typ: c.Typ}
+		}
+		return e
+	})
 }
 
 var streamKinds = [...]spec.JoinKind{logical.Inner: spec.Inner, logical.Left: spec.Left, logical.Right: spec.Right, logical.Full: spec.Full,
@@ -94,13 +146,11 @@ func (l *lowerer) keyedSides(left, right *spec.Node, leftKeys, rightKeys []expr.
 	switch {
 	case spec.Keyed(left) && !spec.Keyed(right):
 		if lk, rk, ok := inOrderOf(left, leftKeys, rightKeys); ok {
-			l.refuseUpdates(left)
-			return left, exchange(right, rk), lk, rk
+			return l.final(left), exchange(right, rk), lk, rk
 		}
 	case spec.Keyed(right) && !spec.Keyed(left):
 		if rk, lk, ok := inOrderOf(right, rightKeys, leftKeys); ok {
-			l.refuseUpdates(right)
-			return exchange(left, lk), right, lk, rk
+			return exchange(left, lk), l.final(right), lk, rk
 		}
 	}
 	left, right = l.keyedPair(left, right, leftKeys, rightKeys)
@@ -127,8 +177,7 @@ func inOrderOf(in *spec.Node, keys, others []expr.Expr) (k, o []expr.Expr, ok bo
 func (l *lowerer) streamUnion(out *spec.Node) *spec.Node {
 	for i, in := range out.In {
 		if spec.Keyed(in) {
-			l.refuseUpdates(in)
-			out.In[i] = l.stage(in)
+			out.In[i] = l.stage(l.final(in))
 		}
 	}
 	out.Op = &spec.Union{}

@@ -408,3 +408,10 @@ func PrintPattern(t *Pattern) string {
 	p.pattern(t, false)
 	return p.String()
 }
+
+// PrintSequence writes a SEQUENCE in canonical form.
+func PrintSequence(t *TableSequence) string {
+	p := &printer{}
+	p.sequence(t)
+	return p.String()
+}

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/logical"
 )
 
@@ -54,8 +55,10 @@ func prune(n *logical.Node, need columns) *logical.Node {
 		need.add(o.Conds...)
 		one(need)
 	case *logical.Project:
+		o = projectNeeds(o, need)
 		below := make(columns, len(in[0].Schema.Cols))
 		below.add(o.Exprs...)
+		op = o
 		one(below)
 	case *logical.Aggregate:
 		one(aggregateNeeds(o, len(in[0].Schema.Cols)))
@@ -88,6 +91,17 @@ func prune(n *logical.Node, need columns) *logical.Node {
 		}
 	}
 	return &logical.Node{Op: op, In: in, Schema: n.Schema}
+}
+
+// projectNeeds passes NULL on for columns that nobody reads; not for times, which windows and joins above find by their column.
+func projectNeeds(o *logical.Project, need columns) *logical.Project {
+	out := &logical.Project{Exprs: append([]expr.Expr(nil), o.Exprs...)}
+	for i, e := range out.Exprs {
+		if c, ok := e.(*expr.Column); ok && !need[i] && c.Typ.Kind != types.TimestampTZ {
+			out.Exprs[i] = &expr.Const{Val: types.Null(c.Typ)}
+		}
+	}
+	return out
 }
 
 func aggregateNeeds(o *logical.Aggregate, width int) columns {

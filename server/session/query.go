@@ -8,6 +8,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/fn"
+	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -121,15 +122,16 @@ func (srv *Server) scanResults(id uint64, schema *types.Schema, add func([]types
 	if q, ok := srv.cat.Snapshot().ByID(id).(*catalog.Query); !ok || !q.Changes() {
 		return srv.eng.Results().Scan(id, 0, 0, func(r results.Row) (bool, error) { return true, give(r.Data) })
 	}
-	var cur current
-	err := srv.eng.Results().Scan(id, 0, 0, func(r results.Row) (bool, error) {
-		cur.change(r)
+	var content job.Content
+	err := srv.eng.Results().Content(id, func(r results.Row) (bool, error) {
+		content.Change(r)
 		return true, nil
 	})
-	for i := 0; err == nil && i < len(cur.rows); i++ {
-		if cur.rows[i] != nil {
-			err = give(cur.rows[i])
+	for _, r := range content.Rows() {
+		if err != nil {
+			break
 		}
+		err = give(r.Data)
 	}
 	return err
 }

@@ -188,7 +188,7 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 	case *parse.Notify:
 		return nil, sqlerr.NotSupported("NOTIFY", "Notifications come from continuous queries: LISTEN to the query's name.")
 	}
-	return nil, sqlerr.NotSupported(fmt.Sprintf("statement %T", stmt), "")
+	return nil, sqlerr.NotSupported("this statement", "")
 }
 
 func simple(tag string, f func(ctx context.Context, out pgwire.Output) error) doFunc {

@@ -299,6 +299,8 @@ type Bounds struct {
 	MaxRows int64
 	// KeepFrom: rows from this offset on stay in any case.
 	KeepFrom int64
+	// Fold, when set, makes of the rows that go, with the base before them, the base that takes their place; see Content.
+	Fold func(rows []Row) []Row
 }
 
 // Trim drops old rows, whole blocks of them. Unpublished rows stay.
@@ -330,6 +332,11 @@ func (s *Store) Trim(queryID uint64, bounds Bounds) error {
 		return nil
 	}
 	b := s.kv.NewBatch()
+	if bounds.Fold != nil {
+		if err := s.foldBase(b, queryID, cut, bounds.Fold); err != nil {
+			return fmt.Errorf("trim results: %w", err)
+		}
+	}
 	b.DeleteRange(lo, blockKey(queryID, cut))
 	// Without blocks nothing else would say where the offsets had come to.
 	b.Set(tailKey(queryID), binary.BigEndian.AppendUint64(nil, uint64(cut)))
@@ -351,6 +358,8 @@ func (s *Store) Drop(queryID uint64) error {
 	b := s.kv.NewBatch()
 	lo, hi := queryRange(queryID)
 	b.DeleteRange(lo, hi)
+	from, to := baseRange(queryID)
+	b.DeleteRange(from, to)
 	b.Delete(tailKey(queryID))
 	if err := b.Commit(false); err != nil {
 		return fmt.Errorf("drop results: %w", err)

@@ -184,14 +184,19 @@ func (p *Process) Stop(t testing.TB) int {
 // Connect opens a Postgres connection that ends with the test.
 func (p *Process) Connect(t testing.TB) *pgx.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), PatienceMax)
-	defer cancel()
-	c, err := pgx.Connect(ctx, "postgres://test@"+p.PG+"/vigil?sslmode=disable")
+	c, err := p.TryConnect()
 	if err != nil {
 		t.Fatalf("connect: %v\n%s", err, p.stderr)
 	}
 	t.Cleanup(func() { _ = c.Close(context.Background()) }) // the server may be gone by then
 	return c
+}
+
+// TryConnect is Connect for servers that may be gone; the caller closes the connection.
+func (p *Process) TryConnect() (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), PatienceMax)
+	defer cancel()
+	return pgx.Connect(ctx, "postgres://test@"+p.PG+"/vigil?sslmode=disable")
 }
 
 // Exec runs statements, each in its own message.

@@ -46,6 +46,7 @@ type engine struct {
 	ctx       expr.Ctx
 
 	store stateStore
+	fresh bool // since a restart there has been no checkpoint
 	// since holds what happened after the last checkpoint: to be run again after a restart.
 	since  []step
 	marked types.EventTime // the watermark of the last checkpoint
@@ -56,9 +57,10 @@ type engine struct {
 	late []string // late rows and not yet taken
 }
 
-// step is a batch of rows, or a watermark when rows is nil.
+// step is a batch of rows, the end of an epoch, or a watermark.
 type step struct {
 	rows      [][]types.Value
+	end       bool
 	watermark types.EventTime
 }
 
@@ -168,12 +170,31 @@ func (e *engine) advance(to types.EventTime) {
 	e.tell()
 }
 
-// tell gives the watermark to all workers, and puts what they emit into one order.
+// endEpoch ends an epoch.
+func (e *engine) endEpoch() {
+	e.t.Helper()
+	e.since = append(e.since, step{end: true})
+	e.tellEnd()
+}
+
+// tellEnd lets the workers tell what they hold back until the end of an epoch.
+func (e *engine) tellEnd() {
+	e.t.Helper()
+	e.inOrder(func(w op.Operator) error { return w.(op.EpochEnder).EndEpoch(emitFunc(e.take)) })
+}
+
+// tell gives the watermark to all workers.
 func (e *engine) tell() {
+	e.t.Helper()
+	e.inOrder(func(w op.Operator) error { return w.Advance(e.watermark, emitFunc(e.take)) })
+}
+
+// inOrder has all workers emit, and puts that into one order.
+func (e *engine) inOrder(emit func(w op.Operator) error) {
 	e.t.Helper()
 	n := len(e.rows)
 	for _, w := range e.workers {
-		e.must(w.Advance(e.watermark, emitFunc(e.take)))
+		e.must(emit(w))
 	}
 	slices.SortStableFunc(e.rows[n:], func(a, b outRow) int {
 		return cmp.Or(cmp.Compare(a.end, b.end), strings.Compare(a.key, b.key))
@@ -213,9 +234,16 @@ func (e *engine) taken() []string {
 	return out
 }
 
-// checkpoint snapshots all workers into the store.
+// checkpoint snapshots all workers into the store, after the end of an epoch.
 func (e *engine) checkpoint() {
 	e.t.Helper()
+	n := len(e.rows)
+	if e.tellEnd(); len(e.rows) > n {
+		e.t.Fatal("a checkpoint before the epoch has ended")
+	}
+	if e.fresh { // as in a job, which forgets all that earlier workers wrote
+		e.store.blocks, e.fresh = nil, false
+	}
 	for i, w := range e.workers {
 		e.must(w.(op.Stateful).Snapshot(&stateWriter{&e.store, i}))
 	}
@@ -232,6 +260,7 @@ func (e *engine) restart(workers int, before []string) {
 		e.must(w.Close())
 	}
 	e.build(workers)
+	e.fresh = true
 	for i, w := range e.workers {
 		own := func(hash uint64) bool { return op.Owner(hash, workers) == i }
 		e.must(w.(op.Stateful).Restore(&e.store, own))
@@ -240,6 +269,10 @@ func (e *engine) restart(workers int, before []string) {
 	for _, s := range since {
 		if s.rows != nil {
 			e.process(s.rows)
+			continue
+		}
+		if s.end {
+			e.tellEnd()
 			continue
 		}
 		e.watermark = max(e.watermark, s.watermark)

@@ -17,7 +17,8 @@ import (
 //	op [workers=N] [delay=SECONDS]  the plan (see parsePlan); without delay the watermark moves by command only
 //	feed                            one batch, a row per line; prints late rows and what closing windows emit
 //	watermark at=SECONDS            moves the watermark; at=infinity ends the input
-//	snapshot                        takes a checkpoint; prints what was written
+//	epoch                           ends an epoch; prints what was held back until then
+//	snapshot                        takes a checkpoint, which follows the end of an epoch; prints what was written
 //	restart [workers=N]             recovers from the last checkpoint and runs again what came after it
 //	stats                           groups in memory and late rows
 func TestScripts(t *testing.T) {
@@ -65,6 +66,9 @@ func (s *script) run(d *datadriven.TestData) string {
 			d.Fatalf(s.t, "%v", err)
 		}
 		s.e.advance(types.EventTime(to))
+		return s.output()
+	case "epoch":
+		s.e.endEpoch()
 		return s.output()
 	case "snapshot":
 		s.e.store.log = nil

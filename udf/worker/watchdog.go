@@ -2,6 +2,7 @@ package worker
 
 import (
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"sync"
 	"time"
@@ -18,6 +19,9 @@ const (
 	quietTicks = 20
 	// memorySlack is heap that is the worker's own: frames, results, the collector's delay.
 	memorySlack = 8 << 20
+	// verdictRounds is in how many collections in a row too much must be reachable, verdictPercent the collector's pace (GOGC) in
+	// them: so near its goal, whoever allocates has to help it first, and cannot run ahead of it.
+	verdictRounds, verdictPercent = 3, 1
 	// realmBytes is the heap of a frozen realm, as BenchmarkRealm tells, rounded up.
 	realmBytes = 640 << 10
 )
@@ -42,14 +46,14 @@ type watchdog struct {
 
 	wake    chan struct{} // capacity 1; closed by stop
 	stopped chan struct{}
-	sample  [1]metrics.Sample
+	sample  [2]metrics.Sample
 }
 
 func newWatchdog(p *wire.Progress) *watchdog {
 	w := &watchdog{progress: p, clock: threadClock(), wake: make(chan struct{}, 1), stopped: make(chan struct{}), asleep: true}
-	w.sample[0].Name = "/memory/classes/heap/objects:bytes"
+	w.sample[0].Name, w.sample[1].Name = "/memory/classes/heap/objects:bytes", "/gc/heap/live:bytes"
 	runtime.GC()
-	w.base = w.heap()
+	_, w.base = w.heap()
 	go w.run()
 	return w
 }
@@ -89,9 +93,10 @@ func (w *watchdog) setRealms(n int) {
 	w.realms = uint64(n) * realmBytes
 }
 
-func (w *watchdog) heap() uint64 {
+// heap is the bytes of all objects, garbage among them, and of those that the last collection found reachable.
+func (w *watchdog) heap() (all, reachable uint64) {
 	metrics.Read(w.sample[:])
-	return w.sample[0].Value.Uint64()
+	return w.sample[0].Value.Uint64(), w.sample[1].Value.Uint64()
 }
 
 // stop ends the goroutine.
@@ -160,12 +165,20 @@ func (w *watchdog) look() bool {
 	return true
 }
 
-// overMemory reports whether more is reachable than allowed: garbage does not count, so it collects before it judges.
+// overMemory reports whether more is reachable than allowed: garbage does not count, so it collects before it judges. The
+// function runs on meanwhile, and what it allocates during a collection or after it counts as reachable, all the more when the
+// machine is busy and this goroutine has to wait; so the collector is hurried, its own count is what is judged, and the least of several.
 func (w *watchdog) overMemory() bool {
 	most := w.base + w.realms + w.extra + memorySlack + uint64(w.limits.MemoryBytes)
-	if w.heap() <= most {
+	if all, _ := w.heap(); all <= most {
 		return false
 	}
-	runtime.GC()
-	return w.heap() > most
+	defer debug.SetGCPercent(debug.SetGCPercent(verdictPercent))
+	for range verdictRounds {
+		runtime.GC()
+		if _, reachable := w.heap(); reachable <= most {
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,2 @@
+CREATE STREAM logons (ts TIMESTAMPTZ NOT NULL, username TEXT, WATERMARK FOR ts AS ts) FORMAT JSON;
+CREATE CONTINUOUS QUERY denials AS SELECT username, count(*) AS n FROM logons GROUP BY username, TUMBLE(ts, INTERVAL '1 minute');
