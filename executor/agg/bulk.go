@@ -6,12 +6,15 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
+// Range is the integers from Lo to Hi.
+type Range struct{ Lo, Hi int64 }
+
 // Ranger is a kernel that can compare the results of many groups with bounds at once.
 type Ranger interface {
 	Kernel
-	// InRange appends those of gids whose result is a bigint from lo to hi; NULL is not. It returns false when the result of
+	// InRange appends those of gids whose result is a bigint within a range; NULL is not. It returns false when the result of
 	// one of gids is an error.
-	InRange(dst []uint32, s *Slab, off int, gids []uint32, lo, hi int64) ([]uint32, bool)
+	InRange(dst []uint32, s *Slab, off int, gids []uint32, r Range) ([]uint32, bool)
 }
 
 // RangerOf returns a kernel as a Ranger, false when it is none: it gives no bigint, or none in a fixed place.
@@ -82,13 +85,13 @@ func (countRows) subtractAll(dst *Slab, gids []uint32, src *Slab, off int) error
 }
 
 // InRange implements Ranger.
-func (countRows) InRange(dst []uint32, s *Slab, off int, gids []uint32, lo, hi int64) ([]uint32, bool) {
-	if hi < lo {
+func (countRows) InRange(dst []uint32, s *Slab, off int, gids []uint32, r Range) ([]uint32, bool) {
+	if r.Hi < r.Lo {
 		return dst, true
 	}
-	words, span := s.Words, uint64(hi)-uint64(lo)
+	words, span := s.Words, uint64(r.Hi)-uint64(r.Lo)
 	for _, g := range gids {
-		if words[int(g)*s.Stride+off]-uint64(lo) <= span {
+		if words[int(g)*s.Stride+off]-uint64(r.Lo) <= span {
 			dst = append(dst, g)
 		}
 	}
@@ -119,14 +122,14 @@ func (sumInt) subtractAll(dst *Slab, gids []uint32, src *Slab, off int) error {
 }
 
 // InRange implements Ranger for sums that are bigint.
-func (sumInt) InRange(dst []uint32, s *Slab, off int, gids []uint32, lo, hi int64) ([]uint32, bool) {
+func (sumInt) InRange(dst []uint32, s *Slab, off int, gids []uint32, r Range) ([]uint32, bool) {
 	for _, g := range gids {
 		w := s.Words[int(g)*s.Stride+off:]
 		sum := int64(w[0])
 		if int64(w[1]) != sum>>63 {
 			return dst, false
 		}
-		if w[2] != 0 && sum >= lo && sum <= hi {
+		if w[2] != 0 && sum >= r.Lo && sum <= r.Hi {
 			dst = append(dst, g)
 		}
 	}

@@ -91,7 +91,7 @@ func TestInRange(t *testing.T) {
 			if rng.IntN(4) == 0 {
 				hi = math.MaxInt64
 			}
-			got, ok := r.InRange(nil, s, lawOff, []uint32{3, 0, 2, 1}, lo, hi)
+			got, ok := r.InRange(nil, s, lawOff, []uint32{3, 0, 2, 1}, Range{lo, hi})
 			if !ok {
 				continue
 			}
@@ -118,7 +118,7 @@ func TestInRange(t *testing.T) {
 	}
 	s := slabOf(sumInt{}, 1)
 	s.Words[lawOff], s.Words[lawOff+1], s.Words[lawOff+2] = 1<<63, 0, 2
-	if _, ok := (sumInt{}).InRange(nil, s, lawOff, []uint32{0}, 0, 1); ok {
+	if _, ok := (sumInt{}).InRange(nil, s, lawOff, []uint32{0}, Range{0, 1}); ok {
 		t.Error("a sum that overflows is compared")
 	}
 }

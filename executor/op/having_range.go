@@ -13,12 +13,12 @@ import (
 type havingRange struct {
 	kernel agg.Ranger // nil: HAVING is of another kind
 	call   int        // the aggregate's index
-	lo, hi int64
+	in     agg.Range
 }
 
 // rangeOf recognises such a condition over rows in which the aggregates begin at column first.
 func rangeOf(cond expr.Expr, first int, aggs []aggCall) havingRange {
-	r := havingRange{call: -1, lo: math.MinInt64, hi: math.MaxInt64}
+	r := havingRange{call: -1, in: agg.Range{Lo: math.MinInt64, Hi: math.MaxInt64}}
 	if !r.narrow(cond, first) || r.call < 0 || r.call >= len(aggs) {
 		return havingRange{}
 	}
@@ -81,21 +81,21 @@ func mirrored(op expr.CmpOp) expr.CmpOp {
 func (r *havingRange) bound(op expr.CmpOp, c int64) bool {
 	switch op {
 	case expr.EQ:
-		r.lo, r.hi = max(r.lo, c), min(r.hi, c)
+		r.in.Lo, r.in.Hi = max(r.in.Lo, c), min(r.in.Hi, c)
 	case expr.LE:
-		r.hi = min(r.hi, c)
+		r.in.Hi = min(r.in.Hi, c)
 	case expr.GE:
-		r.lo = max(r.lo, c)
+		r.in.Lo = max(r.in.Lo, c)
 	case expr.LT:
 		if c == math.MinInt64 {
 			return false
 		}
-		r.hi = min(r.hi, c-1)
+		r.in.Hi = min(r.in.Hi, c-1)
 	case expr.GT:
 		if c == math.MaxInt64 {
 			return false
 		}
-		r.lo = max(r.lo, c+1)
+		r.in.Lo = max(r.in.Lo, c+1)
 	default:
 		return false
 	}

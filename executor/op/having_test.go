@@ -93,8 +93,8 @@ func TestRangeOf(t *testing.T) {
 		{and(cmp(column(3), expr.GT, num(1)), cmp(column(2), expr.LT, num(9))), counts[:1], false, 0, 0},
 	} {
 		r := rangeOf(c.cond, 3, c.aggs)
-		if ok := r.kernel != nil; ok != c.ok || ok && (r.lo != c.lo || r.hi != c.hi) {
-			t.Errorf("%s: %v from %d to %d", c.cond, ok, r.lo, r.hi)
+		if ok := r.kernel != nil; ok != c.ok || ok && (r.in.Lo != c.lo || r.in.Hi != c.hi) {
+			t.Errorf("%s: %v from %d to %d", c.cond, ok, r.in.Lo, r.in.Hi)
 		}
 	}
 }

@@ -156,7 +156,7 @@ func (q *runningPanes) passing(dst []uint32) ([]uint32, bool) {
 	for _, kid := range keys {
 		q.passes[kid>>6] &^= 1 << (kid & 63)
 	}
-	q.pass, q.judged = r.kernel.InRange(q.pass[:0], &q.slab, q.p.offs[r.call], keys, r.lo, r.hi)
+	q.pass, q.judged = r.kernel.InRange(q.pass[:0], &q.slab, q.p.offs[r.call], keys, r.in)
 	q.touched = q.touched[:0]
 	if !q.judged {
 		return dst, false

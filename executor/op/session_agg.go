@@ -429,7 +429,7 @@ func (a *SessionAgg) passingOf(rows []outRow) ([]outRow, error) {
 			a.cells = append(a.cells, rows[i].gid)
 		}
 		var ok bool
-		if a.passed, ok = r.kernel.InRange(a.passed[:0], &a.slab, a.offs[r.call], a.cells, r.lo, r.hi); ok {
+		if a.passed, ok = r.kernel.InRange(a.passed[:0], &a.slab, a.offs[r.call], a.cells, r.in); ok {
 			passed := a.passed
 			for i := range rows {
 				if len(passed) > 0 && passed[0] == rows[i].gid {

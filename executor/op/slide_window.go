@@ -43,7 +43,7 @@ func (a *SlideAgg) fails(key uint32) bool {
 	}
 	a.one[0] = key
 	var ok bool
-	a.one, ok = r.kernel.InRange(a.one[:1], &a.back, a.offs[r.call], a.one[:1], r.lo, r.hi)
+	a.one, ok = r.kernel.InRange(a.one[:1], &a.back, a.offs[r.call], a.one[:1], r.in)
 	return ok && len(a.one) == 1
 }
 

@@ -12,7 +12,7 @@ type Index struct {
 	// slots holds, for each place, the lower half of the key's hash above its number plus 1; 0 is an empty place.
 	slots []uint64
 	pages [][]indexEntry
-	ids   int    // numbers ever given out
+	ids   int      // numbers ever given out
 	free  []uint32 // numbers to give out again
 	live  int
 	// long holds the bytes of keys that do not fit their entry; longDead counts those of removed keys.
