@@ -244,5 +244,5 @@ func TestSessionReopensForItsEnd(t *testing.T) {
 	if err := a.Advance(85000, out); err != nil {
 		t.Fatal(err)
 	}
-	sameUserRows(t, "the session", out.sorted(), []string{"83750 85000 a 2 2 {1,1} 1 a"})
+	sameUserRows(t, "the session", out.sorted(), []string{"83750 85000 a 2 NULL {1,1} 1 a"})
 }
