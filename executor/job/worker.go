@@ -398,7 +398,7 @@ func (w *worker) tellRest() {
 		case wq.tree.HoldsBack():
 			w.wq, w.wm = wq, wm
 			w.check(wq, guard(w.endOne))
-		case wq.several:
+		default:
 			w.advanceQuery(wq, wm)
 		}
 	}

@@ -110,7 +110,11 @@ func NewSessionAgg(s *spec.WindowAgg, schema *types.Schema) (*SessionAgg, error)
 	a.changes.init(schema)
 	a.timers = newTimers(satAdd(a.gap, a.keep), func(tm timer) (int64, bool) {
 		se := &a.sessions[tm.id]
-		return a.dueOf(se), se.gen == tm.gen
+		due, ok := a.dueOf(se), se.gen == tm.gen
+		if ok {
+			se.at = due // the timer moves there: schedule has to know
+		}
+		return due, ok
 	})
 	a.saved.init(formSession, max(a.gap/4, savedSliceMin))
 	return a, nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -217,4 +218,38 @@ func TestSessionEdges(t *testing.T) {
 		d.run(c.rows)
 		sameUserRows(t, c.name, d.out.sorted(), c.want)
 	}
+}
+
+// TestSessionReopensForItsEnd: a session that had ended when its first row came, and that a later row opens again, is told when
+// it ends, not when the lateness is over.
+func TestSessionReopensForItsEnd(t *testing.T) {
+	s := sessionSpec(t, 1000, 0)
+	s.Lateness = 3000
+	a, out := newSession(t, s, nil), newContent(t)
+	if err := a.Open(&expr.Ctx{}); err != nil {
+		t.Fatal(err)
+	}
+	step := func(at int64) {
+		t.Helper()
+		b := batchOf([]eventRow{{t: at, user: "a", n: 1, wm: 84750}})
+		b.Behind = []batch.Behind{{Row: 0, Watermark: 84750}}
+		if err := a.Process(0, wholeInput(b), out); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Advance(84750, out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Advance(84750, out); err != nil {
+		t.Fatal(err)
+	}
+	step(83750)
+	step(84000)
+	if due := a.Deadline(); due > 85000 {
+		t.Errorf("a session that ends at 85000 is due at %d", due)
+	}
+	if err := a.Advance(85000, out); err != nil {
+		t.Fatal(err)
+	}
+	sameUserRows(t, "the session", out.sorted(), []string{"83750 85000 a 2 NULL {1,1} 1 a"})
 }
