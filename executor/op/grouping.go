@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/agg"
@@ -100,10 +101,16 @@ func (g *grouping) Having(f *spec.Filter) error {
 }
 
 func newAggCall(s *spec.AggCall) (aggCall, error) {
-	if len(s.OrderBy) > 0 {
+	list := s.Args
+	if agg.IsOrdered(s.Kernel) {
+		list = slices.Clone(list)
+		for _, o := range s.OrderBy {
+			list = append(list, o.X)
+		}
+	} else if len(s.OrderBy) > 0 {
 		return aggCall{}, sqlerr.NotSupported("ORDER BY within an aggregate of a continuous query", "Order the rows where they are read.")
 	}
-	args, err := newExprList(s.Args)
+	args, err := newExprList(list)
 	c := aggCall{kernel: s.Kernel, args: args}
 	if err == nil && s.Filter != nil {
 		c.filter, err = expr.Compile(s.Filter)

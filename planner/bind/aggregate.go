@@ -85,8 +85,9 @@ func (s *scalar) aggregate(f *parse.FuncCall, d *agg.Def) (expr.Expr, error) {
 		}
 		call.OrderBy = append(call.OrderBy, sortKey(x, o))
 	}
-	if len(f.OrderBy) > 0 && s.continuous {
-		return nil, unsupported(start(f.OrderBy[0].Expr), "ORDER BY inside an aggregate of a continuous query", "")
+	if len(f.OrderBy) > 0 && s.continuous && f.Distinct {
+		return nil, unsupported(start(f.OrderBy[0].Expr), "DISTINCT together with ORDER BY inside an aggregate of a continuous query",
+			"Group by the value in a subquery, or leave one of them out.")
 	}
 	return s.addAggregate(call, f.Pos), nil
 }

@@ -3,6 +3,7 @@
 package lower
 
 import (
+	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -188,10 +189,22 @@ func (l *lowerer) aggCall(a logical.AggCall) spec.AggCall {
 	if !ok {
 		l.fail(sqlerr.New(sqlerr.InternalError, "aggregate %s does not take what it was bound to", a.Def.Name))
 	}
-	return spec.AggCall{
-		Name: a.Def.Name, Kernel: kernel, Args: args, Distinct: a.Distinct, Filter: l.expr(a.Filter),
-		OrderBy: l.sortKeys(a.OrderBy), Typ: a.Typ,
+	order := l.sortKeys(a.OrderBy)
+	if l.continuous && len(order) > 0 && ok {
+		kernel = orderedKernel(kernel, argTypes, order)
 	}
+	return spec.AggCall{
+		Name: a.Def.Name, Kernel: kernel, Args: args, Distinct: a.Distinct, Filter: l.expr(a.Filter), OrderBy: order, Typ: a.Typ,
+	}
+}
+
+// orderedKernel folds the rows of a group in the order of ORDER BY within the aggregate.
+func orderedKernel(k agg.Kernel, args []types.Type, order []spec.SortKey) agg.Kernel {
+	terms := make([]agg.Order, len(order))
+	for i, o := range order {
+		terms[i] = agg.Order{Desc: o.Desc, NullsFirst: o.NullsFirst, Typ: o.X.Type()}
+	}
+	return agg.Ordered(k, args, terms)
 }
 
 func (l *lowerer) sortKeys(list []logical.SortKey) []spec.SortKey {
