@@ -40,8 +40,5 @@ func (b *binder) setFunc(f *parse.FuncCall, sigs []*signature, args []term) (log
 	if err != nil {
 		return logical.Func{}, nil, err
 	}
-	if b.continuous {
-		return logical.Func{}, nil, unsupported(f.Pos, "a set-returning function in a continuous query", "")
-	}
 	return logical.Func{Name: f.Name.Name, Args: list}, sig.set.Cols(exprTypes(list)), nil
 }

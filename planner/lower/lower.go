@@ -72,6 +72,9 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 	case *logical.Project:
 		out.Op = &spec.Project{Exprs: l.exprs(op.Exprs)}
 	case *logical.ProjectSet:
+		if l.continuous {
+			l.refuseUpdates(in[0])
+		}
 		out.Op = l.projectSet(op, n.In[0])
 	case *logical.Aggregate:
 		return l.aggregate(out, op, n.In[0])
