@@ -69,6 +69,9 @@ func windowed(n *logical.Node) *logical.Aggregate {
 		return nil
 	}
 	n = n.In[0]
+	if _, ok := n.Op.(*logical.ProjectSet); ok { // it passes the group's columns on
+		n = n.In[0]
+	}
 	for {
 		if _, ok := n.Op.(*logical.Over); !ok {
 			break
