@@ -32,8 +32,7 @@ func IsOrdered(k Kernel) bool {
 	return ok
 }
 
-// orderedRows has the words of gathered: number of rows, block of them. A row is, per column, byte 0 for NULL, or byte 1 and 8
-// bytes, or a length and the stored form.
+// orderedRows has the words of gathered: number of rows, block of them. A row is an element of a stored array per column.
 type orderedRows struct {
 	inner Kernel
 	args  int
@@ -50,7 +49,7 @@ func (k orderedRows) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) 
 	for i, g := range gids {
 		scratch = scratch[:0]
 		for _, v := range args {
-			scratch = appendCell(scratch, v, i)
+			scratch = appendElement(scratch, v, i)
 		}
 		at := s.word(off, g)
 		if err := s.appendBlock(at+1, scratch); err != nil {
@@ -59,20 +58,6 @@ func (k orderedRows) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) 
 		s.Words[at]++
 	}
 	return nil
-}
-
-func appendCell(dst []byte, v *batch.Vec, i int) []byte {
-	if v.IsNull(i) {
-		return append(dst, 0)
-	}
-	dst = append(dst, 1)
-	switch v.Type.Phys() {
-	case types.PhysInt:
-		return binary.LittleEndian.AppendUint64(dst, uint64(v.I64[i]))
-	case types.PhysFloat:
-		return binary.LittleEndian.AppendUint64(dst, math.Float64bits(v.F64[i]))
-	}
-	return appendBytes(dst, v.Bytes(i))
 }
 
 // takeCell reads one column of a row. It never panics.

@@ -72,16 +72,32 @@ func (g *grouping) init(keys []expr.Expr, aggs []spec.AggCall, before int) (err 
 	for _, k := range keys {
 		g.keyType = append(g.keyType, k.Type())
 	}
-	kernels := make([]agg.Kernel, len(aggs))
-	g.aggs = make([]aggCall, len(aggs))
-	for i := range aggs {
-		kernels[i] = aggs[i].Kernel
-		if g.aggs[i], err = newAggCall(&aggs[i]); err != nil {
-			return err
+	g.aggs, g.offs, g.stride, err = compileCalls(aggs)
+	return err
+}
+
+// compileCalls compiles aggregates: offs are the places of their states in a group, which has stride words.
+func compileCalls(calls []spec.AggCall) (aggs []aggCall, offs []int, stride int, err error) {
+	kernels := make([]agg.Kernel, len(calls))
+	aggs = make([]aggCall, len(calls))
+	for i := range calls {
+		kernels[i] = calls[i].Kernel
+		if aggs[i], err = newAggCall(&calls[i]); err != nil {
+			return nil, nil, 0, err
 		}
 	}
-	g.offs, g.stride = agg.Layout(kernels)
-	return nil
+	offs, stride = agg.Layout(kernels)
+	return aggs, offs, stride, nil
+}
+
+// readsBefore reports whether a condition reads one of the first n columns.
+func readsBefore(cond expr.Expr, n int) (reads bool) {
+	expr.Walk(cond, func(e expr.Expr) bool {
+		c, ok := e.(*expr.Column)
+		reads = reads || ok && c.Index < n
+		return true
+	})
+	return reads
 }
 
 // Having implements Grouper.
@@ -92,11 +108,7 @@ func (g *grouping) Having(f *spec.Filter) error {
 	}
 	g.having, g.havingText = ev, " having: "+f.Cond.String()
 	g.inRange = rangeOf(f.Cond, g.before+len(g.keyType), g.aggs)
-	expr.Walk(f.Cond, func(e expr.Expr) bool {
-		c, ok := e.(*expr.Column)
-		g.havingKeys = g.havingKeys || ok && c.Index < g.before+len(g.keyType)
-		return true
-	})
+	g.havingKeys = readsBefore(f.Cond, g.before+len(g.keyType))
 	return nil
 }
 

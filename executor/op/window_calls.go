@@ -82,16 +82,9 @@ func (c *windowCalls) init(s *spec.WindowAgg, schema *types.Schema, hidden ...sp
 		c.keyType = append(c.keyType, k.Type())
 	}
 	calls := append(slices.Clip(s.Aggs), hidden...)
-	kernels := make([]agg.Kernel, len(calls))
-	c.aggs, c.shown = make([]aggCall, len(calls)), len(s.Aggs)
-	for i := range calls {
-		kernels[i] = calls[i].Kernel
-		if c.aggs[i], err = newAggCall(&calls[i]); err != nil {
-			return err
-		}
-	}
-	c.offs, c.stride = agg.Layout(kernels)
-	return nil
+	c.shown = len(s.Aggs)
+	c.aggs, c.offs, c.stride, err = compileCalls(calls)
+	return err
 }
 
 // Having makes the operator drop the rows of its output for which a filter is not true. Call it before Open.
@@ -102,11 +95,7 @@ func (c *windowCalls) Having(f *spec.Filter) error {
 	}
 	c.having, c.havingText = ev, " having: "+f.Cond.String()
 	c.inRange = rangeOf(f.Cond, windowCols+len(c.keyType), c.aggs[:c.shown])
-	expr.Walk(f.Cond, func(e expr.Expr) bool {
-		x, ok := e.(*expr.Column)
-		c.havingKeys = c.havingKeys || ok && x.Index < windowCols+len(c.keyType)
-		return true
-	})
+	c.havingKeys = readsBefore(f.Cond, windowCols+len(c.keyType))
 	return nil
 }
 
