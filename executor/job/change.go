@@ -100,7 +100,7 @@ func (e *Engine) Apply(ctx context.Context, ch Change) error {
 func (e *Engine) enqueue(c *change) error {
 	e.changeMu.Lock()
 	defer e.changeMu.Unlock()
-	if steps := c.iocSteps(); len(steps) > 0 {
+	if steps := c.IOCSteps(); len(steps) > 0 {
 		c.lists = e.lists.With(steps...)
 	}
 	select {
@@ -116,8 +116,8 @@ func (e *Engine) enqueue(c *change) error {
 	return nil
 }
 
-// iocSteps are the change's effects on the lists.
-func (c *Change) iocSteps() []ioc.Change {
+// IOCSteps are the change's effects on the lists.
+func (c *Change) IOCSteps() []ioc.Change {
 	var steps []ioc.Change
 	for i := range c.Drop {
 		if d, ok := c.Drop[i].Def.(*spec.IOCList); ok {
@@ -170,6 +170,29 @@ func (e *Engine) prepare(c *change) error {
 			return err
 		}
 		c.queries[q.spec.ID] = q
+	}
+	return nil
+}
+
+// Check does what can be done of a change without taking effect: a change that it refuses would fail.
+func (e *Engine) Check(ch Change) error {
+	for i := range ch.Create {
+		switch d := ch.Create[i].Def.(type) {
+		case *spec.Stream:
+			if d.Connector != "" {
+				if _, err := e.newSource(d); err != nil {
+					return err
+				}
+				continue
+			}
+			if _, err := e.newDecoder(d, d.Format, nil); err != nil {
+				return err
+			}
+		case *spec.Query:
+			if _, err := e.prepareQuery(&ch.Create[i]); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/eventlog"
@@ -51,6 +52,7 @@ type history struct {
 	emit     func(*batch.Batch) error
 	decoders map[decoderKey]codec.Decoder
 	rejects  []codec.Reject
+	rejected int64
 }
 
 // decode gives the rows of one entry. The clock of the epoch that processed it is not known any more: its arrival stands in.
@@ -75,6 +77,7 @@ func (h *history) decode(entry eventlog.Entry) error {
 		b := batch.New(&h.s.spec.Schema, nil)
 		h.rejects = h.rejects[:0]
 		n := dec.Decode(rest, b, batch.RowsMax, &h.rejects)
+		h.rejected += int64(len(h.rejects))
 		if b.N > 0 {
 			if err := h.emit(b); err != nil {
 				return err
@@ -86,6 +89,13 @@ func (h *history) decode(entry eventlog.Entry) error {
 		rest = rest[n:]
 	}
 	return nil
+}
+
+// Decode gives the rows of one entry that is in no log yet, and how many of its records are none.
+func (e *Engine) Decode(d *spec.Stream, entry eventlog.Entry, emit func(*batch.Batch) error) (rejected int64, err error) {
+	h := &history{e: e, s: &stream{spec: d}, emit: emit, decoders: map[decoderKey]codec.Decoder{}}
+	err = h.decode(entry)
+	return h.rejected, err
 }
 
 // IOCEntries reads the entries of a list, as of the last committed epoch.

@@ -235,6 +235,19 @@ func (v *View) Find(id uint64, key []byte) (row []types.Value, number uint64, ok
 	return nil, 0, false
 }
 
+// Alive tells whether a version of a row belongs to the table as it is now.
+func (v *View) Alive(id, number uint64) bool {
+	t := v.set.Table(id)
+	if t == nil {
+		return false
+	}
+	co := t.core.Load()
+	co.mu.RLock()
+	defer co.mu.RUnlock()
+	i := co.find(number)
+	return i >= 0 && v.sees(&co.vers[i], 0, true)
+}
+
 // Len counts the rows of a table.
 func (v *View) Len(id uint64) int {
 	t := v.set.Table(id)

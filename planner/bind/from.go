@@ -197,10 +197,14 @@ func (fb *fromBinder) lookup(n parse.Name) (catalog.Relation, error) {
 	if path == nil {
 		path = []string{""}
 	} else {
-		path = append([]string{catalog.PgCatalog}, path...)
+		path = append([]string{catalog.PgTemp, catalog.PgCatalog}, path...)
 	}
 	for _, schema := range path {
-		if r := fb.env.Catalog.Relation(schema, n.Name); r != nil {
+		r := fb.env.Catalog.Relation(schema, n.Name)
+		if t, ok := r.(*catalog.Table); ok && t.Temp && fb.continuous {
+			return nil, unsupported(n.Pos, "a temporary table in a continuous query", "The query lives longer than the table: use CREATE TABLE.")
+		}
+		if r != nil {
 			return r, nil
 		}
 	}

@@ -1,6 +1,9 @@
 package catalog
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -9,6 +12,8 @@ import (
 type Table struct {
 	spec.Table
 	SQL string // canonical CREATE TABLE
+	// Temp: it is one connection's own, and goes with it.
+	Temp bool
 	// Defaults are the values of columns that an INSERT does not name, by column.
 	Defaults []types.Value
 }
@@ -18,8 +23,14 @@ func (t *Table) RelName() string          { return t.Name }
 func (t *Table) RelID() uint64            { return t.ID }
 func (t *Table) RelSchema() *types.Schema { return &t.Table.Schema }
 
-// Tables lists the tables by name.
-func (s *Snapshot) Tables() []*Table { return relationsOf[*Table](s) }
+// Tables lists the tables by name, the connection's temporary ones last.
+func (s *Snapshot) Tables() []*Table {
+	out := relationsOf[*Table](s)
+	for _, name := range slices.Sorted(maps.Keys(s.temp)) {
+		out = append(out, s.temp[name])
+	}
+	return out
+}
 
 // TableUsers lists the queries that look rows up in a table, by name.
 func (s *Snapshot) TableUsers(id uint64) []*Query {

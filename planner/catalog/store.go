@@ -31,6 +31,8 @@ type Snapshot struct {
 	byID      table[uint64, Relation]
 	functions table[string, *Function]
 	virtuals  map[string]map[string]*Virtual // schema, name
+	// temp are the temporary tables of the connection that the snapshot is for.
+	temp map[string]*Table
 }
 
 var (
@@ -154,7 +156,15 @@ func (c *Catalog) Register(list ...*Virtual) {
 // Relation implements Reader.
 func (s *Snapshot) Relation(schema, name string) Relation {
 	switch schema {
+	case PgTemp:
+		if t := s.temp[name]; t != nil {
+			return t
+		}
+		return nil
 	case "":
+		if t := s.temp[name]; t != nil {
+			return t
+		}
 		if v := s.virtuals[PgCatalog][name]; v != nil {
 			return v
 		}
@@ -190,7 +200,7 @@ func (s *Snapshot) Function(name string) *Function { return s.functions.get(name
 // HasSchema implements Reader.
 func (s *Snapshot) HasSchema(name string) bool {
 	switch name {
-	case PgCatalog, Public, InformationSchema, Vigil:
+	case PgCatalog, Public, InformationSchema, Vigil, PgTemp:
 		return true
 	}
 	return s.virtuals[name] != nil

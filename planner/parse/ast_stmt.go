@@ -14,6 +14,14 @@ type ColumnDef struct {
 	Pos       Pos
 }
 
+// LikeClause is LIKE relation in the column list of CREATE TABLE; it stands before column At.
+type LikeClause struct {
+	Name     Name
+	Defaults bool // INCLUDING DEFAULTS or ALL
+	Keys     bool // INCLUDING INDEXES or ALL
+	At       int
+}
+
 // Watermark is WATERMARK FOR col AS col - INTERVAL '..' [IDLE AFTER ..] [MAX AHEAD ..].
 type Watermark struct {
 	Column string
@@ -72,6 +80,21 @@ type (
 		Format        string // upper case, "" when not written
 		FormatOptions []Option
 		Table         bool // written as CREATE TABLE
+		// Temp is CREATE TEMP TABLE; OnCommit is "DROP", "DELETE ROWS", "PRESERVE ROWS", or "" when not written.
+		Temp     bool
+		OnCommit string
+		// Like are the LIKE clauses; their columns come where they stand.
+		Like []LikeClause
+	}
+	// CreateTableAs is CREATE TABLE .. AS query, and SELECT .. INTO.
+	CreateTableAs struct {
+		Name        Name
+		IfNotExists bool
+		Temp        bool
+		OnCommit    string
+		Columns     []string
+		Query       *Select
+		WithNoData  bool
 	}
 	// CreateQuery is CREATE CONTINUOUS QUERY or CREATE MATERIALIZED VIEW.
 	CreateQuery struct {
@@ -215,9 +238,11 @@ type (
 		All    bool
 	}
 	// Transaction is BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO (Op upper case as written in full).
+	// Modes of BEGIN are "ISOLATION LEVEL ..", "READ ONLY", "READ WRITE", "DEFERRABLE", "NOT DEFERRABLE".
 	Transaction struct {
-		Op   string
-		Name string
+		Op    string
+		Name  string
+		Modes []string
 	}
 	// DeclareCursor is DECLARE name CURSOR FOR query | SUBSCRIBE.
 	DeclareCursor struct {
@@ -270,6 +295,7 @@ type (
 func (*SelectStmt) statement()     {}
 func (*CreateStream) statement()   {}
 func (*CreateQuery) statement()    {}
+func (*CreateTableAs) statement()  {}
 func (*AlterQuery) statement()     {}
 func (*PauseQuery) statement()     {}
 func (*CreateIOC) statement()      {}

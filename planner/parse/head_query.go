@@ -16,6 +16,9 @@ func (c *cursor) create() Statement {
 	case t.isAnyKw("stream", "source", "table") && !replace:
 		c.i += n
 		return c.createStream()
+	case t.isAnyKw("temp", "temporary") && !replace, t.isAnyKw("global", "local") && c.at(n+1).isAnyKw("temp", "temporary") && !replace:
+		c.i += n
+		return c.createTemp()
 	case t.isKw("continuous") && c.at(n+1).isKw("query"), t.isKw("materialized") && c.at(n+1).isKw("view"):
 		c.i += n + 2
 		return c.createQuery(replace)

@@ -236,7 +236,7 @@ func (c *cursor) isolationLevel() string {
 	return "READ UNCOMMITTED"
 }
 
-// transaction parses BEGIN to ROLLBACK TO. The modes of BEGIN are checked and dropped: every transaction reads snapshots.
+// transaction parses BEGIN to ROLLBACK TO.
 func (c *cursor) transaction() Statement {
 	t := c.next()
 	switch t.val {
@@ -251,10 +251,14 @@ func (c *cursor) transaction() Statement {
 		} else if !c.acceptKw("work") {
 			c.acceptKw("transaction")
 		}
-		if !c.atEnd() {
-			c.transactionModes()
+		x := &Transaction{Op: "BEGIN"}
+		if t.val == "start" {
+			x.Op = "START TRANSACTION"
 		}
-		return &Transaction{Op: "BEGIN"}
+		if !c.atEnd() {
+			x.Modes = c.transactionModes()
+		}
+		return x
 	}
 	op := "COMMIT"
 	if t.isAnyKw("rollback", "abort") {

@@ -11,8 +11,8 @@ func (c *cursor) createStream() Statement {
 	s := &CreateStream{Table: c.next().val == "table"}
 	s.IfNotExists = c.ifNotExists()
 	s.Name = c.qualified()
-	if t := c.peek(); t.isKw("as") {
-		c.lack(t.pos, "CREATE TABLE AS", "use CREATE CONTINUOUS QUERY .. AS, or CREATE TABLE and INSERT INTO .. SELECT")
+	if s.Table && c.isTableAs() {
+		return c.createTableAs(s)
 	}
 	if c.accept("(") {
 		for first := true; c.err == nil && (first && !c.peek().isOp(")") || !first && c.accept(",")); first = false {
@@ -24,6 +24,8 @@ func (c *cursor) createStream() Statement {
 		switch {
 		case s.Options == nil && c.acceptKw("with"):
 			s.Options = c.options()
+		case s.Table && s.OnCommit == "" && c.isKw("on", "commit"):
+			c.onCommit(s)
 		case s.Format == "" && c.acceptKw("format"):
 			s.Format = strings.ToUpper(c.label())
 			if c.peek().isOp("(") {
@@ -51,8 +53,8 @@ func (c *cursor) streamElement(s *CreateStream) {
 		c.primaryKey(s)
 	case t.isAnyKw("unique", "check", "foreign", "constraint", "exclude") && (t.val != "exclude" || c.at(1).isKw("using")):
 		c.lack(t.pos, "a "+strings.ToUpper(t.val)+" constraint", "filter with WHERE in the queries")
-	case t.isKw("like"):
-		c.lack(t.pos, "LIKE in a table definition", "write the columns out")
+	case t.isKw("like") && c.at(1).isName() && s.Table:
+		c.like(s)
 	default:
 		s.Columns = append(s.Columns, c.column())
 	}

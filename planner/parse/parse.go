@@ -185,8 +185,6 @@ var missing = []struct{ words, what, hint string }{
 	{"create view", "CREATE VIEW", "Use CREATE CONTINUOUS QUERY, or a WITH clause."},
 	{"create schema", "CREATE SCHEMA", "All objects live in the schema public."},
 	{"create database", "CREATE DATABASE", "A server has the one database vigil; start another server on another directory."},
-	{"create temp", "CREATE TEMP TABLE", "Use a WITH clause, or a table."},
-	{"create temporary", "CREATE TEMP TABLE", "Use a WITH clause, or a table."},
 	{"create unlogged", "CREATE UNLOGGED TABLE", "Use CREATE TABLE."},
 	{"create type", "CREATE TYPE", "Use the built-in types."},
 	{"create domain", "CREATE DOMAIN", "Use the built-in types."},

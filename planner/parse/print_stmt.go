@@ -12,6 +12,8 @@ func (p *printer) statement(stmt Statement) {
 		p.query(s.Query)
 	case *CreateStream:
 		p.createStream(s)
+	case *CreateTableAs:
+		p.createTableAs(s)
 	case *CreateQuery:
 		p.createQuery(s)
 	case *AlterQuery:
@@ -88,6 +90,9 @@ func (p *printer) session(stmt Statement) {
 		if s.Name != "" {
 			p.s(" ", QuoteIdent(s.Name))
 		}
+		if len(s.Modes) > 0 {
+			p.s(" ", strings.Join(s.Modes, ", "))
+		}
 	case *DeclareCursor:
 		p.declare(s)
 	case *Fetch:
@@ -162,30 +167,40 @@ func (p *printer) option(o Option) {
 }
 
 func (p *printer) createStream(s *CreateStream) {
-	p.s("CREATE ", map[bool]string{true: "TABLE ", false: "STREAM "}[s.Table], ifNotExists(s.IfNotExists))
+	p.s("CREATE ", map[bool]string{true: "TEMP "}[s.Temp], map[bool]string{true: "TABLE ", false: "STREAM "}[s.Table], ifNotExists(s.IfNotExists))
 	p.name(s.Name)
-	if len(s.Columns) > 0 || s.Watermark != nil {
-		p.s(" (\n")
-		for i := range s.Columns {
-			if i > 0 {
-				p.s(",\n")
-			}
-			p.s("  ")
-			p.column(&s.Columns[i])
-		}
-		if w := s.Watermark; w != nil {
-			if len(s.Columns) > 0 {
-				p.s(",\n")
-			}
-			p.watermark(w)
-		}
-		p.s("\n)")
+	if len(s.Columns) > 0 || s.Watermark != nil || len(s.Like) > 0 {
+		p.streamElements(s)
 	}
 	p.options(" WITH ", s.Options)
+	if s.OnCommit != "" {
+		p.s(" ON COMMIT ", s.OnCommit)
+	}
 	if s.Format != "" {
 		p.s(" FORMAT ", upperIdent(s.Format))
 		p.options(" ", s.FormatOptions)
 	}
+}
+
+func (p *printer) streamElements(s *CreateStream) {
+	sep, like := " (\n", s.Like
+	next := func() { p.s(sep); sep = ",\n" }
+	for i := 0; i <= len(s.Columns); i++ {
+		for ; len(like) > 0 && like[0].At == i; like = like[1:] {
+			next()
+			p.like(&like[0])
+		}
+		if i < len(s.Columns) {
+			next()
+			p.s("  ")
+			p.column(&s.Columns[i])
+		}
+	}
+	if w := s.Watermark; w != nil {
+		next()
+		p.watermark(w)
+	}
+	p.s("\n)")
 }
 
 // upperIdent prints a word that is kept in upper case and folded when read.

@@ -50,6 +50,7 @@ const (
 	publicNamespace  = 2200
 	infoNamespace    = 13207
 	vigilNamespace   = 16383
+	tempNamespace    = 16380
 	databaseOID      = 16382
 	javascriptOID    = 16381
 	encodingUTF8     = 6
@@ -122,7 +123,11 @@ func (c *Catalog) objects() []object {
 		out = append(out, object{userOID(s.ID), s.ID, s.Name, publicNamespace, 'r', s.Stream.Schema.Cols, ""})
 	}
 	for _, t := range snap.Tables() {
-		out = append(out, object{userOID(t.ID), t.ID, t.Name, publicNamespace, 'r', t.Table.Schema.Cols, ""})
+		space := uint32(publicNamespace)
+		if t.Temp {
+			space = tempNamespace
+		}
+		out = append(out, object{userOID(t.ID), t.ID, t.Name, space, 'r', t.Table.Schema.Cols, ""})
 	}
 	for _, q := range snap.Queries() {
 		out = append(out, object{userOID(q.ID), q.ID, q.Name, publicNamespace, 'm', q.Schema.Cols, q.SQL})
@@ -162,14 +167,33 @@ func (c *Catalog) users() []User {
 	return list
 }
 
-// namespaces are the schemas by oid.
-var namespaces = []struct {
+// namespace is a schema.
+type namespace struct {
 	oid  uint32
 	name string
-}{{catalogNamespace, "pg_catalog"}, {publicNamespace, "public"}, {infoNamespace, "information_schema"}, {vigilNamespace, "vigil"}}
+}
+
+// namespaces are the schemas by oid that are always there.
+var namespaces = []namespace{{catalogNamespace, "pg_catalog"}, {publicNamespace, "public"}, {infoNamespace, "information_schema"}, {vigilNamespace, "vigil"}}
+
+// tempName is the schema of the connection's temporary tables, under the name that pg_class shows.
+const tempName = "pg_temp_1"
+
+// schemas lists the schemas, the temporary one when it has tables.
+func (c *Catalog) schemas() []namespace {
+	for _, t := range c.src.Snapshot().Tables() {
+		if t.Temp {
+			return append(namespaces[:len(namespaces):len(namespaces)], namespace{tempNamespace, tempName})
+		}
+	}
+	return namespaces
+}
 
 // namespaceName is the name of a schema, "" for an unknown oid.
 func namespaceName(oid uint32) string {
+	if oid == tempNamespace {
+		return tempName
+	}
 	for _, n := range namespaces {
 		if n.oid == oid {
 			return n.name
@@ -179,6 +203,9 @@ func namespaceName(oid uint32) string {
 }
 
 func namespaceOID(name string) uint32 {
+	if name == tempName || name == catalog.PgTemp {
+		return tempNamespace
+	}
 	for _, n := range namespaces {
 		if n.name == name {
 			return n.oid

@@ -11,7 +11,7 @@ func (c *Catalog) infoCatalogName(_ context.Context, w *writer) error {
 }
 
 func (c *Catalog) infoSchemata(_ context.Context, w *writer) error {
-	for _, n := range namespaces {
+	for _, n := range c.schemas() {
 		err := w.add(fields{"catalog_name": databaseName, "schema_name": n.name, "schema_owner": c.RoleName(OwnerOID)})
 		if err != nil {
 			return err

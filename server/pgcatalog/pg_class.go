@@ -11,6 +11,9 @@ func (c *Catalog) pgClass(_ context.Context, w *writer) error {
 	}
 	for _, o := range c.objects() {
 		f := classRow(o.oid, o.name, o.space, o.kind, len(o.cols))
+		if o.space == tempNamespace {
+			f["relpersistence"] = "t"
+		}
 		if t := c.tableOf(o); t != nil && len(t.Key) > 0 {
 			f["relhasindex"] = true
 		}

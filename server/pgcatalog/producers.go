@@ -42,7 +42,7 @@ func producers() map[string]producer {
 const databaseName = "vigil"
 
 func (c *Catalog) pgNamespace(_ context.Context, w *writer) error {
-	for _, n := range namespaces {
+	for _, n := range c.schemas() {
 		if err := w.add(fields{"oid": n.oid, "nspname": n.name, "nspowner": OwnerOID}); err != nil {
 			return err
 		}

@@ -102,6 +102,10 @@ type CopyWriter interface {
 // TextFormatter is implemented by sessions whose settings change how values print.
 type TextFormatter interface{ TextFormat() *types.TextFormat }
 
+// Grouper is implemented by sessions with implicit transactions: Group tells that the statements up to the next Sync take
+// effect together, or not at all: those of one query string, and those of the extended protocol.
+type Grouper interface{ Group() }
+
 // Syncer is implemented by sessions with implicit transactions: Sync is called before each ReadyForQuery, after a simple
 // query string and at a Sync message. Its error is reported to the client as that of the last statement.
 type Syncer interface{ Sync() error }

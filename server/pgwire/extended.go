@@ -311,6 +311,7 @@ func (c *conn) execute(ctx context.Context, body []byte) error {
 	}
 	p.failed = true // until it has gone well; a panic counts as failure
 	x := c.newExecution(ctx, p.formats)
+	c.group()
 	suspended, tag, err := p.portal.Execute(ctx, int(m.MaxRows), x)
 	if err = x.finish(err); err != nil {
 		return err

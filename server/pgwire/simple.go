@@ -38,12 +38,22 @@ func (c *conn) runString(ctx context.Context, sql string) error {
 	if len(list) == 0 {
 		c.out.send(&pgproto3.EmptyQueryResponse{})
 	}
+	if len(list) > 1 {
+		c.group()
+	}
 	for _, p := range list {
 		if err := c.runParsed(ctx, p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// group begins an implicit transaction, where the session has them.
+func (c *conn) group() {
+	if g, ok := c.session.(Grouper); ok {
+		g.Group()
+	}
 }
 
 // runParsed plans and runs one statement of a query string.

@@ -304,7 +304,7 @@ func (s *Session) copyIn(ctx context.Context, t *target, f *copyFormat, out pgwi
 	for {
 		data, err := p.next()
 		if len(data) > 0 {
-			res, err := s.srv.Append(ctx, Ingest{Stream: t.stream.ID, Codec: f.codec(), Columns: columns, Data: data, Whole: true})
+			res, err := s.append(ctx, t.stream, Ingest{Stream: t.stream.ID, Codec: f.codec(), Columns: columns, Data: data, Whole: true})
 			if err != nil {
 				return "", err
 			}
@@ -321,7 +321,7 @@ func (s *Session) copyIn(ctx context.Context, t *target, f *copyFormat, out pgwi
 	if rejected > 0 {
 		out.Notice(rejectedNotice(rejected))
 	}
-	return fmt.Sprintf("COPY %d", accepted), s.srv.eng.Settle(ctx)
+	return fmt.Sprintf("COPY %d", accepted), s.settle(ctx)
 }
 
 // pieces cuts a COPY stream into pieces of about pieceMax bytes that end between rows.

@@ -203,10 +203,20 @@ func (s *Session) deallocate(st *parse.Deallocate) error {
 	return nil
 }
 
-// discard runs DISCARD: ALL resets the connection, the rest has nothing to do here.
-func (s *Session) discard(st *parse.Discard) {
+// discard runs DISCARD: ALL resets the connection, TEMP drops its temporary tables, the rest has nothing to do here.
+func (s *Session) discard(st *parse.Discard) error {
+	if st.What == "ALL" && s.tx != 'I' {
+		return sqlerr.New(sqlerr.ActiveTransaction, "DISCARD ALL cannot run inside a transaction block")
+	}
+	if st.What == "ALL" || st.What == "TEMP" {
+		names := &parse.Drop{Kind: "TABLE"}
+		for _, t := range s.temp.list {
+			names.Names = append(names.Names, parse.Name{Name: t.Name})
+		}
+		s.dropTemp(names)
+	}
 	if st.What != "ALL" {
-		return
+		return nil
 	}
 	clear(s.prepared)
 	for name, c := range s.cursors {
@@ -219,4 +229,5 @@ func (s *Session) discard(st *parse.Discard) {
 			_ = s.settings.set(name, value) // a default was valid once
 		}
 	}
+	return nil
 }

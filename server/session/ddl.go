@@ -19,13 +19,13 @@ import (
 // planned is a new object: the engine's view of it, and what puts it into the catalogue once it is in effect.
 type planned struct {
 	def     any
-	publish func()
+	publish func(*catalog.Catalog)
 }
 
 // relation publishes a relation, in the place of one of its name if there is one.
 func (s *Server) relation(def any, r catalog.Relation) planned {
-	return planned{def, func() {
-		if err := s.cat.Replace(r); err != nil {
+	return planned{def, func(cat *catalog.Catalog) {
+		if err := cat.Replace(r); err != nil {
 			s.log.Error("publish", "relation", r.RelName(), "error", err)
 		}
 	}}
@@ -55,7 +55,7 @@ func (s *Server) planFunction(env *planner.Env, st *parse.CreateFunction, id uin
 		return planned{}, err
 	}
 	c.SQL, c.State = parse.Print(st), catalog.Running
-	return planned{&c.Function, func() { s.cat.PutFunction(c) }}, nil
+	return planned{&c.Function, func(cat *catalog.Catalog) { cat.PutFunction(c) }}, nil
 }
 
 func (s *Server) planQuery(env *planner.Env, st *parse.CreateQuery, id uint64, created types.EventTime) (planned, error) {
@@ -76,10 +76,56 @@ type creation struct {
 	plan        func(env *planner.Env, id uint64, created types.EventTime) (planned, error)
 }
 
-// create runs a CREATE: under the DDL lock it plans, applies and publishes; on failure the catalogue is as before.
-func (s *Server) create(ctx context.Context, c creation, out pgwire.Output) error {
-	s.ddl.Lock()
-	defer s.ddl.Unlock()
+// scope is where statements that change the catalogue take effect: at once, for all, or in an open transaction block.
+type scope struct {
+	*Server
+	// cat is the catalogue that the statement sees and changes.
+	cat   *catalog.Catalog
+	block *block // nil: at once
+}
+
+// scope gives the connection's scope to fn. Outside of transaction blocks nobody else changes the catalogue meanwhile.
+func (s *Session) scope(fn func(sc *scope) error) error {
+	if err := s.writable("change the catalogue"); err != nil {
+		return err
+	}
+	if b := s.changes(); b != nil {
+		return fn(&scope{Server: s.srv, cat: b.fork(s.srv.cat.Snapshot()), block: b})
+	}
+	s.srv.ddl.Lock()
+	defer s.srv.ddl.Unlock()
+	return fn(&scope{Server: s.srv, cat: s.srv.cat})
+}
+
+// env is what statements of the scope are planned against.
+func (s *scope) env() *planner.Env {
+	env := s.Server.env()
+	env.Catalog = s.cat
+	return env
+}
+
+// apply makes a step take effect, or part of the block.
+func (s *scope) apply(ctx context.Context, st step) error {
+	if s.block != nil {
+		if err := s.eng.Check(st.change); err != nil {
+			return err
+		}
+		s.block.steps = append(s.block.steps, st)
+		st.publish(s.cat)
+		return nil
+	}
+	if err := s.eng.Apply(ctx, st.change); err != nil {
+		return err
+	}
+	st.publish(s.cat)
+	if st.done != nil {
+		st.done()
+	}
+	return nil
+}
+
+// create runs a CREATE: it plans, applies and publishes; on failure the catalogue is as before.
+func (s *scope) create(ctx context.Context, c creation, out pgwire.Output) error {
 	old := s.lookup(c.kind, c.name)
 	if old != nil && c.ifNotExists {
 		out.Notice(notice(sqlerr.DuplicateTable, "relation %q already exists, skipping", c.name))
@@ -108,15 +154,32 @@ func (s *Server) create(ctx context.Context, c creation, out pgwire.Output) erro
 	if old != nil && c.kind == kindQuery {
 		change.Drop = []job.Object{old.object}
 	}
-	if err := s.eng.Apply(ctx, change); err != nil {
+	if err := s.apply(ctx, step{change: change, publish: p.publish}); err != nil {
 		return err
 	}
-	p.publish()
+	return s.draft(p.def, old == nil)
+}
+
+// draft makes a new object usable in its own block. A function that replaces another does so at COMMIT.
+func (s *scope) draft(def any, isNew bool) error {
+	if s.block == nil {
+		return nil
+	}
+	switch d := def.(type) {
+	case *spec.Table:
+		s.block.top().Create(d.ID, &d.Schema, d.Key)
+	case *spec.Function:
+		if s.udf == nil || !isNew {
+			return nil
+		}
+		s.block.undo = append(s.block.undo, func() { s.udf.Remove(d.ID) })
+		return s.udf.Define(d)
+	}
 	return nil
 }
 
 // unread refuses to replace a query that other queries read: they go on from its result.
-func (s *Server) unread(old *existing) error {
+func (s *scope) unread(old *existing) error {
 	if old.kind != kindQuery {
 		return nil
 	}
@@ -131,14 +194,14 @@ func (s *Server) unread(old *existing) error {
 }
 
 // newID gives a new object its id; a function that is replaced keeps its own, so that the queries that call it go on.
-func (s *Server) newID(kind string, old *existing) (uint64, error) {
+func (s *scope) newID(kind string, old *existing) (uint64, error) {
 	if old != nil && kind == kindFunction {
 		return old.object.Meta.ID, nil
 	}
 	return s.eng.NextID()
 }
 
-func (s *Server) duplicate(c creation) error {
+func (s *scope) duplicate(c creation) error {
 	if c.kind == kindFunction {
 		return sqlerr.New(sqlerr.DuplicateFunction, "function %q already exists with same argument types", c.name).
 			WithHint("CREATE OR REPLACE FUNCTION replaces it.")
@@ -154,18 +217,18 @@ func (s *Server) duplicate(c creation) error {
 type existing struct {
 	kind   string
 	object job.Object
-	remove func()
+	remove func(*catalog.Catalog)
 }
 
 // lookup finds what a name stands for; functions have a name space of their own.
-func (s *Server) lookup(kind, name string) *existing {
+func (s *scope) lookup(kind, name string) *existing {
 	if kind == kindFunction {
 		if f := s.cat.Function(name); f != nil {
-			return &existing{kindFunction, object(kindFunction, f.ID, f.Name, f.SQL, &f.Function), func() { s.cat.RemoveFunction(name) }}
+			return &existing{kindFunction, object(kindFunction, f.ID, f.Name, f.SQL, &f.Function), func(cat *catalog.Catalog) { cat.RemoveFunction(name) }}
 		}
 		return nil
 	}
-	remove := func() { s.cat.Remove(name) }
+	remove := func(cat *catalog.Catalog) { cat.Remove(name) }
 	switch r := s.cat.Relation("public", name).(type) {
 	case *catalog.Stream:
 		return &existing{kindStream, object(kindStream, r.ID, r.Name, r.SQL, &r.Stream), remove}
@@ -188,13 +251,11 @@ var dropKinds = map[string]string{"STREAM": kindStream, "TABLE": kindTable, "CON
 	"IOC LIST": kindIOC, "FUNCTION": kindFunction}
 
 // drop runs DROP kind names [CASCADE], all or nothing.
-func (s *Server) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) error {
+func (s *scope) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) error {
 	kind, ok := dropKinds[st.Kind]
 	if !ok {
 		return sqlerr.NotSupported("DROP "+st.Kind, "vigil has no such objects yet.")
 	}
-	s.ddl.Lock()
-	defer s.ddl.Unlock()
 	var victims []*existing
 	for _, name := range st.Names {
 		e := s.lookup(kind, name.Name)
@@ -212,26 +273,29 @@ func (s *Server) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) er
 		victims = append(victims, e)
 	}
 	victims, err := s.withDependents(victims, st.Cascade, out)
-	if err != nil {
+	if err != nil || len(victims) == 0 {
 		return err
 	}
-	change := job.Change{}
-	for _, v := range victims {
-		change.Drop = append(change.Drop, v.object)
-	}
-	if len(victims) == 0 {
-		return nil
-	}
-	if err := s.eng.Apply(ctx, change); err != nil {
-		return err
-	}
-	for _, v := range victims {
-		v.remove()
-		if f, ok := v.object.Def.(*spec.Function); ok && s.udf != nil {
-			s.udf.Remove(f.ID)
+	return s.remove(ctx, victims)
+}
+
+// remove drops objects together.
+func (s *scope) remove(ctx context.Context, victims []*existing) error {
+	st := step{publish: func(cat *catalog.Catalog) {
+		for _, v := range victims {
+			v.remove(cat)
 		}
+	}, done: func() {
+		for _, v := range victims {
+			if f, ok := v.object.Def.(*spec.Function); ok && s.udf != nil {
+				s.udf.Remove(f.ID)
+			}
+		}
+	}}
+	for _, v := range victims {
+		st.change.Drop = append(st.change.Drop, v.object)
 	}
-	return nil
+	return s.apply(ctx, st)
 }
 
 // missingCode is the SQLSTATE of a name that stands for nothing.
@@ -247,7 +311,7 @@ var kindWords = map[string]string{kindStream: "stream", kindQuery: "continuous q
 	kindTable: "table"}
 
 // withDependents adds the queries that read the victims, or refuses.
-func (s *Server) withDependents(victims []*existing, cascade bool, out pgwire.Output) ([]*existing, error) {
+func (s *scope) withDependents(victims []*existing, cascade bool, out pgwire.Output) ([]*existing, error) {
 	going := map[uint64]bool{}
 	for _, v := range victims {
 		going[v.object.Meta.ID] = true
@@ -310,21 +374,16 @@ func reads(q *catalog.Query, kind string, id uint64, name string) bool {
 }
 
 // resume puts a deactivated query back to work, with fresh state, from now on.
-func (s *Server) resume(ctx context.Context, name parse.Name) error {
-	s.ddl.Lock()
-	defer s.ddl.Unlock()
-	q, err := s.query(name.Name)
-	if err != nil {
-		return err
+func (s *scope) resume(ctx context.Context, name parse.Name) error {
+	q, ok := s.cat.Relation("", name.Name).(*catalog.Query)
+	if !ok {
+		return noQuery(name.Name)
 	}
 	if q.State == catalog.Running {
 		return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "continuous query %q is running", q.Name)
 	}
-	if err := s.eng.Apply(ctx, job.Change{Resume: []job.Object{object(kindQuery, q.ID, q.Name, q.SQL, &q.Query)}}); err != nil {
-		return err
-	}
-	s.setState(q.ID, catalog.Running, "")
-	return nil
+	return s.apply(ctx, step{change: job.Change{Resume: []job.Object{object(kindQuery, q.ID, q.Name, q.SQL, &q.Query)}},
+		publish: func(cat *catalog.Catalog) { s.setStateIn(cat, q.ID, catalog.Running, "") }})
 }
 
 // notice makes a NOTICE.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/ioc"
@@ -18,6 +19,7 @@ import (
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/parse"
 	"github.com/vigil-sql/vigil/server/pgwire"
+	"github.com/vigil-sql/vigil/storage/eventlog"
 )
 
 // values evaluates expressions that read no rows.
@@ -70,7 +72,7 @@ func (s *Session) fillable(rel catalog.Relation, name parse.Name) (*target, erro
 
 // target resolves the table and column list of COPY.
 func (s *Session) target(name parse.Name, columns []string) (*target, error) {
-	t, err := s.fillable(s.srv.cat.Relation(name.Schema, name.Name), name)
+	t, err := s.fillable(s.snapshot().Relation(name.Schema, name.Name), name)
 	if err != nil {
 		return nil, err
 	}
@@ -159,12 +161,48 @@ func (s *Session) insertRows(ctx context.Context, t *target, rows [][]types.Valu
 		}
 		data = codec.AppendRow(data, row)
 	}
-	res, err := s.srv.Append(ctx, Ingest{Stream: t.stream.ID, Codec: "ROWS", Data: data, Whole: true})
+	res, err := s.append(ctx, t.stream, Ingest{Stream: t.stream.ID, Codec: "ROWS", Data: data, Whole: true})
 	if err != nil {
 		return err
 	}
 	if res.Rejected > 0 {
 		out.Notice(rejectedNotice(res.Rejected))
+	}
+	return s.settle(ctx)
+}
+
+// blockBytesMax is how many bytes an open transaction holds for streams.
+const blockBytesMax = 256 << 20
+
+// append puts rows into a stream, or into the open transaction.
+func (s *Session) append(ctx context.Context, st *catalog.Stream, in Ingest) (job.Outcome, error) {
+	if err := s.writable("insert into stream " + st.Name); err != nil {
+		return job.Outcome{}, err
+	}
+	b := s.changes()
+	if b == nil {
+		return s.srv.Append(ctx, in)
+	}
+	total := len(in.Data)
+	for _, a := range b.appends {
+		total += len(a.Data)
+	}
+	if total > blockBytesMax {
+		return job.Outcome{}, sqlerr.New("54000", "a transaction can hold at most %d MB of rows for streams", blockBytesMax>>20).WithHint("Commit in between.")
+	}
+	in.Data = slices.Clone(in.Data)
+	var out job.Outcome
+	e := eventlog.Entry{Codec: in.Codec, Columns: in.Columns, Payload: in.Data, Arrival: int64(s.srv.clock())}
+	rejected, err := s.srv.eng.Decode(&st.Stream, e, func(b *batch.Batch) error { out.Accepted += int64(b.N); return nil })
+	out.Rejected = rejected
+	b.appends = append(b.appends, in)
+	return out, err
+}
+
+// settle waits until what was appended can be read; in an open transaction it can already.
+func (s *Session) settle(ctx context.Context) error {
+	if s.block != nil {
+		return nil
 	}
 	return s.srv.eng.Settle(ctx)
 }
@@ -214,9 +252,21 @@ func (s *Session) insertIOC(ctx context.Context, l *catalog.IOCList, rows [][]ty
 		}
 		change.Add = append(change.Add, job.IOCEntry{Value: v, Meta: data})
 	}
+	return len(rows), s.applyIOC(ctx, job.Change{IOC: []job.IOCChange{change}, Rejected: bad})
+}
+
+// applyIOC makes changes of lists take effect, or part of the open transaction.
+func (s *Session) applyIOC(ctx context.Context, ch job.Change) error {
+	if err := s.writable("change IOC list " + ch.IOC[0].List); err != nil {
+		return err
+	}
+	if b := s.changes(); b != nil {
+		b.steps = append(b.steps, step{change: ch})
+		return nil
+	}
 	s.srv.ddl.Lock()
 	defer s.srv.ddl.Unlock()
-	return len(rows), s.srv.eng.Apply(ctx, job.Change{IOC: []job.IOCChange{change}, Rejected: bad})
+	return s.srv.eng.Apply(ctx, ch)
 }
 
 func decodeIOCMeta(data []byte) (m iocMeta, err error) {
@@ -226,7 +276,7 @@ func decodeIOCMeta(data []byte) (m iocMeta, err error) {
 
 // alterIOC runs ALTER IOC LIST ... ADD (...) DROP (...), as one new version.
 func (s *Session) alterIOC(ctx context.Context, st *parse.AlterIOC) error {
-	l, ok := s.srv.cat.Relation("public", st.Name.Name).(*catalog.IOCList)
+	l, ok := s.snapshot().Relation("public", st.Name.Name).(*catalog.IOCList)
 	if !ok {
 		return sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", st.Name.Name).At(st.Name.Pos)
 	}
@@ -256,16 +306,14 @@ func (s *Session) alterIOC(ctx context.Context, st *parse.AlterIOC) error {
 			change.Add = append(change.Add, job.IOCEntry{Value: text, Meta: data})
 		}
 	}
-	s.srv.ddl.Lock()
-	defer s.srv.ddl.Unlock()
-	return s.srv.eng.Apply(ctx, job.Change{IOC: []job.IOCChange{change}})
+	return s.applyIOC(ctx, job.Change{IOC: []job.IOCChange{change}})
 }
 
 // deleteIOC runs DELETE FROM list [WHERE ...]: the entries are found by an ordinary query.
 func (s *Session) deleteIOC(ctx context.Context, st *parse.Delete) (string, error) {
-	l, ok := s.srv.cat.Relation("public", st.Table.Name).(*catalog.IOCList)
+	l, ok := s.snapshot().Relation("public", st.Table.Name).(*catalog.IOCList)
 	if !ok {
-		if s.srv.cat.Relation(st.Table.Schema, st.Table.Name) == nil {
+		if s.snapshot().Relation(st.Table.Schema, st.Table.Name) == nil {
 			return "", sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", st.Table.Name).At(st.Table.Pos)
 		}
 		return "", sqlerr.New(sqlerr.WrongObjectType, "cannot delete from %q: it is not an IOC list", st.Table.Name).At(st.Table.Pos).
@@ -277,8 +325,6 @@ func (s *Session) deleteIOC(ctx context.Context, st *parse.Delete) (string, erro
 	if err != nil {
 		return "", err
 	}
-	s.srv.ddl.Lock()
-	defer s.srv.ddl.Unlock()
 	change := job.IOCChange{ListID: l.ID, List: l.Name}
 	if err := s.run(ctx, p, func(row []types.Value) error {
 		change.Drop = append(change.Drop, strings.Clone(row[0].S))
@@ -287,7 +333,7 @@ func (s *Session) deleteIOC(ctx context.Context, st *parse.Delete) (string, erro
 		return "", err
 	}
 	if len(change.Drop) > 0 {
-		if err := s.srv.eng.Apply(ctx, job.Change{IOC: []job.IOCChange{change}}); err != nil {
+		if err := s.applyIOC(ctx, job.Change{IOC: []job.IOCChange{change}}); err != nil {
 			return "", err
 		}
 	}

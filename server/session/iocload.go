@@ -87,21 +87,48 @@ func (l *iocLoader) finish(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// iocRows reads a list's entries.
-func (srv *Server) iocRows(l *catalog.IOCList, add func([]types.Value) error) error {
-	return srv.eng.IOCEntries(l.ID, func(value string, meta []byte) error {
-		m, err := decodeIOCMeta(meta)
-		if err != nil {
-			return err
+// iocRows gives the entries of a list, with what the open transaction changes in it.
+func (s *Session) iocRows(l *catalog.IOCList, add func([]types.Value) error) error {
+	changed := map[string]*job.IOCEntry{} // nil: dropped
+	if s.block != nil {
+		for _, x := range s.block.foldIOC(nil) {
+			if x.ListID != l.ID {
+				continue
+			}
+			for _, v := range x.Drop {
+				changed[v] = nil
+			}
+			for i := range x.Add {
+				changed[x.Add[i].Value] = &x.Add[i]
+			}
 		}
-		row := []types.Value{types.NewText(value), types.Null(types.T(types.Text)), types.Null(types.T(types.Int4)),
-			types.Null(types.T(types.TimestampTZ)), types.NewTime(types.EventTime(m.AddedAt))}
-		if m.Source != nil {
-			row[1] = types.NewText(*m.Source)
+	}
+	err := s.srv.eng.IOCEntries(l.ID, func(value string, meta []byte) error {
+		if _, ok := changed[value]; ok {
+			return nil
 		}
-		if m.Confidence != nil {
-			row[2] = types.NewInt(types.Int4, *m.Confidence)
-		}
-		return add(row)
+		return addIOCRow(value, meta, add)
 	})
+	for v, e := range changed {
+		if err == nil && e != nil {
+			err = addIOCRow(v, e.Meta, add)
+		}
+	}
+	return err
+}
+
+func addIOCRow(value string, meta []byte, add func([]types.Value) error) error {
+	m, err := decodeIOCMeta(meta)
+	if err != nil {
+		return err
+	}
+	row := []types.Value{types.NewText(value), types.Null(types.T(types.Text)), types.Null(types.T(types.Int4)),
+		types.Null(types.T(types.TimestampTZ)), types.NewTime(types.EventTime(m.AddedAt))}
+	if m.Source != nil {
+		row[1] = types.NewText(*m.Source)
+	}
+	if m.Confidence != nil {
+		row[2] = types.NewInt(types.Int4, *m.Confidence)
+	}
+	return add(row)
 }

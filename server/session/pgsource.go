@@ -19,6 +19,17 @@ func (s source) Snapshot() *catalog.Snapshot { return s.srv.cat.Snapshot() }
 // Users implements pgcatalog.Source: there are no users yet, whoever connects is the owner.
 func (s source) Users() []pgcatalog.User { return nil }
 
+// sessionSource is what pgcatalog shows to one connection.
+type sessionSource struct {
+	source
+	s *Session
+}
+
+var _ pgcatalog.Source = sessionSource{}
+
+// Snapshot implements pgcatalog.Source.
+func (s sessionSource) Snapshot() *catalog.Snapshot { return s.s.snapshot() }
+
 // settingsKey is the context key under which a session's settings travel to the catalogue.
 type settingsKey struct{}
 

@@ -8,6 +8,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/fn"
+	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
@@ -53,7 +54,7 @@ func (s *Session) run(ctx context.Context, p *spec.Program, emit func(row []type
 }
 
 func (s *Session) taskEnv() *task.Env {
-	tables := s.srv.eng.Tables() // one version for the whole run
+	tables := s.tables() // one version for the whole run
 	env := &task.Env{Scan: func(ctx context.Context, n *spec.Node, emit func(*batch.Batch) error) error {
 		if x, ok := n.Op.(*spec.TableScan); ok {
 			return scanTable(tables, n, x, emit)
@@ -62,8 +63,8 @@ func (s *Session) taskEnv() *task.Env {
 	}}
 	env.Ctx.Tables = tables
 	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.zone, Session: &fn.Session{User: s.info.User, Database: "vigil",
-		Schema: "public", BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.srv.pg}}
-	env.Ctx.IOC = s.srv.eng.IOC()
+		Schema: "public", BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.pg}}
+	env.Ctx.IOC = s.lists()
 	if s.srv.udf != nil {
 		env.Ctx.UDF = s.srv.udf
 	}
@@ -75,7 +76,7 @@ func (s *Session) scan(ctx context.Context, n *spec.Node, emit func(*batch.Batch
 	w := &rowBatcher{b: batch.New(&n.Schema, nil), emit: emit, ctx: ctx}
 	switch x := n.Op.(type) {
 	case *spec.StreamScan:
-		return s.srv.eng.ScanStream(ctx, x.StreamID, emit)
+		return s.scanStream(ctx, x.StreamID, emit)
 	case *spec.ResultScan:
 		if err := s.srv.scanResults(x.QueryID, &n.Schema, w.add); err != nil {
 			return err
@@ -90,20 +91,48 @@ func (s *Session) scan(ctx context.Context, n *spec.Node, emit func(*batch.Batch
 	return w.flush()
 }
 
+// scanStream reads a stream's history, and what the open transaction has for it.
+func (s *Session) scanStream(ctx context.Context, id uint64, emit func(*batch.Batch) error) error {
+	st, _ := s.snapshot().ByID(id).(*catalog.Stream)
+	if _, there := s.srv.cat.Snapshot().ByID(id).(*catalog.Stream); there || st == nil {
+		if err := s.srv.eng.ScanStream(ctx, id, emit); err != nil {
+			return err
+		}
+	}
+	if st == nil {
+		return nil
+	}
+	return s.pending(&st.Stream, emit)
+}
+
+// lists are the IOC lists with the changes of the open transaction.
+func (s *Session) lists() *ioc.Set {
+	set := s.srv.eng.IOC()
+	if s.block == nil {
+		return set
+	}
+	for _, st := range s.block.steps {
+		if steps := st.change.IOCSteps(); len(steps) > 0 {
+			set = set.With(steps...)
+		}
+	}
+	return set
+}
+
 func (s *Session) virtual(ctx context.Context, x *spec.VirtualScan, add func([]types.Value) error) error {
 	switch x.Schema {
 	case "vigil":
 		return s.srv.vigilRows(x.Name, add)
 	case "", "public":
-		if l, ok := s.srv.cat.Relation("public", x.Name).(*catalog.IOCList); ok {
-			return s.srv.iocRows(l, add)
+		if l, ok := s.snapshot().Relation("public", x.Name).(*catalog.IOCList); ok {
+			return s.iocRows(l, add)
 		}
 		if st := s.srv.lateStream(x.Name); st != nil {
 			return s.srv.lateRows(st, add)
 		}
 		return sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", x.Name)
 	}
-	return s.srv.pg.Rows(context.WithValue(ctx, settingsKey{}, s.settings), x.Schema, x.Name, add)
+	return s.pg.Rows(context.WithValue(ctx, settingsKey{}, s.settings), x.Schema, x.Name, add)
 }
 
 // scanResults reads the current rows of a query.

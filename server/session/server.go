@@ -147,7 +147,7 @@ func (s *Server) reload(m meta.Object) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.publish()
+	p.publish(s.cat)
 	if m.Props[job.PropCorrected] != "" {
 		s.corrected(m.ID)
 	}
@@ -161,13 +161,17 @@ func (s *Server) reload(m meta.Object) (any, error) {
 func (s *Server) deactivated(id uint64, reason string) { s.setState(id, catalog.Deactivated, reason) }
 
 func (s *Server) setState(id uint64, state catalog.State, reason string) {
-	q, ok := s.cat.Snapshot().ByID(id).(*catalog.Query)
+	s.setStateIn(s.cat, id, state, reason)
+}
+
+func (s *Server) setStateIn(cat *catalog.Catalog, id uint64, state catalog.State, reason string) {
+	q, ok := cat.Snapshot().ByID(id).(*catalog.Query)
 	if !ok {
 		return
 	}
 	c := *q
 	c.State, c.Reason = state, reason
-	if err := s.cat.Replace(&c); err != nil {
+	if err := cat.Replace(&c); err != nil {
 		s.log.Error("note state", "query", q.Name, "error", err)
 	}
 }
@@ -185,6 +189,10 @@ func (s *Server) query(name string) (*catalog.Query, error) {
 	if q, ok := s.cat.Relation("", name).(*catalog.Query); ok {
 		return q, nil
 	}
-	return nil, sqlerr.New(sqlerr.UndefinedTable, "continuous query %q does not exist", name).
+	return nil, noQuery(name)
+}
+
+func noQuery(name string) error {
+	return sqlerr.New(sqlerr.UndefinedTable, "continuous query %q does not exist", name).
 		WithHint("SHOW CONTINUOUS QUERIES lists the queries.")
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
 	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgcatalog"
 	"github.com/vigil-sql/vigil/server/pgwire"
 )
 
@@ -18,23 +19,32 @@ type Session struct {
 	ctx      context.Context
 	settings *settings
 	tx       byte // 'I', 'T' or 'E'
-	// changed: a table was changed in the open transaction block; that is not undone.
-	changed  bool
+	// block holds what the open transaction changed, nil while that is nothing. grouped: statements up to the next Sync belong
+	// together, though no BEGIN was said.
+	block    *block
+	grouped  bool
+	readOnly bool // of the open transaction
+	temp     *tempTables
 	prepared map[string]*sqlPrepared
 	cursors  map[string]*cursor
 	listen   *listener
+	// pg is the system catalogue as this connection sees it.
+	pg *pgcatalog.Catalog
 }
 
 var (
 	_ pgwire.Engine        = (*Server)(nil)
 	_ pgwire.Session       = (*Session)(nil)
 	_ pgwire.TextFormatter = (*Session)(nil)
+	_ pgwire.Syncer        = (*Session)(nil)
+	_ pgwire.Grouper       = (*Session)(nil)
 )
 
 // Connect implements pgwire.Engine.
 func (s *Server) Connect(ctx context.Context, c pgwire.ConnInfo) (pgwire.Session, error) {
 	sess := &Session{srv: s, info: c, ctx: ctx, tx: 'I', settings: newSettings(s.version),
-		prepared: map[string]*sqlPrepared{}, cursors: map[string]*cursor{}}
+		prepared: map[string]*sqlPrepared{}, cursors: map[string]*cursor{}, temp: newTempTables()}
+	sess.pg = pgcatalog.New(sessionSource{source{s}, sess})
 	sess.listen = newListener(sess)
 	for name, value := range c.Params {
 		if name == "options" || name == "replication" {
@@ -74,7 +84,7 @@ func (s *Session) Parameters() map[string]string { return s.settings.reported() 
 
 // TextFormat implements pgwire.TextFormatter.
 func (s *Session) TextFormat() *types.TextFormat {
-	return &types.TextFormat{TimeZone: s.settings.zone, RegName: s.srv.pg.RegName}
+	return &types.TextFormat{TimeZone: s.settings.zone, RegName: s.pg.RegName}
 }
 
 // TxStatus implements pgwire.Session.
@@ -85,6 +95,21 @@ func (s *Session) Fail() {
 	if s.tx == 'T' {
 		s.tx = 'E'
 	}
+	if s.tx == 'I' {
+		s.rollback()
+	}
+}
+
+// Group implements pgwire.Grouper.
+func (s *Session) Group() { s.grouped = true }
+
+// Sync implements pgwire.Syncer: what was grouped takes effect.
+func (s *Session) Sync() error {
+	s.grouped = false
+	if s.tx != 'I' || s.block == nil {
+		return nil
+	}
+	return s.end(s.ctx)
 }
 
 // Notifications implements pgwire.Session.
@@ -99,45 +124,8 @@ func (s *Session) Close() {
 }
 
 func (s *Session) env() *planner.Env {
-	return &planner.Env{Catalog: s.srv.cat, User: s.info.User, Database: "vigil", Schema: "public",
+	return &planner.Env{Catalog: s.snapshot(), User: s.info.User, Database: "vigil", Schema: "public",
 		SearchPath: []string{"public"}, Now: s.srv.clock(), TimeZone: s.settings.zone}
-}
-
-// transaction runs BEGIN, COMMIT and ROLLBACK. Statements take effect one by one; a block only groups what clients send.
-func (s *Session) transaction(st *parse.Transaction, out pgwire.Output) (string, error) {
-	warn := func(severity string, code sqlerr.Code, text string) {
-		out.Notice(pgwire.Notice{Severity: severity, Err: sqlerr.New(code, "%s", text)})
-	}
-	switch st.Op {
-	case "BEGIN", "START TRANSACTION":
-		if s.tx == 'T' {
-			warn("WARNING", sqlerr.InvalidTransactionState, "there is already a transaction in progress")
-		}
-		s.tx = 'T'
-		return st.Op, nil
-	case "COMMIT", "ROLLBACK":
-		tag := st.Op
-		switch s.tx {
-		case 'I':
-			warn("WARNING", sqlerr.NoActiveTransaction, "there is no transaction in progress")
-		case 'E':
-			tag = "ROLLBACK"
-		}
-		if tag == "ROLLBACK" && s.changed {
-			warn("WARNING", sqlerr.FeatureNotSupported, "what statements of the transaction changed in tables is not undone: each took effect by itself")
-		}
-		s.tx, s.changed = 'I', false
-		s.closeCursors()
-		return tag, nil
-	}
-	if s.tx == 'I' {
-		return "", sqlerr.New(sqlerr.NoActiveTransaction, "%s can only be used in transaction blocks", st.Op)
-	}
-	if st.Op == "ROLLBACK TO" || st.Op == "ROLLBACK TO SAVEPOINT" {
-		s.tx = 'T'
-		return "ROLLBACK", nil
-	}
-	return st.Op, nil
 }
 
 // withTimeout applies statement_timeout.

@@ -24,7 +24,7 @@ var listings = map[string]string{
 func (s *Session) planShow(st *parse.Show) (*statement, error) {
 	switch {
 	case st.Create != "":
-		sql, err := s.srv.definition(st)
+		sql, err := s.definition(st)
 		if err != nil {
 			return nil, err
 		}
@@ -80,17 +80,17 @@ func (s *Session) showAll() *statement {
 }
 
 // definition is the text of SHOW CREATE.
-func (srv *Server) definition(st *parse.Show) (string, error) {
+func (s *Session) definition(st *parse.Show) (string, error) {
 	missing := func() error {
 		return sqlerr.New(sqlerr.UndefinedObject, "%s %q does not exist", strings.ToLower(st.Create), st.Object.Name).At(st.Object.Pos)
 	}
 	if st.Create == "FUNCTION" {
-		if f := srv.cat.Function(st.Object.Name); f != nil {
+		if f := s.snapshot().Function(st.Object.Name); f != nil {
 			return f.SQL, nil
 		}
 		return "", missing()
 	}
-	switch r := srv.cat.Relation("public", st.Object.Name).(type) {
+	switch r := s.snapshot().Relation("", st.Object.Name).(type) {
 	case *catalog.Stream:
 		if st.Create == "STREAM" {
 			return r.SQL, nil

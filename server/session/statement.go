@@ -91,7 +91,7 @@ func (s *Session) plan(ctx context.Context, stmt parse.Statement, hints []types.
 	case *parse.Update:
 		return s.planUpdate(st, hints)
 	case *parse.Delete:
-		if _, isList := s.srv.cat.Relation(st.Table.Schema, st.Table.Name).(*catalog.IOCList); !isList {
+		if _, isList := s.snapshot().Relation(st.Table.Schema, st.Table.Name).(*catalog.IOCList); !isList {
 			return s.planDelete(st, hints)
 		}
 	case *parse.Copy:
@@ -114,8 +114,8 @@ type doFunc func(ctx context.Context, params []types.Value, out pgwire.Output) (
 func (s *Session) command(stmt parse.Statement) (doFunc, error) {
 	switch st := stmt.(type) {
 	case *parse.Transaction:
-		return func(_ context.Context, _ []types.Value, out pgwire.Output) (string, error) {
-			return s.transaction(st, out)
+		return func(ctx context.Context, _ []types.Value, out pgwire.Output) (string, error) {
+			return s.transaction(ctx, st, out)
 		}, nil
 	case *parse.Set:
 		return func(_ context.Context, _ []types.Value, out pgwire.Output) (string, error) { return s.set(st, out) }, nil
@@ -132,7 +132,7 @@ func (s *Session) command(stmt parse.Statement) (doFunc, error) {
 	case *parse.Deallocate:
 		return simple("DEALLOCATE", func(context.Context, pgwire.Output) error { return s.deallocate(st) }), nil
 	case *parse.Discard:
-		return simple("DISCARD "+st.What, func(context.Context, pgwire.Output) error { s.discard(st); return nil }), nil
+		return simple("DISCARD "+st.What, func(context.Context, pgwire.Output) error { return s.discard(st) }), nil
 	}
 	return s.ddlCommand(stmt)
 }
@@ -142,32 +142,31 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 	srv := s.srv
 	switch st := stmt.(type) {
 	case *parse.CreateStream:
-		if planner.IsTable(st) {
-			return createDo("CREATE TABLE", srv, creation{kind: kindTable, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
-				plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
-					return srv.planTable(env, st, id)
-				}}, st.Name)
-		}
-		return createDo("CREATE STREAM", srv, creation{kind: kindStream, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
-			plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
-				return srv.planStream(env, st, id, at)
-			}}, st.Name)
+		return s.createRelation(st)
+	case *parse.CreateTableAs:
+		return s.createTableAs(st)
 	case *parse.CreateQuery:
-		return createDo("CREATE CONTINUOUS QUERY", srv, creation{kind: kindQuery, name: st.Name.Name, ifNotExists: st.IfNotExists,
+		return s.createDo("CREATE CONTINUOUS QUERY", creation{kind: kindQuery, name: st.Name.Name, ifNotExists: st.IfNotExists,
 			replace: st.OrReplace, sql: parse.Print(st),
 			plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
 				return srv.planQuery(env, st, id, at)
 			}}, st.Name)
 	case *parse.CreateIOC:
-		return createDo("CREATE IOC LIST", srv, creation{kind: kindIOC, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
+		return s.createDo("CREATE IOC LIST", creation{kind: kindIOC, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
 			plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) { return srv.planIOC(env, st, id) }}, st.Name)
 	case *parse.CreateFunction:
-		return createDo("CREATE FUNCTION", srv, creation{kind: kindFunction, name: st.Name.Name, replace: st.OrReplace, sql: parse.Print(st),
+		return s.createDo("CREATE FUNCTION", creation{kind: kindFunction, name: st.Name.Name, replace: st.OrReplace, sql: parse.Print(st),
 			plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
 				return srv.planFunction(env, st, id)
 			}}, st.Name)
 	case *parse.Drop:
-		return simple("DROP "+st.Kind, func(ctx context.Context, out pgwire.Output) error { return srv.drop(ctx, st, out) }), nil
+		return simple("DROP "+st.Kind, func(ctx context.Context, out pgwire.Output) error {
+			rest := s.dropTemp(st)
+			if len(rest.Names) == 0 {
+				return nil
+			}
+			return s.scope(func(sc *scope) error { return sc.drop(ctx, rest, out) })
+		}), nil
 	case *parse.Truncate:
 		return simple("TRUNCATE TABLE", func(ctx context.Context, _ pgwire.Output) error { return s.truncate(ctx, st) }), nil
 	case *parse.AlterIOC:
@@ -178,7 +177,9 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 		}, nil
 	case *parse.PauseQuery:
 		if st.Resume {
-			return simple("RESUME CONTINUOUS QUERY", func(ctx context.Context, _ pgwire.Output) error { return srv.resume(ctx, st.Name) }), nil
+			return simple("RESUME CONTINUOUS QUERY", func(ctx context.Context, _ pgwire.Output) error {
+				return s.scope(func(sc *scope) error { return sc.resume(ctx, st.Name) })
+			}), nil
 		}
 		return nil, sqlerr.NotSupported("PAUSE CONTINUOUS QUERY", "DROP the query, and CREATE it again when it is wanted.").At(st.Name.Pos)
 	case *parse.AlterQuery:
@@ -196,15 +197,17 @@ func simple(tag string, f func(ctx context.Context, out pgwire.Output) error) do
 }
 
 // createDo checks the name's schema and wraps a creation.
-func createDo(tag string, srv *Server, c creation, name parse.Name) (doFunc, error) {
+func (s *Session) createDo(tag string, c creation, name parse.Name) (doFunc, error) {
 	if name.Schema != "" && name.Schema != "public" {
-		if !srv.cat.HasSchema(name.Schema) {
+		if !s.srv.cat.HasSchema(name.Schema) {
 			return nil, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", name.Schema).At(name.Pos)
 		}
 		return nil, sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied for schema %s", name.Schema).At(name.Pos).
 			WithHint("Objects of users live in schema public.")
 	}
-	return simple(tag, func(ctx context.Context, out pgwire.Output) error { return srv.create(ctx, c, out) }), nil
+	return simple(tag, func(ctx context.Context, out pgwire.Output) error {
+		return s.scope(func(sc *scope) error { return sc.create(ctx, c, out) })
+	}), nil
 }
 
 // planExplain prints plans.

@@ -31,7 +31,7 @@ func (s *Server) planTable(env *planner.Env, st *parse.CreateStream, id uint64) 
 }
 
 // scanTable reads a table for the bounded runner.
-func scanTable(view *table.View, n *spec.Node, x *spec.TableScan, emit func(*batch.Batch) error) error {
+func scanTable(view table.Reader, n *spec.Node, x *spec.TableScan, emit func(*batch.Batch) error) error {
 	return view.Scan(x.TableID, func(b *batch.Batch, numbers []uint64) error {
 		if x.Numbers {
 			v := batch.Vec{}
@@ -49,7 +49,7 @@ func scanTable(view *table.View, n *spec.Node, x *spec.TableScan, emit func(*bat
 type tableChange struct {
 	s    *Session
 	t    *catalog.Table
-	view *table.View
+	view table.Reader
 	ch   table.Change
 	drop map[uint64]bool
 	// added are the keys of the rows that come.
@@ -59,12 +59,20 @@ type tableChange struct {
 	n int
 }
 
-// changeTable runs a statement that changes a table: what fill gathers becomes one version of it. No other change comes
-// between what fill reads and what it does.
+// changeTable runs a statement that changes a table: what fill gathers becomes one version of it, at once or with the open
+// transaction. No other change comes between what fill reads and what it does.
 func (s *Session) changeTable(ctx context.Context, t *catalog.Table, fill func(c *tableChange) error) (int, error) {
-	s.srv.ddl.Lock()
-	defer s.srv.ddl.Unlock()
-	c := &tableChange{s: s, t: t, view: s.srv.eng.Tables(), drop: map[uint64]bool{}, added: map[string]bool{}}
+	if !t.Temp {
+		if err := s.writable("change table " + t.Name); err != nil {
+			return 0, err
+		}
+	}
+	b := s.changes()
+	if b == nil && !t.Temp {
+		s.srv.ddl.Lock()
+		defer s.srv.ddl.Unlock()
+	}
+	c := &tableChange{s: s, t: t, view: s.tables(), drop: map[uint64]bool{}, added: map[string]bool{}}
 	if err := fill(c); err != nil {
 		return 0, err
 	}
@@ -74,13 +82,18 @@ func (s *Session) changeTable(ctx context.Context, t *catalog.Table, fill func(c
 	if err := c.checkKeys(); err != nil {
 		return 0, err
 	}
-	return c.n, s.applyTables(ctx, job.Change{Tables: []job.TableChange{{TableID: t.ID, Change: c.ch}}})
+	return c.n, s.applyTable(ctx, t, c.ch)
 }
 
-// applyTables makes a change take effect, and remembers that a transaction block holds it.
-func (s *Session) applyTables(ctx context.Context, ch job.Change) error {
-	s.changed = s.tx != 'I'
-	return s.srv.eng.Apply(ctx, ch)
+// applyTable makes a change take effect, or part of the open transaction.
+func (s *Session) applyTable(ctx context.Context, t *catalog.Table, ch table.Change) error {
+	if b := s.changes(); b != nil {
+		return b.top().Apply(t.ID, &t.Table.Schema, t.Key, ch)
+	}
+	if t.Temp {
+		return s.temp.draft.Apply(t.ID, &t.Table.Schema, t.Key, ch)
+	}
+	return s.srv.eng.Apply(ctx, job.Change{Tables: []job.TableChange{{TableID: t.ID, Change: ch}}})
 }
 
 func (c *tableChange) dropRow(number uint64) {
@@ -274,42 +287,59 @@ func (s *Session) changeRows(tag string, p *spec.Program, t *catalog.Table, each
 	}}
 }
 
-// truncate runs TRUNCATE: each table is emptied as one version, all of them in one step.
+// truncate runs TRUNCATE: all tables are emptied in one step.
 func (s *Session) truncate(ctx context.Context, st *parse.Truncate) error {
-	s.srv.ddl.Lock()
-	defer s.srv.ddl.Unlock()
-	view := s.srv.eng.Tables()
-	var ch job.Change
-	done := map[uint64]bool{}
-	for _, name := range st.Tables {
-		rel := s.srv.cat.Relation(name.Schema, name.Name)
-		t, ok := rel.(*catalog.Table)
-		if rel == nil {
-			return sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", name.Name).At(name.Pos)
-		}
-		if !ok {
-			return sqlerr.New(sqlerr.WrongObjectType, "%q is not a table", name.Name).At(name.Pos)
-		}
-		if done[t.ID] {
-			continue
-		}
-		done[t.ID] = true
-		x := job.TableChange{TableID: t.ID}
-		err := view.Scan(t.ID, func(_ *batch.Batch, numbers []uint64) error {
-			x.Drop = append(x.Drop, numbers...)
-			return nil
-		})
-		if err != nil {
+	tables, err := s.truncated(st)
+	if err != nil {
+		return err
+	}
+	if s.changes() == nil {
+		s.srv.ddl.Lock()
+		defer s.srv.ddl.Unlock()
+	}
+	view := s.tables()
+	var all job.Change
+	for _, t := range tables {
+		numbers, err := rowNumbers(view, t.ID)
+		if err != nil || len(numbers) == 0 {
 			return err
 		}
-		if len(x.Drop) > 0 {
-			ch.Tables = append(ch.Tables, x)
+		if s.changes() == nil && !t.Temp {
+			all.Tables = append(all.Tables, job.TableChange{TableID: t.ID, Change: table.Change{Drop: numbers}})
+			continue
+		}
+		if err := s.applyTable(ctx, t, table.Change{Drop: numbers}); err != nil {
+			return err
 		}
 	}
-	if len(ch.Tables) == 0 {
+	if len(all.Tables) == 0 {
 		return nil
 	}
-	return s.applyTables(ctx, ch)
+	return s.srv.eng.Apply(ctx, all)
+}
+
+// truncated resolves the names of TRUNCATE, each table once.
+func (s *Session) truncated(st *parse.Truncate) ([]*catalog.Table, error) {
+	var list []*catalog.Table
+	for _, name := range st.Tables {
+		rel := s.snapshot().Relation(name.Schema, name.Name)
+		t, ok := rel.(*catalog.Table)
+		if rel == nil {
+			return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", name.Name).At(name.Pos)
+		}
+		if !ok {
+			return nil, sqlerr.New(sqlerr.WrongObjectType, "%q is not a table", name.Name).At(name.Pos)
+		}
+		if !t.Temp {
+			if err := s.writable("truncate table " + t.Name); err != nil {
+				return nil, err
+			}
+		}
+		if !slices.Contains(list, t) {
+			list = append(list, t)
+		}
+	}
+	return list, nil
 }
 
 // copyTable loads rows into a table, all of them or none, as one version.

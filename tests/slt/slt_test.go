@@ -75,11 +75,21 @@ type script struct {
 	dir     string
 	p       *harness.Process
 	c       *pgx.Conn
+	others  map[string]*pgx.Conn // by the name of "connection"
 	notices []string
 }
 
 func (s *script) start() {
 	s.p = harness.Start(s.t, s.dir)
+	s.others = map[string]*pgx.Conn{}
+	s.connect("main")
+}
+
+// connect makes the named connection the one that runs what follows.
+func (s *script) connect(name string) {
+	if s.c = s.others[name]; s.c != nil {
+		return
+	}
 	config, err := pgx.ParseConfig("postgres://test@" + s.p.PG + "/vigil?sslmode=disable")
 	if err != nil {
 		s.t.Fatal(err)
@@ -90,7 +100,9 @@ func (s *script) start() {
 	if s.c, err = pgx.ConnectConfig(ctx, config); err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(func() { _ = s.c.Close(context.Background()) }) // the server may be gone by then
+	c := s.c
+	s.others[name] = c
+	s.t.Cleanup(func() { _ = c.Close(context.Background()) }) // the server may be gone by then
 }
 
 // step executes one block and compares what comes with what is expected.
@@ -126,6 +138,9 @@ func (s *script) step(st *step) error {
 		got = strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	case "listen":
 		got, err = s.listen(st)
+	case "connection":
+		s.connect(st.words[1])
+		return nil
 	case "restart":
 		if code := s.p.Stop(s.t); code != 0 {
 			return fmt.Errorf("exit code %d", code)

@@ -1,0 +1,184 @@
+package session
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgwire"
+)
+
+// createRelation is CREATE STREAM, SOURCE and TABLE.
+func (s *Session) createRelation(st *parse.CreateStream) (doFunc, error) {
+	if len(st.Like) > 0 {
+		x, err := s.withoutLike(st)
+		if err != nil {
+			return nil, err
+		}
+		st = x
+	}
+	if st.Temp {
+		if !planner.IsTable(st) {
+			return nil, sqlerr.NotSupported("a temporary stream", "Leave TEMP out.").At(st.Name.Pos)
+		}
+		return simple("CREATE TABLE", func(_ context.Context, out pgwire.Output) error { return s.createTemp(st, out) }), nil
+	}
+	if st.OnCommit != "" {
+		return nil, sqlerr.New(sqlerr.InvalidTableDefinition, "ON COMMIT can only be used on temporary tables").At(st.Name.Pos)
+	}
+	c := creation{kind: kindStream, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st)}
+	if planner.IsTable(st) {
+		c.kind = kindTable
+		c.plan = func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
+			return s.srv.planTable(env, st, id)
+		}
+		return s.createDo("CREATE TABLE", c, st.Name)
+	}
+	c.plan = func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
+		return s.srv.planStream(env, st, id, at)
+	}
+	return s.createDo("CREATE STREAM", c, st.Name)
+}
+
+// withoutLike writes out the columns that LIKE stands for, as they are now.
+func (s *Session) withoutLike(st *parse.CreateStream) (*parse.CreateStream, error) {
+	x := *st
+	x.Columns, x.Like = nil, nil
+	at := 0
+	for _, l := range st.Like {
+		x.Columns = append(x.Columns, st.Columns[at:l.At]...)
+		at = l.At
+		rel := s.snapshot().Relation(l.Name.Schema, l.Name.Name)
+		if rel == nil {
+			return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", l.Name.Name).At(l.Name.Pos)
+		}
+		cols, err := s.definitions(rel.RelSchema())
+		if err != nil {
+			return nil, err
+		}
+		if t, ok := rel.(*catalog.Table); ok {
+			copyTable(cols, t, l)
+		}
+		x.Columns = append(x.Columns, cols...)
+	}
+	x.Columns = append(x.Columns, st.Columns[at:]...)
+	return &x, nil
+}
+
+// copyTable adds what LIKE includes of a table besides its columns.
+func copyTable(cols []parse.ColumnDef, t *catalog.Table, l parse.LikeClause) {
+	if list, err := parse.Parse(t.SQL); l.Defaults && err == nil {
+		if def, ok := list[0].Stmt.(*parse.CreateStream); ok && len(def.Columns) == len(cols) {
+			for i := range cols {
+				cols[i].Default = def.Columns[i].Default
+			}
+		}
+	}
+	if l.Keys {
+		for _, k := range t.Key {
+			cols[k].Primary = true
+		}
+	}
+}
+
+// definitions are columns of these names and types.
+func (s *Session) definitions(schema *types.Schema) ([]parse.ColumnDef, error) {
+	out := make([]parse.ColumnDef, len(schema.Cols))
+	for i, c := range schema.Cols {
+		t := c.Type
+		if t.Kind == types.Unknown {
+			t = types.T(types.Text)
+		}
+		name, err := parse.ParseType(s.pg.TypeName(int64(t.OID()), t.WireMod(), true))
+		if err != nil {
+			return nil, err
+		}
+		out[i] = parse.ColumnDef{Name: c.Name, Type: name, NotNull: c.NotNull}
+	}
+	return out, nil
+}
+
+// createTableAs is CREATE TABLE .. AS: the table, and then the rows.
+func (s *Session) createTableAs(st *parse.CreateTableAs) (doFunc, error) {
+	p, err := planner.Select(s.env(), st.Query, nil)
+	if err != nil {
+		return nil, err
+	}
+	if len(st.Columns) > len(p.Root.Schema.Cols) {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "too many column names were specified").At(st.Name.Pos)
+	}
+	def := &parse.CreateStream{Table: true, Temp: st.Temp, Name: st.Name, IfNotExists: st.IfNotExists, OnCommit: st.OnCommit}
+	schema := p.Root.Schema
+	schema.Cols = append([]types.Column(nil), schema.Cols...)
+	for i := range schema.Cols {
+		schema.Cols[i].NotNull = false
+		if i < len(st.Columns) {
+			schema.Cols[i].Name = st.Columns[i]
+		}
+	}
+	if def.Columns, err = s.definitions(&schema); err != nil {
+		return nil, err
+	}
+	create, err := s.createRelation(def)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error) {
+		if st.IfNotExists && s.snapshot().Relation(st.Name.Schema, st.Name.Name) != nil {
+			return create(ctx, params, out)
+		}
+		return s.fillNew(ctx, st, create, out)
+	}, nil
+}
+
+// fillNew creates the table of CREATE TABLE AS and fills it, both or neither.
+func (s *Session) fillNew(ctx context.Context, st *parse.CreateTableAs, create doFunc, out pgwire.Output) (string, error) {
+	alone := s.changes() == nil
+	if alone {
+		s.grouped = true
+		defer func() { s.grouped = false }()
+	}
+	n, err := s.createAndFill(ctx, st, create, out)
+	if !alone {
+		return fmt.Sprintf("SELECT %d", n), err
+	}
+	if err != nil {
+		s.rollback()
+		return "", err
+	}
+	return fmt.Sprintf("SELECT %d", n), s.end(ctx)
+}
+
+func (s *Session) createAndFill(ctx context.Context, st *parse.CreateTableAs, create doFunc, out pgwire.Output) (int, error) {
+	var rows [][]types.Value
+	if !st.WithNoData {
+		p, err := planner.Select(s.env(), st.Query, nil) // before the table is there: it may hide what the query reads
+		if err != nil {
+			return 0, err
+		}
+		err = s.run(ctx, p, func(row []types.Value) error {
+			rows = append(rows, append([]types.Value(nil), row...))
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	if _, err := create(ctx, nil, out); err != nil {
+		return 0, err
+	}
+	t, ok := s.snapshot().Relation(st.Name.Schema, st.Name.Name).(*catalog.Table)
+	if !ok {
+		return 0, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", st.Name.Name)
+	}
+	for _, row := range rows {
+		for i := range row {
+			row[i].Type = t.Table.Schema.Cols[i].Type
+		}
+	}
+	return s.insertTable(ctx, t, rows, nil)
+}

@@ -1,0 +1,129 @@
+package session
+
+import (
+	"context"
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgwire"
+)
+
+// savepointsMax is how many savepoints may lie in each other.
+const savepointsMax = 150
+
+// transaction runs BEGIN, COMMIT, ROLLBACK and savepoints.
+func (s *Session) transaction(ctx context.Context, st *parse.Transaction, out pgwire.Output) (string, error) {
+	warn := func(code sqlerr.Code, text string) {
+		out.Notice(pgwire.Notice{Severity: "WARNING", Err: sqlerr.New(code, "%s", text)})
+	}
+	switch st.Op {
+	case "BEGIN", "START TRANSACTION":
+		if s.tx == 'T' {
+			warn(sqlerr.InvalidTransactionState, "there is already a transaction in progress")
+		} else {
+			on, _ := s.settings.get("default_transaction_read_only")
+			s.readOnly = on == "on"
+		}
+		s.tx = 'T'
+		if len(st.Modes) > 0 {
+			s.readOnly = slices.Contains(st.Modes, "READ ONLY")
+		}
+		return st.Op, nil
+	case "COMMIT", "ROLLBACK":
+		return s.endBlock(ctx, st.Op, warn)
+	}
+	if s.tx == 'I' {
+		return "", sqlerr.New(sqlerr.NoActiveTransaction, "%s can only be used in transaction blocks", st.Op)
+	}
+	return s.savepoint(st)
+}
+
+// endBlock runs COMMIT and ROLLBACK: a failed block can only be rolled back.
+func (s *Session) endBlock(ctx context.Context, op string, warn func(sqlerr.Code, string)) (string, error) {
+	switch s.tx {
+	case 'I':
+		warn(sqlerr.NoActiveTransaction, "there is no transaction in progress")
+	case 'E':
+		op = "ROLLBACK"
+	}
+	s.tx, s.readOnly = 'I', false
+	s.closeCursors()
+	if op == "ROLLBACK" {
+		s.rollback()
+		return op, nil
+	}
+	return op, s.end(ctx)
+}
+
+// end makes the block's changes take effect; if they cannot, none of them does.
+func (s *Session) end(ctx context.Context) error {
+	b := s.block
+	if b == nil {
+		return s.temp.committed()
+	}
+	err := s.commit(ctx, b)
+	if err != nil {
+		b.rewind(0)
+	}
+	s.block = nil
+	return err
+}
+
+// rollback undoes the block's changes.
+func (s *Session) rollback() {
+	if s.block != nil {
+		s.block.rewind(0)
+		s.block = nil
+	}
+}
+
+// savepoint runs SAVEPOINT, RELEASE and ROLLBACK TO.
+func (s *Session) savepoint(st *parse.Transaction) (string, error) {
+	if s.block == nil {
+		s.block = newBlock()
+	}
+	b := s.block
+	if st.Op == "SAVEPOINT" {
+		if len(b.levels) > savepointsMax {
+			return "", sqlerr.New("54001", "a transaction can have at most %d savepoints in each other", savepointsMax).
+				WithHint("RELEASE those that are done with.")
+		}
+		b.push(st.Name)
+		return st.Op, nil
+	}
+	i := b.find(st.Name)
+	if i < 0 {
+		return "", sqlerr.New(sqlerr.InvalidSavepoint, "savepoint %q does not exist", st.Name)
+	}
+	if st.Op == "RELEASE" {
+		return st.Op, b.release(i, s)
+	}
+	b.rewind(i)
+	s.tx = 'T'
+	return "ROLLBACK", nil
+}
+
+// changes is the block that a statement's changes belong to; nil: they take effect at once.
+func (s *Session) changes() *block {
+	if s.tx == 'I' && !s.grouped {
+		return nil
+	}
+	if s.block == nil {
+		s.block = newBlock()
+	}
+	return s.block
+}
+
+// writable refuses changes in a transaction that only reads.
+func (s *Session) writable(what string) error {
+	readOnly := s.readOnly
+	if s.tx == 'I' {
+		on, _ := s.settings.get("default_transaction_read_only")
+		readOnly = on == "on"
+	}
+	if readOnly {
+		return sqlerr.New(sqlerr.ReadOnlyTransaction, "cannot %s in a read-only transaction", what)
+	}
+	return nil
+}
