@@ -31,35 +31,46 @@ func Select(env *Env, q *parse.Select, paramTypes []types.Type) (*spec.Program, 
 	return finish(bound, env.Now, env.TimeZone)
 }
 
-// Insert plans the rows of INSERT: the program's columns are those of the target, in its order and types. Columns that
-// the statement does not name are NULL. The target is a stream or an IOC list.
-func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*spec.Program, catalog.Relation, error) {
-	bound, target, err := bind.Insert(env, ins, paramTypes)
-	if err != nil {
-		return nil, nil, err
-	}
-	p, err := finish(bound, env.Now, env.TimeZone)
-	return p, target, err
+// Change is a planned statement that changes rows.
+type Change struct {
+	// Rows gives the rows; Returning, nil without RETURNING, its results: see bind.Change.
+	Rows, Returning *spec.Program
+	Target          catalog.Relation
 }
 
-// Update plans UPDATE: each row of the program is the number of a row's version, and the row that takes its place.
-func Update(env *Env, st *parse.Update, paramTypes []types.Type) (*spec.Program, *catalog.Table, error) {
-	bound, t, err := bind.Update(env, st, paramTypes)
-	if err != nil {
-		return nil, nil, err
-	}
-	p, err := finish(bound, env.Now, env.TimeZone)
-	return p, t, err
+// ChangedSchema is the schema of the relation that Returning reads.
+const ChangedSchema = bind.ChangedSchema
+
+// Insert plans INSERT: the rows have all columns of the target, in its order and types. Columns that the statement does not
+// name have their default.
+func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*Change, error) {
+	c, err := bind.Insert(env, ins, paramTypes)
+	return finishChange(env, c, err)
 }
 
-// Delete plans DELETE FROM a table: each row of the program is the number of a row's version.
-func Delete(env *Env, st *parse.Delete, paramTypes []types.Type) (*spec.Program, *catalog.Table, error) {
-	bound, t, err := bind.Delete(env, st, paramTypes)
+// Update plans UPDATE: each row is the number of a row's version, the row that takes its place and, with RETURNING, the joined row
+// that it came from: the old row, the number, and the columns of FROM.
+func Update(env *Env, st *parse.Update, paramTypes []types.Type) (*Change, error) {
+	c, err := bind.Update(env, st, paramTypes)
+	return finishChange(env, c, err)
+}
+
+// Delete plans DELETE FROM a table: each row is the number of a row's version and, with RETURNING, the joined row.
+func Delete(env *Env, st *parse.Delete, paramTypes []types.Type) (*Change, error) {
+	c, err := bind.Delete(env, st, paramTypes)
+	return finishChange(env, c, err)
+}
+
+func finishChange(env *Env, c *bind.Change, err error) (*Change, error) {
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	p, err := finish(bound, env.Now, env.TimeZone)
-	return p, t, err
+	out := &Change{Target: c.Target}
+	if out.Rows, err = finish(c.Query, env.Now, env.TimeZone); err != nil || c.Returning == nil {
+		return out, err
+	}
+	out.Returning, err = finish(c.Returning, env.Now, env.TimeZone)
+	return out, err
 }
 
 // Conflict is what ON CONFLICT DO UPDATE does.

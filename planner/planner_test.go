@@ -61,6 +61,18 @@ func (w *world) run(sql string) string {
 	return out.String()
 }
 
+// describeChange prints both plans of a change.
+func describeChange(ch *planner.Change, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	text := describePlan(ch.Rows)
+	if ch.Returning != nil {
+		text += "returning:\n" + describePlan(ch.Returning)
+	}
+	return text, nil
+}
+
 func (w *world) statement(p parse.Parsed) (string, error) {
 	w.nextID++
 	switch st := p.Stmt.(type) {
@@ -68,8 +80,7 @@ func (w *world) statement(p parse.Parsed) (string, error) {
 		prog, err := planner.Select(w.env(), st.Query, nil)
 		return describePlan(prog), err
 	case *parse.Insert:
-		prog, _, err := planner.Insert(w.env(), st, nil)
-		return describePlan(prog), err
+		return describeChange(planner.Insert(w.env(), st, nil))
 	case *parse.CreateStream:
 		if planner.IsTable(st) {
 			t, err := planner.Table(w.env(), st, w.nextID)
@@ -84,11 +95,9 @@ func (w *world) statement(p parse.Parsed) (string, error) {
 		}
 		return describeStream(s), w.cat.Put(s)
 	case *parse.Update:
-		prog, _, err := planner.Update(w.env(), st, nil)
-		return describePlan(prog), err
+		return describeChange(planner.Update(w.env(), st, nil))
 	case *parse.Delete:
-		prog, _, err := planner.Delete(w.env(), st, nil)
-		return describePlan(prog), err
+		return describeChange(planner.Delete(w.env(), st, nil))
 	case *parse.CreateQuery:
 		q, err := planner.Continuous(w.env(), st, w.nextID)
 		if err != nil {

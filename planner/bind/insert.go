@@ -56,34 +56,32 @@ func notAssignable(col types.Column, from types.Type, pos int) error {
 
 // Insert binds INSERT ... VALUES or INSERT ... SELECT. The query's columns are all columns of the target, in its order;
 // columns that are not named are NULL.
-func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*logical.Query, catalog.Relation, error) {
+func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*Change, error) {
 	b := newBinder(env, paramTypes)
 	target, err := (&fromBinder{binder: b}).lookup(ins.Table)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	b.table, _ = target.(*catalog.Table)
 	switch target.(type) {
 	case *catalog.Query:
-		return nil, nil, sqlerr.New(sqlerr.WrongObjectType, "cannot change materialized view %q", target.RelName()).At(ins.Table.Pos)
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "cannot change materialized view %q", target.RelName()).At(ins.Table.Pos)
 	case *catalog.Virtual:
-		return nil, nil, sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied for table %s", target.RelName()).At(ins.Table.Pos)
-	}
-	if len(ins.Returning) > 0 {
-		return nil, nil, unsupported(ins.Returning[0].Pos, "RETURNING", "Read the stream with SELECT.")
+		return nil, sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied for table %s", target.RelName()).At(ins.Table.Pos)
 	}
 	index, err := targetColumns(ins, target.RelSchema(), target.RelName())
 	if err == nil {
 		index, err = ungenerated(ins, target, index)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	node, err := b.insertSource(ins, target.RelSchema(), index)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return b.finish(b.spread(node, target.RelSchema(), index)), target, nil
+	rows := &logical.Node{Schema: *target.RelSchema()}
+	return b.finishChange(b.spread(node, target.RelSchema(), index), target, ins.Returning, b.targetItem(rows, ins.Table, ins.Alias, target))
 }
 
 // targetColumns maps the values of INSERT to the target's columns.

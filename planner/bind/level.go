@@ -42,6 +42,8 @@ type level struct {
 	sets       []logical.Func
 	over       overScope
 	seens      []seenCall
+	// changed stands for FROM: the rows that a statement changed, for RETURNING.
+	changed *fromItem
 }
 
 // clause makes a binder for expressions of a clause.
@@ -61,7 +63,10 @@ func (l *level) bind() (*logical.Node, error) {
 		return nil, unsupported(l.core.Windows[0].Pos, "WINDOW", "Group by TUMBLE(ts, INTERVAL '...').")
 	}
 	var err error
-	if l.from, err = l.binder.from(l.core.From, l.parent, l.ctes); err != nil {
+	if l.from = l.changed; l.from == nil {
+		l.from, err = l.binder.from(l.core.From, l.parent, l.ctes)
+	}
+	if err != nil {
 		return nil, err
 	}
 	l.frame = l.from.frame(l.parent)
@@ -79,7 +84,9 @@ func (l *level) bind() (*logical.Node, error) {
 // bindItems binds the select list, stars expanded.
 func (l *level) bindItems() error {
 	s := l.grouped("SELECT")
-	s.sets, s.over, s.seen = &l.sets, &l.over, &l.seens
+	if s.sets, s.over, s.seen = &l.sets, &l.over, &l.seens; l.changed != nil {
+		s = l.clause("RETURNING")
+	}
 	for _, it := range l.core.Items {
 		if it.Star {
 			if err := l.star(it); err != nil {
@@ -119,7 +126,7 @@ func (l *level) star(it parse.SelectItem) error {
 				cols = append(cols, c)
 			}
 		}
-	} else if len(l.core.From) == 0 {
+	} else if len(l.core.From) == 0 && l.changed == nil {
 		return sqlerr.New(sqlerr.SyntaxError, "SELECT * with no tables specified is not valid").At(it.Pos)
 	}
 	for _, c := range cols {

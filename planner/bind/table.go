@@ -219,37 +219,46 @@ func (s *scalar) assignments(list []parse.Assignment, t *catalog.Table) ([]expr.
 	return out, nil
 }
 
-// Update binds UPDATE: the query's rows are the number of a row's version and the new row.
-func Update(env *Env, st *parse.Update, paramTypes []types.Type) (*logical.Query, *catalog.Table, error) {
+// Update binds UPDATE: the query's rows are the number of a row's version, the new row and, for RETURNING, the joined row that it
+// came from.
+func Update(env *Env, st *parse.Update, paramTypes []types.Type) (*Change, error) {
 	b := newBinder(env, paramTypes)
-	s, node, err := b.changed(st.Table, st.Where, "cannot update %q: it is not a table")
+	it, err := b.changed(st.Table, st.Alias, st.From, "cannot update %q: it is not a table")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	s := &scalar{binder: b, f: it.frame(nil), clause: "UPDATE"}
+	node, err := b.changedWhere(it, st.Where)
+	if err != nil {
+		return nil, err
 	}
 	row, err := s.assignments(st.Set, b.table)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cols := b.table.Table.Schema.Cols
-	return b.finish(numbered(node, row, cols)), b.table, nil
+	return b.finishChange(numbered(node, len(cols), row, cols, len(st.Returning) > 0), b.table, st.Returning, it)
 }
 
-// Delete binds DELETE FROM a table: the query's rows are the numbers of the rows' versions.
-func Delete(env *Env, st *parse.Delete, paramTypes []types.Type) (*logical.Query, *catalog.Table, error) {
+// Delete binds DELETE FROM a table: the query's rows are the numbers of the rows' versions and, for RETURNING, the joined rows.
+func Delete(env *Env, st *parse.Delete, paramTypes []types.Type) (*Change, error) {
 	b := newBinder(env, paramTypes)
-	_, node, err := b.changed(st.Table, st.Where, "cannot delete from %q: it is not a table or an IOC list")
+	it, err := b.changed(st.Table, st.Alias, st.From, "cannot delete from %q: it is not a table or an IOC list")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return b.finish(numbered(node, nil, nil)), b.table, nil
+	node, err := b.changedWhere(it, st.Where)
+	if err != nil {
+		return nil, err
+	}
+	return b.finishChange(numbered(node, len(b.table.Table.Schema.Cols), nil, nil, len(st.Returning) > 0), b.table, st.Returning, it)
 }
 
-// changed binds the rows of a table that a statement changes.
-func (b *binder) changed(name parse.Name, where parse.Expr, refusal string) (*scalar, *logical.Node, error) {
-	fb := &fromBinder{binder: b}
-	r, err := fb.lookup(name)
+// changed binds the table that a statement changes, and the relations that it reads besides.
+func (b *binder) changed(name parse.Name, alias string, from []parse.TableExpr, refusal string) (*fromItem, error) {
+	r, err := (&fromBinder{binder: b}).lookup(name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	t, ok := r.(*catalog.Table)
 	if !ok {
@@ -257,29 +266,22 @@ func (b *binder) changed(name parse.Name, where parse.Expr, refusal string) (*sc
 		if _, stream := r.(*catalog.Stream); stream {
 			err = err.WithHint("Events of a stream are facts; they go when their retention ends.")
 		}
-		return nil, nil, err
+		return nil, err
 	}
 	b.table = t
 	rows := &catalog.TableRows{Table: t}
 	node := &logical.Node{Op: &logical.Scan{Rel: rows}, Schema: *rows.RelSchema()}
-	it := fb.item(&logical.Node{Schema: t.Table.Schema}, &rel{schema: catalog.Public, alias: t.Name, table: t.Name}, nil)
-	s := &scalar{binder: b, f: it.frame(nil), clause: "UPDATE"}
-	if where != nil {
-		s.clause = "WHERE"
-		cond, err := s.condition(where, "WHERE")
-		if err != nil {
-			return nil, nil, err
-		}
-		node = logical.NewFilter(node, logical.Conjuncts(cond))
-		s.clause = "UPDATE"
-	}
-	return s, node, nil
+	return b.joined(b.targetItem(node, name, alias, t), from)
 }
 
-// numbered projects the version's number, which is the last column, and a row.
-func numbered(in *logical.Node, row []expr.Expr, cols []types.Column) *logical.Node {
-	last := len(in.Schema.Cols) - 1
-	number := in.Schema.Cols[last]
-	op := &logical.Project{Exprs: append([]expr.Expr{&expr.Column{Index: last, Name: number.Name, Typ: number.Type}}, row...)}
-	return &logical.Node{Op: op, In: []*logical.Node{in}, Schema: types.Schema{Cols: append([]types.Column{number}, cols...)}}
+func (b *binder) changedWhere(it *fromItem, where parse.Expr) (*logical.Node, error) {
+	if where == nil {
+		return it.node, nil
+	}
+	s := &scalar{binder: b, f: it.frame(nil), clause: "WHERE"}
+	cond, err := s.condition(where, "WHERE")
+	if err != nil {
+		return nil, err
+	}
+	return logical.NewFilter(it.node, logical.Conjuncts(cond)), nil
 }

@@ -52,6 +52,8 @@ type FuncParam struct {
 }
 
 // Assignment is column = value in SET; Value may be *Default.
+//
+// (a, b) = (x, y) is one assignment for each column.
 type Assignment struct {
 	Column string
 	Value  Expr
@@ -167,6 +169,7 @@ type (
 	// Insert is INSERT INTO name [(cols)] VALUES .. | SELECT ..
 	Insert struct {
 		Table   Name
+		Alias   string
 		Columns []string
 		Query   *Select
 		// Conflict is ON CONFLICT, nil when not written.
@@ -174,16 +177,22 @@ type (
 		// Returning holds the RETURNING list.
 		Returning []SelectItem
 	}
-	// Delete is DELETE FROM name [WHERE ..].
+	// Delete is DELETE FROM name [USING ..] [WHERE ..] [RETURNING ..].
 	Delete struct {
-		Table Name
-		Where Expr
+		Table     Name
+		Alias     string
+		From      []TableExpr // USING
+		Where     Expr
+		Returning []SelectItem
 	}
-	// Update is UPDATE name SET column = value, .. [WHERE ..].
+	// Update is UPDATE name SET column = value, .. [FROM ..] [WHERE ..] [RETURNING ..].
 	Update struct {
-		Table Name
-		Set   []Assignment
-		Where Expr
+		Table     Name
+		Alias     string
+		Set       []Assignment
+		From      []TableExpr
+		Where     Expr
+		Returning []SelectItem
 	}
 	// Truncate is TRUNCATE name, ..
 	Truncate struct{ Tables []Name }

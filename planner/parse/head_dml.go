@@ -10,7 +10,7 @@ func (c *cursor) insert() Statement {
 	c.expectKw("into")
 	s := &Insert{Table: c.qualified()}
 	if c.acceptKw("as") {
-		c.name()
+		s.Alias = c.name()
 	}
 	if c.peek().isOp("(") && !c.queryParen(c.i, 0) {
 		s.Columns = c.nameList()
@@ -24,40 +24,20 @@ func (c *cursor) insert() Statement {
 		s.Query = c.subQuery()
 	}
 	s.Conflict = c.onConflict()
-	if c.acceptKw("returning") {
-		s.Returning = c.subItems(func(l *lowerer) {
-			if l.atEnd() {
-				l.fail()
-			}
-			l.items()
-		})
-	}
+	s.Returning = c.returning()
 	return s
 }
 
-// deleteFrom parses DELETE FROM table [WHERE ..].
+// deleteFrom parses DELETE FROM table [alias] [USING ..] [WHERE ..] [RETURNING ..].
 func (c *cursor) deleteFrom() Statement {
 	c.next()
 	c.expectKw("from")
 	c.acceptKw("only")
 	s := &Delete{Table: c.qualified()}
 	c.accept("*")
-	t := c.peek()
-	switch {
-	case t.isKw("as"), t.isName() && !c.atEnd():
-		c.lack(t.pos, "an alias in DELETE", "use the table's own name")
-	case t.isKw("using"):
-		c.lack(t.pos, "DELETE .. USING", "use WHERE .. IN (SELECT ..)")
-	}
-	if c.acceptKw("where") {
-		if t := c.peek(); c.isKw("current", "of") {
-			c.lack(t.pos, "WHERE CURRENT OF", "name the rows by their key")
-		}
-		s.Where = c.subExpr(0)
-	}
-	if t := c.peek(); t.isKw("returning") {
-		c.lack(t.pos, "DELETE .. RETURNING", "SELECT the rows first")
-	}
+	s.Alias = c.changeAlias("using", "where", "returning")
+	s.From, s.Where = c.changeFrom("using")
+	s.Returning = c.returning()
 	return s
 }
 

@@ -1,43 +1,130 @@
 package parse
 
-// update parses UPDATE table SET column = value, .. [WHERE ..].
+import "github.com/vigil-sql/vigil/executor/sqlerr"
+
+// update parses UPDATE table [alias] SET .. [FROM ..] [WHERE ..] [RETURNING ..].
 func (c *cursor) update() Statement {
 	c.next()
 	c.acceptKw("only")
 	s := &Update{Table: c.qualified()}
 	c.accept("*")
-	if t := c.peek(); !t.isKw("set") && (t.isKw("as") || t.isName()) && !c.atEnd() {
-		c.lack(t.pos, "an alias in UPDATE", "use the table's own name")
-	}
+	s.Alias = c.changeAlias("set")
 	c.expectKw("set")
 	s.Set = c.assignments()
-	if t := c.peek(); t.isKw("from") {
-		c.lack(t.pos, "UPDATE .. FROM", "use a subquery as the value")
-	}
-	s.Where = c.changeWhere()
-	if t := c.peek(); t.isKw("returning") {
-		c.lack(t.pos, "UPDATE .. RETURNING", "SELECT the rows afterwards")
-	}
+	s.From, s.Where = c.changeFrom("from")
+	s.Returning = c.returning()
 	return s
 }
 
-// assignments parses column = value | DEFAULT, ..
+// changeAlias parses [AS] alias of the table that a statement changes; stop is the word that may follow instead.
+func (c *cursor) changeAlias(stop ...string) string {
+	if c.acceptKw("as") {
+		return c.name()
+	}
+	if t := c.peek(); !c.atEnd() && t.isName() && !(t.kind == tokIdent && t.isAnyKw(stop...)) {
+		return c.name()
+	}
+	return ""
+}
+
+// changeFrom parses the relations that a change reads besides its own, after the given word, and WHERE.
+func (c *cursor) changeFrom(word string) ([]TableExpr, Expr) {
+	if !c.acceptKw(word) {
+		return nil, c.changeWhere()
+	}
+	if c.err != nil {
+		return nil, nil
+	}
+	l := newLowerer(c)
+	pos := c.peek().pos
+	l.emit("SELECT ", pos)
+	l.leaf(&coreMark{At: At{pos}})
+	l.emit(" FROM ", pos)
+	for first := true; first || l.accept(","); first = false {
+		if !first {
+			l.emit(", ", 0)
+		}
+		l.joinTree()
+	}
+	if l.isKw("where") {
+		if c.isKw("where", "current", "of") {
+			l.lack(l.peek().pos, "WHERE CURRENT OF", "name the rows by their key")
+		}
+		l.emit(" WHERE ", l.next().pos)
+		l.expr(0)
+	}
+	conv := l.runTiDB()
+	if conv == nil {
+		return nil, nil
+	}
+	q := conv.result(conv.root)
+	if c.err != nil || q.Core == nil {
+		return nil, nil
+	}
+	return q.Core.From, q.Core.Where
+}
+
+// returning parses RETURNING, if it is there.
+func (c *cursor) returning() []SelectItem {
+	if !c.acceptKw("returning") {
+		return nil
+	}
+	return c.subItems(func(l *lowerer) {
+		if l.atEnd() {
+			l.fail()
+		}
+		l.items()
+	})
+}
+
+// assignments parses column = value | DEFAULT, .. and (column, ..) = [ROW] (value, ..).
 func (c *cursor) assignments() []Assignment {
 	var list []Assignment
 	for first := true; c.err == nil && (first || c.accept(",")); first = false {
-		t := c.peek()
-		if t.isOp("(") {
-			c.lack(t.pos, "SET of several columns at once", "assign them one by one")
-			return nil
+		if c.peek().isOp("(") {
+			list = append(list, c.rowAssignment()...)
+			continue
 		}
-		a := Assignment{Pos: t.pos, Column: c.name()}
+		a := Assignment{Pos: c.peek().pos, Column: c.name()}
 		c.expect("=")
-		if d := c.peek(); c.acceptKw("default") {
-			a.Value = &Default{At{d.pos}}
-		} else {
-			a.Value = c.subExpr(0)
-		}
+		a.Value = c.assigned()
 		list = append(list, a)
+	}
+	return list
+}
+
+func (c *cursor) assigned() Expr {
+	if d := c.peek(); c.acceptKw("default") {
+		return &Default{At{d.pos}}
+	}
+	return c.subExpr(0)
+}
+
+func (c *cursor) rowAssignment() []Assignment {
+	t := c.peek()
+	var list []Assignment
+	for _, name := range c.nameList() {
+		list = append(list, Assignment{Pos: t.pos, Column: name})
+	}
+	c.expect("=")
+	row := c.peek()
+	c.acceptKw("row")
+	if !c.peek().isOp("(") || c.queryParen(c.i, 0) {
+		c.lack(row.pos, "SET of several columns from a subquery", "assign them one by one")
+		return nil
+	}
+	c.next()
+	n := 0
+	for first := true; c.err == nil && (first || c.accept(",")); first = false {
+		v := c.assigned()
+		if n < len(list) {
+			list[n].Value = v
+		}
+		n++
+	}
+	c.expect(")")
+	if c.err == nil && n != len(list) {
+		c.failWith(sqlerr.New(sqlerr.SyntaxError, "number of columns does not match number of values").At(t.pos))
 	}
 	return list
 }
@@ -137,9 +224,44 @@ func (p *printer) changeWhere(e Expr) {
 func (p *printer) update(s *Update) {
 	p.s("UPDATE ")
 	p.name(s.Table)
+	p.asName(s.Alias)
 	p.s(" SET ")
 	p.assignments(s.Set)
+	p.changeFrom(" FROM ", s.From)
 	p.changeWhere(s.Where)
+	p.returning(s.Returning)
+}
+
+func (p *printer) delete(s *Delete) {
+	p.s("DELETE FROM ")
+	p.name(s.Table)
+	p.asName(s.Alias)
+	p.changeFrom(" USING ", s.From)
+	p.changeWhere(s.Where)
+	p.returning(s.Returning)
+}
+
+func (p *printer) asName(name string) {
+	if name != "" {
+		p.s(" AS ", QuoteIdent(name))
+	}
+}
+
+func (p *printer) changeFrom(word string, list []TableExpr) {
+	for i, t := range list {
+		if i > 0 {
+			word = ", "
+		}
+		p.s(word)
+		p.table(t)
+	}
+}
+
+func (p *printer) returning(list []SelectItem) {
+	if len(list) > 0 {
+		p.s(" RETURNING ")
+		p.items(list)
+	}
 }
 
 func (p *printer) truncate(s *Truncate) {

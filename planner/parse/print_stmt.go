@@ -45,12 +45,7 @@ func (p *printer) statement(stmt Statement) {
 	case *Insert:
 		p.insert(s)
 	case *Delete:
-		p.s("DELETE FROM ")
-		p.name(s.Table)
-		if s.Where != nil {
-			p.s(" WHERE ")
-			p.expr(s.Where, 0)
-		}
+		p.delete(s)
 	case *Update:
 		p.update(s)
 	case *Truncate:
@@ -385,6 +380,7 @@ func (p *printer) drop(s *Drop) {
 func (p *printer) insert(s *Insert) {
 	p.s("INSERT INTO ")
 	p.name(s.Table)
+	p.asName(s.Alias)
 	if len(s.Columns) > 0 {
 		p.s(" (")
 		p.idents(s.Columns)
@@ -397,10 +393,7 @@ func (p *printer) insert(s *Insert) {
 		p.query(s.Query)
 	}
 	p.onConflict(s.Conflict)
-	if len(s.Returning) > 0 {
-		p.s(" RETURNING ")
-		p.items(s.Returning)
-	}
+	p.returning(s.Returning)
 }
 
 func (p *printer) copy(s *Copy) {

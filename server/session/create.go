@@ -180,5 +180,5 @@ func (s *Session) createAndFill(ctx context.Context, st *parse.CreateTableAs, cr
 			row[i].Type = t.Table.Schema.Cols[i].Type
 		}
 	}
-	return s.insertTable(ctx, t, rows, nil)
+	return s.insertTable(ctx, t, rows, nil, nil)
 }

@@ -106,14 +106,11 @@ func (t *target) generated(i int) bool {
 
 // planInsert plans INSERT ... VALUES and INSERT ... SELECT: both are a query whose rows are cast to the target's columns.
 func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, error) {
-	if len(st.Returning) > 0 {
-		return nil, sqlerr.NotSupported("INSERT ... RETURNING", "SUBSCRIBE to a continuous query to see what becomes of events.").At(st.Table.Pos)
-	}
-	p, rel, err := planner.Insert(s.env(), st, hints)
+	ch, err := planner.Insert(s.env(), st, hints)
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.fillable(rel, st.Table)
+	t, err := s.fillable(ch.Target, st.Table)
 	if err != nil {
 		return nil, err
 	}
@@ -121,24 +118,23 @@ func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, 
 	if err != nil {
 		return nil, err
 	}
-	return &statement{s: s, params: p.Params, do: func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error) {
+	return s.changing("INSERT 0", ch, func(ctx context.Context, params []types.Value, ret *returned, out pgwire.Output) (int, error) {
 		var rows [][]types.Value
-		err := s.run(ctx, planner.BindParams(p, params), func(row []types.Value) error {
+		err := s.run(ctx, planner.BindParams(ch.Rows, params), func(row []types.Value) error {
 			rows = append(rows, append([]types.Value(nil), row...))
 			return nil
 		})
-		if err != nil {
-			return "", err
+		switch {
+		case err != nil:
+			return 0, err
+		case t.table != nil:
+			return s.insertTable(ctx, t.table, rows, on, ret)
 		}
-		if t.table != nil {
-			n, err := s.insertTable(ctx, t.table, rows, on)
-			return fmt.Sprintf("INSERT 0 %d", n), err
+		if err := s.returnInserted(ctx, t, rows, ret); err != nil {
+			return 0, err
 		}
-		if err := s.insertRows(ctx, t, rows, out); err != nil {
-			return "", err
-		}
-		return fmt.Sprintf("INSERT 0 %d", len(rows)), nil
-	}}, nil
+		return len(rows), s.insertRows(ctx, t, rows, out)
+	}), nil
 }
 
 // insertRows puts full rows into a stream or an IOC list.

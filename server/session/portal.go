@@ -38,6 +38,11 @@ func (p *portal) Execute(ctx context.Context, most int, out pgwire.Output) (bool
 		}
 		return false, p.st.tag(p.sent), nil
 	}
+	if p.pull == nil && p.st.changes {
+		if err := p.produce(ctx, out); err != nil {
+			return false, "", cause(ctx, err)
+		}
+	}
 	if p.pull == nil {
 		p.pull = newPuller(p.st.s.ctx, func(ctx context.Context, emit func([]types.Value) error) error {
 			return p.st.rows(ctx, p.params, emit, quiet{})
@@ -58,6 +63,27 @@ func (p *portal) Execute(ctx context.Context, most int, out pgwire.Output) (bool
 		sent++
 	}
 	return true, "", nil
+}
+
+// produce runs a statement that changes something to its end, and keeps the rows.
+func (p *portal) produce(ctx context.Context, out pgwire.Output) error {
+	var rows [][]types.Value
+	err := p.st.rows(ctx, p.params, func(row []types.Value) error {
+		rows = append(rows, append([]types.Value(nil), row...))
+		return nil
+	}, out)
+	if err != nil {
+		return err
+	}
+	p.pull = newPuller(p.st.s.ctx, func(_ context.Context, emit func([]types.Value) error) error {
+		for _, row := range rows {
+			if err := emit(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return nil
 }
 
 // Close implements pgwire.Portal.

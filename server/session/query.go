@@ -121,6 +121,13 @@ func (s *Session) lists() *ioc.Set {
 
 func (s *Session) virtual(ctx context.Context, x *spec.VirtualScan, add func([]types.Value) error) error {
 	switch x.Schema {
+	case planner.ChangedSchema:
+		for _, row := range s.changedRows {
+			if err := add(row); err != nil {
+				return err
+			}
+		}
+		return nil
 	case "vigil":
 		return s.srv.vigilRows(x.Name, add)
 	case "", "public":

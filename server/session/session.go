@@ -25,9 +25,11 @@ type Session struct {
 	grouped  bool
 	readOnly bool // of the open transaction
 	temp     *tempTables
-	prepared map[string]*sqlPrepared
-	cursors  map[string]*cursor
-	listen   *listener
+	// changedRows are those of the statement whose RETURNING is being evaluated.
+	changedRows [][]types.Value
+	prepared    map[string]*sqlPrepared
+	cursors     map[string]*cursor
+	listen      *listener
 	// pg is the system catalogue as this connection sees it.
 	pg *pgcatalog.Catalog
 }

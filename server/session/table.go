@@ -61,7 +61,7 @@ type tableChange struct {
 
 // changeTable runs a statement that changes a table: what fill gathers becomes one version of it, at once or with the open
 // transaction. No other change comes between what fill reads and what it does.
-func (s *Session) changeTable(ctx context.Context, t *catalog.Table, fill func(c *tableChange) error) (int, error) {
+func (s *Session) changeTable(ctx context.Context, t *catalog.Table, ret *returned, fill func(c *tableChange) error) (int, error) {
 	if !t.Temp {
 		if err := s.writable("change table " + t.Name); err != nil {
 			return 0, err
@@ -80,6 +80,9 @@ func (s *Session) changeTable(ctx context.Context, t *catalog.Table, fill func(c
 		return c.n, nil
 	}
 	if err := c.checkKeys(); err != nil {
+		return 0, err
+	}
+	if err := ret.evaluate(ctx, s); err != nil {
 		return 0, err
 	}
 	return c.n, s.applyTable(ctx, t, c.ch)
@@ -174,11 +177,15 @@ type conflict struct {
 
 // insertTable adds full rows to a table; a nil conflict refuses rows whose key is there. It returns how many were
 // inserted or updated.
-func (s *Session) insertTable(ctx context.Context, t *catalog.Table, rows [][]types.Value, on *conflict) (int, error) {
-	return s.changeTable(ctx, t, func(c *tableChange) error {
+func (s *Session) insertTable(ctx context.Context, t *catalog.Table, rows [][]types.Value, on *conflict, ret *returned) (int, error) {
+	return s.changeTable(ctx, t, ret, func(c *tableChange) error {
 		for _, row := range rows {
+			n := len(c.ch.Add)
 			if err := c.insert(row, on); err != nil {
 				return err
+			}
+			if len(c.ch.Add) > n {
+				ret.add(c.ch.Add[n].Values)
 			}
 		}
 		return nil
@@ -252,39 +259,49 @@ func (s *Session) conflictOf(st *parse.Insert, t *target) (*conflict, error) {
 
 // planUpdate plans UPDATE.
 func (s *Session) planUpdate(st *parse.Update, hints []types.Type) (*statement, error) {
-	p, t, err := planner.Update(s.env(), st, hints)
+	ch, err := planner.Update(s.env(), st, hints)
 	if err != nil {
 		return nil, err
 	}
-	return s.changeRows("UPDATE", p, t, func(c *tableChange, row []types.Value) error {
-		c.dropRow(uint64(row[0].I))
-		return c.addRow(append([]types.Value(nil), row[1:]...), true)
+	n := len(ch.Target.RelSchema().Cols)
+	return s.changeRows("UPDATE", ch, func(c *tableChange, row []types.Value, ret *returned) error {
+		next := append([]types.Value(nil), row[1:1+n]...)
+		if ret != nil {
+			ret.add(append(next[:n:n], row[1+n+n:]...)) // in the place of the old row, which comes first
+		}
+		return c.addRow(next, true)
 	}), nil
 }
 
 // planDelete plans DELETE FROM a table.
 func (s *Session) planDelete(st *parse.Delete, hints []types.Type) (*statement, error) {
-	p, t, err := planner.Delete(s.env(), st, hints)
+	ch, err := planner.Delete(s.env(), st, hints)
 	if err != nil {
 		return nil, err
 	}
-	return s.changeRows("DELETE", p, t, func(c *tableChange, row []types.Value) error {
-		c.dropRow(uint64(row[0].I))
+	return s.changeRows("DELETE", ch, func(_ *tableChange, row []types.Value, ret *returned) error {
+		ret.add(append([]types.Value(nil), row[1:]...))
 		return nil
 	}), nil
 }
 
-// changeRows is a statement that does something with each row of a program over the table that it changes.
-func (s *Session) changeRows(tag string, p *spec.Program, t *catalog.Table, each func(*tableChange, []types.Value) error) *statement {
-	return &statement{s: s, params: p.Params, do: func(ctx context.Context, params []types.Value, _ pgwire.Output) (string, error) {
-		n, err := s.changeTable(ctx, t, func(c *tableChange) error {
-			return s.run(ctx, planner.BindParams(p, params), func(row []types.Value) error {
+// changeRows is a statement that does something with each row of a program over the table that it changes: once, however often
+// a row was joined.
+func (s *Session) changeRows(tag string, ch *planner.Change, each func(*tableChange, []types.Value, *returned) error) *statement {
+	t := ch.Target.(*catalog.Table)
+	return s.changing(tag, ch, func(ctx context.Context, params []types.Value, ret *returned, _ pgwire.Output) (int, error) {
+		return s.changeTable(ctx, t, ret, func(c *tableChange) error {
+			return s.run(ctx, planner.BindParams(ch.Rows, params), func(row []types.Value) error {
+				number := uint64(row[0].I)
+				if c.drop[number] {
+					return nil
+				}
 				c.n++
-				return each(c, row)
+				c.dropRow(number)
+				return each(c, row, ret)
 			})
 		})
-		return fmt.Sprintf("%s %d", tag, n), err
-	}}
+	})
 }
 
 // truncate runs TRUNCATE: all tables are emptied in one step.
@@ -375,7 +392,7 @@ func (s *Session) copyTable(ctx context.Context, t *target, f *copyFormat, p *pi
 			return "", err
 		}
 	}
-	n, err := s.insertTable(ctx, t.table, l.rows, nil)
+	n, err := s.insertTable(ctx, t.table, l.rows, nil, nil)
 	return fmt.Sprintf("COPY %d", n), err
 }
 
