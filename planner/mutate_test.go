@@ -83,7 +83,7 @@ func (w *world) mutated(t *testing.T, sql string, p parse.Parsed) (string, error
 		}
 	}()
 	out, err := w.statement(p)
-	w.cat.Remove(queryNameOf(p))
+	w.cat.Remove("public", queryNameOf(p))
 	return out, err
 }
 

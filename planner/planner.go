@@ -115,9 +115,18 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, erro
 		Schema:  p.Root.Schema,
 		SQL:     parse.Print(q),
 		Options: opts.All,
-		Streams: deps.Streams, Lists: deps.Lists, Functions: deps.Functions, Tables: deps.Tables,
+		Streams: deps.Streams, Lists: deps.Lists, Functions: deps.Functions, Tables: deps.Tables, Views: deps.Views,
 		State: catalog.Running,
 	}, nil
+}
+
+// View plans CREATE VIEW.
+func View(env *Env, st *parse.CreateView, id uint64) (*catalog.View, error) {
+	v, err := bind.View(env, st, id)
+	if err == nil {
+		v.SQL = parse.Print(st)
+	}
+	return v, err
 }
 
 // finish optimizes and lowers.

@@ -20,6 +20,8 @@ type CatalogReader interface {
 	Visible(class string, oid int64) (visible, ok bool)
 	// ViewText is the query of a materialized view.
 	ViewText(oid int64) (text string, ok bool)
+	// Comment is what COMMENT ON said of an object, or of its column (counted from 1).
+	Comment(oid int64, column int) (text string, ok bool)
 	// FunctionText describes a user's function.
 	FunctionText(oid int64) (f FunctionText, ok bool)
 	// RelationBytes is what a relation keeps on disk.

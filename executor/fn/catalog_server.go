@@ -43,7 +43,26 @@ func setConfig(ctx *Ctx, a values) (value, error) {
 	return text(v)
 }
 
-// emptyDefs are about things that vigil has none of: comments, triggers, rules, sequences, partitions.
+// comment is obj_description and col_description.
+func comment(ctx *Ctx, a values) (value, error) {
+	r, err := ctx.catalog()
+	if err != nil {
+		return value{}, err
+	}
+	column := 0
+	if len(a) == 2 && a[1].Type.Kind == types.Int4 {
+		if column = int(a[1].I); column <= 0 {
+			return types.Null(tText), nil
+		}
+	}
+	s, ok := r.Comment(a[0].I, column)
+	if !ok {
+		return types.Null(tText), nil
+	}
+	return text(s)
+}
+
+// emptyDefs are about things that vigil has none of: triggers, rules, sequences, partitions.
 // For an object that does not exist Postgres answers NULL, and so do they.
 func emptyDefs() []Def {
 	var out []Def
@@ -52,9 +71,7 @@ func emptyDefs() []Def {
 		ret  types.Type
 		in   []args
 	}{
-		{"obj_description", tText, []args{{tOID}, {tOID, tName}}},
 		{"shobj_description", tText, []args{{tOID, tName}}},
-		{"col_description", tText, []args{{tOID, tInt4}}},
 		{"pg_get_triggerdef", tText, []args{{tOID}, {tOID, tBool}}},
 		{"pg_get_ruledef", tText, []args{{tOID}, {tOID, tBool}}},
 		{"pg_get_partkeydef", tText, []args{{tOID}}},
@@ -79,6 +96,9 @@ func emptyDefs() []Def {
 		}
 	}
 	return append(out,
+		def("obj_description", args{tOID}, tText, comment).stable().about("What COMMENT ON said of an object."),
+		def("obj_description", args{tOID, tName}, tText, comment).stable().about("What COMMENT ON said of an object of a catalogue."),
+		def("col_description", args{tOID, tInt4}, tText, comment).stable().about("What COMMENT ON said of a column."),
 		def("pg_relation_is_publishable", args{tRegClass}, tBool, always(types.NewBool(false))).stable().
 			about("Always false: there is no logical replication."),
 		def("pg_stat_get_numscans", args{tOID}, tInt8, always(types.NewInt(types.Int8, 0))).stable().about("0: scans are not counted."),

@@ -23,9 +23,11 @@ const (
 // format_type, ...) find their data through Catalog, an interface that server/pgcatalog implements and fn asserts.
 type Session struct {
 	User, Database, Schema string
-	BackendPID             int32
-	Settings               func(name string) (value string, ok bool)
-	Catalog                any
+	// SearchPath is the schemas that names are looked up in; nil: Schema only.
+	SearchPath []string
+	BackendPID int32
+	Settings   func(name string) (value string, ok bool)
+	Catalog    any
 	// SetConfig changes a setting and returns its new value; nil where settings cannot be changed.
 	SetConfig func(name, value string, local bool) (string, error)
 }

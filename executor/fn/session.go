@@ -34,7 +34,7 @@ func sessionDefs() []Def {
 		out = append(out, def(n, nil, tName, name(func(s *Session) string { return s.Database })).stable().about("The connection's database."))
 	}
 	return append(out,
-		def("current_schema", nil, tName, name(func(s *Session) string { return s.schema() })).stable().about("The schema that new objects go to."),
+		def("current_schema", nil, tName, currentSchema).stable().about("The schema that new objects go to."),
 		def("current_schemas", args{types.T(types.Bool)}, types.ArrayOf(types.Name), func(ctx *Ctx, a values) (value, error) {
 			s, err := ctx.session()
 			if err != nil {
@@ -44,7 +44,10 @@ func sessionDefs() []Def {
 			if a[0].I != 0 {
 				list = append(list, stored(types.Name, "pg_catalog"))
 			}
-			return types.NewArray(types.Name, append(list, stored(types.Name, s.schema()))), nil
+			for _, name := range s.path() {
+				list = append(list, stored(types.Name, name))
+			}
+			return types.NewArray(types.Name, list), nil
 		}).stable().about("The schemas that names are searched in, with or without the implicit ones."),
 		def("version", nil, tText, func(*Ctx, values) (value, error) { return text(Version) }).stable().about("The server's version."),
 		def("pg_backend_pid", nil, tInt4, func(ctx *Ctx, _ values) (value, error) {
@@ -80,4 +83,23 @@ func currentSetting(ctx *Ctx, a values) (value, error) {
 		return null(tText)
 	}
 	return value{}, sqlerr.New(sqlerr.UndefinedObject, "unrecognized configuration parameter \"%s\"", a[0].S)
+}
+
+// path is the schemas that names are looked up in.
+func (s *Session) path() []string {
+	if s.SearchPath == nil {
+		return []string{s.schema()}
+	}
+	return s.SearchPath
+}
+
+func currentSchema(ctx *Ctx, _ values) (value, error) {
+	s, err := ctx.session()
+	if err != nil {
+		return value{}, err
+	}
+	if path := s.path(); len(path) > 0 {
+		return stored(types.Name, path[0]), nil
+	}
+	return types.Null(tName), nil
 }

@@ -190,6 +190,7 @@ func TestAccepts(t *testing.T) {
 // fakeCatalog answers catalogue functions.
 type fakeCatalog struct{}
 
+func (fakeCatalog) Comment(oid int64, column int) (string, bool) { return "", false }
 func (fakeCatalog) TypeName(oid int64, mod int32, hasMod bool) string {
 	if hasMod {
 		return "typ(m)"

@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
@@ -37,8 +36,16 @@ type Change struct {
 	Rejected []Rejected
 	// Corrections are rows of results that ReplayLate found wrong.
 	Corrections []Correction
+	// Props are changes of objects' properties; those of objects that the change creates belong into them.
+	Props []PropChange
 	// Resume re-attaches deactivated queries, with fresh state.
 	Resume []Object
+}
+
+// PropChange sets properties of an object; those set to "" go.
+type PropChange struct {
+	ID  uint64
+	Set map[string]string
 }
 
 // IOCChange adds and drops indicators of one list. Values are canonical (ioc.Normalize).
@@ -503,68 +510,6 @@ func withReads(props, reads map[string]string) map[string]string {
 	}
 	maps.Copy(out, reads)
 	return out
-}
-
-// persist writes the change's objects into the epoch's batch.
-func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
-	for i := range c.Drop {
-		o := c.Drop[i].Meta
-		if cur, err := e.meta.Object(o.ID); err == nil {
-			o = cur
-		}
-		o.Dropped = ep.n
-		if err := e.meta.Put(b, o); err != nil {
-			return err
-		}
-		if _, ok := c.Drop[i].Def.(*spec.Query); ok {
-			if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "dropped"}); err != nil {
-				return err
-			}
-		}
-	}
-	for i := range c.Create {
-		o := c.Create[i].Meta
-		o.Created = ep.n
-		o.Props = withReads(o.Props, c.reads[o.ID])
-		if err := e.meta.Put(b, o); err != nil {
-			return err
-		}
-		if _, ok := c.Create[i].Def.(*spec.Query); ok {
-			if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "created"}); err != nil {
-				return err
-			}
-		}
-	}
-	for i := range c.Resume {
-		o, err := e.meta.Object(c.Resume[i].Meta.ID)
-		if err != nil {
-			return err
-		}
-		o.Props = withReads(o.Props, c.reads[o.ID])
-		o.Props[PropState], o.Props[PropReason], o.Props[PropStateEpoch] = "running", "", fmt.Sprint(ep.n)
-		if err := e.meta.Put(b, o); err != nil {
-			return err
-		}
-		if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "resumed"}); err != nil {
-			return err
-		}
-	}
-	for i := range c.Corrections {
-		if err := c.Corrections[i].persist(e, b); err != nil {
-			return err
-		}
-	}
-	for _, r := range c.Rejected {
-		r.At, r.Epoch = int64(ep.clock), ep.n
-		data, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		e.meta.Rejected.Put(b, e.rejectSeq, data)
-		e.rejectSeq++
-	}
-	e.persistTables(b, ep, c)
-	return e.persistIOC(b, ep, c)
 }
 
 // removeStream frees a dropped stream's files, after its drop is durable.

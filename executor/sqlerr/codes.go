@@ -64,6 +64,7 @@ const (
 	UndefinedParameter         Code = "42P02"
 	DuplicateCursor            Code = "42P03"
 	DuplicatePreparedStatement Code = "42P05"
+	DuplicateSchema            Code = "42P06"
 	DuplicateTable             Code = "42P07"
 	AmbiguousParameter         Code = "42P08"
 	InvalidColumnReference     Code = "42P10"

@@ -68,6 +68,7 @@ type Deps struct {
 	Lists     []string
 	Functions []uint64
 	Tables    []uint64
+	Views     []uint64
 }
 
 func newBinder(env *Env, paramTypes []types.Type) *binder {

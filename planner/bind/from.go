@@ -136,6 +136,9 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	if err != nil {
 		return nil, err
 	}
+	if v, ok := r.(*catalog.View); ok {
+		return fb.view(t, v)
+	}
 	bound := &rel{schema: t.Name.Schema, alias: t.Name.Name, table: t.Name.Name}
 	if t.Alias != "" {
 		bound.schema, bound.alias = "", t.Alias
@@ -144,6 +147,8 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	switch r := r.(type) {
 	case *catalog.Stream:
 		fb.deps.Streams = addOnce(fb.deps.Streams, r.ID)
+	case *catalog.Query:
+		fb.deps.Queries = addOnce(fb.deps.Queries, r.ID)
 	case *catalog.Table:
 		fb.deps.Tables = addOnce(fb.deps.Tables, r.ID)
 		fb.tablePos[r.ID] = t.Name.Pos
@@ -162,7 +167,7 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 		}
 	}
 	if bound.schema == "" && t.Alias == "" {
-		bound.schema = catalog.Public
+		bound.schema = r.RelNamespace()
 	}
 	if err := fb.asOf(t, r); err != nil {
 		return nil, err

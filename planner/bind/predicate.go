@@ -172,8 +172,9 @@ func (s *scalar) inRows(e *parse.InList, row *parse.Row) (expr.Expr, error) {
 func (s *scalar) inIOC(e *parse.InIOC) (expr.Expr, error) {
 	out := &expr.InIOC{Not: e.Not}
 	for _, n := range e.Lists {
-		l, ok := s.env.Catalog.Relation(n.Schema, n.Name).(*catalog.IOCList)
-		if !ok {
+		r, err := (&fromBinder{binder: s.binder}).lookup(n)
+		l, ok := r.(*catalog.IOCList)
+		if err != nil || !ok {
 			return nil, sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", n.Name).At(n.Pos).
 				WithHint("SHOW IOC LISTS names those that exist; CREATE IOC LIST makes one.")
 		}

@@ -47,7 +47,7 @@ func (b *binder) finishChange(root *logical.Node, target catalog.Relation, items
 func (b *binder) targetItem(node *logical.Node, name parse.Name, alias string, target catalog.Relation) *fromItem {
 	r := &rel{schema: name.Schema, alias: target.RelName(), table: target.RelName()}
 	if r.schema == "" {
-		r.schema = catalog.Public
+		r.schema = target.RelNamespace()
 	}
 	if alias != "" {
 		r.schema, r.alias = "", alias

@@ -17,10 +17,12 @@ const (
 	Deactivated State = "deactivated"
 )
 
-// Relation is what a name in FROM can stand for: *Stream, *Table, *Query, *IOCList or *Virtual. Relations are immutable once
+// Relation is what a name in FROM can stand for: *Stream, *Table, *Query, *View, *IOCList or *Virtual. Relations are immutable once
 // in the catalogue: a change puts a new one in their place.
 type Relation interface {
+	// RelName is the name without schema, RelNamespace the schema. See Display for both.
 	RelName() string
+	RelNamespace() string
 	RelID() uint64
 	// RelSchema is the row type of SELECT * FROM name.
 	RelSchema() *types.Schema
@@ -29,12 +31,14 @@ type Relation interface {
 // Stream is a named schema with a source.
 type Stream struct {
 	spec.Stream
+	Namespace
 	SQL string // canonical CREATE STREAM
 }
 
 // Query is a continuous query.
 type Query struct {
 	spec.Query
+	Namespace
 	Schema types.Schema // result columns
 	// Times tells per result column how far (microseconds) rows may lie behind the query's watermark when they come, by that
 	// column as event time; -1: the column is none. See logical.Times.
@@ -47,6 +51,7 @@ type Query struct {
 	Lists     []string
 	Functions []uint64
 	Tables    []uint64
+	Views     []uint64
 	// Corrected: late rows were replayed, so that the changelog holds more than inserts although Updates is false.
 	Corrected bool
 	State     State
@@ -64,6 +69,7 @@ func (q *Query) Stateless() bool {
 // IOCList is a list of indicators; as a relation it has the columns value, source, confidence, expires_at, added_at.
 type IOCList struct {
 	spec.IOCList
+	Namespace
 	SQL     string
 	Options map[string]string
 }
@@ -107,27 +113,28 @@ var lateColumns = []types.Column{
 // Late is the relation of the stream's late rows.
 func (s *Stream) Late() *Virtual {
 	cols := append(append([]types.Column(nil), s.Stream.Schema.Cols...), lateColumns...)
-	return &Virtual{SchemaName: Public, Name: s.Name + LateSuffix, ID: s.ID, Columns: types.Schema{Cols: cols}}
+	return &Virtual{SchemaName: s.RelNamespace(), Name: s.RelName() + LateSuffix, ID: s.ID, Columns: types.Schema{Cols: cols}}
 }
 
 // RelName, RelID and RelSchema implement Relation.
-func (s *Stream) RelName() string          { return s.Name }
+func (s *Stream) RelName() string          { return s.bare(s.Name) }
 func (s *Stream) RelID() uint64            { return s.ID }
 func (s *Stream) RelSchema() *types.Schema { return &s.Stream.Schema }
 
 // RelName, RelID and RelSchema implement Relation.
-func (q *Query) RelName() string          { return q.Name }
+func (q *Query) RelName() string          { return q.bare(q.Name) }
 func (q *Query) RelID() uint64            { return q.ID }
 func (q *Query) RelSchema() *types.Schema { return &q.Schema }
 
 // RelName, RelID and RelSchema implement Relation.
-func (l *IOCList) RelName() string          { return l.Name }
+func (l *IOCList) RelName() string          { return l.bare(l.Name) }
 func (l *IOCList) RelID() uint64            { return l.ID }
 func (l *IOCList) RelSchema() *types.Schema { return &IOCSchema }
 
 // RelName, RelID and RelSchema implement Relation.
 func (v *Virtual) RelName() string          { return v.Name }
 func (v *Virtual) RelID() uint64            { return v.ID }
+func (v *Virtual) RelNamespace() string     { return v.SchemaName }
 func (v *Virtual) RelSchema() *types.Schema { return &v.Columns }
 
 // Reader is what the planner needs of a catalogue. It is a consistent view: two calls see the same state.

@@ -11,6 +11,7 @@ import (
 // Table is a keyed relation that statements change.
 type Table struct {
 	spec.Table
+	Namespace
 	SQL string // canonical CREATE TABLE
 	// Temp: it is one connection's own, and goes with it.
 	Temp bool
@@ -19,7 +20,7 @@ type Table struct {
 }
 
 // RelName, RelID and RelSchema implement Relation.
-func (t *Table) RelName() string          { return t.Name }
+func (t *Table) RelName() string          { return t.bare(t.Name) }
 func (t *Table) RelID() uint64            { return t.ID }
 func (t *Table) RelSchema() *types.Schema { return &t.Table.Schema }
 

@@ -26,10 +26,12 @@ type Catalog struct {
 
 // Snapshot is one immutable state of the catalogue.
 type Snapshot struct {
-	// relations is the one name space of streams, queries and IOC lists.
+	// relations is the one name space of streams, queries, tables, views and IOC lists, by key.
 	relations table[string, Relation]
 	byID      table[uint64, Relation]
 	functions table[string, *Function]
+	schemas   table[string, *Schema]
+	comments  table[uint64, map[int]string]
 	virtuals  map[string]map[string]*Virtual // schema, name
 	// temp are the temporary tables of the connection that the snapshot is for.
 	temp map[string]*Table
@@ -75,12 +77,12 @@ func (c *Catalog) change(fn func(s *Snapshot) error) error {
 // another relation is refused with 42P07.
 func (c *Catalog) Put(r Relation) error {
 	return c.change(func(s *Snapshot) error {
-		name, id := r.RelName(), r.RelID()
+		name, id := keyOf(r), r.RelID()
 		if other := s.relations.get(name); other != nil && other.RelID() != id {
-			return sqlerr.New(sqlerr.DuplicateTable, "relation %q already exists", name)
+			return sqlerr.New(sqlerr.DuplicateTable, "relation %q already exists", r.RelName())
 		}
-		if old := s.byID.get(id); old != nil && old.RelName() != name {
-			s.relations = s.relations.without(old.RelName())
+		if old := s.byID.get(id); old != nil && keyOf(old) != name {
+			s.relations = s.relations.without(keyOf(old))
 		}
 		s.relations = s.relations.with(name, r)
 		s.byID = s.byID.with(id, r)
@@ -91,21 +93,21 @@ func (c *Catalog) Put(r Relation) error {
 // Replace puts r in the place of the relation with its name, whatever that one's id is.
 func (c *Catalog) Replace(r Relation) error {
 	return c.change(func(s *Snapshot) error {
-		if old := s.relations.get(r.RelName()); old != nil {
+		if old := s.relations.get(keyOf(r)); old != nil {
 			s.byID = s.byID.without(old.RelID())
 		}
-		s.relations = s.relations.with(r.RelName(), r)
+		s.relations = s.relations.with(keyOf(r), r)
 		s.byID = s.byID.with(r.RelID(), r)
 		return nil
 	})
 }
 
-// Remove takes a stream, query or IOC list out and returns it; nil when there is none.
-func (c *Catalog) Remove(name string) Relation {
+// Remove takes a relation of a schema out and returns it; nil when there is none.
+func (c *Catalog) Remove(schema, name string) Relation {
 	var old Relation
 	_ = c.change(func(s *Snapshot) error { // the change itself cannot fail
-		if old = s.relations.get(name); old != nil {
-			s.relations = s.relations.without(name)
+		if old = s.relations.get(key(schema, name)); old != nil {
+			s.relations = s.relations.without(key(schema, name))
 			s.byID = s.byID.without(old.RelID())
 		}
 		return nil
@@ -168,23 +170,23 @@ func (s *Snapshot) Relation(schema, name string) Relation {
 		if v := s.virtuals[PgCatalog][name]; v != nil {
 			return v
 		}
-		return s.public(name)
+		return s.public(Public, name)
 	case Public:
-		return s.public(name)
+		return s.public(Public, name)
 	}
 	if v := s.virtuals[schema][name]; v != nil {
 		return v
 	}
-	return nil
+	return s.public(schema, name)
 }
 
 // public finds an object of users, or the late rows of a stream.
-func (s *Snapshot) public(name string) Relation {
-	if r := s.relations.get(name); r != nil {
+func (s *Snapshot) public(schema, name string) Relation {
+	if r := s.relations.get(key(schema, name)); r != nil {
 		return r
 	}
 	if of, ok := strings.CutSuffix(name, LateSuffix); ok {
-		if st, ok := s.relations.get(of).(*Stream); ok {
+		if st, ok := s.relations.get(key(schema, of)).(*Stream); ok {
 			return st.Late()
 		}
 	}
@@ -203,7 +205,7 @@ func (s *Snapshot) HasSchema(name string) bool {
 	case PgCatalog, Public, InformationSchema, Vigil, PgTemp:
 		return true
 	}
-	return s.virtuals[name] != nil
+	return s.virtuals[name] != nil || s.schemas.get(name) != nil
 }
 
 // Streams lists the streams by name.
@@ -246,7 +248,7 @@ func relationsOf[T Relation](s *Snapshot) []T {
 			out = append(out, t)
 		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].RelName() < out[j].RelName() })
+	sort.Slice(out, func(i, j int) bool { return keyOf(out[i]) < keyOf(out[j]) })
 	return out
 }
 

@@ -27,7 +27,7 @@ func TestOneNameSpace(t *testing.T) {
 	if c.Relation("", "auth") != nil || c.Relation("public", "logon") == nil || c.Snapshot().ByID(1).RelName() != "logon" {
 		t.Fatal("renaming left the old name or lost the new one")
 	}
-	if c.Remove("logon") == nil || c.Remove("logon") != nil || c.Snapshot().ByID(1) != nil {
+	if c.Remove(Public, "logon") == nil || c.Remove(Public, "logon") != nil || c.Snapshot().ByID(1) != nil {
 		t.Fatal("Remove did not remove exactly once")
 	}
 }
@@ -50,7 +50,7 @@ func TestSnapshotDoesNotChange(t *testing.T) {
 		_ = c.Put(stream(i, fmt.Sprint("s", i)))
 	}
 	s := c.Snapshot()
-	c.Remove("s7")
+	c.Remove(Public, "s7")
 	_ = c.Put(stream(7000, "new"))
 	c.PutFunction(&Function{Function: spec.Function{ID: 3, Name: "f"}})
 	if s.Relation("", "s7") == nil || s.Relation("", "new") != nil || len(s.Streams()) != 1000 || s.Function("f") != nil {

@@ -3,6 +3,8 @@
 package lower
 
 import (
+	"strings"
+
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
@@ -125,6 +127,9 @@ func (l *lowerer) scan(op *logical.Scan) spec.Op {
 	case *catalog.IOCList:
 		return &spec.VirtualScan{Schema: catalog.Public, Name: r.Name}
 	case *catalog.Virtual:
+		if strings.HasSuffix(r.Name, catalog.LateSuffix) { // of a stream of users, whatever its schema
+			return &spec.VirtualScan{Schema: catalog.Public, Name: catalog.Display(r.SchemaName, r.Name)}
+		}
 		return &spec.VirtualScan{Schema: r.SchemaName, Name: r.Name}
 	}
 	l.fail(sqlerr.New(sqlerr.InternalError, "no scan for %T", op.Rel))

@@ -88,6 +88,25 @@ type (
 		// Like are the LIKE clauses; their columns come where they stand.
 		Like []LikeClause
 	}
+	// CreateView is CREATE [OR REPLACE] VIEW.
+	CreateView struct {
+		Name      Name
+		OrReplace bool
+		Columns   []string
+		Query     *Select
+	}
+	// CreateSchema is CREATE SCHEMA.
+	CreateSchema struct {
+		Name        Name
+		IfNotExists bool
+	}
+	// Comment is COMMENT ON Kind name IS text; Kind is one of Drop's kinds or "COLUMN". A nil Text removes it.
+	Comment struct {
+		Kind   string
+		Name   Name
+		Column string
+		Text   *string
+	}
 	// CreateTableAs is CREATE TABLE .. AS query, and SELECT .. INTO.
 	CreateTableAs struct {
 		Name        Name
@@ -158,8 +177,8 @@ type (
 		Body        string
 		Options     []Option
 	}
-	// Drop is DROP kind name. Kind is "STREAM", "CONTINUOUS QUERY", "IOC LIST", "FUNCTION", "TABLE", "SINK", "ROLE"; synonyms
-	// (SOURCE, MATERIALIZED VIEW, VIEW, AGGREGATE) are folded.
+	// Drop is DROP kind name. Kind is "STREAM", "CONTINUOUS QUERY", "IOC LIST", "FUNCTION", "TABLE", "VIEW", "SCHEMA", "SINK", "ROLE";
+	// synonyms (SOURCE, MATERIALIZED VIEW, AGGREGATE) are folded.
 	Drop struct {
 		Kind     string
 		Names    []Name
@@ -305,6 +324,9 @@ func (*SelectStmt) statement()     {}
 func (*CreateStream) statement()   {}
 func (*CreateQuery) statement()    {}
 func (*CreateTableAs) statement()  {}
+func (*CreateView) statement()     {}
+func (*CreateSchema) statement()   {}
+func (*Comment) statement()        {}
 func (*AlterQuery) statement()     {}
 func (*PauseQuery) statement()     {}
 func (*CreateIOC) statement()      {}

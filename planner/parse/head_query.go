@@ -28,10 +28,12 @@ func (c *cursor) create() Statement {
 	case t.isAnyKw("function", "aggregate"):
 		c.i += n
 		return c.createFunction(replace)
-	case replace && t.isKw("view"):
-		u := &Unsupported{What: "CREATE VIEW", Hint: "Use CREATE CONTINUOUS QUERY, or a WITH clause.", Pos: c.peek().pos}
-		c.i = c.end
-		return u
+	case t.isKw("view"):
+		c.i += n + 1
+		return c.createView(replace)
+	case t.isKw("schema") && !replace:
+		c.i += n + 1
+		return c.createSchema()
 	}
 	if !t.isWord() || replace {
 		c.i += n
@@ -246,22 +248,9 @@ func (c *cursor) replay() Statement {
 func (c *cursor) drop() Statement {
 	start := c.next()
 	d := &Drop{}
-	switch {
-	case c.acceptKw("stream"), c.acceptKw("source"):
-		d.Kind = "STREAM"
-	case c.acceptKw("continuous", "query"), c.acceptKw("materialized", "view"), c.acceptKw("view"):
-		d.Kind = "CONTINUOUS QUERY"
-	case c.acceptKw("ioc", "list"):
-		d.Kind = "IOC LIST"
-	case c.acceptKw("function"), c.acceptKw("aggregate"):
-		d.Kind = "FUNCTION"
-	case c.acceptKw("table"):
-		d.Kind = "TABLE"
-	case c.acceptKw("sink"):
-		d.Kind = "SINK"
-	case c.acceptKw("role"), c.acceptKw("user"):
-		d.Kind = "ROLE"
-	case c.peek().isAnyKw("index", "schema", "database", "type", "domain", "extension", "sequence", "trigger", "rule",
+	switch d.Kind = c.objectKind(); {
+	case d.Kind != "":
+	case c.peek().isAnyKw("index", "database", "type", "domain", "extension", "sequence", "trigger", "rule",
 		"procedure", "policy", "owned", "foreign", "server", "cast", "operator", "text", "publication", "subscription"):
 		what := "DROP " + strings.ToUpper(c.peek().val)
 		c.i = c.end

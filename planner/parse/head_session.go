@@ -43,7 +43,9 @@ func (c *cursor) showCreate() Statement {
 	switch {
 	case c.acceptKw("stream"), c.acceptKw("source"), c.acceptKw("table"):
 		s.Create = "STREAM"
-	case c.acceptKw("continuous", "query"), c.acceptKw("materialized", "view"), c.acceptKw("view"):
+	case c.acceptKw("view"):
+		s.Create = "VIEW"
+	case c.acceptKw("continuous", "query"), c.acceptKw("materialized", "view"):
 		s.Create = "CONTINUOUS QUERY"
 	case c.acceptKw("ioc", "list"):
 		s.Create = "IOC LIST"

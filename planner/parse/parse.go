@@ -114,6 +114,8 @@ func (c *cursor) statement() Statement {
 		return c.update()
 	case "truncate":
 		return c.truncate()
+	case "comment":
+		return c.comment()
 	case "copy":
 		return c.copy()
 	case "subscribe":
@@ -182,8 +184,6 @@ var missing = []struct{ words, what, hint string }{
 	{"create user", "CREATE USER", "Users are set in the server's configuration."},
 	{"create index", "CREATE INDEX", "Streams and tables need no indexes."},
 	{"create unique index", "CREATE INDEX", "Streams and tables need no indexes."},
-	{"create view", "CREATE VIEW", "Use CREATE CONTINUOUS QUERY, or a WITH clause."},
-	{"create schema", "CREATE SCHEMA", "All objects live in the schema public."},
 	{"create database", "CREATE DATABASE", "A server has the one database vigil; start another server on another directory."},
 	{"create unlogged", "CREATE UNLOGGED TABLE", "Use CREATE TABLE."},
 	{"create type", "CREATE TYPE", "Use the built-in types."},
@@ -207,7 +207,6 @@ var missing = []struct{ words, what, hint string }{
 	{"test continuous query", "TEST CONTINUOUS QUERY", "Create the query on a stream of its own and load the events with COPY."},
 	{"retro", "RETRO IOC LIST", "Join the stream's history with the list in a SELECT."},
 	{"merge", "MERGE", "Use INSERT and DELETE."},
-	{"comment", "COMMENT ON", ""},
 	{"lock", "LOCK", "vigil reads snapshots and takes no locks."},
 	{"vacuum", "VACUUM", "vigil cleans up by itself."},
 	{"analyze", "ANALYZE", "vigil needs no statistics."},

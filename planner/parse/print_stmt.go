@@ -14,6 +14,13 @@ func (p *printer) statement(stmt Statement) {
 		p.createStream(s)
 	case *CreateTableAs:
 		p.createTableAs(s)
+	case *CreateView:
+		p.createView(s)
+	case *CreateSchema:
+		p.s("CREATE SCHEMA ", ifNotExists(s.IfNotExists))
+		p.name(s.Name)
+	case *Comment:
+		p.comment(s)
 	case *CreateQuery:
 		p.createQuery(s)
 	case *AlterQuery:

@@ -22,6 +22,8 @@ type Source interface {
 	Settings(ctx context.Context) []Setting
 	// Started is when the server started.
 	Started() types.EventTime
+	// SearchPath is where the connection finds names without a schema; pg_catalog comes before it.
+	SearchPath() []string
 }
 
 // Sizer is implemented by sources that know how much a relation keeps on disk, in bytes.
@@ -120,20 +122,19 @@ func (c *Catalog) objects() []object {
 	snap := c.src.Snapshot()
 	var out []object
 	for _, s := range snap.Streams() {
-		out = append(out, object{userOID(s.ID), s.ID, s.Name, publicNamespace, 'r', s.Stream.Schema.Cols, ""})
+		out = append(out, object{userOID(s.ID), s.ID, s.RelName(), c.space(s), 'r', s.Stream.Schema.Cols, ""})
 	}
 	for _, t := range snap.Tables() {
-		space := uint32(publicNamespace)
-		if t.Temp {
-			space = tempNamespace
-		}
-		out = append(out, object{userOID(t.ID), t.ID, t.Name, space, 'r', t.Table.Schema.Cols, ""})
+		out = append(out, object{userOID(t.ID), t.ID, t.RelName(), c.space(t), 'r', t.Table.Schema.Cols, ""})
 	}
 	for _, q := range snap.Queries() {
-		out = append(out, object{userOID(q.ID), q.ID, q.Name, publicNamespace, 'm', q.Schema.Cols, q.SQL})
+		out = append(out, object{userOID(q.ID), q.ID, q.RelName(), c.space(q), 'm', q.Schema.Cols, q.SQL})
 	}
 	for _, l := range snap.Lists() {
-		out = append(out, object{userOID(l.ID), l.ID, l.Name, publicNamespace, 'r', catalog.IOCSchema.Cols, ""})
+		out = append(out, object{userOID(l.ID), l.ID, l.RelName(), c.space(l), 'r', catalog.IOCSchema.Cols, ""})
+	}
+	for _, v := range snap.Views() {
+		out = append(out, object{userOID(v.ID), v.ID, v.RelName(), c.space(v), 'v', v.Schema.Cols, v.SQL})
 	}
 	for _, v := range snap.Virtuals() {
 		if c.sys.byName[v.SchemaName+"."+v.Name] == nil {
@@ -179,22 +180,30 @@ var namespaces = []namespace{{catalogNamespace, "pg_catalog"}, {publicNamespace,
 // tempName is the schema of the connection's temporary tables, under the name that pg_class shows.
 const tempName = "pg_temp_1"
 
-// schemas lists the schemas, the temporary one when it has tables.
+// schemas lists the schemas, those of users and the connection's temporary one included.
 func (c *Catalog) schemas() []namespace {
-	for _, t := range c.src.Snapshot().Tables() {
+	snap := c.src.Snapshot()
+	out := namespaces[:len(namespaces):len(namespaces)]
+	for _, x := range snap.Schemas() {
+		out = append(out, namespace{userOID(x.ID), x.Name})
+	}
+	for _, t := range snap.Tables() {
 		if t.Temp {
-			return append(namespaces[:len(namespaces):len(namespaces)], namespace{tempNamespace, tempName})
+			return append(out, namespace{tempNamespace, tempName})
 		}
 	}
-	return namespaces
+	return out
 }
 
+// space is the oid of a relation's schema.
+func (c *Catalog) space(r catalog.Relation) uint32 { return c.namespaceOID(r.RelNamespace()) }
+
 // namespaceName is the name of a schema, "" for an unknown oid.
-func namespaceName(oid uint32) string {
+func (c *Catalog) namespaceName(oid uint32) string {
 	if oid == tempNamespace {
 		return tempName
 	}
-	for _, n := range namespaces {
+	for _, n := range c.schemas() {
 		if n.oid == oid {
 			return n.name
 		}
@@ -202,14 +211,44 @@ func namespaceName(oid uint32) string {
 	return ""
 }
 
-func namespaceOID(name string) uint32 {
-	if name == tempName || name == catalog.PgTemp {
+// namespaceOID is the oid of a schema, 0 when there is none of the name.
+func (c *Catalog) namespaceOID(name string) uint32 {
+	switch name {
+	case tempName, catalog.PgTemp:
 		return tempNamespace
+	case catalog.Public:
+		return publicNamespace
 	}
-	for _, n := range namespaces {
+	for _, n := range c.schemas() {
 		if n.name == name {
 			return n.oid
 		}
 	}
 	return 0
+}
+
+// searched lists the oids of the schemas where names without one are found, in order.
+func (c *Catalog) searched() []uint32 {
+	out := []uint32{tempNamespace, catalogNamespace}
+	for _, name := range c.src.SearchPath() {
+		out = append(out, c.namespaceOID(name))
+	}
+	return out
+}
+
+// visible tells whether an object is found by its name alone: no other one of the name comes before it.
+func (c *Catalog) visible(o object) bool {
+	path := c.searched()
+	at := slices.Index(path, o.space)
+	if at < 0 {
+		return false
+	}
+	for _, x := range c.objects() {
+		if x.name == o.name && x.oid != o.oid {
+			if i := slices.Index(path, x.space); i >= 0 && i < at {
+				return false
+			}
+		}
+	}
+	return true
 }

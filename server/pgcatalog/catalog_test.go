@@ -26,6 +26,7 @@ func (f *fakeSource) Users() []User               { return f.users }
 func (f *fakeSource) Settings(context.Context) []Setting {
 	return []Setting{{Name: "TimeZone", Value: "Europe/Berlin", Default: "UTC", Doc: "zone"}, {Name: "work_mem", Value: "4", Default: "4", Type: "integer"}}
 }
+func (f *fakeSource) SearchPath() []string          { return []string{"public"} }
 func (f *fakeSource) Started() types.EventTime      { return 42 }
 func (f *fakeSource) RelationBytes(id uint64) int64 { return int64(id) * 1000 }
 

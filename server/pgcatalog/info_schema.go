@@ -40,11 +40,18 @@ func (c *Catalog) infoTables(_ context.Context, w *writer) error {
 }
 
 func (c *Catalog) infoViews(_ context.Context, w *writer) error {
-	return c.eachRelation('m', func(space, name string, o object) error {
+	add := func(space, name string, o object) error {
+		if o.def == "" {
+			return nil
+		}
 		return w.add(fields{"table_catalog": databaseName, "table_schema": space, "table_name": name, "check_option": "NONE",
 			"view_definition": c.queryText(o), "is_updatable": false, "is_insertable_into": false, "is_trigger_updatable": false,
 			"is_trigger_deletable": false, "is_trigger_insertable_into": false})
-	})
+	}
+	if err := c.eachRelation('v', add); err != nil {
+		return err
+	}
+	return c.eachRelation('m', add)
 }
 
 func (c *Catalog) infoColumns(_ context.Context, w *writer) error {
@@ -59,7 +66,7 @@ func (c *Catalog) infoColumns(_ context.Context, w *writer) error {
 	for _, o := range c.objects() {
 		table := c.tableOf(o)
 		for i, col := range o.cols {
-			f := c.columnRow(namespaceName(o.space), o.name, i, col)
+			f := c.columnRow(c.namespaceName(o.space), o.name, i, col)
 			if table != nil && !table.Defaults[i].Null {
 				f["column_default"] = defaultText(table.Defaults[i])
 			}

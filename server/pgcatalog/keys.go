@@ -50,7 +50,7 @@ func (c *Catalog) IndexText(oid int64, column int) (string, bool) {
 			}
 			return quoteIdent(t.Table.Schema.Cols[t.Key[column-1]].Name), true
 		}
-		return "CREATE UNIQUE INDEX " + quoteIdent(t.Name+"_pkey") + " ON public." + quoteIdent(t.Name) + " USING btree (" + keyNames(t) + ")", true
+		return "CREATE UNIQUE INDEX " + quoteIdent(t.RelName()+"_pkey") + " ON public." + quoteIdent(t.Name) + " USING btree (" + keyNames(t) + ")", true
 	}
 	return "", false
 }
@@ -88,7 +88,7 @@ func (c *Catalog) pgIndex(_ context.Context, w *writer) error {
 
 func (c *Catalog) pgConstraint(_ context.Context, w *writer) error {
 	for _, t := range c.keyed() {
-		err := w.add(fields{"oid": userOID(t.ID) | constraintBit, "conname": t.Name + "_pkey", "connamespace": publicNamespace, "contype": "p",
+		err := w.add(fields{"oid": userOID(t.ID) | constraintBit, "conname": t.RelName() + "_pkey", "connamespace": c.space(t), "contype": "p",
 			"convalidated": true, "conrelid": userOID(t.ID), "conindid": userOID(t.ID) | indexBit, "conislocal": true, "connoinherit": true,
 			"confupdtype": " ", "confdeltype": " ", "confmatchtype": " ", "conkey": numbers(t)})
 		if err != nil {
@@ -132,7 +132,7 @@ func defaultText(v types.Value) string {
 // keyClasses are the pg_class rows of the indexes.
 func (c *Catalog) keyClasses(w *writer) error {
 	for _, t := range c.keyed() {
-		f := classRow(userOID(t.ID)|indexBit, t.Name+"_pkey", publicNamespace, 'i', len(t.Key))
+		f := classRow(userOID(t.ID)|indexBit, t.RelName()+"_pkey", c.space(t), 'i', len(t.Key))
 		f["relam"], f["relreplident"] = btreeAM, "n"
 		if err := w.add(f); err != nil {
 			return err

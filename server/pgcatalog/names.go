@@ -95,7 +95,7 @@ func (c *Catalog) Visible(class string, oid int64) (visible, ok bool) {
 			return true, true
 		}
 		o, ok := c.object(id)
-		return o.space == publicNamespace, ok
+		return ok && c.visible(o), ok
 	case "pg_type":
 		_, ok := c.sys.types[id]
 		return ok, ok
@@ -119,10 +119,19 @@ func (c *Catalog) Visible(class string, oid int64) (visible, ok bool) {
 	return false, false
 }
 
+// Comment implements fn.CatalogReader.
+func (c *Catalog) Comment(oid int64, column int) (string, bool) {
+	if oid < FirstObjectOID {
+		return "", false
+	}
+	text, ok := c.src.Snapshot().Comments(uint64(oid - FirstObjectOID))[column]
+	return text, ok
+}
+
 // ViewText implements fn.CatalogReader.
 func (c *Catalog) ViewText(oid int64) (string, bool) {
 	o, ok := c.object(uint32(oid))
-	if !ok || o.kind != 'm' {
+	if !ok || o.def == "" {
 		return "", false
 	}
 	return c.queryText(o), true
@@ -203,7 +212,7 @@ func (c *Catalog) RegLookup(kind types.Kind, name string) (int64, error) {
 	}
 	switch kind {
 	case types.RegNamespace:
-		if oid := namespaceOID(last); oid != 0 {
+		if oid := c.namespaceOID(last); oid != 0 {
 			return int64(oid), nil
 		}
 		return 0, sqlerr.New(sqlerr.InvalidSchemaName, "schema \"%s\" does not exist", name)
@@ -218,9 +227,16 @@ func (c *Catalog) RegLookup(kind types.Kind, name string) (int64, error) {
 	if r := c.sys.byName[schema+"."+last]; r != nil {
 		return int64(r.oid), nil
 	}
-	for _, o := range c.objects() {
-		if o.name == last && (schema == "" && o.space == publicNamespace || schema == namespaceName(o.space)) {
-			return int64(o.oid), nil
+	spaces := []uint32{c.namespaceOID(schema)}
+	if schema == "" {
+		spaces = c.searched()
+	}
+	objects := c.objects()
+	for _, space := range spaces {
+		for _, o := range objects {
+			if o.name == last && o.space == space {
+				return int64(o.oid), nil
+			}
 		}
 	}
 	return 0, sqlerr.New(sqlerr.UndefinedTable, "relation \"%s\" does not exist", strings.Join(parts, "."))
@@ -284,7 +300,7 @@ func (c *Catalog) RegName(kind types.Kind, oid int64) string {
 			return c.TypeName(oid, -1, false)
 		}
 	case types.RegNamespace:
-		if n := namespaceName(id); n != "" {
+		if n := c.namespaceName(id); n != "" {
 			return quoteIdent(n)
 		}
 	case types.RegProc:
@@ -301,7 +317,7 @@ func (c *Catalog) RegName(kind types.Kind, oid int64) string {
 			return qualify(r.schema, r.name, r.schema == "pg_catalog")
 		}
 		if o, ok := c.object(id); ok {
-			return qualify(namespaceName(o.space), o.name, o.space == publicNamespace)
+			return qualify(c.namespaceName(o.space), o.name, c.visible(o))
 		}
 	}
 	return strconv.FormatInt(oid, 10)

@@ -4,7 +4,7 @@ import "context"
 
 func (c *Catalog) pgClass(_ context.Context, w *writer) error {
 	for _, r := range c.sys.list {
-		err := w.add(classRow(r.oid, r.name, namespaceOID(r.schema), r.kind, len(r.cols)))
+		err := w.add(classRow(r.oid, r.name, c.namespaceOID(r.schema), r.kind, len(r.cols)))
 		if err != nil {
 			return err
 		}

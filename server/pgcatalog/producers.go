@@ -2,6 +2,8 @@ package pgcatalog
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -33,6 +35,7 @@ func producers() map[string]producer {
 		"information_schema.columns":  (*Catalog).infoColumns,
 		"information_schema.views":    (*Catalog).infoViews,
 		"information_schema.routines": (*Catalog).infoRoutines,
+		"pg_catalog.pg_description":   (*Catalog).pgDescription,
 
 		"information_schema.information_schema_catalog_name": (*Catalog).infoCatalogName,
 	}
@@ -149,7 +152,7 @@ func (c *Catalog) pgSettings(ctx context.Context, w *writer) error {
 // pgRewrite has the rule that makes a materialized view one: clients look it up by the relation's oid.
 func (c *Catalog) pgRewrite(_ context.Context, w *writer) error {
 	for _, o := range c.objects() {
-		if o.kind != 'm' {
+		if o.def == "" {
 			continue
 		}
 		// The rule's oid need only be stable and its own.
@@ -170,8 +173,12 @@ func (c *Catalog) pgTables(_ context.Context, w *writer) error {
 }
 
 func (c *Catalog) pgViews(_ context.Context, w *writer) error {
-	return c.eachRelation('v', func(space, name string, _ object) error {
-		return w.add(fields{"schemaname": space, "viewname": name, "viewowner": c.RoleName(OwnerOID)})
+	return c.eachRelation('v', func(space, name string, o object) error {
+		f := fields{"schemaname": space, "viewname": name, "viewowner": c.RoleName(OwnerOID)}
+		if o.def != "" {
+			f["definition"] = c.queryText(o)
+		}
+		return w.add(f)
 	})
 }
 
@@ -193,7 +200,7 @@ func (c *Catalog) eachRelation(kind byte, fn func(space, name string, o object) 
 	}
 	for _, o := range c.objects() {
 		if o.kind == kind {
-			if err := fn(namespaceName(o.space), o.name, o); err != nil {
+			if err := fn(c.namespaceName(o.space), o.name, o); err != nil {
 				return err
 			}
 		}
@@ -208,3 +215,40 @@ func arrayDims(t types.Type) int {
 	}
 	return 0
 }
+
+// pgDescription gives the comments of users' objects.
+func (c *Catalog) pgDescription(_ context.Context, w *writer) error {
+	snap := c.src.Snapshot()
+	emit := func(id uint64, class int) error {
+		comments := snap.Comments(id)
+		for _, column := range slices.Sorted(maps.Keys(comments)) {
+			if err := w.add(fields{"objoid": userOID(id), "classoid": class, "objsubid": column, "description": comments[column]}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, r := range snap.Relations() {
+		if err := emit(r.RelID(), classRelation); err != nil {
+			return err
+		}
+	}
+	for _, f := range snap.Functions() {
+		if err := emit(f.ID, classFunction); err != nil {
+			return err
+		}
+	}
+	for _, x := range snap.Schemas() {
+		if err := emit(x.ID, classNamespace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The oids of the catalogues that objects belong to, as comments name them.
+const (
+	classRelation  = 1259
+	classFunction  = 1255
+	classNamespace = 2615
+)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -149,8 +150,33 @@ func (b *block) fold() job.Change {
 		out.Resume = append(out.Resume, st.change.Resume...)
 		out.Rejected = append(out.Rejected, st.change.Rejected...)
 	}
+	for _, st := range b.steps {
+		for _, x := range st.change.Props {
+			b.foldProps(&out, x)
+		}
+	}
 	out.IOC = b.foldIOC(out.Drop)
 	return out
+}
+
+// foldProps puts a change of properties where it belongs: to the object if the block creates it, and nowhere if it drops it.
+func (b *block) foldProps(out *job.Change, x job.PropChange) {
+	is := func(o job.Object) bool { return o.Meta.ID == x.ID }
+	if slices.ContainsFunc(out.Drop, is) {
+		return
+	}
+	at := slices.IndexFunc(out.Create, is)
+	if at < 0 {
+		out.Props = append(out.Props, x)
+		return
+	}
+	m := &out.Create[at].Meta
+	m.Props = maps.Clone(m.Props)
+	for k, v := range x.Set {
+		if m.Props[k] = v; v == "" {
+			delete(m.Props, k)
+		}
+	}
 }
 
 func sameObject(a, b job.Object) bool { return a.Meta.Kind == b.Meta.Kind && a.Meta.ID == b.Meta.ID }
@@ -223,13 +249,13 @@ func (b *block) conflict(ch *job.Change, cur *catalog.Snapshot) error {
 		if id, ok := named(cur, o); ok && !going[id] && id != o.Meta.ID {
 			return changed(o)
 		}
-		if q, ok := b.cat.Snapshot().ByID(o.Meta.ID).(*catalog.Query); ok && !readable(q, cur, going, coming) {
+		if !readable(b.cat.Snapshot().ByID(o.Meta.ID), cur, going, coming) {
 			return changed(o)
 		}
 	}
-	for _, q := range cur.Queries() {
+	for _, q := range cur.Relations() {
 		for _, o := range ch.Drop {
-			if !going[q.ID] && reads(q, o.Meta.Kind, o.Meta.ID, o.Meta.Name) {
+			if !going[q.RelID()] && reads(q, o.Meta.Kind, o.Meta.ID, o.Meta.Name) {
 				return changed(o)
 			}
 		}
@@ -243,6 +269,10 @@ func present(s *catalog.Snapshot, o job.Object) bool {
 		f := s.Function(o.Meta.Name)
 		return f != nil && f.ID == o.Meta.ID
 	}
+	if o.Meta.Kind == kindSchema {
+		x := s.Schema(o.Meta.Name)
+		return x != nil && x.ID == o.Meta.ID
+	}
 	return s.ByID(o.Meta.ID) != nil
 }
 
@@ -254,23 +284,32 @@ func named(s *catalog.Snapshot, o job.Object) (uint64, bool) {
 		}
 		return 0, false
 	}
-	if r := s.Relation(catalog.Public, o.Meta.Name); r != nil {
+	if o.Meta.Kind == kindSchema {
+		if x := s.Schema(o.Meta.Name); x != nil {
+			return x.ID, true
+		}
+		return 0, false
+	}
+	if r := s.Named(o.Meta.Name); r != nil {
 		return r.RelID(), true
 	}
 	return 0, false
 }
 
-// readable tells whether all that a query reads will be there.
-func readable(q *catalog.Query, cur *catalog.Snapshot, going, coming map[uint64]bool) bool {
-	there := func(id uint64) bool { return coming[id] || cur.ByID(id) != nil && !going[id] }
-	for _, ids := range [][]uint64{q.Streams, q.Queries, q.Tables} {
+// readable tells whether all that a query or view reads will be there.
+func readable(r catalog.Relation, cur *catalog.Snapshot, going, coming map[uint64]bool) bool {
+	d, ok := usesOf(r)
+	if !ok {
+		return true
+	}
+	for _, ids := range [][]uint64{d.streams, d.queries, d.tables, d.views} {
 		for _, id := range ids {
-			if !there(id) {
+			if !coming[id] && (cur.ByID(id) == nil || going[id]) {
 				return false
 			}
 		}
 	}
-	for _, id := range q.Functions {
+	for _, id := range d.functions {
 		if !coming[id] && (going[id] || !slices.ContainsFunc(cur.Functions(), func(f *catalog.Function) bool { return f.ID == id })) {
 			return false
 		}
@@ -310,7 +349,7 @@ func (s *Session) commitChange(ctx context.Context, b *block) error {
 	if err := b.conflict(&ch, srv.cat.Snapshot()); err != nil {
 		return err
 	}
-	if len(ch.Create)+len(ch.Drop)+len(ch.IOC)+len(ch.Tables)+len(ch.Resume)+len(ch.Rejected) > 0 {
+	if len(ch.Create)+len(ch.Drop)+len(ch.IOC)+len(ch.Tables)+len(ch.Resume)+len(ch.Rejected)+len(ch.Props) > 0 {
 		if err := srv.eng.Apply(ctx, ch); err != nil {
 			return err
 		}

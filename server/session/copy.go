@@ -161,11 +161,11 @@ func (s *Session) planCopyQuery(q *parse.Select, f *copyFormat) (*statement, err
 
 // planCopySubscribe is COPY (SUBSCRIBE q) TO STDOUT: it ends when the client cancels it.
 func (s *Session) planCopySubscribe(st *parse.Copy, f *copyFormat) (*statement, error) {
-	if _, _, err := s.srv.subscribe(st.Subscribe); err != nil {
+	if _, _, err := s.subscription(st.Subscribe); err != nil {
 		return nil, err
 	}
 	return &statement{s: s, do: func(ctx context.Context, _ []types.Value, out pgwire.Output) (string, error) {
-		sub, cols, err := s.srv.subscribe(st.Subscribe)
+		sub, cols, err := s.subscription(st.Subscribe)
 		if err != nil {
 			return "", err
 		}

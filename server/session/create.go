@@ -30,18 +30,91 @@ func (s *Session) createRelation(st *parse.CreateStream) (doFunc, error) {
 	if st.OnCommit != "" {
 		return nil, sqlerr.New(sqlerr.InvalidTableDefinition, "ON COMMIT can only be used on temporary tables").At(st.Name.Pos)
 	}
-	c := creation{kind: kindStream, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st)}
 	if planner.IsTable(st) {
-		c.kind = kindTable
-		c.plan = func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
-			return s.srv.planTable(env, st, id)
+		return s.createDo("CREATE TABLE", st.Name, func(n parse.Name) creation {
+			x := *st
+			x.Name = n
+			return creation{kind: kindTable, ifNotExists: st.IfNotExists, sql: parse.Print(&x),
+				plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
+					return s.srv.planTable(env, &x, id)
+				}}
+		})
+	}
+	return s.createDo("CREATE STREAM", st.Name, func(n parse.Name) creation {
+		x := *st
+		x.Name = n
+		return creation{kind: kindStream, ifNotExists: st.IfNotExists, sql: parse.Print(&x),
+			plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
+				return s.srv.planStream(env, &x, id, at)
+			}}
+	})
+}
+
+// createObject is CREATE CONTINUOUS QUERY, IOC LIST and FUNCTION.
+func (s *Session) createObject(stmt parse.Statement) (doFunc, error) {
+	srv := s.srv
+	switch st := stmt.(type) {
+	case *parse.CreateQuery:
+		return s.createDo("CREATE CONTINUOUS QUERY", st.Name, func(n parse.Name) creation {
+			x := *st
+			x.Name = n
+			return creation{kind: kindQuery, ifNotExists: st.IfNotExists, replace: st.OrReplace, sql: parse.Print(&x),
+				plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
+					return srv.planQuery(env, &x, id, at)
+				}}
+		})
+	case *parse.CreateIOC:
+		return s.createDo("CREATE IOC LIST", st.Name, func(n parse.Name) creation {
+			x := *st
+			x.Name = n
+			return creation{kind: kindIOC, ifNotExists: st.IfNotExists, sql: parse.Print(&x),
+				plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) { return srv.planIOC(env, &x, id) }}
+		})
+	case *parse.CreateFunction:
+		if st.Name.Schema != "" && st.Name.Schema != catalog.Public && s.snapshot().Schema(st.Name.Schema) != nil {
+			return nil, sqlerr.NotSupported("a function in a schema other than public", "Leave the schema out.").At(st.Name.Pos)
 		}
-		return s.createDo("CREATE TABLE", c, st.Name)
+		return s.createDo("CREATE FUNCTION", st.Name, func(n parse.Name) creation {
+			x := *st
+			x.Name = parse.Name{Name: n.Name, Pos: n.Pos}
+			return creation{kind: kindFunction, replace: st.OrReplace, sql: parse.Print(&x),
+				plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
+					return srv.planFunction(env, &x, id)
+				}}
+		})
 	}
-	c.plan = func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
-		return s.srv.planStream(env, st, id, at)
+	return nil, sqlerr.NotSupported("this statement", "")
+}
+
+// createDo places the name in its schema and wraps a creation.
+func (s *Session) createDo(tag string, name parse.Name, build func(parse.Name) creation) (doFunc, error) {
+	if _, err := s.place(name); err != nil {
+		return nil, err
 	}
-	return s.createDo("CREATE STREAM", c, st.Name)
+	return simple(tag, func(ctx context.Context, out pgwire.Output) error {
+		n, err := s.place(name)
+		if err != nil {
+			return err
+		}
+		c := build(n)
+		c.name, c.path = n, s.path()
+		return s.scope(func(sc *scope) error { return sc.create(ctx, c, out) })
+	}), nil
+}
+
+// createView is CREATE VIEW.
+func (s *Session) createView(st *parse.CreateView) (doFunc, error) {
+	if _, err := planner.View(s.env(), st, 0); err != nil {
+		return nil, err
+	}
+	return s.createDo("CREATE VIEW", st.Name, func(n parse.Name) creation {
+		x := *st
+		x.Name = n
+		return creation{kind: kindView, replace: st.OrReplace, sql: parse.Print(&x),
+			plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
+				return s.srv.planView(env, &x, id)
+			}}
+	})
 }
 
 // withoutLike writes out the columns that LIKE stands for, as they are now.
@@ -52,7 +125,7 @@ func (s *Session) withoutLike(st *parse.CreateStream) (*parse.CreateStream, erro
 	for _, l := range st.Like {
 		x.Columns = append(x.Columns, st.Columns[at:l.At]...)
 		at = l.At
-		rel := s.snapshot().Relation(l.Name.Schema, l.Name.Name)
+		rel := s.relation(l.Name)
 		if rel == nil {
 			return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", l.Name.Name).At(l.Name.Pos)
 		}
@@ -128,7 +201,7 @@ func (s *Session) createTableAs(st *parse.CreateTableAs) (doFunc, error) {
 		return nil, err
 	}
 	return func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error) {
-		if st.IfNotExists && s.snapshot().Relation(st.Name.Schema, st.Name.Name) != nil {
+		if st.IfNotExists && s.relation(st.Name) != nil {
 			return create(ctx, params, out)
 		}
 		return s.fillNew(ctx, st, create, out)
@@ -171,7 +244,7 @@ func (s *Session) createAndFill(ctx context.Context, st *parse.CreateTableAs, cr
 	if _, err := create(ctx, nil, out); err != nil {
 		return 0, err
 	}
-	t, ok := s.snapshot().Relation(st.Name.Schema, st.Name.Name).(*catalog.Table)
+	t, ok := s.relation(st.Name).(*catalog.Table)
 	if !ok {
 		return 0, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", st.Name.Name)
 	}

@@ -14,7 +14,7 @@ func (srv *Server) lateStream(relation string) *catalog.Stream {
 	if !ok {
 		return nil
 	}
-	st, _ := srv.cat.Relation(catalog.Public, name).(*catalog.Stream)
+	st, _ := srv.cat.Snapshot().Named(name).(*catalog.Stream)
 	return st
 }
 

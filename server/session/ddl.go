@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/job"
@@ -37,6 +38,7 @@ func (s *Server) planStream(env *planner.Env, st *parse.CreateStream, id uint64,
 		return planned{}, err
 	}
 	c.Created, c.SQL = created, parse.Print(st)
+	c.Name, c.Namespace = display(st.Name), catalog.NamespaceOf(st.Name.Schema)
 	return s.relation(&c.Stream, c), nil
 }
 
@@ -46,6 +48,7 @@ func (s *Server) planIOC(env *planner.Env, st *parse.CreateIOC, id uint64) (plan
 		return planned{}, err
 	}
 	c.SQL = parse.Print(st)
+	c.Name, c.Namespace = display(st.Name), catalog.NamespaceOf(st.Name.Schema)
 	return s.relation(&c.IOCList, c), nil
 }
 
@@ -64,12 +67,32 @@ func (s *Server) planQuery(env *planner.Env, st *parse.CreateQuery, id uint64, c
 		return planned{}, err
 	}
 	c.Created, c.SQL, c.State = created, parse.Print(st), catalog.Running
+	c.Name, c.Namespace = display(st.Name), catalog.NamespaceOf(st.Name.Schema)
 	return s.relation(&c.Query, c), nil
 }
 
-// creation is one CREATE under way: what is common to the four kinds.
+func (s *Server) planView(env *planner.Env, st *parse.CreateView, id uint64) (planned, error) {
+	v, err := planner.View(env, st, id)
+	if err != nil {
+		return planned{}, err
+	}
+	for _, t := range v.Tables {
+		if t >= tempIDs {
+			return planned{}, sqlerr.NotSupported("a view over a temporary table", "The view lives longer than the table: use CREATE TABLE.").At(st.Name.Pos)
+		}
+	}
+	v.Name, v.Namespace = display(st.Name), catalog.NamespaceOf(st.Name.Schema)
+	return s.relation(nil, v), nil
+}
+
+// display is a name as users see it.
+func display(n parse.Name) string { return catalog.Display(n.Schema, n.Name) }
+
+// creation is one CREATE under way: what is common to all kinds. The name has its schema, "" for public.
 type creation struct {
-	kind, name  string
+	kind        string
+	name        parse.Name
+	path        []string // where the names in it are looked up; nil: the usual schemas
 	ifNotExists bool
 	replace     bool
 	sql         string
@@ -128,7 +151,7 @@ func (s *scope) apply(ctx context.Context, st step) error {
 func (s *scope) create(ctx context.Context, c creation, out pgwire.Output) error {
 	old := s.lookup(c.kind, c.name)
 	if old != nil && c.ifNotExists {
-		out.Notice(notice(sqlerr.DuplicateTable, "relation %q already exists, skipping", c.name))
+		out.Notice(notice(sqlerr.DuplicateTable, "relation %q already exists, skipping", c.name.Name))
 		return nil
 	}
 	if old != nil && !(c.replace && old.kind == c.kind) {
@@ -139,22 +162,30 @@ func (s *scope) create(ctx context.Context, c creation, out pgwire.Output) error
 		return err
 	}
 	created := s.clock()
-	p, err := c.plan(s.env(), id, created)
+	env := s.env()
+	env.SearchPath = c.path
+	p, err := c.plan(env, id, created)
 	if err != nil {
 		return err
 	}
-	o := job.Object{Def: p.def, Meta: meta.Object{Kind: c.kind, ID: id, Name: c.name, SQL: c.sql,
+	o := job.Object{Def: p.def, Meta: meta.Object{Kind: c.kind, ID: id, Name: display(c.name), SQL: c.sql,
 		Props: map[string]string{propCreated: fmt.Sprint(int64(created))}}}
+	if !slices.Equal(c.path, defaultPath) {
+		o.Meta.Props[propPath] = strings.Join(c.path, ",")
+	}
 	change := job.Change{Create: []job.Object{o}}
+	publish := p.publish
 	if old != nil {
-		if err := s.unread(old); err != nil {
+		if err := s.replaceable(old, c.kind, p.publish); err != nil {
 			return err
 		}
+		comments := s.keepComments(&change.Create[0], old)
+		publish = func(cat *catalog.Catalog) { p.publish(cat); comments(cat) }
 	}
 	if old != nil && c.kind == kindQuery {
 		change.Drop = []job.Object{old.object}
 	}
-	if err := s.apply(ctx, step{change: change, publish: p.publish}); err != nil {
+	if err := s.apply(ctx, step{change: change, publish: publish}); err != nil {
 		return err
 	}
 	return s.draft(p.def, old == nil)
@@ -178,8 +209,21 @@ func (s *scope) draft(def any, isNew bool) error {
 	return nil
 }
 
-// unread refuses to replace a query that other queries read: they go on from its result.
-func (s *scope) unread(old *existing) error {
+// replaceable refuses to replace a query that other queries read, for they go on from its result, and a view that a query
+// reads: its plan would be another after a restart.
+func (s *scope) replaceable(old *existing, kind string, publish func(*catalog.Catalog)) error {
+	if kind == kindView {
+		if err := s.sameColumns(old, publish); err != nil {
+			return err
+		}
+		for _, q := range s.cat.Snapshot().Queries() {
+			if reads(q, kindView, old.object.Meta.ID, "") {
+				return sqlerr.New(sqlerr.DependentObjectsExist, "cannot replace view %s because other objects depend on it", old.object.Meta.Name).
+					WithDetail("continuous query %s depends on view %s", q.Name, old.object.Meta.Name).
+					WithHint("Create it under another name, or drop what reads it first.")
+			}
+		}
+	}
 	if old.kind != kindQuery {
 		return nil
 	}
@@ -193,9 +237,33 @@ func (s *scope) unread(old *existing) error {
 	return nil
 }
 
-// newID gives a new object its id; a function that is replaced keeps its own, so that the queries that call it go on.
+// sameColumns compares a view with the one it replaces: what reads it goes on.
+func (s *scope) sameColumns(old *existing, publish func(*catalog.Catalog)) error {
+	before, ok := s.cat.Snapshot().ByID(old.object.Meta.ID).(*catalog.View)
+	trial := catalog.Fork(s.cat.Snapshot())
+	publish(trial)
+	after, ok2 := trial.Snapshot().ByID(old.object.Meta.ID).(*catalog.View)
+	if !ok || !ok2 {
+		return nil
+	}
+	for i, c := range before.Schema.Cols {
+		if i >= len(after.Schema.Cols) {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "cannot drop columns from view")
+		}
+		n := after.Schema.Cols[i]
+		if n.Name != c.Name {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "cannot change name of view column %q to %q", c.Name, n.Name)
+		}
+		if n.Type != c.Type {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "cannot change data type of view column %q from %s to %s", c.Name, c.Type, n.Type)
+		}
+	}
+	return nil
+}
+
+// newID gives a new object its id; a function or view that is replaced keeps its own, so that what uses it goes on.
 func (s *scope) newID(kind string, old *existing) (uint64, error) {
-	if old != nil && kind == kindFunction {
+	if old != nil && (kind == kindFunction || kind == kindView) {
 		return old.object.Meta.ID, nil
 	}
 	return s.eng.NextID()
@@ -203,10 +271,10 @@ func (s *scope) newID(kind string, old *existing) (uint64, error) {
 
 func (s *scope) duplicate(c creation) error {
 	if c.kind == kindFunction {
-		return sqlerr.New(sqlerr.DuplicateFunction, "function %q already exists with same argument types", c.name).
+		return sqlerr.New(sqlerr.DuplicateFunction, "function %q already exists with same argument types", c.name.Name).
 			WithHint("CREATE OR REPLACE FUNCTION replaces it.")
 	}
-	err := sqlerr.New(sqlerr.DuplicateTable, "relation %q already exists", c.name)
+	err := sqlerr.New(sqlerr.DuplicateTable, "relation %q already exists", c.name.Name)
 	if c.kind == kindQuery {
 		err = err.WithHint("CREATE OR REPLACE CONTINUOUS QUERY replaces a query.")
 	}
@@ -220,16 +288,29 @@ type existing struct {
 	remove func(*catalog.Catalog)
 }
 
-// lookup finds what a name stands for; functions have a name space of their own.
-func (s *scope) lookup(kind, name string) *existing {
+// lookup finds what a name, with its schema, stands for; functions have a name space of their own.
+func (s *scope) lookup(kind string, name parse.Name) *existing {
 	if kind == kindFunction {
-		if f := s.cat.Function(name); f != nil {
-			return &existing{kindFunction, object(kindFunction, f.ID, f.Name, f.SQL, &f.Function), func(cat *catalog.Catalog) { cat.RemoveFunction(name) }}
+		if f := s.cat.Function(name.Name); f != nil {
+			return &existing{kindFunction, object(kindFunction, f.ID, f.Name, f.SQL, &f.Function), func(cat *catalog.Catalog) { cat.RemoveFunction(name.Name) }}
 		}
 		return nil
 	}
-	remove := func(cat *catalog.Catalog) { cat.Remove(name) }
-	switch r := s.cat.Relation("public", name).(type) {
+	schema := name.Schema
+	if schema == "" {
+		schema = catalog.Public
+	}
+	return s.existing(s.cat.Relation(schema, name.Name))
+}
+
+// existing is a relation of users as an object; nil for others.
+func (s *scope) existing(r catalog.Relation) *existing {
+	if r == nil {
+		return nil
+	}
+	schema, name := r.RelNamespace(), r.RelName()
+	remove := func(cat *catalog.Catalog) { cat.Remove(schema, name) }
+	switch r := r.(type) {
 	case *catalog.Stream:
 		return &existing{kindStream, object(kindStream, r.ID, r.Name, r.SQL, &r.Stream), remove}
 	case *catalog.Query:
@@ -238,6 +319,8 @@ func (s *scope) lookup(kind, name string) *existing {
 		return &existing{kindTable, object(kindTable, r.ID, r.Name, r.SQL, &r.Table), remove}
 	case *catalog.IOCList:
 		return &existing{kindIOC, object(kindIOC, r.ID, r.Name, r.SQL, &r.IOCList), remove}
+	case *catalog.View:
+		return &existing{kindView, object(kindView, r.ID, r.Name, r.SQL, nil), remove}
 	}
 	return nil
 }
@@ -248,7 +331,7 @@ func object(kind string, id uint64, name, sql string, def any) job.Object {
 
 // dropKinds maps what follows DROP to the kinds of objects.
 var dropKinds = map[string]string{"STREAM": kindStream, "TABLE": kindTable, "CONTINUOUS QUERY": kindQuery,
-	"IOC LIST": kindIOC, "FUNCTION": kindFunction}
+	"IOC LIST": kindIOC, "FUNCTION": kindFunction, "VIEW": kindView, "SCHEMA": kindSchema}
 
 // drop runs DROP kind names [CASCADE], all or nothing.
 func (s *scope) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) error {
@@ -256,9 +339,12 @@ func (s *scope) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) err
 	if !ok {
 		return sqlerr.NotSupported("DROP "+st.Kind, "vigil has no such objects yet.")
 	}
+	if kind == kindSchema {
+		return s.dropSchemas(ctx, st, out)
+	}
 	var victims []*existing
 	for _, name := range st.Names {
-		e := s.lookup(kind, name.Name)
+		e := s.lookup(kind, name)
 		switch {
 		case e == nil && st.IfExists:
 			out.Notice(notice(missingCode(kind), "%s %q does not exist, skipping", kindWords[kind], name.Name))
@@ -308,9 +394,9 @@ func missingCode(kind string) sqlerr.Code {
 
 // kindWords are the kinds as users read them.
 var kindWords = map[string]string{kindStream: "stream", kindQuery: "continuous query", kindIOC: "IOC list", kindFunction: "function",
-	kindTable: "table"}
+	kindTable: "table", kindView: "view", kindSchema: "schema"}
 
-// withDependents adds the queries that read the victims, or refuses.
+// withDependents adds the queries and views that read the victims, or refuses.
 func (s *scope) withDependents(victims []*existing, cascade bool, out pgwire.Output) ([]*existing, error) {
 	going := map[uint64]bool{}
 	for _, v := range victims {
@@ -319,65 +405,67 @@ func (s *scope) withDependents(victims []*existing, cascade bool, out pgwire.Out
 	for at := 0; at < len(victims); at++ { // it grows on the way
 		v := victims[at]
 		m := v.object.Meta
-		for _, q := range s.cat.Snapshot().Queries() {
-			if going[q.ID] || !reads(q, v.kind, m.ID, m.Name) {
+		for _, r := range s.cat.Snapshot().Relations() {
+			if going[r.RelID()] || !reads(r, v.kind, m.ID, m.Name) {
 				continue
 			}
+			e := s.existing(r)
+			reader := kindWords[e.kind] + " " + e.object.Meta.Name
 			if !cascade {
 				what := kindWords[v.kind] + " " + m.Name
 				return nil, sqlerr.New(sqlerr.DependentObjectsExist, "cannot drop %s because other objects depend on it", what).
-					WithDetail("continuous query %s depends on %s", q.Name, what).
+					WithDetail("%s depends on %s", reader, what).
 					WithHint("Use DROP ... CASCADE to drop the dependent objects too.")
 			}
-			out.Notice(notice(sqlerr.Warning, "drop cascades to continuous query %s", q.Name))
-			going[q.ID] = true
-			victims = append(victims, s.lookup(kindQuery, q.Name))
+			out.Notice(notice(sqlerr.Warning, "drop cascades to %s", reader))
+			going[r.RelID()] = true
+			victims = append(victims, e)
 		}
 	}
 	return victims, nil
 }
 
-func reads(q *catalog.Query, kind string, id uint64, name string) bool {
+// uses is what a query or view uses.
+type uses struct {
+	streams, queries, tables, views, functions []uint64
+	lists                                      []string
+}
+
+func usesOf(r catalog.Relation) (uses, bool) {
+	switch r := r.(type) {
+	case *catalog.Query:
+		return uses{r.Streams, r.Queries, r.Tables, r.Views, r.Functions, r.Lists}, true
+	case *catalog.View:
+		return uses{r.Streams, r.Queries, r.Tables, r.Views, r.Functions, r.Lists}, true
+	}
+	return uses{}, false
+}
+
+// reads tells whether a query or view uses an object.
+func reads(r catalog.Relation, kind string, id uint64, name string) bool {
+	d, _ := usesOf(r)
 	switch kind {
 	case kindStream:
-		for _, x := range q.Streams {
-			if x == id {
-				return true
-			}
-		}
+		return slices.Contains(d.streams, id)
 	case kindTable:
-		for _, x := range q.Tables {
-			if x == id {
-				return true
-			}
-		}
+		return slices.Contains(d.tables, id)
 	case kindQuery:
-		for _, x := range q.Queries {
-			if x == id {
-				return true
-			}
-		}
+		return slices.Contains(d.queries, id)
+	case kindView:
+		return slices.Contains(d.views, id)
 	case kindIOC:
-		for _, x := range q.Lists {
-			if x == name {
-				return true
-			}
-		}
+		return slices.Contains(d.lists, name)
 	case kindFunction:
-		for _, x := range q.Functions {
-			if x == id {
-				return true
-			}
-		}
+		return slices.Contains(d.functions, id)
 	}
 	return false
 }
 
 // resume puts a deactivated query back to work, with fresh state, from now on.
 func (s *scope) resume(ctx context.Context, name parse.Name) error {
-	q, ok := s.cat.Relation("", name.Name).(*catalog.Query)
+	q, ok := s.cat.Snapshot().Named(display(name)).(*catalog.Query)
 	if !ok {
-		return noQuery(name.Name)
+		return noQuery(display(name))
 	}
 	if q.State == catalog.Running {
 		return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "continuous query %q is running", q.Name)

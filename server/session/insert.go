@@ -72,7 +72,7 @@ func (s *Session) fillable(rel catalog.Relation, name parse.Name) (*target, erro
 
 // target resolves the table and column list of COPY.
 func (s *Session) target(name parse.Name, columns []string) (*target, error) {
-	t, err := s.fillable(s.snapshot().Relation(name.Schema, name.Name), name)
+	t, err := s.fillable(s.relation(name), name)
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +272,7 @@ func decodeIOCMeta(data []byte) (m iocMeta, err error) {
 
 // alterIOC runs ALTER IOC LIST ... ADD (...) DROP (...), as one new version.
 func (s *Session) alterIOC(ctx context.Context, st *parse.AlterIOC) error {
-	l, ok := s.snapshot().Relation("public", st.Name.Name).(*catalog.IOCList)
+	l, ok := s.relation(st.Name).(*catalog.IOCList)
 	if !ok {
 		return sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", st.Name.Name).At(st.Name.Pos)
 	}
@@ -307,9 +307,9 @@ func (s *Session) alterIOC(ctx context.Context, st *parse.AlterIOC) error {
 
 // deleteIOC runs DELETE FROM list [WHERE ...]: the entries are found by an ordinary query.
 func (s *Session) deleteIOC(ctx context.Context, st *parse.Delete) (string, error) {
-	l, ok := s.snapshot().Relation("public", st.Table.Name).(*catalog.IOCList)
+	l, ok := s.relation(st.Table).(*catalog.IOCList)
 	if !ok {
-		if s.snapshot().Relation(st.Table.Schema, st.Table.Name) == nil {
+		if s.relation(st.Table) == nil {
 			return "", sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", st.Table.Name).At(st.Table.Pos)
 		}
 		return "", sqlerr.New(sqlerr.WrongObjectType, "cannot delete from %q: it is not an IOC list", st.Table.Name).At(st.Table.Pos).

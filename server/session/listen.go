@@ -34,7 +34,7 @@ func (l *listener) add(name parse.Name) error {
 	if l.cancels[name.Name] != nil {
 		return nil
 	}
-	sub, _, err := l.s.srv.subscribe(&parse.Subscribe{Name: name})
+	sub, _, err := l.s.subscription(&parse.Subscribe{Name: name})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,9 @@ var _ pgcatalog.Source = source{}
 // Snapshot implements pgcatalog.Source.
 func (s source) Snapshot() *catalog.Snapshot { return s.srv.cat.Snapshot() }
 
+// SearchPath implements pgcatalog.Source.
+func (s source) SearchPath() []string { return defaultPath }
+
 // Users implements pgcatalog.Source: there are no users yet, whoever connects is the owner.
 func (s source) Users() []pgcatalog.User { return nil }
 
@@ -26,6 +29,9 @@ type sessionSource struct {
 }
 
 var _ pgcatalog.Source = sessionSource{}
+
+// SearchPath implements pgcatalog.Source.
+func (s sessionSource) SearchPath() []string { return s.s.path() }
 
 // Snapshot implements pgcatalog.Source.
 func (s sessionSource) Snapshot() *catalog.Snapshot { return s.s.snapshot() }

@@ -63,7 +63,7 @@ func (s *Session) taskEnv() *task.Env {
 	}}
 	env.Ctx.Tables = tables
 	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.zone, Session: &fn.Session{User: s.info.User, Database: "vigil",
-		Schema: "public", BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.pg}}
+		Schema: "public", SearchPath: s.path(), BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.pg}}
 	env.Ctx.IOC = s.lists()
 	if s.srv.udf != nil {
 		env.Ctx.UDF = s.srv.udf
@@ -131,7 +131,7 @@ func (s *Session) virtual(ctx context.Context, x *spec.VirtualScan, add func([]t
 	case "vigil":
 		return s.srv.vigilRows(x.Name, add)
 	case "", "public":
-		if l, ok := s.snapshot().Relation("public", x.Name).(*catalog.IOCList); ok {
+		if l, ok := s.snapshot().Named(x.Name).(*catalog.IOCList); ok {
 			return s.iocRows(l, add)
 		}
 		if st := s.srv.lateStream(x.Name); st != nil {

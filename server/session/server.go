@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -88,10 +89,15 @@ const (
 	kindIOC      = "ioc"
 	kindFunction = "function"
 	kindTable    = job.KindTable
+	kindView     = "view"
+	kindSchema   = "schema"
 )
 
 // propCreated is the property that keeps an object's time of creation, microseconds.
 const propCreated = "created"
+
+// propPath is the property that keeps the schemas that an object's names were looked up in, where they are not the usual ones.
+const propPath = "search_path"
 
 // load plans all live objects again from their text, in the order they were created.
 func (s *Server) load() ([]job.Object, error) {
@@ -99,16 +105,32 @@ func (s *Server) load() ([]job.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	var objects []job.Object
+	var waiting []meta.Object
 	for _, m := range list {
-		if m.Dropped != 0 {
-			continue
+		if m.Dropped == 0 {
+			waiting = append(waiting, m)
 		}
-		def, err := s.reload(m)
-		if err != nil {
-			return nil, fmt.Errorf("load %s %q: %w", m.Kind, m.Name, err)
+	}
+	objects := make([]job.Object, 0, len(waiting))
+	// What was replaced under its own number may need what came after it: such objects wait for another round.
+	for len(waiting) > 0 {
+		var again []meta.Object
+		var first error
+		for _, m := range waiting {
+			def, err := s.reload(m)
+			if err != nil {
+				again = append(again, m)
+				if first == nil {
+					first = fmt.Errorf("load %s %q: %w", m.Kind, m.Name, err)
+				}
+				continue
+			}
+			objects = append(objects, job.Object{Meta: m, Def: def})
 		}
-		objects = append(objects, job.Object{Meta: m, Def: def})
+		if len(again) == len(waiting) {
+			return nil, first
+		}
+		waiting = again
 	}
 	return objects, nil
 }
@@ -127,6 +149,9 @@ func (s *Server) reload(m meta.Object) (any, error) {
 		return nil, fmt.Errorf("stored creation time: %w", err)
 	}
 	env, at := s.env(), types.EventTime(created)
+	if env.SearchPath = defaultPath; m.Props[propPath] != "" {
+		env.SearchPath = strings.Split(m.Props[propPath], ",")
+	}
 	var p planned
 	switch st := parsed[0].Stmt.(type) {
 	case *parse.CreateStream:
@@ -141,6 +166,10 @@ func (s *Server) reload(m meta.Object) (any, error) {
 		p, err = s.planFunction(env, st, m.ID)
 	case *parse.CreateQuery:
 		p, err = s.planQuery(env, st, m.ID, at)
+	case *parse.CreateView:
+		p, err = s.planView(env, st, m.ID)
+	case *parse.CreateSchema:
+		p = s.planSchema(st, m.ID)
 	default:
 		err = fmt.Errorf("stored text is a %T", st)
 	}
@@ -148,6 +177,7 @@ func (s *Server) reload(m meta.Object) (any, error) {
 		return nil, err
 	}
 	p.publish(s.cat)
+	s.loadComments(m)
 	if m.Props[job.PropCorrected] != "" {
 		s.corrected(m.ID)
 	}
@@ -178,7 +208,7 @@ func (s *Server) setStateIn(cat *catalog.Catalog, id uint64, state catalog.State
 
 // stream finds a stream by name.
 func (s *Server) stream(name string) (*catalog.Stream, error) {
-	if st, ok := s.cat.Relation("", name).(*catalog.Stream); ok {
+	if st, ok := s.cat.Snapshot().Named(name).(*catalog.Stream); ok {
 		return st, nil
 	}
 	return nil, sqlerr.New(sqlerr.UndefinedTable, "stream %q does not exist", name).WithHint("SHOW STREAMS lists the streams.")
@@ -186,7 +216,7 @@ func (s *Server) stream(name string) (*catalog.Stream, error) {
 
 // query finds a continuous query by name.
 func (s *Server) query(name string) (*catalog.Query, error) {
-	if q, ok := s.cat.Relation("", name).(*catalog.Query); ok {
+	if q, ok := s.cat.Snapshot().Named(name).(*catalog.Query); ok {
 		return q, nil
 	}
 	return nil, noQuery(name)

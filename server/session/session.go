@@ -127,7 +127,7 @@ func (s *Session) Close() {
 
 func (s *Session) env() *planner.Env {
 	return &planner.Env{Catalog: s.snapshot(), User: s.info.User, Database: "vigil", Schema: "public",
-		SearchPath: []string{"public"}, Now: s.srv.clock(), TimeZone: s.settings.zone}
+		SearchPath: s.path(), Now: s.srv.clock(), TimeZone: s.settings.zone}
 }
 
 // withTimeout applies statement_timeout.

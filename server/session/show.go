@@ -90,13 +90,17 @@ func (s *Session) definition(st *parse.Show) (string, error) {
 		}
 		return "", missing()
 	}
-	switch r := s.snapshot().Relation("", st.Object.Name).(type) {
+	switch r := s.relation(st.Object).(type) {
 	case *catalog.Stream:
 		if st.Create == "STREAM" {
 			return r.SQL, nil
 		}
 	case *catalog.Table:
 		if st.Create == "STREAM" { // SHOW CREATE TABLE reads the same
+			return r.SQL, nil
+		}
+	case *catalog.View:
+		if st.Create == "VIEW" {
 			return r.SQL, nil
 		}
 	case *catalog.Query:

@@ -93,7 +93,7 @@ func (s *Session) plan(ctx context.Context, stmt parse.Statement, hints []types.
 	case *parse.Update:
 		return s.planUpdate(st, hints)
 	case *parse.Delete:
-		if _, isList := s.snapshot().Relation(st.Table.Schema, st.Table.Name).(*catalog.IOCList); !isList {
+		if _, isList := s.relation(st.Table).(*catalog.IOCList); !isList {
 			return s.planDelete(st, hints)
 		}
 	case *parse.Copy:
@@ -141,33 +141,30 @@ func (s *Session) command(stmt parse.Statement) (doFunc, error) {
 
 // ddlCommand gives the statements that change the catalogue.
 func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
-	srv := s.srv
 	switch st := stmt.(type) {
 	case *parse.CreateStream:
 		return s.createRelation(st)
 	case *parse.CreateTableAs:
 		return s.createTableAs(st)
-	case *parse.CreateQuery:
-		return s.createDo("CREATE CONTINUOUS QUERY", creation{kind: kindQuery, name: st.Name.Name, ifNotExists: st.IfNotExists,
-			replace: st.OrReplace, sql: parse.Print(st),
-			plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
-				return srv.planQuery(env, st, id, at)
-			}}, st.Name)
-	case *parse.CreateIOC:
-		return s.createDo("CREATE IOC LIST", creation{kind: kindIOC, name: st.Name.Name, ifNotExists: st.IfNotExists, sql: parse.Print(st),
-			plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) { return srv.planIOC(env, st, id) }}, st.Name)
-	case *parse.CreateFunction:
-		return s.createDo("CREATE FUNCTION", creation{kind: kindFunction, name: st.Name.Name, replace: st.OrReplace, sql: parse.Print(st),
-			plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
-				return srv.planFunction(env, st, id)
-			}}, st.Name)
+	case *parse.CreateView:
+		return s.createView(st)
+	case *parse.CreateQuery, *parse.CreateIOC, *parse.CreateFunction:
+		return s.createObject(stmt)
+	case *parse.CreateSchema:
+		return simple("CREATE SCHEMA", func(ctx context.Context, out pgwire.Output) error {
+			return s.scope(func(sc *scope) error { return sc.createSchema(ctx, st, out) })
+		}), nil
+	case *parse.Comment:
+		return simple("COMMENT", func(ctx context.Context, _ pgwire.Output) error {
+			return s.scope(func(sc *scope) error { return sc.comment(ctx, s.resolve(st.Name), st) })
+		}), nil
 	case *parse.Drop:
 		return simple("DROP "+st.Kind, func(ctx context.Context, out pgwire.Output) error {
 			rest := s.dropTemp(st)
 			if len(rest.Names) == 0 {
 				return nil
 			}
-			return s.scope(func(sc *scope) error { return sc.drop(ctx, rest, out) })
+			return s.scope(func(sc *scope) error { return sc.drop(ctx, s.resolved(rest), out) })
 		}), nil
 	case *parse.Truncate:
 		return simple("TRUNCATE TABLE", func(ctx context.Context, _ pgwire.Output) error { return s.truncate(ctx, st) }), nil
@@ -180,7 +177,7 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 	case *parse.PauseQuery:
 		if st.Resume {
 			return simple("RESUME CONTINUOUS QUERY", func(ctx context.Context, _ pgwire.Output) error {
-				return s.scope(func(sc *scope) error { return sc.resume(ctx, st.Name) })
+				return s.scope(func(sc *scope) error { return sc.resume(ctx, s.resolve(st.Name)) })
 			}), nil
 		}
 		return nil, sqlerr.NotSupported("PAUSE CONTINUOUS QUERY", "DROP the query, and CREATE it again when it is wanted.").At(st.Name.Pos)
@@ -196,20 +193,6 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 
 func simple(tag string, f func(ctx context.Context, out pgwire.Output) error) doFunc {
 	return func(ctx context.Context, _ []types.Value, out pgwire.Output) (string, error) { return tag, f(ctx, out) }
-}
-
-// createDo checks the name's schema and wraps a creation.
-func (s *Session) createDo(tag string, c creation, name parse.Name) (doFunc, error) {
-	if name.Schema != "" && name.Schema != "public" {
-		if !s.srv.cat.HasSchema(name.Schema) {
-			return nil, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", name.Schema).At(name.Pos)
-		}
-		return nil, sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied for schema %s", name.Schema).At(name.Pos).
-			WithHint("Objects of users live in schema public.")
-	}
-	return simple(tag, func(ctx context.Context, out pgwire.Output) error {
-		return s.scope(func(sc *scope) error { return sc.create(ctx, c, out) })
-	}), nil
 }
 
 // planExplain prints plans.

@@ -34,11 +34,20 @@ var opNames = map[byte]string{job.OpInsert: "+I", job.OpUpdateBefore: "-U", job.
 // progressEvery is the time between progress rows of a silent subscription.
 const progressEvery = time.Second
 
+// subscription finds what SUBSCRIBE names by search_path.
+func (s *Session) subscription(st *parse.Subscribe) (*subscription, *types.Schema, error) {
+	x := *st
+	if st.Query == nil {
+		x.Name = s.resolve(st.Name)
+	}
+	return s.srv.subscribe(&x)
+}
+
 func (srv *Server) subscribe(st *parse.Subscribe) (*subscription, *types.Schema, error) {
 	if st.Query != nil {
 		return nil, nil, sqlerr.NotSupported("SUBSCRIBE to a SELECT", "CREATE CONTINUOUS QUERY first, then SUBSCRIBE to its name.").At(st.Pos)
 	}
-	q, err := srv.query(st.Name.Name)
+	q, err := srv.query(display(st.Name))
 	if err != nil {
 		return nil, nil, sqlerr.As(err).At(st.Name.Pos)
 	}
@@ -133,7 +142,7 @@ func (s *subscription) follow(ctx context.Context, emit func(row []types.Value) 
 }
 
 func (s *subscription) alive() bool {
-	q, ok := s.srv.cat.Relation("public", s.q.Name).(*catalog.Query)
+	q, ok := s.srv.cat.Snapshot().Named(s.q.Name).(*catalog.Query)
 	return ok && q.ID == s.q.ID
 }
 
@@ -147,13 +156,13 @@ func (s *subscription) progressRow() []types.Value {
 
 // planSubscribe plans a SUBSCRIBE whose rows come as an endless result.
 func (s *Session) planSubscribe(st *parse.Subscribe) (*statement, error) {
-	_, cols, err := s.srv.subscribe(st)
+	_, cols, err := s.subscription(st)
 	if err != nil {
 		return nil, err
 	}
 	return &statement{s: s, cols: cols, tag: func(int64) string { return "SUBSCRIBE" },
 		rows: func(ctx context.Context, _ []types.Value, emit func([]types.Value) error, out pgwire.Output) error {
-			sub, _, err := s.srv.subscribe(st)
+			sub, _, err := s.subscription(st)
 			if err != nil {
 				return err
 			}

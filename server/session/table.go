@@ -27,6 +27,7 @@ func (s *Server) planTable(env *planner.Env, st *parse.CreateStream, id uint64) 
 	if err != nil {
 		return planned{}, err
 	}
+	c.Name, c.Namespace = display(st.Name), catalog.NamespaceOf(st.Name.Schema)
 	return s.relation(&c.Table, c), nil
 }
 
@@ -339,7 +340,7 @@ func (s *Session) truncate(ctx context.Context, st *parse.Truncate) error {
 func (s *Session) truncated(st *parse.Truncate) ([]*catalog.Table, error) {
 	var list []*catalog.Table
 	for _, name := range st.Tables {
-		rel := s.snapshot().Relation(name.Schema, name.Name)
+		rel := s.relation(name)
 		t, ok := rel.(*catalog.Table)
 		if rel == nil {
 			return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", name.Name).At(name.Pos)

@@ -69,7 +69,7 @@ func (s *Session) createTemp(st *parse.CreateStream, out pgwire.Output) error {
 	if err != nil {
 		return err
 	}
-	c.Temp, c.SQL = true, parse.Print(st)
+	c.Temp, c.SQL, c.Namespace = true, parse.Print(st), catalog.PgTemp
 	s.temp.add(c, st.OnCommit)
 	if b := s.changes(); b != nil {
 		b.undo = append(b.undo, func() { s.temp.remove(c.ID) })

@@ -1,0 +1,101 @@
+package job
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/storage/meta"
+)
+
+// persist writes the change's objects into the epoch's batch.
+func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
+	for i := range c.Drop {
+		o := c.Drop[i].Meta
+		if cur, err := e.meta.Object(o.ID); err == nil {
+			o = cur
+		}
+		o.Dropped = ep.n
+		if err := e.meta.Put(b, o); err != nil {
+			return err
+		}
+		if _, ok := c.Drop[i].Def.(*spec.Query); ok {
+			if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "dropped"}); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range c.Create {
+		o := c.Create[i].Meta
+		o.Created = ep.n
+		o.Props = withReads(o.Props, c.reads[o.ID])
+		if err := e.meta.Put(b, o); err != nil {
+			return err
+		}
+		if _, ok := c.Create[i].Def.(*spec.Query); ok {
+			if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "created"}); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range c.Resume {
+		o, err := e.meta.Object(c.Resume[i].Meta.ID)
+		if err != nil {
+			return err
+		}
+		o.Props = withReads(o.Props, c.reads[o.ID])
+		o.Props[PropState], o.Props[PropReason], o.Props[PropStateEpoch] = "running", "", fmt.Sprint(ep.n)
+		if err := e.meta.Put(b, o); err != nil {
+			return err
+		}
+		if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "resumed"}); err != nil {
+			return err
+		}
+	}
+	if err := c.persistProps(e, b); err != nil {
+		return err
+	}
+	for i := range c.Corrections {
+		if err := c.Corrections[i].persist(e, b); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.Rejected {
+		r.At, r.Epoch = int64(ep.clock), ep.n
+		data, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		e.meta.Rejected.Put(b, e.rejectSeq, data)
+		e.rejectSeq++
+	}
+	e.persistTables(b, ep, c)
+	return e.persistIOC(b, ep, c)
+}
+
+// persistProps writes the changes of objects' properties.
+func (c *change) persistProps(e *Engine, b batchKV) error {
+	changed := map[uint64]meta.Object{}
+	for _, x := range c.Props {
+		o, ok := changed[x.ID]
+		if !ok {
+			var err error
+			if o, err = e.meta.Object(x.ID); err != nil {
+				return err
+			}
+			o.Props = withReads(o.Props, nil)
+		}
+		for k, v := range x.Set {
+			if o.Props[k] = v; v == "" {
+				delete(o.Props, k)
+			}
+		}
+		changed[x.ID] = o
+	}
+	for _, o := range changed {
+		if err := e.meta.Put(b, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
