@@ -18,6 +18,8 @@ type TextFormat struct {
 	Now EventTime
 	// RegName names what an oid of a reg type stands for, "" when it names nothing; nil: oids are printed as numbers.
 	RegName func(k Kind, oid int64) string
+	// RegLookup finds the oid of a name of a reg type; nil: they are read as numbers only.
+	RegLookup func(k Kind, name string) (int64, error)
 }
 
 func (f *TextFormat) location() *time.Location {
@@ -60,7 +62,13 @@ func parsePlain(t Type, s string, f *TextFormat) (Value, error) {
 	switch t.Kind {
 	case Bool:
 		v.I, err = parseBool(s)
-	case Int2, Int4, Int8, OID, RegClass, RegType, RegProc, RegNamespace:
+	case RegClass, RegType, RegProc, RegNamespace:
+		if f != nil && f.RegLookup != nil {
+			v.I, err = f.RegLookup(t.Kind, s)
+			break
+		}
+		v.I, err = parseInt(t, s)
+	case Int2, Int4, Int8, OID:
 		v.I, err = parseInt(t, s)
 	case Float4, Float8:
 		v.F, err = parseFloat(t, s)

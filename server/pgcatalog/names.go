@@ -40,6 +40,9 @@ func (c *Catalog) TypeName(oid int64, mod int32, hasMod bool) string {
 		return "-"
 	}
 	p := c.sys.types[uint32(oid)]
+	if o, array, ok := c.composite(uint32(oid)); p == nil && ok {
+		return qualify(c.namespaceName(o.space), o.name, c.visible(o)) + map[bool]string{true: "[]"}[array]
+	}
 	if p == nil {
 		return "???"
 	}
@@ -97,6 +100,9 @@ func (c *Catalog) Visible(class string, oid int64) (visible, ok bool) {
 		o, ok := c.object(id)
 		return ok && c.visible(o), ok
 	case "pg_type":
+		if o, _, ok := c.composite(id); ok {
+			return c.visible(o), true
+		}
 		_, ok := c.sys.types[id]
 		return ok, ok
 	case "pg_proc":
@@ -219,27 +225,11 @@ func (c *Catalog) RegLookup(kind types.Kind, name string) (int64, error) {
 	case types.RegProc:
 		return c.lookupProc(schema, last, name)
 	}
-	if schema == "" || schema == "pg_catalog" {
-		if r := c.sys.byName["pg_catalog."+last]; r != nil {
-			return int64(r.oid), nil
-		}
+	oid, err := c.lookupRelation(schema, last)
+	if err != nil {
+		return 0, sqlerr.New(sqlerr.UndefinedTable, "relation \"%s\" does not exist", strings.Join(parts, "."))
 	}
-	if r := c.sys.byName[schema+"."+last]; r != nil {
-		return int64(r.oid), nil
-	}
-	spaces := []uint32{c.namespaceOID(schema)}
-	if schema == "" {
-		spaces = c.searched()
-	}
-	objects := c.objects()
-	for _, space := range spaces {
-		for _, o := range objects {
-			if o.name == last && o.space == space {
-				return int64(o.oid), nil
-			}
-		}
-	}
-	return 0, sqlerr.New(sqlerr.UndefinedTable, "relation \"%s\" does not exist", strings.Join(parts, "."))
+	return oid, nil
 }
 
 func (c *Catalog) lookupProc(schema, last, name string) (int64, error) {
@@ -260,33 +250,6 @@ func (c *Catalog) lookupProc(schema, last, name string) (int64, error) {
 	return 0, sqlerr.New(sqlerr.UndefinedFunction, "function \"%s\" does not exist", name)
 }
 
-// lookupType resolves a type name as SQL writes it: integer, int4, "char", text[], varchar(10).
-func (c *Catalog) lookupType(name string) (int64, error) {
-	base := strings.TrimSpace(strings.TrimPrefix(name, "pg_catalog."))
-	array := strings.HasSuffix(base, "[]")
-	base = strings.TrimSuffix(base, "[]")
-	if open := strings.IndexByte(base, '('); open >= 0 && strings.Contains(base[open:], ")") {
-		base = strings.TrimSpace(base[:open] + base[open+strings.IndexByte(base[open:], ')')+1:])
-	}
-	var p *pgType
-	if k, ok := types.KindByName(strings.ToLower(base)); ok {
-		p = c.sys.types[types.T(k).OID()]
-	} else if p = c.sys.named[strings.Trim(base, `"`)]; p == nil {
-		for pg, sql := range sqlNames {
-			if sql == strings.ToLower(base) {
-				p = c.sys.named[pg]
-			}
-		}
-	}
-	if p == nil {
-		return 0, sqlerr.New(sqlerr.UndefinedObject, "type \"%s\" does not exist", name)
-	}
-	if array {
-		return int64(p.array), nil
-	}
-	return int64(p.oid), nil
-}
-
 // RegName implements expr.RegResolver: names that are found without their schema come without it; an oid that names nothing
 // comes as digits, 0 as "-".
 func (c *Catalog) RegName(kind types.Kind, oid int64) string {
@@ -296,7 +259,7 @@ func (c *Catalog) RegName(kind types.Kind, oid int64) string {
 	id := uint32(oid)
 	switch kind {
 	case types.RegType:
-		if c.sys.types[id] != nil {
+		if _, _, ok := c.composite(id); ok || c.sys.types[id] != nil {
 			return c.TypeName(oid, -1, false)
 		}
 	case types.RegNamespace:

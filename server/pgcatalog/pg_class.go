@@ -11,6 +11,7 @@ func (c *Catalog) pgClass(_ context.Context, w *writer) error {
 	}
 	for _, o := range c.objects() {
 		f := classRow(o.oid, o.name, o.space, o.kind, len(o.cols))
+		f["reltype"] = rowTypeOID(o)
 		if o.space == tempNamespace {
 			f["relpersistence"] = "t"
 		}
@@ -48,7 +49,7 @@ func (c *Catalog) pgAttribute(_ context.Context, w *writer) error {
 	for _, r := range c.sys.list {
 		for i, col := range r.cols {
 			t := c.sys.named[col.pgType]
-			if err := w.add(attributeRow(r.oid, i+1, col.name, t, -1, col.notNull)); err != nil {
+			if err := w.add(attributeRow(r.oid, i+1, col.name, t, col.typ.WireMod(), col.notNull)); err != nil {
 				return err
 			}
 		}

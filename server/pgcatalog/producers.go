@@ -12,6 +12,7 @@ import (
 func producers() map[string]producer {
 	return map[string]producer{
 		"pg_catalog.pg_class":      (*Catalog).pgClass,
+		"pg_catalog.pg_type":       (*Catalog).pgType,
 		"pg_catalog.pg_attribute":  (*Catalog).pgAttribute,
 		"pg_catalog.pg_attrdef":    (*Catalog).pgAttrdef,
 		"pg_catalog.pg_index":      (*Catalog).pgIndex,

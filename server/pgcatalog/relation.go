@@ -135,6 +135,7 @@ func parseRelation(line string) (*relation, error) {
 			return nil, fmt.Errorf("column %s has type %q", name, c.pgType)
 		}
 		c.typ = t
+		c.pgType = strings.TrimSuffix(c.pgType, "(3)")
 		r.cols = append(r.cols, c)
 	}
 	r.virtual = &catalog.Virtual{SchemaName: r.schema, Name: r.name, ID: oid}
@@ -157,6 +158,9 @@ func parseRelation(line string) (*relation, error) {
 func typeNamed(name string) (types.Type, bool) {
 	if t, ok := standIns[name]; ok {
 		return t, true
+	}
+	if name == "varchar(3)" { // information_schema.yes_or_no
+		return types.Type{Kind: types.Varchar, Mod: types.VarcharMod(3)}, true
 	}
 	if elem, ok := strings.CutPrefix(name, "_"); ok {
 		t, ok := typeNamed(elem)

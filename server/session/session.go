@@ -86,7 +86,7 @@ func (s *Session) Parameters() map[string]string { return s.settings.reported() 
 
 // TextFormat implements pgwire.TextFormatter.
 func (s *Session) TextFormat() *types.TextFormat {
-	return &types.TextFormat{TimeZone: s.settings.zone, RegName: s.pg.RegName}
+	return &types.TextFormat{TimeZone: s.settings.zone, RegName: s.pg.RegName, RegLookup: s.pg.RegLookup}
 }
 
 // TxStatus implements pgwire.Session.

@@ -93,28 +93,27 @@ func setUp(t *testing.T, addr string) {
 // replay is one client's run.
 type replay struct {
 	client, addr string
+	params       map[string]string
+	action       string // of the statement before
 	c            *conn
 	score        score
 	diffs        []difference
 }
 
 func (r *replay) run(list []entry) error {
-	var params map[string]string
+	defer func() { r.c.nc.Close() }()
 	for i := range list {
 		e := &list[i]
 		switch e.Kind {
 		case "connection":
 			for _, s := range e.Startup {
-				if s["replication"] == "" && len(s) > len(params) {
-					params = s
+				if s["replication"] == "" && len(s) > len(r.params) {
+					r.params = s
 				}
 			}
-			c, err := dial(r.addr, params)
-			if err != nil {
+			if err := r.connect(); err != nil {
 				return err
 			}
-			r.c = c
-			defer c.nc.Close()
 		case "query", "describe_only", "error":
 			if err := r.statement(e); err != nil {
 				return fmt.Errorf("%s: %w", e.SQL, err)
@@ -124,8 +123,26 @@ func (r *replay) run(list []entry) error {
 	return nil
 }
 
+func (r *replay) connect() (err error) {
+	if r.c != nil {
+		r.c.nc.Close()
+	}
+	r.c, err = dial(r.addr, r.params)
+	return err
+}
+
 // statement replays one statement and compares.
 func (r *replay) statement(e *entry) error {
+	// psql is run anew for each thing that a person does.
+	if r.client == "psql" && e.Action != r.action && r.c.tx == 'I' {
+		if err := r.connect(); err != nil {
+			return err
+		}
+	}
+	r.action = e.Action
+	if e.SQL == "IDENTIFY_SYSTEM" { // of a connection for replication
+		return r.replication(e)
+	}
 	if err := r.prepare(e); err != nil {
 		return err
 	}
@@ -145,6 +162,28 @@ func (r *replay) statement(e *entry) error {
 		}
 		r.compare(e, &e.Results[i], &got[i])
 	}
+	return nil
+}
+
+// replication runs a statement on a connection of its own that was made for replication.
+func (r *replay) replication(e *entry) error {
+	own := &replay{client: r.client, addr: r.addr, params: map[string]string{"replication": "database"}}
+	err := own.connect()
+	if err != nil {
+		return err
+	}
+	defer own.c.nc.Close()
+	r.score.statements++
+	got, err := own.c.query(e.SQL)
+	if err != nil {
+		return err
+	}
+	if diff := answeredDiffers(e, got); diff != "" {
+		r.differ(e, diff)
+		return nil
+	}
+	r.score.answered++
+	r.compare(e, &e.Results[0], &got[0])
 	return nil
 }
 
