@@ -22,7 +22,7 @@ func (s *Session) path() []string {
 	if s.block != nil && s.block.cat != nil {
 		snap = s.block.cat.Snapshot()
 	}
-	var out []string
+	out := []string{} // not nil: an empty path finds nothing but pg_catalog
 	for _, name := range strings.Split(value, ",") {
 		name = strings.TrimSpace(name)
 		if q, ok := strings.CutPrefix(name, `"`); ok {
