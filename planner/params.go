@@ -122,6 +122,14 @@ func (b *paramBinder) op(o spec.Op) spec.Op {
 		if k || a {
 			return &spec.HashAgg{Keys: keys, Aggs: aggs, Scalar: op.Scalar}
 		}
+	case *spec.GroupingSets:
+		keys, k := b.exprs(op.Keys)
+		aggs, a := b.aggs(op.Aggs)
+		if k || a {
+			return &spec.GroupingSets{Keys: keys, Aggs: aggs, Sets: op.Sets, Groupings: op.Groupings}
+		}
+	case *spec.SortedOver:
+		return b.sortedOver(op)
 	case *spec.WindowAgg:
 		keys, k := b.exprs(op.Keys)
 		aggs, a := b.aggs(op.Aggs)
@@ -167,6 +175,27 @@ func (b *paramBinder) projectSet(op *spec.ProjectSet) spec.Op {
 		return op
 	}
 	return &spec.ProjectSet{Exprs: exprs, Funcs: funcs}
+}
+
+func (b *paramBinder) sortedOver(op *spec.SortedOver) spec.Op {
+	keys, changed := b.exprs(op.Partition)
+	order, sorted := b.sortKeys(op.Order)
+	changed = changed || sorted
+	funcs := append([]spec.SortedFunc(nil), op.Funcs...)
+	for i := range funcs {
+		f := &funcs[i]
+		args, any := b.exprs(f.Args)
+		f.Args, changed = args, changed || any
+		for _, e := range []*expr.Expr{&f.Filter, &f.Frame.Start.Offset, &f.Frame.Start.Limit, &f.Frame.End.Offset, &f.Frame.End.Limit} {
+			x := b.expr(*e)
+			changed = changed || x != *e
+			*e = x
+		}
+	}
+	if !changed {
+		return op
+	}
+	return &spec.SortedOver{Partition: keys, Order: order, Funcs: funcs}
 }
 
 func (b *paramBinder) join(op *spec.Join) spec.Op {

@@ -93,6 +93,10 @@ func Describe(n *Node) string {
 		return describeRows(n)
 	case *HashAgg:
 		return fmt.Sprintf("HashAgg keys: %s aggs: %s", orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
+	case *GroupingSets:
+		return describeGroupingSets(op)
+	case *SortedOver:
+		return describeSortedOver(op)
 	case *Distinct:
 		if len(op.On) > 0 {
 			return fmt.Sprintf("Distinct on (%s)", list(op.On))
@@ -291,12 +295,11 @@ func exprsOf(o Op) []expr.Expr {
 	case *Project:
 		return op.Exprs
 	case *HashAgg:
-		out := append([]expr.Expr(nil), op.Keys...)
-		for _, a := range op.Aggs {
-			out = append(out, a.Args...)
-			out = append(out, a.Filter)
-		}
-		return out
+		return groupExprs(op.Keys, op.Aggs)
+	case *GroupingSets:
+		return groupExprs(op.Keys, op.Aggs)
+	case *SortedOver:
+		return SortedExprs(op)
 	case *Join:
 		out := append([]expr.Expr(nil), op.LeftKeys...)
 		return append(append(out, op.RightKeys...), op.Cond)
@@ -312,4 +315,14 @@ func exprsOf(o Op) []expr.Expr {
 		return out
 	}
 	return nil
+}
+
+// groupExprs lists the expressions of a grouping.
+func groupExprs(keys []expr.Expr, aggs []AggCall) []expr.Expr {
+	out := append([]expr.Expr(nil), keys...)
+	for _, a := range aggs {
+		out = append(out, a.Args...)
+		out = append(out, a.Filter)
+	}
+	return out
 }

@@ -235,6 +235,22 @@ type (
 		Aggs   []AggCall
 		Scalar bool
 	}
+	// GroupingSets groups a bounded input several times at once: each of Sets lists the Keys (by number) of one grouping, the
+	// others are NULL in its rows; a set of no keys gives a row even for no input. Output: keys..., aggregates..., and one
+	// integer per list of Groupings, whose bits tell which of the listed keys are not in the row's set, the first one highest.
+	GroupingSets struct {
+		Keys      []expr.Expr
+		Aggs      []AggCall
+		Sets      [][]int
+		Groupings [][]int
+	}
+	// SortedOver computes window functions over a bounded input. Rows leave sorted by Partition, ascending, and Order within
+	// one. Output: the input row, then one column per function.
+	SortedOver struct {
+		Partition []expr.Expr
+		Order     []SortKey
+		Funcs     []SortedFunc
+	}
 	// Distinct drops duplicate rows; On (may be empty) restricts the comparison to leading expressions (DISTINCT ON).
 	Distinct struct{ On []expr.Expr }
 	// Join joins In[0] and In[1]. LeftKeys and RightKeys are equal-length equalities (hash join), Cond the residual over the
@@ -284,6 +300,8 @@ func (*TableScan) op()    {}
 func (*Over) op()         {}
 func (*FirstSeen) op()    {}
 func (*Suppress) op()     {}
+func (*GroupingSets) op() {}
+func (*SortedOver) op()   {}
 func (*Distinct) op()     {}
 func (*Join) op()         {}
 func (*Union) op()        {}

@@ -84,6 +84,10 @@ func (r *run) operator(n *spec.Node) (op.Operator, error) {
 		return op.NewProjectSet(s, &n.Schema, r.mem)
 	case *spec.HashAgg:
 		return op.NewHashAgg(s, &n.Schema, r.mem)
+	case *spec.GroupingSets:
+		return op.NewGroupingSets(s, &n.Schema, r.mem)
+	case *spec.SortedOver:
+		return op.NewSortedOver(s, &n.Schema, r.mem)
 	case *spec.Distinct:
 		return op.NewDistinct(s, r.mem)
 	case *spec.Join:

@@ -274,13 +274,11 @@ func nodeExprs(o spec.Op) []expr.Expr {
 		}
 		return list
 	case *spec.HashAgg:
-		list := slices.Clone(s.Keys)
-		for i := range s.Aggs {
-			a := &s.Aggs[i]
-			list = append(append(list, a.Args...), a.Filter)
-			list = append(list, sortExprs(a.OrderBy)...)
-		}
-		return list
+		return groupExprs(s.Keys, s.Aggs)
+	case *spec.GroupingSets:
+		return groupExprs(s.Keys, s.Aggs)
+	case *spec.SortedOver:
+		return spec.SortedExprs(s)
 	case *spec.Distinct:
 		return s.On
 	case *spec.Join:
@@ -293,6 +291,16 @@ func nodeExprs(o spec.Op) []expr.Expr {
 		return []expr.Expr{s.Count, s.Offset}
 	}
 	return nil
+}
+
+func groupExprs(keys []expr.Expr, aggs []spec.AggCall) []expr.Expr {
+	list := slices.Clone(keys)
+	for i := range aggs {
+		a := &aggs[i]
+		list = append(append(list, a.Args...), a.Filter)
+		list = append(list, sortExprs(a.OrderBy)...)
+	}
+	return list
 }
 
 func sortExprs(keys []spec.SortKey) []expr.Expr {

@@ -22,6 +22,9 @@ func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 		}
 	}
 	name, builtin := f.Name.Name, f.Name.Schema == "" || f.Name.Schema == catalog.PgCatalog
+	if name == "grouping" && f.Name.Schema == "" {
+		return s.groupingCall(f)
+	}
 	if d := registry().aggs[name]; d != nil && builtin {
 		return s.aggregate(f, d)
 	}
@@ -38,6 +41,9 @@ func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 	}
 	args, err := s.list(f.Args)
 	if err != nil {
+		return nil, err
+	}
+	if err := needsOver(f, builtin, args); err != nil {
 		return nil, err
 	}
 	if sets := registry().sets[name]; sets != nil && (builtin || f.Name.Schema == catalog.InformationSchema) {

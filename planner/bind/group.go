@@ -10,42 +10,6 @@ import (
 	"github.com/vigil-sql/vigil/planner/parse"
 )
 
-// bindGroup binds GROUP BY: an input column, an output name or number, or an expression.
-func (l *level) bindGroup() error {
-	s := l.clause("GROUP BY")
-	for _, e := range l.core.GroupBy {
-		if _, isWindow := e.(*parse.WindowCall); isWindow {
-			continue
-		}
-		if row, ok := e.(*parse.Row); ok && len(row.Elems) == 0 {
-			continue
-		}
-		x, err := l.groupKey(s, e)
-		if err != nil {
-			return err
-		}
-		if x, err = l.textIfUnknown(term{x, start(e)}); err != nil {
-			return err
-		}
-		if !hasOperator(x.Type(), true) {
-			return sqlerr.New(sqlerr.UndefinedFunction, "could not identify an equality operator for type %s", x.Type()).At(start(e))
-		}
-		if _, isBound := x.(*windowBound); !isBound && !l.hasKey(x) {
-			l.keys = append(l.keys, x)
-		}
-	}
-	return nil
-}
-
-func (l *level) hasKey(x expr.Expr) bool {
-	for _, k := range l.keys {
-		if equal(k, x) {
-			return true
-		}
-	}
-	return false
-}
-
 func (l *level) groupKey(s *scalar, e parse.Expr) (expr.Expr, error) {
 	id, isName := e.(*parse.Ident)
 	if isName && len(id.Parts) == 1 && len(l.frame.bare(id.Parts[0])) > 0 {
@@ -59,16 +23,23 @@ func (l *level) groupKey(s *scalar, e parse.Expr) (expr.Expr, error) {
 		return s.bind(e)
 	}
 	it := l.items[i]
-	if agg := findAgg(it.e); agg != nil {
-		return nil, sqlerr.New(sqlerr.GroupingError, "aggregate functions are not allowed in GROUP BY").At(l.src[agg].pos)
+	switch ref := findRef(it.e).(type) {
+	case *aggRef, *groupingRef:
+		return nil, sqlerr.New(sqlerr.GroupingError, "aggregate functions are not allowed in GROUP BY").At(l.src[ref].pos)
+	case *overRef:
+		return nil, sqlerr.New(sqlerr.WindowingError, "window functions are not allowed in GROUP BY").At(l.src[ref].pos)
 	}
 	return it.e, nil
 }
 
-func findAgg(e expr.Expr) (found expr.Expr) {
+// findRef finds what of an expression has a value only after grouping; nil when there is nothing.
+func findRef(e expr.Expr) (found expr.Expr) {
 	logical.Walk(e, func(e expr.Expr, depth int) bool {
-		if a, ok := e.(*aggRef); ok && depth == 0 {
-			found = a
+		switch e.(type) {
+		case *aggRef, *groupingRef, *overRef:
+			if depth == 0 {
+				found = e
+			}
 		}
 		return found == nil
 	})
@@ -83,8 +54,8 @@ func (l *level) isGrouped() bool {
 // buildGroup puts the grouping over in, and moves everything above it to the grouped row.
 func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 	if !l.isGrouped() {
-		if l.window == nil {
-			return in, nil
+		if err := l.refuseGrouping(); err != nil || l.window == nil {
+			return in, err
 		}
 		w, err := l.bindWindow()
 		if err != nil {
@@ -95,7 +66,7 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 	if err := l.fillTimes(in); err != nil {
 		return nil, err
 	}
-	op := &logical.Aggregate{Emit: spec.Emit{Mode: spec.DefaultEmit(window.None)}, Keys: l.keys, Aggs: l.aggs, Scalar: len(l.core.GroupBy) == 0}
+	op := &logical.Aggregate{Emit: spec.Emit{Mode: spec.DefaultEmit(window.None)}, Keys: l.keys, Aggs: l.aggs, Scalar: len(l.keys) == 0}
 	node := &logical.Node{Op: op, In: []*logical.Node{in}}
 	g := &grouping{level: l, keys: l.keys}
 	if l.window != nil {
@@ -135,7 +106,23 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 	if g.err != nil {
 		return nil, g.err
 	}
+	if len(l.keySets) > 0 {
+		op.Sets, op.Groupings = keysAfter(l.keySets, g.base, true), keysAfter(g.groupings, g.base, false)
+		for range g.groupings {
+			node.Schema.Cols = append(node.Schema.Cols, types.Column{Name: "grouping", Type: types.T(types.Int4)})
+		}
+	}
 	return logical.NewFilter(node, l.having), nil
+}
+
+// refuseGrouping refuses GROUPING in a query that does not group.
+func (l *level) refuseGrouping() error {
+	for _, it := range l.items {
+		if r, ok := findRef(it.e).(*groupingRef); ok {
+			return errGroupingArg(r.at[0])
+		}
+	}
+	return nil
 }
 
 // groupWindow makes a grouping one by window: in a query that ends, by the bounds of each row's windows.
@@ -177,7 +164,9 @@ type grouping struct {
 	*level
 	keys []expr.Expr
 	base int // columns before the keys: window_start, window_end
-	err  error
+	// groupings are the lists of keys that GROUPING is asked of.
+	groupings [][]int
+	err       error
 }
 
 func (g *grouping) place(e expr.Expr) expr.Expr { return logical.Rewrite(g.move).Expr(e, 0) }
@@ -199,6 +188,9 @@ func (g *grouping) move(e expr.Expr, depth int) (expr.Expr, bool) {
 	}
 	if a, ok := e.(*aggRef); ok {
 		return &expr.Column{Index: g.base + len(g.keys) + a.index, Name: g.aggName(a.index), Typ: a.typ}, true
+	}
+	if r, ok := e.(*groupingRef); ok {
+		return g.groupingColumn(r), true
 	}
 	for i, k := range g.keys {
 		if equal(k, e) {

@@ -35,6 +35,7 @@ type level struct {
 	members []membership
 	having  []expr.Expr
 	keys    []expr.Expr
+	keySets [][]int           // of grouping sets: numbers of keys; nil: one, of all keys
 	sort    []logical.SortKey // X is a Column over the items
 	// distinctOn indexes items.
 	distinctOn []int
@@ -59,9 +60,7 @@ func (l *level) grouped(name string) *scalar {
 }
 
 func (l *level) bind() (*logical.Node, error) {
-	if l.over.windows = l.core.Windows; len(l.core.Windows) > 0 && !l.continuous {
-		return nil, unsupported(l.core.Windows[0].Pos, "WINDOW", "Group by TUMBLE(ts, INTERVAL '...').")
-	}
+	l.over.windows = l.core.Windows
 	var err error
 	if l.from = l.changed; l.from == nil {
 		l.from, err = l.binder.from(l.core.From, l.parent, l.ctes)
@@ -73,7 +72,7 @@ func (l *level) bind() (*logical.Node, error) {
 	if err := l.findWindow(); err != nil {
 		return nil, err
 	}
-	for _, step := range []func() error{l.bindItems, l.bindWhere, l.takeBounded, l.settleFrom, l.streamWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct} {
+	for _, step := range []func() error{l.bindItems, l.bindWhere, l.takeBounded, l.settleFrom, l.streamWhere, l.bindHaving, l.bindOrder, l.bindGroup, l.bindDistinct, l.bindWindows} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -187,7 +186,7 @@ func (l *level) bindOrder() error {
 			"Write it in the SELECT that reads the results: SELECT ... FROM query ORDER BY ...")
 	}
 	s := l.grouped("ORDER BY")
-	s.sets = &l.sets
+	s.sets, s.over = &l.sets, &l.over
 	for _, o := range l.q.OrderBy {
 		i, err := l.outputItem(o.Expr, "ORDER BY")
 		if err != nil {
@@ -263,6 +262,7 @@ func (l *level) exprItem(s *scalar, e parse.Expr) (int, error) {
 // bindDistinct binds DISTINCT ON.
 func (l *level) bindDistinct() error {
 	s := l.grouped("DISTINCT ON")
+	s.over = &l.over
 	for _, e := range l.core.DistinctOn {
 		if l.continuous {
 			return unsupported(start(e), "DISTINCT ON in a continuous query", "")

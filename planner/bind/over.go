@@ -14,7 +14,8 @@ import (
 // overScope is the window functions of a query level and the windows that they may name.
 type overScope struct {
 	windows []parse.WindowDef
-	calls   []overCall
+	calls   []overCall   // of continuous queries
+	sorted  []sortedCall // of others
 }
 
 // overCall is one window function; its expressions are over the rows before, from the time that grouping is bound after it.
@@ -43,7 +44,7 @@ func (r *overRef) String() string { return r.name }
 func (s *scalar) overCall(f *parse.FuncCall) (expr.Expr, error) {
 	switch {
 	case !s.continuous:
-		return nil, unsupported(f.Pos, "a window function (OVER)", "Group by TUMBLE(ts, INTERVAL '...') or compute it in the client.")
+		return s.sortedCall(f)
 	case s.clause == overClause:
 		return nil, sqlerr.New(sqlerr.WindowingError, "window function calls cannot be nested").At(f.Pos)
 	case s.over == nil:
@@ -112,7 +113,11 @@ func (o *overScope) resolve(w *parse.WindowDef) (parse.WindowDef, error) {
 		case len(w.OrderBy) > 0 && len(base.OrderBy) > 0:
 			return base, sqlerr.New(sqlerr.WindowingError, "cannot override ORDER BY clause of window %q", name).At(w.Pos)
 		case base.Frame != nil:
-			return base, sqlerr.New(sqlerr.WindowingError, "cannot copy window %q because it has a frame clause", name).At(w.Pos)
+			err := sqlerr.New(sqlerr.WindowingError, "cannot copy window %q because it has a frame clause", name).At(w.Pos)
+			if len(w.OrderBy) == 0 && w.Frame == nil {
+				return base, err.WithHint("Omit the parentheses in this OVER clause.")
+			}
+			return base, err
 		}
 		if len(w.OrderBy) > 0 {
 			base.OrderBy = w.OrderBy
@@ -322,24 +327,21 @@ func (s *scalar) overFrame(def *parse.WindowDef) (logical.Frame, error) {
 	if f.Unit == "GROUPS" {
 		return out, unsupported(def.Pos, "GROUPS in a window frame", "Use ROWS or RANGE.")
 	}
+	if err := checkFrame(f); err != nil {
+		return out, err
+	}
 	switch {
-	case f.StartKind == "UNBOUNDED FOLLOWING":
-		return out, sqlerr.New(sqlerr.WindowingError, "frame start cannot be UNBOUNDED FOLLOWING").At(def.Pos)
-	case f.EndKind == "UNBOUNDED PRECEDING":
-		return out, sqlerr.New(sqlerr.WindowingError, "frame end cannot be UNBOUNDED PRECEDING").At(def.Pos)
-	case f.StartKind == "CURRENT ROW" && f.EndKind == "PRECEDING":
-		return out, sqlerr.New(sqlerr.WindowingError, "frame starting from current row cannot have preceding rows").At(def.Pos)
-	case f.StartKind == "FOLLOWING" && (f.EndKind == "PRECEDING" || f.EndKind == "CURRENT ROW"):
-		return out, sqlerr.New(sqlerr.WindowingError, "frame starting from following row cannot have preceding rows").At(def.Pos)
-	case f.EndKind == "UNBOUNDED FOLLOWING":
+	case f.Exclude != "":
+		return out, unsupported(def.Pos, "EXCLUDE in a window frame of a continuous query", "End the frame with 1 PRECEDING to leave the current row out.")
+	case f.End.Kind == "UNBOUNDED FOLLOWING":
 		return out, unsupported(def.Pos, "a frame to the end of the partition in a continuous query", "The partition has no end: let the frame end with CURRENT ROW.")
-	case out.Rows && (f.StartKind == "FOLLOWING" || f.EndKind == "FOLLOWING"):
+	case out.Rows && (f.Start.Kind == "FOLLOWING" || f.End.Kind == "FOLLOWING"):
 		return out, unsupported(def.Pos, "a frame of ROWS FOLLOWING in a continuous query",
 			"The next row may never come. RANGE BETWEEN ... AND INTERVAL '...' FOLLOWING waits for so much event time.")
 	}
 	var err error
-	if out.Start, err = s.frameBound(f.StartKind, f.StartValue, out.Rows); err == nil {
-		out.End, err = s.frameBound(f.EndKind, f.EndValue, out.Rows)
+	if out.Start, err = s.frameBound(f.Start.Kind, f.Start.Value, out.Rows); err == nil {
+		out.End, err = s.frameBound(f.End.Kind, f.End.Value, out.Rows)
 	}
 	return out, err
 }
@@ -387,10 +389,16 @@ func (l *level) placeOver(place func(expr.Expr) expr.Expr) {
 		}
 		c.order = place(c.order)
 	}
+	for i := range l.over.sorted {
+		l.over.sorted[i].place(place)
+	}
 }
 
 // buildOver computes the window functions below the projection: one operator for each partitioning.
 func (l *level) buildOver(in *logical.Node) (*logical.Node, error) {
+	if !l.continuous {
+		return l.buildSorted(in), nil
+	}
 	if len(l.over.calls) == 0 {
 		return in, nil
 	}
@@ -418,19 +426,7 @@ func (l *level) buildOver(in *logical.Node) (*logical.Node, error) {
 		}
 		in = &logical.Node{Op: op, In: []*logical.Node{in}, Schema: types.Schema{Cols: cols}}
 	}
-	place := logical.Rewrite(func(e expr.Expr, _ int) (expr.Expr, bool) {
-		if r, ok := e.(*overRef); ok {
-			return &expr.Column{Index: at[r.index], Name: overName(&l.over.calls[r.index].fn), Typ: r.typ}, true
-		}
-		return e, false
-	})
-	for i := range l.items {
-		old := l.items[i].e
-		l.items[i].e = place.Expr(old, 0)
-		if _, known := l.src[l.items[i].e]; !known {
-			l.src[l.items[i].e] = l.src[old]
-		}
-	}
+	l.placeRefs(in, at)
 	return in, nil
 }
 

@@ -146,8 +146,6 @@ func (s *scalar) refuse(e parse.Expr) (expr.Expr, error) {
 			return nil, unsupported(e.Pos, e.Kind+" outside GROUP BY", "Write it in GROUP BY and select window_start, window_end.")
 		}
 		return nil, unsupported(e.Pos, e.Kind+" in "+s.clause, "Write it in GROUP BY.")
-	case *parse.GroupingSets:
-		return nil, unsupported(e.Pos, e.Kind, "Write one query per grouping.")
 	case *parse.WholeRow:
 		return nil, unsupported(e.Pos, "a whole row as a value", "Name the columns.")
 	case *parse.Row:

@@ -10,6 +10,10 @@ import (
 
 // setCall binds a set-returning function inside an expression: of the SELECT list only, one column only.
 func (s *scalar) setCall(f *parse.FuncCall, sigs []*signature, args []term) (expr.Expr, error) {
+	if s.clause == overClause {
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "window function calls cannot contain set-returning function calls").At(f.Pos).
+			WithHint("You might be able to move the set-returning function into a LATERAL FROM item.")
+	}
 	if s.sets == nil {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "set-returning functions are not allowed in %s", s.clause).At(f.Pos)
 	}

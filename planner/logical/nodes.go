@@ -92,13 +92,16 @@ type (
 	// ProjectSet passes the input's columns on and appends one column per set-returning function.
 	ProjectSet struct{ Funcs []Func }
 	// Aggregate groups. Output: window_start, window_end (with Window), keys, aggregates. Scalar: no input gives one row. Emit
-	// is of continuous queries.
+	// is of continuous queries. Sets and Groupings, of queries that end, are those of spec.GroupingSets; without Sets the rows
+	// are grouped once, by all keys.
 	Aggregate struct {
-		Window *Window
-		Emit   spec.Emit
-		Keys   []expr.Expr
-		Aggs   []AggCall
-		Scalar bool
+		Window    *Window
+		Emit      spec.Emit
+		Keys      []expr.Expr
+		Aggs      []AggCall
+		Scalar    bool
+		Sets      [][]int
+		Groupings [][]int
 	}
 	// Distinct drops rows equal in On, or in all columns when On is empty.
 	Distinct struct{ On []expr.Expr }

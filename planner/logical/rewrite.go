@@ -231,6 +231,8 @@ func (f Rewrite) Op(o Op, depth int) Op {
 		}
 	case *Over, *FirstSeen, *Suppress:
 		return f.over(o, depth)
+	case *SortedOver:
+		return f.sortedOver(o, depth)
 	case *Limit:
 		if c, off := f.Expr(o.Count, depth), f.Expr(o.Offset, depth); c != o.Count || off != o.Offset {
 			return &Limit{Count: c, Offset: off}
@@ -266,7 +268,9 @@ func (f Rewrite) aggregate(o *Aggregate, depth int) Op {
 	if !changed {
 		return o
 	}
-	return &Aggregate{Window: o.Window, Emit: o.Emit, Keys: keys, Aggs: aggs, Scalar: o.Scalar}
+	c := *o
+	c.Keys, c.Aggs = keys, aggs
+	return &c
 }
 
 func (f Rewrite) sortKeys(keys []SortKey, depth int) ([]SortKey, bool) {

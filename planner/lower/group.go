@@ -19,6 +19,8 @@ func (l *lowerer) aggregate(out *spec.Node, op *logical.Aggregate, in *logical.N
 		out.Op = &spec.WindowAgg{Window: op.Window.Spec, Keys: keys, Aggs: aggs, Emit: op.Emit, Lateness: op.Window.Lateness}
 	case l.continuous:
 		out.Op = &spec.GroupAgg{Keys: keys, Aggs: aggs, Emit: op.Emit, TimeCol: logical.DefaultTime(in)}
+	case len(op.Sets) > 0:
+		out.Op = &spec.GroupingSets{Keys: keys, Aggs: aggs, Sets: op.Sets, Groupings: op.Groupings}
 	default:
 		out.Op = &spec.HashAgg{Keys: keys, Aggs: aggs, Scalar: op.Scalar}
 	}

@@ -95,6 +95,8 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 		return l.setOp(out, op)
 	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
 		return l.over(out, n.Op)
+	case *logical.SortedOver:
+		out.Op = l.sortedOver(op)
 	case *logical.Sort:
 		out.Op = &spec.Sort{Keys: l.sortKeys(op.Keys)}
 	case *logical.Limit:

@@ -5,6 +5,20 @@ import (
 	"github.com/vigil-sql/vigil/planner/logical"
 )
 
+// sortedOver lowers the window functions of a query that ends.
+func (l *lowerer) sortedOver(op *logical.SortedOver) spec.Op {
+	out := &spec.SortedOver{Partition: l.exprs(op.Partition), Order: l.sortKeys(op.Order)}
+	for _, f := range op.Funcs {
+		f.Rewrite(l.subquery, 0)
+		fn := spec.SortedFunc{Name: f.Name, Args: f.Args, Filter: f.Filter, Frame: f.Frame, Typ: f.Typ}
+		if f.Def != nil {
+			fn.Kernel = l.aggCall(logical.AggCall{Def: f.Def, Args: f.Args, Typ: f.Typ}).Kernel
+		}
+		out.Funcs = append(out.Funcs, fn)
+	}
+	return out
+}
+
 // over lowers the operators that look at the rows before a row; all rows of a key are in one place for them.
 func (l *lowerer) over(out *spec.Node, o logical.Op) *spec.Node {
 	switch op := o.(type) {

@@ -82,9 +82,11 @@ type SelectCore struct {
 	From       []TableExpr // comma list
 	Where      Expr
 	GroupBy    []Expr // may hold *WindowCall; *GroupingSets
-	Having     Expr
-	Windows    []WindowDef
-	Pos        Pos
+	// GroupDistinct is GROUP BY DISTINCT: grouping sets that are equal count once.
+	GroupDistinct bool
+	Having        Expr
+	Windows       []WindowDef
+	Pos           Pos
 }
 
 // SelectItem is one output column; Star is * or t.* (Table).
@@ -113,11 +115,18 @@ type WindowDef struct {
 }
 
 // Frame is ROWS|RANGE|GROUPS BETWEEN start AND end. Bound kinds: "UNBOUNDED PRECEDING", "PRECEDING", "CURRENT ROW",
-// "FOLLOWING", "UNBOUNDED FOLLOWING".
+// "FOLLOWING", "UNBOUNDED FOLLOWING". Exclude is "", "CURRENT ROW", "GROUP" or "TIES".
 type Frame struct {
-	Unit                 string
-	StartKind, EndKind   string
-	StartValue, EndValue Expr
+	Unit       string
+	Start, End FrameBound
+	Exclude    string
+}
+
+// FrameBound is one end of a frame.
+type FrameBound struct {
+	Kind  string
+	Value Expr
+	Pos   Pos
 }
 
 // TableExpr is an item of FROM.
@@ -390,7 +399,7 @@ type (
 		Args []Expr
 		Max  Expr // SESSION's max INTERVAL
 	}
-	// GroupingSets is ROLLUP, CUBE or GROUPING SETS in GROUP BY.
+	// GroupingSets is ROLLUP, CUBE or GROUPING SETS in GROUP BY. A set of GROUPING SETS may be another one, alone.
 	GroupingSets struct {
 		At
 		Kind string

@@ -168,7 +168,7 @@ func (c *converter) outer(inner *Select, n *ast.SelectStmt) *Select {
 }
 
 func (c *converter) core(n *ast.SelectStmt, m *coreMark) *SelectCore {
-	core := &SelectCore{Distinct: n.Distinct, DistinctOn: m.distinctOn, Windows: m.windows, Pos: m.Pos}
+	core := &SelectCore{Distinct: n.Distinct, DistinctOn: m.distinctOn, Windows: m.windows, GroupDistinct: m.groupDistinct, Pos: m.Pos}
 	core.Items = c.items(n.Fields.Fields[1:])
 	if n.From != nil && n.From.TableRefs != nil {
 		core.From = c.fromList(n.From.TableRefs)

@@ -22,12 +22,11 @@ func fillOrder(slots []orderSlot, args []Expr) []OrderItem {
 
 // windowSlots is a window specification whose expressions are arguments of a call.
 type windowSlots struct {
-	def                 WindowDef
-	partition           []int
-	order               []orderSlot
-	startSlot, endSlot  int
-	hasFrame            bool
-	unit, kind, endKind string
+	def                WindowDef
+	partition          []int
+	order              []orderSlot
+	frame              *Frame // nil: none; its offsets are the arguments below, -1 without
+	startSlot, endSlot int
 }
 
 // fill makes the specification from the call's converted arguments.
@@ -37,14 +36,15 @@ func (s windowSlots) fill(args []Expr) WindowDef {
 		d.PartitionBy = append(d.PartitionBy, args[i])
 	}
 	d.OrderBy = fillOrder(s.order, args)
-	if s.hasFrame {
-		d.Frame = &Frame{Unit: s.unit, StartKind: s.kind, EndKind: s.endKind}
+	if s.frame != nil {
+		f := *s.frame
 		if s.startSlot >= 0 {
-			d.Frame.StartValue = args[s.startSlot]
+			f.Start.Value = args[s.startSlot]
 		}
 		if s.endSlot >= 0 {
-			d.Frame.EndValue = args[s.endSlot]
+			f.End.Value = args[s.endSlot]
 		}
+		d.Frame = &f
 	}
 	return d
 }
@@ -166,10 +166,9 @@ func (l *lowerer) afterCall(k *call, tail *callTail) bool {
 	}
 	if l.isKw("over") && (l.at(1).isOp("(") || l.at(1).isName()) {
 		found = true
-		t := l.next()
-		if l.peek().isOp("(") {
+		l.next()
+		if t := l.peek(); t.isOp("(") {
 			s := l.windowSpec(k)
-			s.def.Pos = t.pos
 			tail.over = &s
 		} else {
 			tail.over = &windowSlots{def: WindowDef{Name: l.name(), Pos: t.pos}}
@@ -194,6 +193,7 @@ func (l *lowerer) orderSlots(k *call) []orderSlot {
 // windowSpec lowers ([name] [PARTITION BY ..] [ORDER BY ..] [frame]).
 func (l *lowerer) windowSpec(k *call) windowSlots {
 	s := windowSlots{startSlot: -1, endSlot: -1}
+	s.def.Pos = l.peek().pos
 	l.expect("(")
 	if t := l.peek(); t.isName() && !(t.isAnyKw("partition", "range", "rows", "groups")) {
 		s.def.Ref = l.name()
@@ -217,39 +217,49 @@ func (l *lowerer) windowSpec(k *call) windowSlots {
 
 // frame lowers ROWS|RANGE|GROUPS [BETWEEN] start [AND end].
 func (l *lowerer) frame(k *call, s *windowSlots) {
-	s.hasFrame = true
-	s.unit = strings.ToUpper(l.next().val)
+	s.frame = &Frame{Unit: strings.ToUpper(l.next().val)}
 	between := l.acceptKw("between")
-	s.kind, s.startSlot = l.bound(k)
-	s.endKind = "CURRENT ROW"
+	s.frame.Start, s.startSlot = l.bound(k)
+	s.frame.End = FrameBound{Kind: "CURRENT ROW", Pos: s.frame.Start.Pos}
 	if between {
 		l.expectKw("and")
-		s.endKind, s.endSlot = l.bound(k)
+		s.frame.End, s.endSlot = l.bound(k)
 	}
-	if t := l.peek(); t.isKw("exclude") {
-		if l.i += 1; !l.acceptKw("no", "others") {
-			l.lack(t.pos, "EXCLUDE in a window frame", "end the frame with 1 PRECEDING to leave the current row out")
-		}
+	if !l.acceptKw("exclude") {
+		return
+	}
+	switch {
+	case l.acceptKw("current", "row"):
+		s.frame.Exclude = "CURRENT ROW"
+	case l.acceptKw("group"):
+		s.frame.Exclude = "GROUP"
+	case l.acceptKw("ties"):
+		s.frame.Exclude = "TIES"
+	default:
+		l.expectKw("no", "others")
 	}
 }
 
 // bound lowers one end of a frame.
-func (l *lowerer) bound(k *call) (kind string, slot int) {
+func (l *lowerer) bound(k *call) (b FrameBound, slot int) {
+	b.Pos = l.peek().pos
 	if l.acceptKw("current", "row") {
-		return "CURRENT ROW", -1
+		b.Kind = "CURRENT ROW"
+		return b, -1
 	}
-	prefix := ""
 	slot = -1
 	if l.isKw("unbounded") && l.at(1).isAnyKw("preceding", "following") {
 		l.next()
-		prefix = "UNBOUNDED "
+		b.Kind = "UNBOUNDED "
 	} else {
 		slot = k.arg()
 		l.expr(0)
 	}
 	if l.acceptKw("preceding") {
-		return prefix + "PRECEDING", slot
+		b.Kind += "PRECEDING"
+		return b, slot
 	}
 	l.expectKw("following")
-	return prefix + "FOLLOWING", slot
+	b.Kind += "FOLLOWING"
+	return b, slot
 }

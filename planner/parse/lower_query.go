@@ -25,6 +25,8 @@ type (
 		At
 		distinctOn []Expr
 		windows    []WindowDef
+		// groupDistinct is GROUP BY DISTINCT.
+		groupDistinct bool
 	}
 	// nestedMark marks SELECT ? FROM (query): the query itself.
 	nestedMark struct{ At }
@@ -299,7 +301,7 @@ func (l *lowerer) core() {
 	if t := l.peek(); t.isKw("into") {
 		l.lack(t.pos, "SELECT INTO", "use INSERT INTO .. SELECT")
 	}
-	l.fromWhereGroup(start.pos)
+	m.groupDistinct = l.fromWhereGroup(start.pos)
 	if l.isKw("window") {
 		l.windowClause(&k, markEnd, m)
 	}
@@ -384,7 +386,8 @@ func (c *cursor) streamClause() bool {
 	}
 }
 
-func (l *lowerer) fromWhereGroup(pos Pos) {
+// fromWhereGroup lowers the clauses from FROM to HAVING and reports GROUP BY DISTINCT.
+func (l *lowerer) fromWhereGroup(pos Pos) (groupDistinct bool) {
 	if l.acceptKw("from") {
 		l.emit(" FROM ", pos)
 		for first := true; first || l.accept(","); first = false {
@@ -403,12 +406,13 @@ func (l *lowerer) fromWhereGroup(pos Pos) {
 		l.expr(0)
 	}
 	if l.isKw("group") {
-		l.groupBy()
+		groupDistinct = l.groupBy()
 	}
 	if l.isKw("having") {
 		l.emit(" HAVING ", l.next().pos)
 		l.expr(0)
 	}
+	return groupDistinct
 }
 
 // windowClause lowers WINDOW name AS (spec), ...: its expressions become arguments of the core's mark.
@@ -419,11 +423,10 @@ func (l *lowerer) windowClause(k *call, markEnd int, m *coreMark) {
 	l.tail = markEnd
 	var slots []windowSlots
 	for first := true; first || l.accept(","); first = false {
-		t := l.peek()
 		name := l.name()
 		l.expectKw("as")
 		s := l.windowSpec(k)
-		s.def.Name, s.def.Pos = name, t.pos
+		s.def.Name = name
 		slots = append(slots, s)
 	}
 	l.tail = tail

@@ -162,19 +162,19 @@ func (l *lowerer) trim() int {
 }
 
 // groupBy lowers GROUP BY with windows and grouping sets.
-func (l *lowerer) groupBy() {
+func (l *lowerer) groupBy() (distinct bool) {
 	l.emit(" GROUP BY ", l.next().pos)
 	l.expectKw("by")
-	if l.isKw("distinct") {
-		l.lack(l.peek().pos, "GROUP BY DISTINCT", "leave DISTINCT out where the grouping sets differ")
+	if distinct = l.acceptKw("distinct"); !distinct {
+		l.acceptKw("all")
 	}
-	l.acceptKw("all")
 	for first := true; first || l.accept(","); first = false {
 		if !first {
 			l.emit(", ", 0)
 		}
 		l.groupItem()
 	}
+	return distinct
 }
 
 func (l *lowerer) groupItem() {
@@ -198,15 +198,21 @@ func (l *lowerer) groupItem() {
 
 // groupingSets lowers (a, (b, c), ()) after ROLLUP, CUBE or GROUPING SETS.
 func (l *lowerer) groupingSets(kind string, pos Pos) {
+	if !l.enter() {
+		return
+	}
+	defer l.leave()
 	k := l.begin(pos)
 	var widths []int
 	l.expect("(")
 	for first := true; first || l.accept(","); first = false {
-		if t := l.peek(); t.isAnyKw("rollup", "cube", "grouping") && (l.at(1).isOp("(") || l.at(1).isKw("sets")) {
-			l.lack(t.pos, "a nested grouping set", "write the sets out")
-		}
 		from := k.n
-		l.groupingSet(&k)
+		if t := l.peek(); kind == "GROUPING SETS" && (t.isAnyKw("rollup", "cube") && l.at(1).isOp("(") || l.isKw("grouping", "sets")) {
+			k.arg()
+			l.groupItem()
+		} else {
+			l.groupingSet(&k)
+		}
 		widths = append(widths, k.n-from)
 	}
 	l.expect(")")

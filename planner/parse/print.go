@@ -183,6 +183,9 @@ func (p *printer) core(c *SelectCore) {
 	}
 	for i, e := range c.GroupBy {
 		p.s([2]string{" GROUP BY ", ", "}[min(i, 1)])
+		if i == 0 && c.GroupDistinct {
+			p.s("DISTINCT ")
+		}
 		p.expr(e, 0)
 	}
 	if c.Having != nil {
@@ -364,19 +367,22 @@ func (p *printer) windowSpec(w *WindowDef) {
 	}
 	if f := w.Frame; f != nil {
 		p.s(sep, f.Unit, " BETWEEN ")
-		p.bound(f.StartKind, f.StartValue)
+		p.bound(f.Start)
 		p.s(" AND ")
-		p.bound(f.EndKind, f.EndValue)
+		p.bound(f.End)
+		if f.Exclude != "" {
+			p.s(" EXCLUDE ", f.Exclude)
+		}
 	}
 	p.s(")")
 }
 
-func (p *printer) bound(kind string, value Expr) {
-	if value != nil {
-		p.expr(value, opLevel)
+func (p *printer) bound(b FrameBound) {
+	if b.Value != nil {
+		p.expr(b.Value, opLevel)
 		p.s(" ")
 	}
-	p.s(kind)
+	p.s(b.Kind)
 }
 
 // windowArgs prints the arguments of a window call; more tells that something stands before them.

@@ -323,6 +323,12 @@ func (p *printer) groupingSets(e *GroupingSets) {
 		if i > 0 {
 			p.s(", ")
 		}
+		if len(set) == 1 {
+			if nested, ok := set[0].(*GroupingSets); ok {
+				p.groupingSets(nested)
+				continue
+			}
+		}
 		p.s("(")
 		p.exprs(set)
 		p.s(")")

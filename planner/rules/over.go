@@ -10,6 +10,8 @@ func overKeys(o logical.Op) []expr.Expr {
 	switch op := o.(type) {
 	case *logical.Over:
 		return op.Keys
+	case *logical.SortedOver:
+		return op.Partition
 	case *logical.FirstSeen:
 		return op.Keys
 	case *logical.Suppress:
@@ -45,6 +47,13 @@ func overNeeds(o logical.Op, need columns, width int) columns {
 		for _, f := range op.Funcs {
 			below.add(f.Args...)
 			below.add(f.Filter)
+		}
+	case *logical.SortedOver:
+		for _, k := range op.Order {
+			below.add(k.X)
+		}
+		for i := range op.Funcs {
+			below.add(op.Funcs[i].Reads()...)
 		}
 	case *logical.FirstSeen:
 		below[op.TimeCol] = true

@@ -68,7 +68,7 @@ func prune(n *logical.Node, need columns) *logical.Node {
 		one(below)
 	case *logical.Join:
 		pruneJoin(in, o, need)
-	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+	case *logical.Over, *logical.SortedOver, *logical.FirstSeen, *logical.Suppress:
 		one(overNeeds(o, need, len(in[0].Schema.Cols)))
 	case *logical.Sort:
 		need = need.copy()

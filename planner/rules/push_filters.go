@@ -40,7 +40,7 @@ func push(n *logical.Node, conds []expr.Expr) *logical.Node {
 		return pushProject(n, op, down, stay)
 	case *logical.Aggregate:
 		return pushAggregate(n, op, down, stay)
-	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
+	case *logical.Over, *logical.SortedOver, *logical.FirstSeen, *logical.Suppress:
 		return pushOver(n, down, stay)
 	case *logical.ProjectSet:
 		width := len(n.In[0].Schema.Cols)
@@ -208,6 +208,9 @@ func substitute(c expr.Expr, exprs []expr.Expr) expr.Expr {
 
 // pushAggregate moves conditions over group keys below the grouping: they drop whole groups either way.
 func pushAggregate(n *logical.Node, op *logical.Aggregate, down, stay []expr.Expr) *logical.Node {
+	if len(op.Sets) > 0 { // a key is NULL in the rows of other sets, which have every row of the input in them
+		return over(n, nil, append(down, stay...))
+	}
 	base := 0
 	if op.Window != nil {
 		base = 2
