@@ -249,6 +249,16 @@ func TestHashAgg(t *testing.T) {
 	want(t, runRows(t, planNode(&spec.HashAgg{Keys: keys, Aggs: []spec.AggCall{last}}, two, in)), "1|NULL", "2|NULL", "NULL|d")
 }
 
+func TestGroupingSets(t *testing.T) {
+	count := spec.AggCall{Name: "count", Kernel: kernel(t, "count")}
+	g := &spec.GroupingSets{Keys: []expr.Expr{col(0, types.Int8), col(1, types.Text)}, Aggs: []spec.AggCall{count},
+		Sets: [][]int{{0, 1}, {1}, {}, {1}}, Groupings: [][]int{{0}, {1, 0}}}
+	out := schemaOf(types.Int8, types.Text, types.Int8, types.Int4, types.Int4)
+	want(t, runRows(t, planNode(g, out, rows(two, "1|a", "1|b", "NULL|a"))),
+		"1|a|1|0|0", "1|b|1|0|0", "NULL|a|1|0|0", "NULL|a|2|1|1", "NULL|b|1|1|1", "NULL|NULL|3|1|3", "NULL|a|2|1|1", "NULL|b|1|1|1")
+	want(t, runRows(t, planNode(g, out, rows(two))), "NULL|NULL|0|1|3")
+}
+
 func TestOrderedAggregate(t *testing.T) {
 	in := rows(two, "1|b", "1|c", "2|z", "1|a", "2|y")
 	text := types.T(types.Text)
@@ -492,6 +502,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		"sort":     planNode(&spec.Sort{Keys: []spec.SortKey{{X: col(0, types.Int8)}}}, one, series),
 		"distinct": planNode(&spec.Distinct{}, one, series),
 		"group":    planNode(&spec.HashAgg{Keys: []expr.Expr{col(0, types.Int8)}}, one, series),
+		"sets":     planNode(&spec.GroupingSets{Keys: []expr.Expr{col(0, types.Int8)}, Sets: [][]int{{0}, {}}}, one, series),
+		"over":     planNode(&spec.SortedOver{Funcs: []spec.SortedFunc{{Name: "row_number"}}}, schemaOf(types.Int8, types.Int8), series),
 		"join":     planNode(&spec.Join{Kind: spec.Cross}, schemaOf(types.Int8, types.Int8), rows(one, "1"), series),
 		"except":   planNode(&spec.SetOp{Except: true}, one, rows(one, "1"), series),
 		"subplan":  planNode(&spec.Filter{Cond: sub(expr.InSub, series, col(0, types.Int8), false, types.Bool)}, one, rows(one, "1")),

@@ -351,7 +351,10 @@ func (p *printer) join(j *Join) {
 func (p *printer) windowSpec(w *WindowDef) {
 	p.s("(")
 	sep := ""
-	if w.Ref != "" {
+	if wordIs(w.Ref, "partition", "rows", "range", "groups") { // bare, they begin the clauses
+		p.s(`"`, w.Ref, `"`)
+		sep = " "
+	} else if w.Ref != "" {
 		p.ident(w.Ref)
 		sep = " "
 	}
