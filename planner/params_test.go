@@ -91,3 +91,27 @@ func BenchmarkContinuous(b *testing.B) {
 		}
 	}
 }
+
+func TestBindParamsOfWindows(t *testing.T) {
+	w := newWorld()
+	p := plan(t, w, `SELECT x, sum(x) FILTER (WHERE x > $1) OVER (PARTITION BY x % $2 ORDER BY x + $3 ROWS BETWEEN $4 PRECEDING AND $5 FOLLOWING), lag(x, $6, $7) OVER (ORDER BY x),
+		count(*) OVER (ORDER BY x RANGE BETWEEN $8 PRECEDING AND CURRENT ROW), count(*) OVER (ORDER BY now() RANGE $9 PRECEDING)
+		FROM generate_series(1, 3) x GROUP BY ROLLUP (x + $10), x HAVING count(*) > $11 ORDER BY x`)
+	var vals []types.Value
+	for i, typ := range p.Params {
+		v := types.NewInt(types.Int8, int64(i))
+		if typ.Kind == types.Interval {
+			v = types.NewInterval(types.IntervalValue{Days: 1})
+		}
+		vals = append(vals, v)
+	}
+	if k := p.Params[3].Kind; k != types.Int8 {
+		t.Errorf("an offset of ROWS is %v", k)
+	}
+	for _, line := range spec.Explain(planner.BindParams(p, vals)) {
+		// The projection only names the columns after what was written.
+		if strings.Contains(line, "$") && !strings.Contains(line, "Project") {
+			t.Errorf("a parameter is left: %s", line)
+		}
+	}
+}

@@ -82,7 +82,7 @@ func distinctSets(sets [][]int) [][]int {
 func (l *level) groupItem(s *scalar, e parse.Expr) ([][]int, error) {
 	g, ok := e.(*parse.GroupingSets)
 	if !ok {
-		keys, err := l.groupKeys(s, []parse.Expr{e})
+		keys, err := l.groupKeys(s, "", []parse.Expr{e})
 		return [][]int{keys}, err
 	}
 	if l.continuous {
@@ -103,7 +103,7 @@ func (l *level) groupItem(s *scalar, e parse.Expr) ([][]int, error) {
 				continue
 			}
 		}
-		keys, err := l.groupKeys(s, set)
+		keys, err := l.groupKeys(s, g.Kind, set)
 		if err != nil {
 			return nil, err
 		}
@@ -149,12 +149,13 @@ func cube(parts [][]int) [][]int {
 	return out
 }
 
-// groupKeys binds expressions of GROUP BY to numbers of keys; those of a row count one by one.
-func (l *level) groupKeys(s *scalar, list []parse.Expr) ([]int, error) {
+// groupKeys binds expressions of GROUP BY to numbers of keys; those of a row count one by one. kind is that of the grouping
+// sets around them, "" without.
+func (l *level) groupKeys(s *scalar, kind string, list []parse.Expr) ([]int, error) {
 	var out []int
 	for _, e := range list {
 		if row, ok := e.(*parse.Row); ok {
-			keys, err := l.groupKeys(s, row.Elems)
+			keys, err := l.groupKeys(s, kind, row.Elems)
 			if err != nil {
 				return nil, err
 			}
@@ -172,6 +173,9 @@ func (l *level) groupKeys(s *scalar, list []parse.Expr) ([]int, error) {
 			return nil, sqlerr.New(sqlerr.UndefinedFunction, "could not identify an equality operator for type %s", x.Type()).At(start(e))
 		}
 		if _, isBound := x.(*windowBound); isBound {
+			if kind != "" {
+				return nil, unsupported(start(e), x.String()+" in "+kind, "Write the window beside the grouping sets, or select it in a subquery and group outside.")
+			}
 			continue
 		}
 		at := slices.IndexFunc(l.keys, func(k expr.Expr) bool { return equal(k, x) })
@@ -219,6 +223,9 @@ func (s *scalar) groupingCall(f *parse.FuncCall) (expr.Expr, error) {
 		x, err := s.overTerm(e)
 		if err != nil {
 			return nil, err
+		}
+		if o, ok := x.(*expr.Outer); ok {
+			return nil, unsupported(start(e), "GROUPING of an outer query", "Compute it there, and name it: SELECT ... FROM (SELECT grouping("+o.Name+") AS g, ...) t.")
 		}
 		r.args, r.at = append(r.args, x), append(r.at, start(e))
 	}
