@@ -156,10 +156,17 @@ func (b *paramBinder) op(o spec.Op) spec.Op {
 
 func (b *paramBinder) funcScan(op *spec.FuncScan) *spec.FuncScan {
 	args, changed := b.exprs(op.Args)
+	with := append([]*spec.FuncScan(nil), op.With...)
+	for i, w := range op.With {
+		with[i] = b.funcScan(w)
+		changed = changed || with[i] != w
+	}
 	if !changed {
 		return op
 	}
-	return &spec.FuncScan{Name: op.Name, Args: args, Ordinality: op.Ordinality}
+	c := *op
+	c.Args, c.With = args, with
+	return &c
 }
 
 func (b *paramBinder) projectSet(op *spec.ProjectSet) spec.Op {

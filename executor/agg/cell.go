@@ -26,7 +26,7 @@ func cellOf(t types.Type) cell {
 // ordered reports that values of a type have an order; Postgres has none for json.
 func ordered(t types.Type) bool {
 	switch t.Kind {
-	case types.JSON, types.Record, types.Void:
+	case types.JSON, types.Void:
 		return false
 	case types.Array:
 		return ordered(types.T(t.Elem))

@@ -32,7 +32,7 @@ func arrayAggDef() Def {
 	return Def{
 		Name: "array_agg",
 		Bind: func(args []types.Type, distinct bool) (Kernel, bool) {
-			if len(args) != 1 || args[0].Kind == types.Array || args[0].Kind == types.Record {
+			if len(args) != 1 || args[0].Kind == types.Array {
 				return nil, false
 			}
 			elem := args[0]

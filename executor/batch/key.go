@@ -59,8 +59,29 @@ func AppendKey(dst []byte, c *Vec, i int) []byte {
 	if c.Type.Kind == types.Numeric {
 		return appendLenString(dst, NormalizeNumeric(string(b)))
 	}
+	if c.Type.Kind == types.Record {
+		return appendLenString(dst, recordKey(string(b)))
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(b)))
 	return append(dst, b...)
+}
+
+// recordKey is a row without the names of its fields, and with the key forms of decimals: equal rows are equal bytes.
+func recordKey(s string) string {
+	fields, err := types.DecodeRecord(s)
+	if err != nil {
+		return s
+	}
+	for i := range fields {
+		switch f := &fields[i]; {
+		case f.Null:
+		case f.Type.Kind == types.Numeric:
+			f.S = NormalizeNumeric(f.S)
+		case f.Type.Kind == types.Record:
+			f.S = recordKey(f.S)
+		}
+	}
+	return string(types.AppendRecordBytes(nil, fields, nil))
 }
 
 // AppendKeyValue is AppendKey for a scalar.
@@ -77,6 +98,9 @@ func AppendKeyValue(dst []byte, v types.Value) []byte {
 	}
 	if v.Type.Kind == types.Numeric {
 		return appendLenString(dst, NormalizeNumeric(v.S))
+	}
+	if v.Type.Kind == types.Record {
+		return appendLenString(dst, recordKey(v.S))
 	}
 	return appendLenString(dst, v.S)
 }

@@ -102,7 +102,7 @@ func applyStrictly(ctx *Ctx, e Expr, args []types.Value) (types.Value, error) {
 	case *Subscript:
 		return subscript(e, args[0], args[1])
 	}
-	return types.Value{}, fmt.Errorf("expression node %T cannot be evaluated", e)
+	return applyRow(e, args)
 }
 
 // holds reports whether a comparison result satisfies the operator.

@@ -56,10 +56,41 @@ func subqueryValue(e *Subquery, args []types.Value, rows [][]types.Value) (types
 
 func inRows(x types.Value, rows [][]types.Value, not bool) types.Value {
 	null := false
+	if len(rows) > 0 && len(rows[0]) > 1 {
+		return rowInRows(x, rows, not)
+	}
 	for _, r := range rows {
 		if len(r) == 0 || r[0].Null || x.Null {
 			null = true
 		} else if types.Equal(x, r[0]) {
+			return types.NewBool(!not)
+		}
+	}
+	if null {
+		return types.Null(boolType)
+	}
+	return types.NewBool(not)
+}
+
+// rowInRows is inRows for a row of several columns: rows differ when a pair of fields does, and match when all are equal.
+func rowInRows(x types.Value, rows [][]types.Value, not bool) types.Value {
+	fields, err := types.DecodeRecord(x.S)
+	null := err != nil
+	for _, r := range rows {
+		unknown, differ := false, false
+		for i := 0; i < len(r) && i < len(fields); i++ {
+			switch {
+			case r[i].Null || fields[i].Null:
+				unknown = true
+			case !types.Equal(fields[i], r[i]):
+				differ = true
+			}
+		}
+		switch {
+		case differ:
+		case unknown:
+			null = true
+		default:
 			return types.NewBool(!not)
 		}
 	}

@@ -51,7 +51,7 @@ func children(e Expr) []Expr {
 			return []Expr{e.X}
 		}
 	}
-	return nil
+	return rowChildren(e)
 }
 
 // Walk calls fn for e and, while fn returns true, for everything below it, parents first. Plans of subqueries are not entered.
@@ -138,5 +138,5 @@ func withChildren(e Expr, k []Expr) Expr {
 		c.X = k[0]
 		return &c
 	}
-	return e
+	return withRowChildren(e, k)
 }

@@ -2,6 +2,7 @@ package fn
 
 import (
 	"math"
+	"strconv"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -29,6 +30,8 @@ func AppendJSON(ctx *Ctx, dst []byte, v value) []byte {
 		return append(dst, s...)
 	case k == types.Array:
 		return appendJSONList(ctx, dst, v)
+	case k == types.Record:
+		return appendJSONRow(ctx, dst, v)
 	case k == types.Timestamp || k == types.TimestampTZ:
 		return types.AppendJSONString(dst, isoTime(ctx, v))
 	}
@@ -48,6 +51,26 @@ func isoTime(ctx *Ctx, v value) string {
 		b = append(b, ":00"...)
 	}
 	return string(b)
+}
+
+// appendJSONRow makes an object of a row; fields without a name are f1, f2, ...
+func appendJSONRow(ctx *Ctx, dst []byte, v value) []byte {
+	fields, names, err := types.DecodeRecordNames(v.S)
+	if err != nil {
+		return append(dst, "null"...)
+	}
+	dst = append(dst, '{')
+	for i := range fields {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if names[i] == "" {
+			names[i] = "f" + strconv.Itoa(i+1)
+		}
+		dst = append(types.AppendJSONString(dst, names[i]), ':')
+		dst = AppendJSON(ctx, dst, fields[i])
+	}
+	return append(dst, '}')
 }
 
 func appendJSONList(ctx *Ctx, dst []byte, v value) []byte {
@@ -71,6 +94,7 @@ func jsonBuildDefs() []Def {
 	}
 	return []Def{
 		def("to_json", args{tAny}, tJSON, toJSON).stable().about("Any value as json.", `to_json('Fred said "Hi."'::text)`, `"Fred said \"Hi.\""`),
+		def("row_to_json", args{types.T(types.Record)}, tJSON, toJSON).stable().about("A row as a json object.", "row_to_json(row(1, 'foo'))", `{"f1":1,"f2":"foo"}`),
 		def("array_to_json", args{tAnyArray}, tJSON, toJSON).stable().about("An array as json.", "array_to_json('{1,5}'::int[])", "[1,5]"),
 		def("to_jsonb", args{tAny}, tJSONB, func(ctx *Ctx, a values) (value, error) {
 			return types.ParseText(tJSONB, string(AppendJSON(ctx, nil, a[0])), nil)

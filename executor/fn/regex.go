@@ -293,6 +293,11 @@ func regexpMatch(ctx *Ctx, a values) (value, error) {
 	if m == nil {
 		return null(tTextArray)
 	}
+	return captured(a[0].S, m), nil
+}
+
+// captured is the array of what the groups of a match took, or of the match where it has no group.
+func captured(s string, m []int) value {
 	if len(m) > 2 {
 		m = m[2:]
 	}
@@ -301,10 +306,10 @@ func regexpMatch(ctx *Ctx, a values) (value, error) {
 		if m[i] < 0 {
 			out = append(out, types.Null(tText))
 		} else {
-			out = append(out, types.NewText(a[0].S[m[i]:m[i+1]]))
+			out = append(out, types.NewText(s[m[i]:m[i+1]]))
 		}
 	}
-	return types.NewArray(types.Text, out), nil
+	return types.NewArray(types.Text, out)
 }
 
 func regexpSubstr(ctx *Ctx, a values) (value, error) {

@@ -11,6 +11,8 @@ type SetDef struct {
 	Variadic bool
 	// Cols gives the output columns for argument types. A function of one column names it after itself.
 	Cols func(args []types.Type) []types.Column
+	// EvalRecord, of a function of any row (Cols is then nil), produces rows with the columns that the query defines.
+	EvalRecord func(ctx *Ctx, args []types.Value, cols []types.Column, emit func(row []types.Value) error) error
 	// CalledOnNull: Eval sees NULL arguments; otherwise any NULL argument gives no rows.
 	CalledOnNull bool
 	// Eval produces the rows. An error of emit ends it and is returned as it is. emit does not retain row.

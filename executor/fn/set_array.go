@@ -86,6 +86,9 @@ func textSets() []SetDef {
 		{Name: "string_to_table", Args: args{tText, tText}, CalledOnNull: true, Cols: oneCol("string_to_table", tText),
 			Eval: stringToTable, Doc: "The parts of a text between separators; NULL separates all characters.",
 			Examples: []SetExample{{"string_to_table('a,b', ',')", []string{"a", "b"}}}},
+		{Name: "string_to_table", Args: args{tText, tText, tText}, CalledOnNull: true, Cols: oneCol("string_to_table", tText),
+			Eval: stringToTable, Doc: "The same, with a text that stands for NULL.",
+			Examples: []SetExample{{"string_to_table('a,-', ',', '-')", []string{"a", "NULL"}}}},
 	}
 }
 
@@ -103,7 +106,9 @@ func stringToTable(_ *Ctx, a values, emit func(values) error) error {
 		parts = strings.Split(a[0].S, a[1].S)
 	}
 	for _, p := range parts {
-		if err := emit(values{types.NewText(p)}); err != nil {
+		v := types.NewText(p)
+		v.Null = len(a) > 2 && !a[2].Null && p == a[2].S
+		if err := emit(values{v}); err != nil {
 			return err
 		}
 	}

@@ -160,6 +160,18 @@ func TestSetFunctionsStop(t *testing.T) {
 			_ = i
 			in = append(in, arg(t, want, s))
 		}
+		if strings.HasPrefix(d.Name, "regexp") {
+			in = in[:2] // the third are flags
+		}
+		if d.EvalRecord != nil {
+			d.Eval = func(ctx *Ctx, a values, emit func(values) error) error {
+				one := stored(a[0].Type.Kind, `{"a":1}`)
+				if strings.HasSuffix(d.Name, "set") {
+					one.S = `[{"a":1},{"a":2}]`
+				}
+				return d.EvalRecord(ctx, values{one}, []types.Column{col("a", tInt4)}, emit)
+			}
+		}
 		n := 0
 		err := d.Eval(&Ctx{}, in, func([]types.Value) error { n++; return stop })
 		if n > 1 || n == 1 && !errors.Is(err, stop) || n == 0 && err != nil {

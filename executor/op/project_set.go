@@ -19,6 +19,7 @@ type ProjectSet struct {
 	plain []*expr.Evaluator   // by output column; nil for sets
 	args  [][]*expr.Evaluator // by output column; nil for plain ones
 	defs  []*fn.SetDef
+	names [][]string // by output column: the fields of rows
 	out   *batch.Batch
 	from  []uint32 // by row of out: the input's row
 	// sets are the values of the current row's sets, by output column.
@@ -36,12 +37,13 @@ var _ Operator = (*ProjectSet)(nil)
 func NewProjectSet(s *spec.ProjectSet, schema *types.Schema, mem *Memory) (*ProjectSet, error) {
 	n := len(s.Exprs)
 	p := &ProjectSet{spec: s, mem: mem, plain: make([]*expr.Evaluator, n), args: make([][]*expr.Evaluator, n),
-		defs: make([]*fn.SetDef, n), out: batch.New(schema, nil), sets: make([][]types.Value, n),
+		defs: make([]*fn.SetDef, n), names: make([][]string, n), out: batch.New(schema, nil), sets: make([][]types.Value, n),
 		row: make([]types.Value, n), values: make([]*batch.Vec, n), calls: make([][]*batch.Vec, n)}
 	for i := range s.Exprs {
 		var err error
 		if i < len(s.Funcs) && s.Funcs[i] != nil {
 			if p.defs[i], err = findSet(s.Funcs[i]); err == nil {
+				p.names[i] = columnNames(p.defs[i], s.Funcs[i])
 				p.args[i], err = compileAll(s.Funcs[i].Args)
 			}
 		} else {
@@ -52,6 +54,22 @@ func NewProjectSet(s *spec.ProjectSet, schema *types.Schema, mem *Memory) (*Proj
 		}
 	}
 	return p, nil
+}
+
+// columnNames are the names of a set's columns.
+func columnNames(def *fn.SetDef, f *spec.FuncScan) []string {
+	if def.Cols == nil {
+		return nil
+	}
+	args := make([]types.Type, len(f.Args))
+	for i, a := range f.Args {
+		args[i] = a.Type()
+	}
+	var names []string
+	for _, c := range def.Cols(args) {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 // compileAll compiles a list of expressions.
@@ -161,12 +179,16 @@ func (p *ProjectSet) expand(r int) (longest int, err error) {
 			call[k] = v.Value(r)
 		}
 		err := callSet(p.ctx, def, call, func(row []types.Value) error {
-			size := int64(valueFixedBytes + len(row[0].S))
+			v := row[0]
+			if p.spec.Funcs[i].Row {
+				v = types.NewRecord(row, p.names[i])
+			}
+			size := int64(valueFixedBytes + len(v.S))
 			if err := p.mem.Grow(size); err != nil {
 				return err
 			}
 			held += size
-			p.sets[i] = append(p.sets[i], row[0])
+			p.sets[i] = append(p.sets[i], v)
 			return nil
 		})
 		if err != nil {

@@ -108,6 +108,8 @@ func Describe(n *Node) string {
 		return describeIntervalJoin(op)
 	case *TemporalJoin:
 		return describeTemporalJoin(op)
+	case *Recursive, *WorkScan, *Shared:
+		return describeWith(n)
 	case *Union:
 		return "Union"
 	case *SetOp:

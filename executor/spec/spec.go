@@ -128,10 +128,16 @@ type (
 	// Values emits literal rows; expressions read nothing but parameters and outer rows.
 	Values struct{ Rows [][]expr.Expr }
 	// FuncScan is a set-returning function in FROM (generate_series, unnest, ...).
+	// Record are the columns that the query defines for a function of any row. With are functions whose rows stand beside this
+	// one's, the shorter sets filled up with NULL (ROWS FROM). Without a name it is one row of the values of Args. Row, in a
+	// ProjectSet, makes one value of several columns.
 	FuncScan struct {
 		Name       string
 		Args       []expr.Expr
 		Ordinality bool
+		Record     []types.Column
+		With       []*FuncScan
+		Row        bool
 	}
 	// Filter keeps the rows where Cond is true.
 	Filter struct{ Cond expr.Expr }

@@ -40,6 +40,8 @@ type run struct {
 	subs subplans
 	// depth is the nesting of subplans under execution.
 	depth int
+	// work and shared are the tables of WITH queries, by ID.
+	work, shared map[int]*op.WorkTable
 }
 
 // program builds, runs and closes the tree under root.

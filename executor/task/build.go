@@ -36,7 +36,7 @@ func (r *run) buildAt(n *spec.Node, depth int) (*node, error) {
 	}
 	t.op = checked(t.raw)
 	inputs := n.In
-	if j, ok := n.Op.(*spec.Join); ok && j.Lateral {
+	if rerun(n.Op) {
 		inputs = inputs[:1]
 	}
 	for port, in := range inputs {
@@ -59,6 +59,8 @@ func (r *run) source(n *spec.Node) (op.Source, error) {
 		return op.NewFuncScan(s, &n.Schema)
 	case *spec.StreamScan, *spec.ResultScan, *spec.VirtualScan, *spec.TableScan:
 		return &scan{run: r, node: n}, nil
+	case *spec.WorkScan:
+		return op.NewWorkScan(s, r.table(s.ID, &n.Schema)), nil
 	}
 	return nil, nil
 }
@@ -67,7 +69,7 @@ func (r *run) source(n *spec.Node) (op.Source, error) {
 func (r *run) operator(n *spec.Node) (op.Operator, error) {
 	inputs := 1
 	switch n.Op.(type) {
-	case *spec.Join, *spec.SetOp:
+	case *spec.Join, *spec.SetOp, *spec.Recursive:
 		inputs = 2
 	case *spec.Union:
 		inputs = len(n.In)
@@ -97,6 +99,10 @@ func (r *run) operator(n *spec.Node) (op.Operator, error) {
 		return op.NewJoin(s, &n.Schema, &n.In[1].Schema, r.mem)
 	case *spec.LookupJoin:
 		return op.NewLookupJoin(s, &n.In[0].Schema)
+	case *spec.Recursive:
+		return op.NewRecursive(s, r.table(s.ID, &n.Schema), r.rounds(n), r.mem), nil
+	case *spec.Shared:
+		return op.NewShared(s, r.sharedTable(s.ID, &n.Schema)), nil
 	case *spec.Union:
 		return op.NewUnion(&n.Schema, len(n.In)), nil
 	case *spec.SetOp:

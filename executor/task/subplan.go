@@ -226,6 +226,9 @@ func (sp *subplan) node(n *spec.Node, shift int) {
 		}
 		sp.node(in, below)
 	}
+	if _, ok := n.Op.(*spec.WorkScan); ok {
+		sp.volatile = true // its rows are others in each round
+	}
 	for _, e := range nodeExprs(n.Op) {
 		sp.expr(e, shift)
 	}
@@ -260,7 +263,7 @@ func nodeExprs(o spec.Op) []expr.Expr {
 	case *spec.Values:
 		return slices.Concat(s.Rows...)
 	case *spec.FuncScan:
-		return s.Args
+		return funcExprs(s)
 	case *spec.Filter:
 		return []expr.Expr{s.Cond}
 	case *spec.Project:
@@ -269,7 +272,7 @@ func nodeExprs(o spec.Op) []expr.Expr {
 		list := slices.Clone(s.Exprs)
 		for _, f := range s.Funcs {
 			if f != nil {
-				list = append(list, f.Args...)
+				list = append(list, funcExprs(f)...)
 			}
 		}
 		return list
@@ -299,6 +302,14 @@ func groupExprs(keys []expr.Expr, aggs []spec.AggCall) []expr.Expr {
 		a := &aggs[i]
 		list = append(append(list, a.Args...), a.Filter)
 		list = append(list, sortExprs(a.OrderBy)...)
+	}
+	return list
+}
+
+func funcExprs(f *spec.FuncScan) []expr.Expr {
+	list := slices.Clone(f.Args)
+	for _, w := range f.With {
+		list = append(list, funcExprs(w)...)
 	}
 	return list
 }

@@ -111,39 +111,6 @@ func decodeElem(e *Value, s string) (string, error) {
 	return s[8:], nil
 }
 
-// AppendRecordBytes appends the stored form of a row: a uvarint count, then for each field kind, element kind and the element
-// as in an array.
-func AppendRecordBytes(dst []byte, fields []Value) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(fields)))
-	for i := range fields {
-		dst = append(dst, byte(fields[i].Type.Kind), byte(fields[i].Type.Elem))
-		dst = appendElem(dst, &fields[i])
-	}
-	return dst
-}
-
-// DecodeRecord reads the stored form of a row.
-func DecodeRecord(s string) ([]Value, error) {
-	n, s, err := cutUvarint(s)
-	if err != nil {
-		return nil, err
-	}
-	if n > uint64(len(s)) {
-		return nil, errArrayShort
-	}
-	out := make([]Value, n)
-	for i := range out {
-		if len(s) < 2 || Kind(s[0]) >= kindCount || Kind(s[1]) >= kindCount {
-			return nil, errArrayShort
-		}
-		out[i].Type = Type{Kind: Kind(s[0]), Elem: Kind(s[1])}
-		if s, err = decodeElem(&out[i], s[2:]); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
 func badArray(s, detail string) error {
 	return sqlerr.New(sqlerr.InvalidTextRepresentation, "malformed array literal: \"%s\"", clip(s)).WithDetail("%s", detail)
 }
@@ -287,26 +254,4 @@ func appendQuoted(dst []byte, s string, esc byte) []byte {
 		dst = append(dst, s[i])
 	}
 	return append(dst, '"')
-}
-
-func appendRecordText(dst []byte, v Value, f *TextFormat) []byte {
-	fields, err := DecodeRecord(v.S)
-	if err != nil {
-		return append(dst, "??"...)
-	}
-	dst = append(dst, '(')
-	for i := range fields {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		if fields[i].Null {
-			continue
-		}
-		n := len(dst)
-		dst = AppendText(dst, fields[i], f)
-		if text := string(dst[n:]); text == "" || strings.ContainsAny(text, "()\"\\, \t\n\r\v\f") {
-			dst = appendQuoted(dst[:n], text, 0)
-		}
-	}
-	return append(dst, ')')
 }

@@ -140,7 +140,7 @@ func (t Type) Size() int16 { return kinds[t.Kind].size }
 
 // WireMod returns the type modifier as the protocol carries it: -1 for none.
 func (t Type) WireMod() int32 {
-	if t.Mod == 0 {
+	if t.Mod == 0 || t.Kind == Record || t.Elem == Record {
 		return -1
 	}
 	return t.Mod

@@ -14,6 +14,8 @@ type aggRef struct {
 	index int
 	name  string
 	typ   types.Type
+	// up tells how many query levels further out the aggregate is computed.
+	up int
 }
 
 // Type implements expr.Expr.
@@ -37,11 +39,8 @@ func (r *setRef) String() string { return r.name }
 
 // aggregate binds an aggregate call; its arguments are over the rows before grouping.
 func (s *scalar) aggregate(f *parse.FuncCall, d *agg.Def) (expr.Expr, error) {
-	if s.aggs == nil {
-		if s.clause == "aggregate" {
-			return nil, sqlerr.New(sqlerr.GroupingError, "aggregate function calls cannot be nested").At(f.Pos)
-		}
-		return nil, sqlerr.New(sqlerr.GroupingError, "aggregate functions are not allowed in %s", s.clause).At(f.Pos)
+	if s.aggs == nil && (s.continuous || s.f == nil || s.f.parent == nil || f.Star) {
+		return nil, s.noAggregates(f)
 	}
 	if err := checkWithin(f, d); err != nil {
 		return nil, err
@@ -64,6 +63,9 @@ func (s *scalar) aggregate(f *parse.FuncCall, d *agg.Def) (expr.Expr, error) {
 	}
 	if call.Args, call.Typ, err = s.aggArgs(f, d, args, given); err != nil {
 		return nil, err
+	}
+	if call.Typ.Elem == types.Record && len(call.Args) > 0 {
+		call.Typ = arrayType(call.Args[0].Type())
 	}
 	if err := checkFixed(d, call.Args, args); err != nil {
 		return nil, err
@@ -89,22 +91,100 @@ func (s *scalar) aggregate(f *parse.FuncCall, d *agg.Def) (expr.Expr, error) {
 		return nil, unsupported(start(f.OrderBy[0].Expr), "DISTINCT together with ORDER BY inside an aggregate of a continuous query",
 			"Group by the value in a subquery, or leave one of them out.")
 	}
-	return s.addAggregate(call, f.Pos), nil
+	return s.placeAggregate(call, f)
+}
+
+// noAggregates is the error for an aggregate where none may stand.
+func (s *scalar) noAggregates(f *parse.FuncCall) error {
+	if s.clause == "aggregate" {
+		return sqlerr.New(sqlerr.GroupingError, "aggregate function calls cannot be nested").At(f.Pos)
+	}
+	return sqlerr.New(sqlerr.GroupingError, "aggregate functions are not allowed in %s", s.clause).At(f.Pos)
+}
+
+// placeAggregate gives an aggregate to the query level that it belongs to: the innermost one whose columns it reads.
+func (s *scalar) placeAggregate(call logical.AggCall, f *parse.FuncCall) (expr.Expr, error) {
+	up := 0
+	if !s.continuous {
+		up = aggregateLevel(call)
+	}
+	if up == 0 {
+		if s.aggs == nil {
+			return nil, s.noAggregates(f)
+		}
+		return s.addAggregate(s.aggs, call, 0, f.Pos), nil
+	}
+	home := s.f
+	for range up {
+		if home = home.parent; home == nil {
+			return nil, s.noAggregates(f)
+		}
+	}
+	if home.aggs == nil && home.clause == "aggregate" {
+		return nil, sqlerr.New(sqlerr.GroupingError, "aggregate function calls cannot be nested").At(f.Pos)
+	}
+	if home.aggs == nil {
+		return nil, sqlerr.New(sqlerr.GroupingError, "aggregate functions are not allowed in %s", home.clause).At(f.Pos)
+	}
+	move := logical.Rewrite(func(e expr.Expr, depth int) (expr.Expr, bool) {
+		if o, ok := e.(*expr.Outer); ok && o.Depth > depth {
+			return ref(o.Depth-up, o.Index, o.Name, o.Typ), true
+		}
+		return e, false
+	})
+	call.Args, call.Filter = move.List(call.Args, 0), move.Expr(call.Filter, 0)
+	for i := range call.OrderBy {
+		call.OrderBy[i].X = move.Expr(call.OrderBy[i].X, 0)
+	}
+	return s.addAggregate(home.aggs, call, up, f.Pos), nil
+}
+
+// aggregateLevel tells how many levels further out the columns are that an aggregate reads: 0 when it reads one of its own
+// level, or none at all.
+func aggregateLevel(call logical.AggCall) int {
+	list := append(append([]expr.Expr(nil), call.Args...), call.Filter)
+	for _, k := range call.OrderBy {
+		list = append(list, k.X)
+	}
+	up := -1
+	for _, e := range list {
+		if e == nil {
+			continue
+		}
+		logical.Walk(e, func(e expr.Expr, depth int) bool {
+			level := -1
+			switch e := e.(type) {
+			case *expr.Column:
+				if depth == 0 {
+					level = 0
+				}
+			case *expr.Outer:
+				if e.Depth >= depth {
+					level = e.Depth - depth
+				}
+			}
+			if level >= 0 && (up < 0 || level < up) {
+				up = level
+			}
+			return true
+		})
+	}
+	return max(up, 0)
 }
 
 // addAggregate gives the call a number, the same one as an equal call before it.
-func (s *scalar) addAggregate(call logical.AggCall, pos int) expr.Expr {
+func (s *scalar) addAggregate(aggs *[]logical.AggCall, call logical.AggCall, up, pos int) expr.Expr {
 	index := -1
-	for i, other := range *s.aggs {
+	for i, other := range *aggs {
 		if sameAggregate(call, other) {
 			index = i
 		}
 	}
 	if index < 0 {
-		index = len(*s.aggs)
-		*s.aggs = append(*s.aggs, call)
+		index = len(*aggs)
+		*aggs = append(*aggs, call)
 	}
-	ref := &aggRef{index: index, name: call.Def.Name, typ: call.Typ}
+	ref := &aggRef{index: index, name: call.Def.Name, typ: call.Typ, up: up}
 	s.src[ref] = source{pos: pos, name: call.Def.Name}
 	return ref
 }

@@ -48,7 +48,8 @@ type binder struct {
 	continuous bool
 	// defining is the name of the continuous query being bound.
 	defining string
-	// params are the parameter types so far; Unknown: not determined yet.
+	// given are the parameter types that the client declared, params the types so far; Unknown: not determined yet.
+	given  []types.Type
 	params []types.Type
 	// relations counts the relations bound, nesting how deep the binder is.
 	relations, nesting int
@@ -57,6 +58,20 @@ type binder struct {
 	deps               Deps
 	// tablePos is where tables are named, by id.
 	tablePos map[uint64]int
+	// ids numbers WITH queries; shared counts the readers of those that are bound once.
+	ids    int
+	shared map[int]int
+	// recursions are the queries of WITH RECURSIVE being bound, and within the constructs being bound that a recursive query must not
+	// be named in.
+	recursions []*cteScope
+	within     []string
+	// near are the relations left of what is being bound, for errors.
+	near []nearby
+	// again: what is bound has been bound before, for another reader.
+	again int
+	// shapes are the row types of the statement; wholes are the relations whose whole rows are needed above an outer join.
+	shapes []*rowShape
+	wholes map[parse.TableExpr]bool
 	// table is the one that the statement changes.
 	table *catalog.Table
 }
@@ -75,18 +90,24 @@ func newBinder(env *Env, paramTypes []types.Type) *binder {
 	return &binder{
 		env:    env,
 		format: &types.TextFormat{TimeZone: env.TimeZone},
+		given:  paramTypes,
 		params: append([]types.Type(nil), paramTypes...),
 		src:    map[expr.Expr]source{},
 		subPos: map[any]int{},
 
 		tablePos: map[uint64]int{},
+		shared:   map[int]int{},
+		wholes:   map[parse.TableExpr]bool{},
 	}
 }
 
 // Select binds a bounded query. Parameters of type Unknown in paramTypes, and those beyond it, are inferred.
 func Select(env *Env, q *parse.Select, paramTypes []types.Type) (*logical.Query, error) {
-	b := newBinder(env, paramTypes)
-	r, err := b.query(q, nil, nil)
+	var r *logical.Node
+	b, err := again(newBinder(env, paramTypes), func(b *binder) (err error) {
+		r, err = b.query(q, nil, nil)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +125,7 @@ func (b *binder) finish(root *logical.Node) *logical.Query {
 			b.params[i] = types.T(types.Text)
 		}
 	}
+	root = b.unshare(root)
 	root = logical.Rewrite(func(e expr.Expr, _ int) (expr.Expr, bool) {
 		if p, ok := e.(*expr.Param); ok && p.Typ != b.params[p.N-1] {
 			return &expr.Param{N: p.N, Typ: b.params[p.N-1]}, true

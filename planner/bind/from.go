@@ -3,7 +3,6 @@ package bind
 import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
-	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/logical"
 	"github.com/vigil-sql/vigil/planner/parse"
@@ -16,6 +15,7 @@ type fromItem struct {
 	merged []mergedCol
 	star   []relCol // what * means, in order
 	window *parse.WindowCall
+	near   []*rel // what a join with a name of its own hides
 }
 
 // fromBinder binds the FROM clause of one query level.
@@ -77,7 +77,13 @@ func (fb *fromBinder) table(te parse.TableExpr) (*fromItem, error) {
 	case *parse.Join:
 		outer := *fb
 		outer.joined = false
+		if te.Kind == "RIGHT" || te.Kind == "FULL" {
+			fb.within = append(fb.within, "an outer join")
+		}
 		left, err := outer.table(te.Left)
+		if te.Kind == "RIGHT" || te.Kind == "FULL" {
+			fb.within = fb.within[:len(fb.within)-1]
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -139,7 +145,7 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	if v, ok := r.(*catalog.View); ok {
 		return fb.view(t, v)
 	}
-	bound := &rel{schema: t.Name.Schema, alias: t.Name.Name, table: t.Name.Name}
+	bound := &rel{schema: t.Name.Schema, alias: t.Name.Name, table: t.Name.Name, te: t}
 	if t.Alias != "" {
 		bound.schema, bound.alias = "", t.Alias
 	}
@@ -227,34 +233,6 @@ func hide(f, stop *frame) *frame {
 	return &c
 }
 
-// cteRef inlines a WITH query.
-func (fb *fromBinder) cteRef(t *parse.TableRef, c *cteScope) (*fromItem, error) {
-	ctes := c.parent
-	if c.recursive {
-		ctes = &cteScope{parent: c.parent, cte: &parse.CTE{Name: c.cte.Name}}
-	}
-	if c.cte.Query == nil {
-		return nil, unsupported(t.Name.Pos, "WITH RECURSIVE", "Unroll the recursion, or run one query per step.")
-	}
-	node, err := fb.query(c.cte.Query, hide(fb.parent, c.frame), ctes)
-	if err == nil {
-		node, err = fb.settleColumns(node)
-	}
-	if err != nil {
-		return nil, err
-	}
-	alias := t.Name.Name
-	if t.Alias != "" {
-		alias = t.Alias
-	}
-	node, visible := fb.withTime(node)
-	it := fb.item(node, &rel{alias: alias, table: t.Name.Name}, func(i int) bool { return i >= visible })
-	if err := it.rename(c.cte.Columns, alias, c.cte.Pos); err != nil {
-		return nil, err
-	}
-	return it, it.rename(t.Columns, alias, t.Name.Pos)
-}
-
 // derived binds a subquery in FROM.
 func (fb *fromBinder) derived(t *parse.TableSubquery) (*fromItem, error) {
 	if fb.continuous && t.Lateral {
@@ -272,65 +250,8 @@ func (fb *fromBinder) derived(t *parse.TableSubquery) (*fromItem, error) {
 		return nil, err
 	}
 	node, visible := fb.withTime(node)
-	it := fb.item(node, &rel{alias: t.Alias}, func(i int) bool { return i >= visible })
+	it := fb.item(node, &rel{alias: t.Alias, te: t}, func(i int) bool { return i >= visible })
 	return it, it.rename(t.Columns, t.Alias, t.Pos)
-}
-
-// tableFunc binds a function in FROM: a set, or one row of a scalar.
-func (fb *fromBinder) tableFunc(t *parse.TableFunc) (*fromItem, error) {
-	f := t.Func
-	if fb.continuous {
-		return nil, unsupported(f.Pos, "a function in FROM of a continuous query", "Name a stream in FROM.")
-	}
-	if len(t.ColumnDefs) > 0 {
-		return nil, unsupported(f.Pos, "a column definition list", "")
-	}
-	s := &scalar{binder: fb.binder, f: &frame{parent: fb.parent}, ctes: fb.ctes, clause: "FROM"}
-	alias := f.Name.Name
-	if t.Alias != "" {
-		alias = t.Alias
-	}
-	node, err := fb.funcNode(s, t, alias)
-	if err != nil {
-		return nil, err
-	}
-	it := fb.item(node, &rel{alias: alias}, nil)
-	return it, it.rename(t.Columns, alias, f.Pos)
-}
-
-func (fb *fromBinder) funcNode(s *scalar, t *parse.TableFunc, alias string) (*logical.Node, error) {
-	f := t.Func
-	sigs := registry().sets[f.Name.Name]
-	if sigs == nil || f.Name.Schema != "" && f.Name.Schema != catalog.PgCatalog && f.Name.Schema != catalog.InformationSchema {
-		e, err := s.funcCall(f)
-		if err != nil {
-			return nil, err
-		}
-		if t.Ordinality {
-			return nil, unsupported(f.Pos, "WITH ORDINALITY of a function that returns one value", "")
-		}
-		schema := types.Schema{Cols: []types.Column{{Name: alias, Type: e.Type()}}}
-		return &logical.Node{Op: &logical.Project{Exprs: []expr.Expr{e}}, In: []*logical.Node{oneRow()}, Schema: schema}, nil
-	}
-	if err := plainCall(f); err != nil {
-		return nil, err
-	}
-	args, err := s.list(f.Args)
-	if err != nil {
-		return nil, err
-	}
-	call, cols, err := fb.setFunc(f, sigs, args)
-	if err != nil {
-		return nil, err
-	}
-	cols = append([]types.Column(nil), cols...)
-	if len(cols) == 1 && cols[0].Name == f.Name.Name {
-		cols[0].Name = alias
-	}
-	if call.Ordinality = t.Ordinality; t.Ordinality {
-		cols = append(cols, types.Column{Name: "ordinality", Type: types.T(types.Int8)})
-	}
-	return &logical.Node{Op: &logical.FuncScan{Func: call}, Schema: types.Schema{Cols: cols}}, nil
 }
 
 // tableWindow binds TUMBLE(stream, ts, size) in FROM: the stream with the columns window_start and window_end.

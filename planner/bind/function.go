@@ -209,6 +209,9 @@ func (s *scalar) specialForm(f *parse.FuncCall) (e expr.Expr, done bool, err err
 	default:
 		return nil, false, nil
 	}
+	if f.Name.Name == "coalesce" {
+		defer s.whenTrue("COALESCE")()
+	}
 	args, err := s.list(f.Args)
 	if err != nil {
 		return nil, true, err

@@ -35,8 +35,12 @@ func (l *level) groupKey(s *scalar, e parse.Expr) (expr.Expr, error) {
 // findRef finds what of an expression has a value only after grouping; nil when there is nothing.
 func findRef(e expr.Expr) (found expr.Expr) {
 	logical.Walk(e, func(e expr.Expr, depth int) bool {
-		switch e.(type) {
-		case *aggRef, *groupingRef, *overRef:
+		switch x := e.(type) {
+		case *aggRef:
+			if x.up == depth {
+				found = e
+			}
+		case *groupingRef, *overRef:
 			if depth == 0 {
 				found = e
 			}
@@ -63,9 +67,13 @@ func (l *level) buildGroup(in *logical.Node) (*logical.Node, error) {
 		}
 		return l.spreadLevel(in, w)
 	}
+	if err := l.refuseRecursion(); err != nil {
+		return nil, err
+	}
 	if err := l.fillTimes(in); err != nil {
 		return nil, err
 	}
+	in = l.groupedSets(in)
 	op := &logical.Aggregate{Emit: spec.Emit{Mode: spec.DefaultEmit(window.None)}, Keys: l.keys, Aggs: l.aggs, Scalar: len(l.keys) == 0}
 	node := &logical.Node{Op: op, In: []*logical.Node{in}}
 	g := &grouping{level: l, keys: l.keys}
@@ -183,11 +191,14 @@ func (g *grouping) move(e expr.Expr, depth int) (expr.Expr, bool) {
 		}
 		return ref(depth, i, w.String(), w.Type()), true
 	}
+	if a, ok := e.(*aggRef); ok {
+		if a.up != depth {
+			return e, true
+		}
+		return ref(depth, g.base+len(g.keys)+a.index, g.aggName(a.index), a.typ), true
+	}
 	if depth > 0 {
 		return g.moveOuter(e, depth)
-	}
-	if a, ok := e.(*aggRef); ok {
-		return &expr.Column{Index: g.base + len(g.keys) + a.index, Name: g.aggName(a.index), Typ: a.typ}, true
 	}
 	if r, ok := e.(*groupingRef); ok {
 		return g.groupingColumn(r), true

@@ -21,6 +21,7 @@ const (
 // sets of keys there are; several items are combined each with each.
 func (l *level) bindGroup() error {
 	s := l.clause("GROUP BY")
+	s.sets = &l.sets
 	sets := [][]int{nil}
 	for _, e := range l.core.GroupBy {
 		if _, isWindow := e.(*parse.WindowCall); isWindow {

@@ -57,7 +57,15 @@ func notAssignable(col types.Column, from types.Type, pos int) error {
 // Insert binds INSERT ... VALUES or INSERT ... SELECT. The query's columns are all columns of the target, in its order;
 // columns that are not named are NULL.
 func Insert(env *Env, ins *parse.Insert, paramTypes []types.Type) (*Change, error) {
-	b := newBinder(env, paramTypes)
+	var out *Change
+	_, err := again(newBinder(env, paramTypes), func(b *binder) (err error) {
+		out, err = b.insert(ins)
+		return err
+	})
+	return out, err
+}
+
+func (b *binder) insert(ins *parse.Insert) (*Change, error) {
 	target, err := (&fromBinder{binder: b}).lookup(ins.Table)
 	if err != nil {
 		return nil, err

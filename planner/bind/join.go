@@ -21,18 +21,33 @@ func (fb *fromBinder) join(left *fromItem, right parse.TableExpr, j *parse.Join)
 	}
 	inner := *fb
 	_, inner.joined = right.(*parse.TableRef)
-	if op.Lateral {
-		if op.Kind == logical.Right || op.Kind == logical.Full {
-			return nil, unsupported(tablePos(right), "LATERAL on the right of a "+j.Kind+" JOIN", "")
-		}
+	fb.near = append(fb.near, nearby{left.rels, op.Kind == logical.Right || op.Kind == logical.Full})
+	if op.Lateral = op.Lateral && op.Kind != logical.Right && op.Kind != logical.Full; op.Lateral {
 		inner.parent = &frame{parent: fb.parent, rels: left.rels, merged: left.merged}
 	}
+	if op.Kind == logical.Left || op.Kind == logical.Full {
+		fb.within = append(fb.within, "an outer join")
+	}
 	r, err := inner.table(right)
+	if op.Kind == logical.Left || op.Kind == logical.Full {
+		fb.within = fb.within[:len(fb.within)-1]
+	}
+	fb.near = fb.near[:len(fb.near)-1]
 	if err == nil {
 		r, err = inner.spread(r)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if op.Kind == logical.Left || op.Kind == logical.Full {
+		if r, err = fb.optional(r); err != nil {
+			return nil, err
+		}
+	}
+	if op.Kind == logical.Right || op.Kind == logical.Full {
+		if left, err = fb.optional(left); err != nil {
+			return nil, err
+		}
 	}
 	for _, a := range left.rels {
 		for _, b := range r.rels {
@@ -91,7 +106,7 @@ func (fb *fromBinder) joinConds(j *parse.Join, left, right, out *fromItem) ([]ex
 
 // frame is the name scope of a FROM item.
 func (it *fromItem) frame(parent *frame) *frame {
-	return &frame{parent: parent, rels: it.rels, merged: it.merged}
+	return &frame{parent: parent, rels: it.rels, merged: it.merged, near: it.near}
 }
 
 // using joins by equally named columns, which become one.
@@ -100,11 +115,11 @@ func (fb *fromBinder) using(j *parse.Join, names []string, left, right, out *fro
 	var star []relCol
 	used := map[string]bool{}
 	for _, name := range names {
-		l, err := fb.usingColumn(left, name, "left", j.Pos)
+		l, err := fb.usingColumn(left, name, "left")
 		if err != nil {
 			return nil, err
 		}
-		r, err := fb.usingColumn(right, name, "right", j.Pos)
+		r, err := fb.usingColumn(right, name, "right")
 		if err != nil {
 			return nil, err
 		}
@@ -139,19 +154,22 @@ func (fb *fromBinder) using(j *parse.Join, names []string, left, right, out *fro
 		}
 	}
 	out.star = star
+	if j.UsingAlias != "" {
+		out.rels = append(out.rels, &rel{alias: j.UsingAlias, te: j, cols: append([]relCol(nil), star[:len(names)]...)})
+	}
 	return conds, nil
 }
 
 // usingColumn finds a USING column on one side.
-func (fb *fromBinder) usingColumn(it *fromItem, name, side string, pos int) (expr.Expr, error) {
+func (fb *fromBinder) usingColumn(it *fromItem, name, side string) (expr.Expr, error) {
 	list := it.frame(nil).bare(name)
 	switch len(list) {
 	case 0:
-		return nil, sqlerr.New(sqlerr.UndefinedColumn, "column %q specified in USING clause does not exist in %s table", name, side).At(pos)
+		return nil, sqlerr.New(sqlerr.UndefinedColumn, "column %q specified in USING clause does not exist in %s table", name, side)
 	case 1:
 		return list[0].value, nil
 	}
-	return nil, sqlerr.New(sqlerr.AmbiguousColumn, "common column name %q appears more than once in %s table", name, side).At(pos)
+	return nil, sqlerr.New(sqlerr.AmbiguousColumn, "common column name %q appears more than once in %s table", name, side)
 }
 
 func (m mergedCol) shifted(by int) mergedCol {
@@ -173,8 +191,45 @@ func shiftCols(cols []relCol, by int) []relCol {
 
 // aliasJoin gives a parenthesised join one name.
 func (fb *fromBinder) aliasJoin(it *fromItem, j *parse.Join) (*fromItem, error) {
-	r := &rel{alias: j.Alias, cols: append([]relCol(nil), it.star...)}
-	return &fromItem{node: it.node, rels: []*rel{r}, star: r.cols}, nil
+	r := &rel{alias: j.Alias, te: j, cols: append([]relCol(nil), it.star...)}
+	out := &fromItem{node: it.node, rels: []*rel{r}, star: append([]relCol(nil), r.cols...), near: it.rels}
+	return out, out.rename(j.Columns, j.Alias, j.Pos)
+}
+
+// nearby are the relations on the left of what is being bound; outer: by a join that lets nothing on its right name them.
+type nearby struct {
+	rels  []*rel
+	outer bool
+}
+
+// outOfReach is Postgres' error for a relation that exists but cannot be named here, nil when there is none.
+func (b *binder) outOfReach(f *frame, table string, pos int) error {
+	err := func() *sqlerr.Error {
+		return sqlerr.New(sqlerr.UndefinedTable, "invalid reference to FROM-clause entry for table %q", table).At(pos)
+	}
+	has := func(list []*rel) bool {
+		for _, r := range list {
+			if r.alias == table {
+				return true
+			}
+		}
+		return false
+	}
+	const there = "There is an entry for table %q, but it cannot be referenced from this part of the query."
+	for i := len(b.near) - 1; i >= 0; i-- {
+		if n := b.near[i]; has(n.rels) && n.outer {
+			return sqlerr.New(sqlerr.InvalidColumnReference, "invalid reference to FROM-clause entry for table %q", table).At(pos).
+				WithDetail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.")
+		} else if has(n.rels) {
+			return err().WithHint(there, table)
+		}
+	}
+	for fr := f; fr != nil; fr = fr.parent {
+		if fr.blocked && has(fr.rels) || has(fr.near) {
+			return err().WithHint(there, table)
+		}
+	}
+	return nil
 }
 
 // mayBeLateral tells whether a table expression could read columns of what stands left of it.
@@ -183,7 +238,12 @@ func mayBeLateral(te parse.TableExpr) bool {
 	case *parse.TableSubquery:
 		return te.Lateral
 	case *parse.TableFunc:
-		return te.Lateral || hasNames(te.Func.Args)
+		for _, f := range te.Rows {
+			if hasNames(f.Func.Args) {
+				return true
+			}
+		}
+		return te.Lateral || te.Func != nil && hasNames(te.Func.Args)
 	case *parse.Join:
 		return mayBeLateral(te.Left) || mayBeLateral(te.Right)
 	}
@@ -222,6 +282,9 @@ func tablePos(te parse.TableExpr) int {
 	case *parse.TableSubquery:
 		return te.Pos
 	case *parse.TableFunc:
+		if te.Func == nil {
+			return te.Rows[0].Func.Pos
+		}
 		return te.Func.Pos
 	case *parse.TableWindow:
 		return te.Window.Pos

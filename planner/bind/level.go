@@ -41,6 +41,7 @@ type level struct {
 	distinctOn []int
 	aggs       []logical.AggCall
 	sets       []logical.Func
+	placed     map[int]bool // of sets: those that are in the tree
 	over       overScope
 	seens      []seenCall
 	// changed stands for FROM: the rows that a statement changed, for RETURNING.
@@ -89,6 +90,12 @@ func (l *level) bindItems() error {
 	for _, it := range l.core.Items {
 		if it.Star {
 			if err := l.star(it); err != nil {
+				return err
+			}
+			continue
+		}
+		if f, ok := it.Expr.(*parse.Field); ok && f.Name == "*" {
+			if err := l.expand(s, f); err != nil {
 				return err
 			}
 			continue
@@ -389,39 +396,4 @@ func (l *level) buildDistinct(in *logical.Node) (*logical.Node, error) {
 		op.On = append(op.On, &expr.Column{Index: i, Name: l.items[i].name, Typ: l.items[i].e.Type()})
 	}
 	return &logical.Node{Op: op, In: []*logical.Node{sorted(in)}, Schema: in.Schema}, nil
-}
-
-// buildSets computes the set-returning calls of the select list below the projection.
-func (l *level) buildSets(in *logical.Node) *logical.Node {
-	if len(l.sets) == 0 {
-		return in
-	}
-	width := len(in.Schema.Cols)
-	// A set inside another set's arguments would need a second step.
-	cols := append([]types.Column(nil), in.Schema.Cols...)
-	place := logical.Rewrite(func(e expr.Expr, _ int) (expr.Expr, bool) {
-		if r, ok := e.(*setRef); ok {
-			return &expr.Column{Index: width + r.index, Name: r.name, Typ: r.typ}, true
-		}
-		return e, false
-	})
-	for i := range l.items {
-		old := l.items[i].e
-		l.items[i].e = place.Expr(old, 0)
-	}
-	for i, f := range l.sets {
-		cols = append(cols, types.Column{Name: f.Name, Type: l.setType(i)})
-	}
-	return &logical.Node{Op: &logical.ProjectSet{Funcs: l.sets}, In: []*logical.Node{in}, Schema: types.Schema{Cols: cols}}
-}
-
-// setType is the column type of set call i, from its references.
-func (l *level) setType(i int) types.Type {
-	f := l.sets[i]
-	for _, sig := range registry().sets[f.Name] {
-		if args := exprTypes(f.Args); exact(sig, args) {
-			return sig.set.Cols(args)[0].Type
-		}
-	}
-	return textType
 }

@@ -68,7 +68,7 @@ func compareNumbers(l, r types.Type) (types.Type, bool) {
 // hasOperator tells whether values of one type have an order (or an equality, which is less).
 func hasOperator(t types.Type, eq bool) bool {
 	switch t.Kind {
-	case types.JSON, types.Void, types.Record:
+	case types.JSON, types.Void:
 		return false
 	case types.Array:
 		return hasOperator(types.T(t.Elem), eq)
@@ -92,6 +92,12 @@ func (b *binder) compare(op string, l, r term, pos int) (expr.Expr, error) {
 	}
 	if !ok {
 		return nil, noOperator(op, lt, rt, pos)
+	}
+	if typ.Kind == types.Record {
+		if err := b.sameRows(lt, rt); err != nil {
+			return nil, err
+		}
+		return &expr.Compare{Op: cmpOps[op], L: l.e, R: r.e}, nil
 	}
 	le, err := b.implicit(l, typ)
 	if err != nil {

@@ -148,11 +148,14 @@ func (s *scalar) inList(e *parse.InList) (expr.Expr, error) {
 func (s *scalar) inRows(e *parse.InList, row *parse.Row) (expr.Expr, error) {
 	var list []expr.Expr
 	for _, it := range e.List {
-		r, ok := it.(*parse.Row)
-		if !ok {
-			return nil, sqlerr.New(sqlerr.SyntaxError, "unequal number of entries in row expressions").At(it.Position())
+		l, r, ok, err := s.rowOperands(row, it)
+		if err == nil && !ok {
+			err = sqlerr.New(sqlerr.SyntaxError, "unequal number of entries in row expressions").At(it.Position())
 		}
-		c, err := s.rows("=", row, r, e.Pos)
+		if err != nil {
+			return nil, err
+		}
+		c, err := s.rows("=", l, r, e.Pos)
 		if err != nil {
 			return nil, err
 		}
@@ -202,15 +205,7 @@ func (s *scalar) inIOC(e *parse.InIOC) (expr.Expr, error) {
 
 func (s *scalar) is(e *parse.Is) (expr.Expr, error) {
 	if e.What == "NULL" {
-		if row, ok := e.X.(*parse.Row); ok {
-			return nil, unsupported(row.Pos, "IS NULL of a row", "Test the columns one by one.")
-		}
-		x, err := s.term(e.X)
-		if err != nil {
-			return nil, err
-		}
-		y, err := s.textIfUnknown(x)
-		return &expr.IsNull{X: y, Not: e.Not}, err
+		return s.isNull(e)
 	}
 	what := "IS " + e.What
 	if e.Not {
@@ -227,6 +222,12 @@ func (s *scalar) is(e *parse.Is) (expr.Expr, error) {
 }
 
 func (s *scalar) isDistinct(e *parse.IsDistinct) (expr.Expr, error) {
+	if lefts, rights, ok, err := s.rowOperands(e.L, e.R); ok {
+		if err == nil && len(lefts) != len(rights) {
+			err = sqlerr.New(sqlerr.SyntaxError, "unequal number of entries in row expressions").At(e.Pos)
+		}
+		return s.distinctRows(e, lefts, rights, err)
+	}
 	l, err := s.term(e.L)
 	if err != nil {
 		return nil, err
@@ -235,12 +236,34 @@ func (s *scalar) isDistinct(e *parse.IsDistinct) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.distinct(e, l, r)
+}
+
+// distinct binds IS [NOT] DISTINCT FROM of two values.
+func (s *scalar) distinct(e *parse.IsDistinct, l, r term) (expr.Expr, error) {
 	c, err := s.compare("=", l, r, e.Pos)
 	if err != nil {
 		return nil, err
 	}
 	cmp := c.(*expr.Compare)
 	return &expr.Distinct{L: cmp.L, R: cmp.R, Not: e.Not}, nil
+}
+
+// distinctRows binds IS [NOT] DISTINCT FROM of two rows: of any pair, or of none.
+func (s *scalar) distinctRows(e *parse.IsDistinct, l, r []term, err error) (expr.Expr, error) {
+	var list []expr.Expr
+	for i := 0; err == nil && i < len(l); i++ {
+		var d expr.Expr
+		d, err = s.distinct(e, l[i], r[i])
+		list = append(list, d)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case e.Not:
+		return &expr.And{Args: list}, nil
+	}
+	return &expr.Or{Args: list}, nil
 }
 
 // quantified binds x op ANY|ALL (array or subquery).

@@ -10,46 +10,21 @@ import (
 	"github.com/vigil-sql/vigil/planner/parse"
 )
 
-// cteScope is the WITH queries that can be named, innermost first.
-type cteScope struct {
-	parent *cteScope
-	cte    *parse.CTE
-	// frame is what encloses the query that WITH belongs to.
-	frame *frame
-	// recursive marks a query's own name inside WITH RECURSIVE.
-	recursive bool
-}
-
-func (c *cteScope) find(name string) *cteScope {
-	for ; c != nil; c = c.parent {
-		if c.cte.Name == name {
-			return c
-		}
-	}
-	return nil
-}
-
 // query binds a query expression. Its output columns may still be of unknown type: see settleColumns.
 func (b *binder) query(q *parse.Select, parent *frame, ctes *cteScope) (*logical.Node, error) {
 	if err := b.enter(q.Pos); err != nil {
 		return nil, err
 	}
 	defer b.leave()
-	seen := map[string]bool{}
-	for i := range q.With {
-		c := &q.With[i]
-		if seen[c.Name] {
-			return nil, sqlerr.New(sqlerr.DuplicateAlias, "WITH query name %q specified more than once", c.Name).At(c.Pos)
-		}
-		seen[c.Name] = true
-		ctes = &cteScope{parent: ctes, cte: c, frame: parent, recursive: q.Recursive}
+	ctes, err := b.with(q, parent, ctes)
+	if err != nil {
+		return nil, err
 	}
 	if q.Core != nil {
 		l := &level{binder: b, q: q, core: q.Core, parent: parent, ctes: ctes}
 		return l.bind()
 	}
 	var node *logical.Node
-	var err error
 	if q.SetOp != nil {
 		node, err = b.setOp(q.SetOp, parent, ctes)
 	} else {
@@ -58,7 +33,13 @@ func (b *binder) query(q *parse.Select, parent *frame, ctes *cteScope) (*logical
 	if err != nil {
 		return nil, err
 	}
+	return b.decorate(node, q, parent, ctes)
+}
+
+// decorate puts ORDER BY and LIMIT over a set operation or VALUES.
+func (b *binder) decorate(node *logical.Node, q *parse.Select, parent *frame, ctes *cteScope) (*logical.Node, error) {
 	if len(q.OrderBy) > 0 {
+		var err error
 		if node, err = b.orderColumns(node, q.OrderBy); err != nil {
 			return nil, err
 		}
@@ -71,17 +52,33 @@ func (b *binder) setOp(o *parse.SetOp, parent *frame, ctes *cteScope) (*logical.
 	if b.continuous && (o.Op != "UNION" || !o.All) {
 		return nil, unsupported(o.Pos, setOpName(o)+" in a continuous query", setOpHint(o))
 	}
-	l, err := b.query(o.Left, parent, ctes)
+	l, err := b.operand(o, o.Left, parent, ctes)
 	if err != nil {
 		return nil, err
 	}
-	r, err := b.query(o.Right, parent, ctes)
+	r, err := b.operand(o, o.Right, parent, ctes)
 	if err != nil {
 		return nil, err
 	}
+	return b.unite(o, l, r)
+}
+
+// operand binds one side of a set operation. A recursive query may be named neither in one with
+// ALL other than UNION, nor in what EXCEPT takes away.
+func (b *binder) operand(o *parse.SetOp, q *parse.Select, parent *frame, ctes *cteScope) (*logical.Node, error) {
+	if o.Op != "UNION" && o.All || o.Op == "EXCEPT" && q == o.Right {
+		b.within = append(b.within, o.Op)
+		defer func() { b.within = b.within[:len(b.within)-1] }()
+	}
+	return b.query(q, parent, ctes)
+}
+
+// unite makes a set operation of two bound queries.
+func (b *binder) unite(o *parse.SetOp, l, r *logical.Node) (*logical.Node, error) {
 	if len(l.Schema.Cols) != len(r.Schema.Cols) {
 		return nil, sqlerr.New(sqlerr.SyntaxError, "each %s query must have the same number of columns", o.Op).At(firstItem(o.Right))
 	}
+	var err error
 	want := make([]types.Type, len(l.Schema.Cols))
 	for i := range want {
 		lt := term{&expr.Column{Typ: l.Schema.Cols[i].Type}, itemPos(o.Left, i)}

@@ -117,6 +117,9 @@ func accepts(s *signature, args []types.Type) bool {
 // element is the element type that polymorphic arguments agree on where one of them is an array: arrays of it, and
 // elements of it, go together. ok is false when the arrays differ.
 func (s *signature) element(args []types.Type) (elem types.Type, ok bool) {
+	if s.variadic && s.set != nil { // unnest of several arrays: each has its own
+		return types.Type{}, true
+	}
 	for i, a := range args {
 		want := s.arg(i)
 		if want.Kind != types.Array || !polymorphic(want) || a.Kind != types.Array || a.Elem == types.Unknown {

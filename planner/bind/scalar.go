@@ -21,6 +21,8 @@ type scalar struct {
 	// aggs and sets collect aggregates and set-returning calls where the clause may hold them, else nil.
 	aggs *[]logical.AggCall
 	sets *[]logical.Func
+	// conditional names what a part of may not be evaluated at all, and so hold no set.
+	conditional string
 	// over and seen collect window functions and FIRST_SEEN in the same way.
 	over *overScope
 	seen *[]seenCall
@@ -132,6 +134,16 @@ func (s *scalar) bindPredicate(e parse.Expr) (expr.Expr, error) {
 		return s.bind(&parse.FuncCall{At: e.At, Name: name, Args: []parse.Expr{e.Zone, e.X}})
 	case *parse.Collate:
 		return s.collate(e)
+	case *parse.Row:
+		return s.row(e)
+	case *parse.Field:
+		return s.field(e)
+	case *parse.WholeRow:
+		x, ok, err := s.wholeRow(s.f, "", e.Table, e.Pos)
+		if !ok && err == nil {
+			err = s.missing(s.f, []string{e.Table, "*"}, e.Pos)
+		}
+		return x, err
 	}
 	return s.refuse(e)
 }
@@ -146,12 +158,6 @@ func (s *scalar) refuse(e parse.Expr) (expr.Expr, error) {
 			return nil, unsupported(e.Pos, e.Kind+" outside GROUP BY", "Write it in GROUP BY and select window_start, window_end.")
 		}
 		return nil, unsupported(e.Pos, e.Kind+" in "+s.clause, "Write it in GROUP BY.")
-	case *parse.WholeRow:
-		return nil, unsupported(e.Pos, "a whole row as a value", "Name the columns.")
-	case *parse.Row:
-		return nil, unsupported(e.Pos, "a row as a value", "Compare rows with =, <> or IN, or name single values.")
-	case *parse.Field:
-		return nil, unsupported(e.Pos, "a field of a row value", "Write the function in FROM and name its columns.")
 	}
 	return nil, unsupported(e.Position(), "this expression", "")
 }
@@ -227,9 +233,11 @@ func (s *scalar) binary(e *parse.Binary) (expr.Expr, error) {
 		return s.logic(e)
 	}
 	if _, isCmp := cmpOps[e.Op]; isCmp {
-		l, lok := e.L.(*parse.Row)
-		r, rok := e.R.(*parse.Row)
-		if lok && rok {
+		l, r, ok, err := s.rowOperands(e.L, e.R)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			return s.rows(e.Op, l, r, e.Pos)
 		}
 	}
@@ -287,42 +295,6 @@ func (s *scalar) logic(e *parse.Binary) (expr.Expr, error) {
 	return &expr.Or{Args: list}, nil
 }
 
-// rows compares row values: equality of all, or difference of any.
-func (s *scalar) rows(op string, l, r *parse.Row, pos int) (expr.Expr, error) {
-	if len(l.Elems) != len(r.Elems) {
-		return nil, sqlerr.New(sqlerr.SyntaxError, "unequal number of entries in row expressions").At(pos)
-	}
-	if op == "!=" {
-		op = "<>"
-	}
-	if op != "=" && op != "<>" {
-		return nil, unsupported(pos, "an order comparison of rows", "Compare the columns one by one.")
-	}
-	var list []expr.Expr
-	for i := range l.Elems {
-		a, err := s.term(l.Elems[i])
-		if err != nil {
-			return nil, err
-		}
-		b, err := s.term(r.Elems[i])
-		if err != nil {
-			return nil, err
-		}
-		c, err := s.compare(op, a, b, pos)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, c)
-	}
-	switch {
-	case len(list) == 1:
-		return list[0], nil
-	case op == "=":
-		return &expr.And{Args: list}, nil
-	}
-	return &expr.Or{Args: list}, nil
-}
-
 func (s *scalar) castExpr(e *parse.Cast) (expr.Expr, error) {
 	to, err := typeOf(e.Type)
 	if err != nil {
@@ -339,6 +311,7 @@ func (s *scalar) castExpr(e *parse.Cast) (expr.Expr, error) {
 }
 
 func (s *scalar) caseExpr(e *parse.Case) (expr.Expr, error) {
+	defer s.whenTrue("CASE")()
 	var results []term
 	if e.Else != nil { // Postgres takes the type of ELSE first
 		t, err := s.term(e.Else)
@@ -405,7 +378,7 @@ func (s *scalar) array(e *parse.Array) (expr.Expr, error) {
 	if typ.Kind == types.Array {
 		return nil, unsupported(e.Pos, "an array of arrays", "")
 	}
-	return &expr.ArrayCtor{Elems: elems, Typ: types.ArrayOf(typ.Kind)}, nil
+	return &expr.ArrayCtor{Elems: elems, Typ: arrayType(typ)}, nil
 }
 
 // arrayOf binds ARRAY[...]::t[], where each element is cast.
@@ -425,9 +398,27 @@ func (s *scalar) arrayOf(e *parse.Array, to types.Type) (expr.Expr, error) {
 	return out, nil
 }
 
+// arrayType is the type of arrays of typ; of rows it keeps what is known of their fields.
+func arrayType(typ types.Type) types.Type {
+	out := types.ArrayOf(typ.Kind)
+	if typ.Kind == types.Record {
+		out.Mod = typ.Mod
+	}
+	return out
+}
+
+// elemType is the type of the elements of an array type.
+func elemType(typ types.Type) types.Type {
+	out := types.T(typ.Elem)
+	if typ.Elem == types.Record {
+		out.Mod = typ.Mod
+	}
+	return out
+}
+
 func (s *scalar) subscript(e *parse.Subscript) (expr.Expr, error) {
 	if e.Slice {
-		return nil, unsupported(e.Pos, "an array slice", "")
+		return s.slice(e)
 	}
 	x, err := s.bind(e.X)
 	if err != nil {
@@ -447,7 +438,7 @@ func (s *scalar) subscript(e *parse.Subscript) (expr.Expr, error) {
 	if !ok {
 		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "array subscript must have type integer").At(i.pos)
 	}
-	return &expr.Subscript{X: x, Index: index, Typ: types.T(x.Type().Elem)}, nil
+	return &expr.Subscript{X: x, Index: index, Typ: elemType(x.Type())}, nil
 }
 
 // collate accepts the collations that mean what vigil does anyway: bytewise.

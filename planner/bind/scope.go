@@ -6,6 +6,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/logical"
 	"github.com/vigil-sql/vigil/planner/parse"
 )
 
@@ -21,6 +22,13 @@ type rel struct {
 	schema, alias string // schema is "" for aliased and derived ones
 	table         string // the catalogue name behind the alias, "" for derived ones
 	cols          []relCol
+	// te is what was written.
+	te parse.TableExpr
+	// self: a recursive query's own name; single: a function of one value, whose row is the value.
+	self, single bool
+	// nullable: an outer join may make the row up; whole is then the column of the whole row, where it is needed.
+	nullable bool
+	whole    *expr.Column
 }
 
 // mergedCol is a column that JOIN USING made of two.
@@ -38,11 +46,20 @@ type frame struct {
 	merged []mergedCol
 	// blocked frames cannot be named from below, but their row is still there when depth is counted.
 	blocked bool
+	// aggs takes the aggregates of subqueries that belong to this level, while a clause is bound that may hold some; clause is
+	// its name.
+	aggs   *[]logical.AggCall
+	clause string
+	// near are relations that exist and cannot be named, for errors.
+	near []*rel
 }
 
 // shifted is the relation with its columns moved to the right in the row.
 func (r *rel) shifted(by int) *rel {
 	out := *r
+	if r.whole != nil {
+		out.whole = shift(r.whole, by).(*expr.Column)
+	}
 	out.cols = make([]relCol, len(r.cols))
 	for i, c := range r.cols {
 		c.value = shift(c.value, by)
@@ -183,6 +200,15 @@ func (b *binder) column(f *frame, id *parse.Ident) (expr.Expr, error) {
 			return b.reference(list[0], name, depth, id.Pos), nil
 		}
 	}
+	if len(parts) < 3 {
+		schema := ""
+		if len(parts) == 2 {
+			schema = parts[0]
+		}
+		if e, ok, err := b.wholeRow(f, schema, name, id.Pos); ok {
+			return e, err
+		}
+	}
 	return nil, b.missing(f, parts, id.Pos)
 }
 
@@ -257,20 +283,13 @@ func outward(e expr.Expr, depth int) expr.Expr {
 func (b *binder) missing(f *frame, parts []string, pos int) error {
 	name := parts[len(parts)-1]
 	if len(parts) == 1 {
-		for fr := f; fr != nil; fr = fr.parent {
-			if !fr.blocked && len(fr.table("", name)) > 0 {
-				return unsupported(pos, "a whole row as a value", "Name the columns.")
-			}
-		}
 		return withColumnHint(sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", name), f, "", name).At(pos)
 	}
 	table := parts[len(parts)-2]
+	if err := b.outOfReach(f, table, pos); err != nil {
+		return err
+	}
 	for fr := f; fr != nil; fr = fr.parent {
-		if fr.blocked && len(fr.table("", table)) > 0 {
-			return sqlerr.New(sqlerr.UndefinedTable, "invalid reference to FROM-clause entry for table %q", table).At(pos).
-				WithDetail("There is an entry for table %q, but it cannot be referenced from this part of the query.", table).
-				WithHint("To reference that table, you must mark this subquery with LATERAL.")
-		}
 		for _, r := range fr.rels {
 			if !fr.blocked && r.table == table && r.alias != table {
 				return sqlerr.New(sqlerr.UndefinedTable, "invalid reference to FROM-clause entry for table %q", table).At(pos).

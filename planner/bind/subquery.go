@@ -17,6 +17,9 @@ func (s *scalar) subquery(q *parse.Select, kind expr.SubKind, pos int) (expr.Exp
 	if kind != expr.Exists && len(plan.Schema.Cols) != 1 {
 		return nil, sqlerr.New(sqlerr.SyntaxError, "subquery must return only one column").At(pos)
 	}
+	if p, ok := plan.Op.(*logical.Project); ok && p != nil && kind == expr.Exists && !s.continuous {
+		plan = plan.In[0] // what the rows hold does not matter
+	}
 	out := &expr.Subquery{Kind: kind, Plan: plan, Correlated: correlated(plan), Typ: boolType}
 	s.subPos[plan] = pos
 	switch kind {
@@ -27,7 +30,7 @@ func (s *scalar) subquery(q *parse.Select, kind expr.SubKind, pos int) (expr.Exp
 		if elem.Kind == types.Array {
 			return nil, unsupported(pos, "an array of arrays", "")
 		}
-		out.Typ = types.ArrayOf(elem.Kind)
+		out.Typ = arrayType(elem)
 	}
 	return out, nil
 }
@@ -37,8 +40,12 @@ func (s *scalar) subplan(q *parse.Select, pos int) (*logical.Node, error) {
 	if s.continuous && s.clause != "WHERE" {
 		return nil, unsupported(pos, "a subquery in a continuous query", subqueryHint)
 	}
-	if s.clause == "FROM" {
-		return nil, unsupported(pos, "a subquery as an argument of a function in FROM", "Write it as a derived table before it.")
+	s.within = append(s.within, "a subquery")
+	defer func() { s.within = s.within[:len(s.within)-1] }()
+	if s.f != nil && !s.continuous {
+		aggs, clause := s.f.aggs, s.f.clause
+		s.f.aggs, s.f.clause = s.aggs, s.clause
+		defer func() { s.f.aggs, s.f.clause = aggs, clause }()
 	}
 	plan, err := s.query(q, s.f, s.ctes)
 	if err != nil {
@@ -58,6 +65,9 @@ func correlated(plan *logical.Node) bool {
 		if w, ok := e.(*windowBound); ok && w != nil {
 			found = true
 		}
+		if a, ok := e.(*aggRef); ok && a.up >= depth {
+			found = true
+		}
 		return e, found
 	}).Plan(plan, 1)
 	return found
@@ -66,7 +76,7 @@ func correlated(plan *logical.Node) bool {
 // inQuery binds x [NOT] IN (SELECT ..).
 func (s *scalar) inQuery(e *parse.InQuery) (expr.Expr, error) {
 	if row, ok := e.X.(*parse.Row); ok && len(row.Elems) != 1 {
-		return nil, unsupported(row.Pos, "a row on the left of IN (SELECT ...)", "Use EXISTS with one condition per column.")
+		return s.rowIn(e, row)
 	}
 	x, err := s.term(e.X)
 	if err != nil {
@@ -76,8 +86,8 @@ func (s *scalar) inQuery(e *parse.InQuery) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(plan.Schema.Cols); n != 1 {
-		return nil, sqlerr.New(sqlerr.SyntaxError, "subquery has too many columns").At(e.Pos)
+	if err := subqueryWidth(plan, 1, e.Pos); err != nil {
+		return nil, err
 	}
 	col := plan.Schema.Cols[0].Type
 	left := x.e.Type()

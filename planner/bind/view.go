@@ -4,16 +4,19 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/logical"
 	"github.com/vigil-sql/vigil/planner/parse"
 )
 
 // View binds CREATE VIEW: its columns, and what it reads.
 func View(env *Env, st *parse.CreateView, id uint64) (*catalog.View, error) {
-	b := newBinder(env, nil)
-	node, err := b.query(st.Query, nil, nil)
-	if err == nil {
-		node, err = b.settleColumns(node)
-	}
+	var node *logical.Node
+	b, err := again(newBinder(env, nil), func(b *binder) (err error) {
+		if node, err = b.query(st.Query, nil, nil); err == nil {
+			node, err = b.settleColumns(node)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -30,6 +33,10 @@ func View(env *Env, st *parse.CreateView, id uint64) (*catalog.View, error) {
 		c := &v.Schema.Cols[i]
 		if c.NotNull = false; i < len(st.Columns) {
 			c.Name = st.Columns[i]
+		}
+		if c.Type.Kind == types.Record || c.Type.Elem == types.Record {
+			return nil, sqlerr.New(sqlerr.InvalidTableDefinition, "column %q has pseudo-type %s", c.Name, c.Type).
+				WithHint("Select the fields of the row: (x).*.")
 		}
 		if seen[c.Name] {
 			return nil, sqlerr.New(sqlerr.DuplicateColumn, "column %q specified more than once", c.Name).At(st.Name.Pos)
@@ -65,11 +72,14 @@ func (fb *fromBinder) view(t *parse.TableRef, v *catalog.View) (*fromItem, error
 		sub.Columns = append(sub.Columns, c.Name)
 	}
 	it, err := inner.derived(sub)
+	if err == errAgain {
+		return nil, err
+	}
 	if err != nil {
 		return nil, sqlerr.As(err).WithWhere("view %s", v.Name)
 	}
 	r := it.rels[0]
-	r.table = v.RelName()
+	r.table, r.te = v.RelName(), t
 	if t.Alias == "" {
 		if r.schema = t.Name.Schema; r.schema == "" {
 			r.schema = v.RelNamespace()

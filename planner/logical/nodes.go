@@ -72,6 +72,13 @@ type Func struct {
 	Name       string
 	Args       []expr.Expr
 	Ordinality bool
+	// Row, in the select list, makes a row of several columns; Typ is what the call gives there.
+	Row bool
+	Typ types.Type
+	// Record are the columns that the query defines for a function of any row.
+	Record []types.Column
+	// With are functions beside this one (ROWS FROM); Value, without a name, is one row of a value.
+	With []Func
 }
 
 // The operators.

@@ -124,6 +124,11 @@ func (f Rewrite) moreChildren(e expr.Expr, depth int) expr.Expr {
 		if x, i := f.Expr(e.X, depth), f.Expr(e.Index, depth); x != e.X || i != e.Index {
 			return &expr.Subscript{X: x, Index: i, Typ: e.Typ}
 		}
+	case *expr.RowCtor, *expr.FieldOf, *expr.RowIsNull, *expr.Slice:
+		kids := expr.Operands(e)
+		if l := f.List(kids, depth); !same(l, kids) {
+			return expr.WithOperands(e, l)
+		}
 	case *expr.Subquery:
 		plan, _ := e.Plan.(*Node)
 		x := f.Expr(e.X, depth)
@@ -192,9 +197,7 @@ func (f Rewrite) Op(o Op, depth int) Op {
 			return &Values{Rows: rows}
 		}
 	case *FuncScan:
-		if l := f.List(o.Func.Args, depth); !same(l, o.Func.Args) {
-			fn := o.Func
-			fn.Args = l
+		if fn, changed := f.funcCall(o.Func, depth); changed {
 			return &FuncScan{Func: fn}
 		}
 	case *Filter:
@@ -239,6 +242,19 @@ func (f Rewrite) Op(o Op, depth int) Op {
 		}
 	}
 	return o
+}
+
+func (f Rewrite) funcCall(fn Func, depth int) (out Func, changed bool) {
+	out = fn
+	out.Args = f.List(fn.Args, depth)
+	changed = !same(out.Args, fn.Args)
+	out.With = append([]Func(nil), fn.With...)
+	for i := range out.With {
+		var c bool
+		out.With[i], c = f.funcCall(fn.With[i], depth)
+		changed = changed || c
+	}
+	return out, changed
 }
 
 func (f Rewrite) projectSet(o *ProjectSet, depth int) Op {

@@ -93,6 +93,12 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 		out.Op = l.lookup(op, in[0])
 	case *logical.SetOp:
 		return l.setOp(out, op)
+	case *logical.Recursive:
+		out.Op = &spec.Recursive{ID: op.ID, Name: op.Name, All: op.All}
+	case *logical.WorkScan:
+		out.Op = &spec.WorkScan{ID: op.ID, Name: op.Name}
+	case *logical.Shared:
+		out.Op = &spec.Shared{ID: op.ID, Name: op.Name}
 	case *logical.Over, *logical.FirstSeen, *logical.Suppress:
 		return l.over(out, n.Op)
 	case *logical.SortedOver:
@@ -139,7 +145,11 @@ func (l *lowerer) scan(op *logical.Scan) spec.Op {
 }
 
 func (l *lowerer) funcScan(f logical.Func) *spec.FuncScan {
-	return &spec.FuncScan{Name: f.Name, Args: l.exprs(f.Args), Ordinality: f.Ordinality}
+	out := &spec.FuncScan{Name: f.Name, Args: l.exprs(f.Args), Ordinality: f.Ordinality, Record: f.Record, Row: f.Row}
+	for _, w := range f.With {
+		out.With = append(out.With, l.funcScan(w))
+	}
+	return out
 }
 
 // projectSet passes the input on and appends the sets.

@@ -62,8 +62,10 @@ type Select struct {
 type CTE struct {
 	Name    string
 	Columns []string
-	Query   *Select
-	Pos     Pos
+	// Materialized is "MATERIALIZED", "NOT MATERIALIZED" or "".
+	Materialized string
+	Query        *Select
+	Pos          Pos
 }
 
 // SetOp combines two queries. Op is "UNION", "INTERSECT" or "EXCEPT".
@@ -150,8 +152,10 @@ type (
 		Pos     Pos
 	}
 	// TableFunc is f(args) in FROM, also unnest, generate_series and window table functions.
+	// With ROWS FROM, Func is nil and Rows are the functions with their column definitions.
 	TableFunc struct {
 		Func       *FuncCall
+		Rows       []*TableFunc
 		Alias      string
 		Columns    []string
 		ColumnDefs []ColumnDef // AS t(a int, b text)
@@ -197,8 +201,11 @@ type (
 		Left, Right TableExpr
 		On          Expr
 		Using       []string
-		Alias       string
-		Pos         Pos
+		// UsingAlias names the columns of Using; Alias and Columns name a join in parentheses.
+		UsingAlias string
+		Alias      string
+		Columns    []string
+		Pos        Pos
 	}
 )
 

@@ -278,12 +278,7 @@ func (c *converter) source(n *ast.TableSource) TableExpr {
 		e.Query = c.result(n.Source)
 		return e
 	case *TableFunc:
-		if f, ok := c.onlyField(n.Source).(*FuncCall); ok {
-			e.Func = f
-			return e
-		}
-		c.fail()
-		return nil
+		return c.tableFunc(n.Source, e)
 	case *TableWindow:
 		sel, ok := n.Source.(*ast.SelectStmt)
 		w, isWindow := c.onlyField(n.Source).(*WindowCall)
@@ -311,6 +306,28 @@ func (c *converter) source(n *ast.TableSource) TableExpr {
 	}
 	c.unknown(n)
 	return nil
+}
+
+// tableFunc fills in the calls of a function in FROM, or of ROWS FROM.
+func (c *converter) tableFunc(n ast.ResultSetNode, e *TableFunc) TableExpr {
+	list := []*TableFunc{e}
+	if len(e.Rows) > 0 {
+		list = e.Rows
+	}
+	sel, ok := n.(*ast.SelectStmt)
+	if !ok || sel.Fields == nil || len(sel.Fields.Fields) != len(list) {
+		c.fail()
+		return nil
+	}
+	for i, f := range sel.Fields.Fields {
+		call, ok := c.expr(f.Expr).(*FuncCall)
+		if !ok {
+			c.fail()
+			return nil
+		}
+		list[i].Func = call
+	}
+	return e
 }
 
 // onlyField converts the one field of a lowered (SELECT f(..)).

@@ -86,7 +86,7 @@ func (l *lowerer) join(mark int, m *joinMark) {
 	case l.acceptKw("using"):
 		m.join.Using = l.nameList()
 		if l.acceptKw("as") {
-			m.join.Alias = l.name()
+			m.join.UsingAlias = l.name()
 		}
 	default:
 		l.fail()
@@ -102,7 +102,6 @@ func (l *lowerer) join(mark int, m *joinMark) {
 
 // tablePrimary lowers one relation of FROM with its alias. A join in parentheses without an alias is returned.
 func (l *lowerer) tablePrimary() *joinMark {
-	t := l.peek()
 	lateral := l.acceptKw("lateral")
 	switch {
 	case l.peek().isOp("("):
@@ -111,7 +110,7 @@ func (l *lowerer) tablePrimary() *joinMark {
 		}
 		l.derived(lateral)
 	case l.isKw("rows", "from") && l.at(2).isOp("("):
-		l.lack(t.pos, "ROWS FROM", "join the functions by WITH ORDINALITY")
+		l.rowsFrom(lateral)
 	case l.isKw("table") && l.at(1).isOp("("):
 		l.i += 2
 		if w := l.peek(); w.kind != tokIdent || !windowKinds[w.val] || !l.at(1).isOp("(") {
@@ -163,15 +162,11 @@ func (l *lowerer) parenJoin() *joinMark {
 		l.failAt(closing)
 		return nil
 	}
-	pos := l.peek().pos
 	alias, cols, _ := l.alias(false)
-	if len(cols) > 0 {
-		l.lack(pos, "a column list on a join", "give the columns their names in a subquery")
-	}
 	if alias == "" {
 		return last
 	}
-	last.join.Alias = alias
+	last.join.Alias, last.join.Columns = alias, cols
 	return nil
 }
 
@@ -187,6 +182,43 @@ func (l *lowerer) tableFunc(lateral bool) {
 		e.Ordinality = true
 	}
 	e.Alias, e.Columns, e.ColumnDefs = l.alias(true)
+	l.emit(l.tableName(e), pos)
+}
+
+// rowsFrom lowers ROWS FROM (f(args) [AS (column definitions)], ...) as a subquery of a field a function.
+func (l *lowerer) rowsFrom(lateral bool) {
+	e := &TableFunc{Lateral: lateral}
+	pos := l.peek().pos
+	l.i += 2
+	l.expect("(")
+	for first := true; first || l.accept(","); first = false {
+		if first {
+			l.emit("(SELECT ", pos)
+		} else {
+			l.emit(", ", l.peek().pos)
+		}
+		if !l.callNext() {
+			l.fail()
+			return
+		}
+		l.primary()
+		f := &TableFunc{}
+		if l.acceptKw("as") {
+			if !l.peek().isOp("(") {
+				l.fail()
+				return
+			}
+			f.ColumnDefs = l.columnDefs()
+		}
+		e.Rows = append(e.Rows, f)
+	}
+	l.expect(")")
+	l.emit(") AS ", pos)
+	if l.acceptKw("with") {
+		l.expectKw("ordinality")
+		e.Ordinality = true
+	}
+	e.Alias, e.Columns, _ = l.alias(false)
 	l.emit(l.tableName(e), pos)
 }
 
@@ -277,12 +309,17 @@ func (l *lowerer) alias(defs bool) (alias string, cols []string, columnDefs []Co
 	if alias != "" && (!defs || l.at(2).isOp(",") || l.at(2).isOp(")")) {
 		return alias, l.nameList(), nil
 	}
-	l.next()
-	for first := true; first || l.accept(","); first = false {
+	return alias, nil, l.columnDefs()
+}
+
+// columnDefs reads (name type, ...).
+func (l *lowerer) columnDefs() (list []ColumnDef) {
+	l.expect("(")
+	for first := true; l.err == nil && (first || l.accept(",")); first = false {
 		d := ColumnDef{Pos: l.peek().pos, Name: l.name()}
 		d.Type = l.typeName()
-		columnDefs = append(columnDefs, d)
+		list = append(list, d)
 	}
 	l.expect(")")
-	return alias, nil, columnDefs
+	return list
 }

@@ -112,10 +112,12 @@ func (l *lowerer) withClause() {
 			cte.Columns = l.nameList()
 		}
 		l.expectKw("as")
-		if l.acceptKw("not") {
+		switch {
+		case l.acceptKw("not"):
 			l.expectKw("materialized")
-		} else {
-			l.acceptKw("materialized")
+			cte.Materialized = "NOT MATERIALIZED"
+		case l.acceptKw("materialized"):
+			cte.Materialized = "MATERIALIZED"
 		}
 		l.emit(l.tableName(cte), cte.Pos)
 		l.emit(" AS ", 0)
@@ -138,8 +140,9 @@ func (l *lowerer) tableName(entry any) string {
 
 // parenQuery lowers a query in parentheses, which are written too.
 func (l *lowerer) parenQuery() {
+	pos := l.peek().pos
 	l.expect("(")
-	l.emit("(", l.peek().pos)
+	l.emit("(", pos)
 	if !l.startsQuery() {
 		l.fail()
 		return
@@ -347,6 +350,9 @@ func (l *lowerer) star() bool {
 			return false
 		}
 	}
+	if n > 0 && l.operandEnds(n+2) { // t.* IS NULL
+		return false
+	}
 	m := &starMark{At: At{first.pos}}
 	if n > 0 {
 		name := l.qualified2()
@@ -356,6 +362,17 @@ func (l *lowerer) star() bool {
 	l.expect("*")
 	l.leaf(m)
 	return true
+}
+
+// operandEnds reports whether an operator stands n tokens ahead, so that what is before it is no select item of its own.
+func (l *lowerer) operandEnds(n int) bool {
+	save := l.i
+	defer func() { l.i = save }()
+	if l.i+n > l.end {
+		return false
+	}
+	l.i += n
+	return l.infixLevel() > 0 || !l.atEnd() && l.peek().isOp("::")
 }
 
 // qualified2 reads the name before ".*".

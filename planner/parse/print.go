@@ -110,7 +110,11 @@ func (p *printer) with(q *Select) {
 		}
 		p.ident(cte.Name)
 		p.columns(cte.Columns)
-		p.s(" AS (")
+		p.s(" AS ")
+		if cte.Materialized != "" {
+			p.s(cte.Materialized + " ")
+		}
+		p.s("(")
 		p.query(cte.Query)
 		p.s(")")
 	}
@@ -288,7 +292,21 @@ func (p *printer) tableFunc(t *TableFunc) {
 	if t.Lateral {
 		p.s("LATERAL ")
 	}
-	p.expr(t.Func, 0)
+	if t.Func != nil {
+		p.expr(t.Func, 0)
+	} else {
+		p.s("ROWS FROM (")
+		for i, f := range t.Rows {
+			if i > 0 {
+				p.s(", ")
+			}
+			if p.expr(f.Func, 0); len(f.ColumnDefs) > 0 {
+				p.s(" AS ")
+				p.columnDefs(f.ColumnDefs)
+			}
+		}
+		p.s(")")
+	}
 	if t.Ordinality {
 		p.s(" WITH ORDINALITY")
 	}
@@ -300,8 +318,12 @@ func (p *printer) tableFunc(t *TableFunc) {
 	if t.Alias != "" {
 		p.ident(t.Alias)
 	}
+	p.columnDefs(t.ColumnDefs)
+}
+
+func (p *printer) columnDefs(list []ColumnDef) {
 	p.s("(")
-	for i, d := range t.ColumnDefs {
+	for i, d := range list {
 		if i > 0 {
 			p.s(", ")
 		}
@@ -311,7 +333,7 @@ func (p *printer) tableFunc(t *TableFunc) {
 }
 
 func (p *printer) join(j *Join) {
-	named := j.Alias != "" && len(j.Using) == 0
+	named := j.Alias != ""
 	if named {
 		p.s("(")
 	}
@@ -324,7 +346,7 @@ func (p *printer) join(j *Join) {
 		p.s(j.Kind, " ")
 	}
 	p.s("JOIN ")
-	if right, ok := j.Right.(*Join); ok && (right.Alias == "" || len(right.Using) > 0) {
+	if right, ok := j.Right.(*Join); ok && right.Alias == "" {
 		p.s("(")
 		p.table(right)
 		p.s(")")
@@ -339,11 +361,11 @@ func (p *printer) join(j *Join) {
 		p.s(" USING (")
 		p.idents(j.Using)
 		p.s(")")
-		p.alias(j.Alias, nil)
+		p.alias(j.UsingAlias, nil)
 	}
 	if named {
 		p.s(")")
-		p.alias(j.Alias, nil)
+		p.alias(j.Alias, j.Columns)
 	}
 }
 

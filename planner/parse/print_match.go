@@ -2,7 +2,7 @@ package parse
 
 // match prints source MATCH_RECOGNIZE (...).
 func (p *printer) match(t *TableMatch) {
-	if j, ok := t.Source.(*Join); ok && len(j.Using) > 0 { // its alias stands inside
+	if j, ok := t.Source.(*Join); ok && j.Alias == "" && len(j.Using) > 0 { // its alias stands inside
 		p.s("(")
 		p.table(j)
 		p.s(")")
