@@ -183,8 +183,12 @@ func sets(op *ProjectSet) string {
 	return strings.Join(parts, ", ")
 }
 
+// describeFunc prints a call, and those beside it.
 func describeFunc(f *FuncScan) string {
 	s := f.Name + "(" + list(f.Args) + ")"
+	for _, w := range f.With {
+		s += ", " + describeFunc(w)
+	}
 	if f.Ordinality {
 		s += " with ordinality"
 	}

@@ -39,7 +39,10 @@ func (b *binder) shape(t types.Type) *rowShape {
 }
 
 // newRow makes a row of bound values.
-func (b *binder) newRow(names []string, elems []expr.Expr) (expr.Expr, error) {
+func (b *binder) newRow(names []string, elems []expr.Expr, pos int) (expr.Expr, error) {
+	if b.continuous {
+		return nil, unsupported(pos, "a row as a value in a continuous query", "Name its columns, or compare them one by one.")
+	}
 	cols := make([]types.Type, len(elems))
 	for i, e := range elems {
 		var err error
@@ -61,7 +64,7 @@ func (s *scalar) row(e *parse.Row) (expr.Expr, error) {
 	for i, t := range elems {
 		list[i], names[i] = t.e, fmt.Sprint("f", i+1)
 	}
-	return s.newRow(names, list)
+	return s.newRow(names, list, e.Pos)
 }
 
 func (s *scalar) rowElems(e *parse.Row) ([]term, error) {
@@ -197,7 +200,7 @@ func (b *binder) rowOf(r *rel, depth, pos int) (expr.Expr, error) {
 		return elems[0], nil
 	}
 	if !r.nullable {
-		return b.newRow(names, elems)
+		return b.newRow(names, elems, pos)
 	}
 	if r.whole == nil {
 		if b.wholes[r.te] {
@@ -319,7 +322,7 @@ func (s *scalar) rowQuery(e *parse.Scalar, width int) ([]term, error) {
 	for i, c := range plan.Schema.Cols {
 		names[i] = c.Name
 	}
-	row, err := s.newRow(names, columnsOf(plan))
+	row, err := s.newRow(names, columnsOf(plan), e.Pos)
 	if err != nil {
 		return nil, err
 	}
@@ -378,7 +381,7 @@ func (s *scalar) rowIn(e *parse.InQuery, row *parse.Row) (expr.Expr, error) {
 		return nil, err
 	}
 	out := &expr.Subquery{Kind: expr.InSub, Not: e.Not, Typ: boolType}
-	if out.X, err = s.newRow(names, list); err != nil {
+	if out.X, err = s.newRow(names, list, e.Pos); err != nil {
 		return nil, err
 	}
 	out.Plan, out.Correlated = plan, correlated(plan)

@@ -39,7 +39,9 @@ func (s *scalar) setCall(f *parse.FuncCall, sigs []*signature, args []term) (exp
 			WithHint("Provide a non-null record argument, or call the function in the FROM clause using a column definition list.")
 	}
 	call.Typ = cols[0].Type
-	if call.Row = len(cols) != 1; call.Row {
+	if call.Row = len(cols) != 1; call.Row && s.continuous {
+		return nil, unsupported(f.Pos, "a set-returning function of several columns in a continuous query", "Use one of a single column, such as jsonb_array_elements.")
+	} else if call.Row {
 		names, list := make([]string, len(cols)), make([]types.Type, len(cols))
 		for i, c := range cols {
 			names[i], list[i] = c.Name, c.Type
