@@ -104,6 +104,8 @@ func (b *paramBinder) op(o spec.Op) spec.Op {
 		}
 	case *spec.FuncScan:
 		return b.funcScan(op)
+	case *spec.StreamScan:
+		return b.streamScan(op)
 	case *spec.LookupJoin:
 		return b.lookup(op)
 	case *spec.Filter:
@@ -167,6 +169,21 @@ func (b *paramBinder) funcScan(op *spec.FuncScan) *spec.FuncScan {
 	c := *op
 	c.Args, c.With = args, with
 	return &c
+}
+
+func (b *paramBinder) streamScan(op *spec.StreamScan) spec.Op {
+	bounds, changed := append([]spec.TimeBound(nil), op.Bounds...), false
+	for i := range bounds {
+		x := b.expr(bounds[i].X)
+		changed = changed || x != bounds[i].X
+		bounds[i].X = x
+	}
+	if !changed {
+		return op
+	}
+	out := *op
+	out.Bounds = bounds
+	return &out
 }
 
 func (b *paramBinder) projectSet(op *spec.ProjectSet) spec.Op {

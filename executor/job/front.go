@@ -90,6 +90,7 @@ func (f *front) process(it *item) {
 		}
 	}
 	f.finishBatch()
+	f.noteTimes()
 	f.it = nil
 }
 

@@ -170,10 +170,9 @@ func (r *replay) within(t, reach int64) bool {
 func (r *replay) readStream(s *stream) error {
 	total := 0
 	var kept *batch.Batch
-	h := &history{e: r.e, s: s, decoders: map[decoderKey]codec.Decoder{}}
 	created, arrival := int64(r.q.spec.Created), int64(0)
 	reach := 2 * min(r.horizon, spec.Forever/2)
-	h.emit = func(b *batch.Batch) error {
+	h := newHistory(r.e, s, func(b *batch.Batch) error {
 		ts := b.Cols[s.spec.TimeCol].I64
 		for row := range b.N {
 			if !r.within(ts[row], reach) || s.spec.MaxAhead > 0 && ts[row] > arrival+s.spec.MaxAhead {
@@ -193,7 +192,7 @@ func (r *replay) readStream(s *stream) error {
 			}
 		}
 		return nil
-	}
+	})
 	rd := s.log.NewReader(s.log.Start())
 	defer rd.Close()
 	for end := s.log.End(); r.ctx.Err() == nil && rd.Offset() < end; {
@@ -208,6 +207,9 @@ func (r *replay) readStream(s *stream) error {
 			continue // before the query began
 		}
 		if err := h.decode(entry); err != nil {
+			return err
+		}
+		if err := h.flush(); err != nil { // arrival is the entry's
 			return err
 		}
 	}

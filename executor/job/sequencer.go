@@ -206,16 +206,7 @@ func (e *Engine) replan(s *stream) {
 		}
 	}
 	e.mu.RUnlock()
-	for _, g := range s.spec.Generated {
-		if g.X != nil && p.want[g.Col] {
-			expr.Walk(g.X, func(x expr.Expr) bool {
-				if c, ok := x.(*expr.Column); ok {
-					p.want[c.Index] = true
-				}
-				return true
-			})
-		}
-	}
+	p.want = withSources(s.spec, p.want)
 	s.plan = p
 }
 

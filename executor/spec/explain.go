@@ -64,7 +64,7 @@ func (e *explainer) subplansOf(x expr.Expr, depth int) {
 func Describe(n *Node) string {
 	switch op := n.Op.(type) {
 	case *StreamScan:
-		return fmt.Sprintf("StreamScan %s (columns: %s)", op.Name, wanted(&n.Schema, op.Want))
+		return describeStreamScan(n, op)
 	case *ResultScan:
 		return "ResultScan " + op.Name
 	case *VirtualScan:

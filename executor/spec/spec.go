@@ -107,11 +107,14 @@ const FrameUnbounded = 1<<63 - 1
 // The operators.
 type (
 	// StreamScan reads a stream: without end in continuous programs, its retained history in bounded ones.
-	// The schema is the stream's; Want marks the columns that are read.
+	// The schema is the stream's; Want marks the columns that are read. Bounds, of bounded programs only, tell which times the
+	// rows that matter have: others may be left out, or not. Within is what Run made of them: nil where nothing is known.
 	StreamScan struct {
 		StreamID uint64
 		Name     string
 		Want     []bool
+		Bounds   []TimeBound
+		Within   *TimeRange
 	}
 	// ResultScan reads a continuous query's result: its current rows in bounded programs, its changelog from now on in
 	// continuous ones, where Delay (microseconds) is how far rows may lie behind the watermark that the query hands on, by

@@ -57,7 +57,9 @@ func (r *run) source(n *spec.Node) (op.Source, error) {
 		return op.NewValues(s, &n.Schema), nil
 	case *spec.FuncScan:
 		return op.NewFuncScan(s, &n.Schema)
-	case *spec.StreamScan, *spec.ResultScan, *spec.VirtualScan, *spec.TableScan:
+	case *spec.StreamScan:
+		return &historyScan{run: r, node: n, op: s}, nil
+	case *spec.ResultScan, *spec.VirtualScan, *spec.TableScan:
 		return &scan{run: r, node: n}, nil
 	case *spec.WorkScan:
 		return op.NewWorkScan(s, r.table(s.ID, &n.Schema)), nil
@@ -140,8 +142,6 @@ func (s *scan) Close() error { return nil }
 // String implements op.Source.
 func (s *scan) String() string {
 	switch v := s.node.Op.(type) {
-	case *spec.StreamScan:
-		return "StreamScan " + v.Name
 	case *spec.ResultScan:
 		return "ResultScan " + v.Name
 	case *spec.VirtualScan:

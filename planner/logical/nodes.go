@@ -83,10 +83,12 @@ type Func struct {
 
 // The operators.
 type (
-	// Scan reads a named relation. Want marks the columns somebody reads; nil means all, until columns are pruned.
+	// Scan reads a named relation. Want marks the columns somebody reads; nil means all, until columns are pruned. Bounds are
+	// of streams: rows of other times do not matter. They come last, when expressions are not moved any more.
 	Scan struct {
-		Rel  catalog.Relation
-		Want []bool
+		Rel    catalog.Relation
+		Want   []bool
+		Bounds []spec.TimeBound
 	}
 	// Values is literal rows.
 	Values struct{ Rows [][]expr.Expr }

@@ -125,7 +125,7 @@ func (l *lowerer) scan(op *logical.Scan) spec.Op {
 				want[i] = true
 			}
 		}
-		return &spec.StreamScan{StreamID: r.ID, Name: r.Name, Want: want}
+		return &spec.StreamScan{StreamID: r.ID, Name: r.Name, Want: want, Bounds: op.Bounds}
 	case *catalog.Query:
 		return &spec.ResultScan{QueryID: r.ID, Name: r.Name}
 	case *catalog.TableRows:

@@ -34,6 +34,7 @@ func Builtins() []Rule {
 		joinKeysRule(),
 		orderConjunctsRule(),
 		pruneColumnsRule(),
+		boundTimesRule(),
 	}
 }
 

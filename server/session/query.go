@@ -73,10 +73,11 @@ func (s *Session) taskEnv() *task.Env {
 
 // scan reads a relation for the bounded runner.
 func (s *Session) scan(ctx context.Context, n *spec.Node, emit func(*batch.Batch) error) error {
+	if x, ok := n.Op.(*spec.StreamScan); ok {
+		return s.scanStream(ctx, x, emit)
+	}
 	w := &rowBatcher{b: batch.New(&n.Schema, nil), emit: emit, ctx: ctx}
 	switch x := n.Op.(type) {
-	case *spec.StreamScan:
-		return s.scanStream(ctx, x.StreamID, emit)
 	case *spec.ResultScan:
 		if err := s.srv.scanResults(x.QueryID, &n.Schema, w.add); err != nil {
 			return err
@@ -92,10 +93,10 @@ func (s *Session) scan(ctx context.Context, n *spec.Node, emit func(*batch.Batch
 }
 
 // scanStream reads a stream's history, and what the open transaction has for it.
-func (s *Session) scanStream(ctx context.Context, id uint64, emit func(*batch.Batch) error) error {
-	st, _ := s.snapshot().ByID(id).(*catalog.Stream)
-	if _, there := s.srv.cat.Snapshot().ByID(id).(*catalog.Stream); there || st == nil {
-		if err := s.srv.eng.ScanStream(ctx, id, emit); err != nil {
+func (s *Session) scanStream(ctx context.Context, x *spec.StreamScan, emit func(*batch.Batch) error) error {
+	st, _ := s.snapshot().ByID(x.StreamID).(*catalog.Stream)
+	if _, there := s.srv.cat.Snapshot().ByID(x.StreamID).(*catalog.Stream); there || st == nil {
+		if _, err := s.srv.eng.ScanStream(ctx, x, emit); err != nil {
 			return err
 		}
 	}

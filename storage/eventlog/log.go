@@ -111,7 +111,8 @@ type segment struct {
 	// lastArrival is the largest arrival in a sealed segment; in the active one, so far.
 	lastArrival int64
 	times       timeIndex
-	dirty       bool // the sidecar lacks something
+	checked     spanSet // what decodes in every column
+	dirty       bool    // the sidecar lacks something
 }
 
 func (s *segment) end() int64 { return s.base + s.size }

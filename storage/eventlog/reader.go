@@ -158,6 +158,20 @@ func (r *Reader) skip(reason error) error {
 	return e
 }
 
+// SkipTrimmed moves on to what is still there, after ErrTrimmed.
+func (r *Reader) SkipTrimmed() {
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	next := r.l.last().end()
+	for _, s := range r.l.segments {
+		if s.base > r.off { // also where the file of r.off is gone, and its segment is still listed
+			next = s.base
+			break
+		}
+	}
+	r.off = max(r.off, next)
+}
+
 // Close gives the file back. The reader can still be used; it opens the file anew.
 func (r *Reader) Close() error {
 	if r.base < 0 || r.w.f == nil {

@@ -43,10 +43,11 @@ func FuzzSidecar(f *testing.F) {
 	c := sidecar{
 		base: 100, end: 50, sealed: true, lastArrival: 3,
 		times: []timeRange{{100, 110, -1, 1}, {120, 130, 5, 6}}, keys: []keySpan{{"k", Span{100, 110}}},
+		checked: []Span{{100, 105}, {106, 120}},
 	}
 	f.Add(c.encode()[8 : len(c.encode())-4])
 	f.Fuzz(func(t *testing.T, b []byte) {
-		b = append([]byte(sidecarMagic+"\x01"), b...)
+		b = append([]byte(sidecarMagic+"\x02"), b...)
 		got, err := decodeSidecar(withChecksum(b), 100)
 		if err != nil {
 			return

@@ -235,6 +235,7 @@ func (l *Log) loadSealed() error {
 		s := l.segments[i]
 		if car != nil {
 			s.times.load(car.times, s.end())
+			s.checked.load(car.checked, s.end())
 			s.lastArrival = car.lastArrival
 		}
 		if i == len(sealed) {
@@ -263,7 +264,7 @@ func (l *Log) loadSealed() error {
 func (l *Log) rebuild(s *segment, old *sidecar) (*sidecar, error) {
 	car := &sidecar{base: s.base, end: s.size, sealed: true}
 	if old != nil {
-		car.times = old.times
+		car.times, car.checked = old.times, old.checked
 	}
 	_, err := l.scanSegment(s, func(b *body, at Span) {
 		car.lastArrival = max(car.lastArrival, b.arrival)
@@ -430,6 +431,7 @@ func (l *Log) recoverLast() error {
 		}
 		s.size = whole
 		s.times.load(s.times.ranges, s.end())
+		s.checked.load(s.checked, s.end())
 	}
 	// After the death of the process alone, the tail may be in the page cache only; it is served from now on.
 	return f.Sync()

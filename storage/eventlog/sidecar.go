@@ -12,7 +12,7 @@ import (
 
 const (
 	sidecarMagic   = "vigilix"
-	sidecarVersion = 1
+	sidecarVersion = 2
 	// sidecarMax bounds what is read into memory; 100,000 keys of the longest kind fit.
 	sidecarMax = 128 << 20
 )
@@ -23,6 +23,7 @@ type sidecar struct {
 	sealed      bool
 	lastArrival int64
 	times       []timeRange
+	checked     []Span
 	keys        []keySpan
 }
 
@@ -42,6 +43,11 @@ func (c *sidecar) encode() []byte {
 		dst = binary.AppendUvarint(dst, uint64(r.to-c.base))
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(r.min))
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(r.max))
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(c.checked)))
+	for _, s := range c.checked {
+		dst = binary.AppendUvarint(dst, uint64(s.From-c.base))
+		dst = binary.AppendUvarint(dst, uint64(s.To-c.base))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(c.keys)))
 	for _, k := range c.keys {
@@ -82,10 +88,25 @@ func (f *fields) bytes(n int) []byte {
 
 func (f *fields) int64() int64 { return int64(binary.LittleEndian.Uint64(f.bytes(8))) }
 
+// spans reads spans in order that do not touch.
+func (f *fields) spans(base int64, offsetMax uint64) (out []Span) {
+	at := base - 1
+	for n := f.uvarint(uint64(len(f.b) / 2)); n > 0 && f.err == nil; n-- {
+		s := Span{base + int64(f.uvarint(offsetMax)), base + int64(f.uvarint(offsetMax))}
+		if s.From <= at || s.To <= s.From {
+			f.err = torn("spans out of order")
+			return nil
+		}
+		at = s.To
+		out = append(out, s)
+	}
+	return out
+}
+
 func decodeSidecar(b []byte, base int64) (*sidecar, error) {
 	const least = 8 + 8 + 1 + 1 + 8 + 1 + 1 + 4
-	if len(b) < least || string(b[:7]) != sidecarMagic || b[7] != sidecarVersion {
-		return nil, torn("not a sidecar of version %d", sidecarVersion)
+	if len(b) < least || string(b[:7]) != sidecarMagic || b[7] < 1 || b[7] > sidecarVersion {
+		return nil, torn("not a sidecar of version 1 to %d", sidecarVersion)
 	}
 	body := b[:len(b)-4]
 	if binary.LittleEndian.Uint32(b[len(body):]) != crc32.Checksum(body, castagnoli) {
@@ -108,6 +129,9 @@ func decodeSidecar(b []byte, base int64) (*sidecar, error) {
 		}
 		at = r.to
 		c.times = append(c.times, r)
+	}
+	if b[7] >= 2 {
+		c.checked = f.spans(base, offsetMax)
 	}
 	for n := f.uvarint(uint64(len(f.b) / 3)); n > 0 && f.err == nil; n-- {
 		key := string(f.bytes(int(f.uvarint(keyMax))))
@@ -162,7 +186,7 @@ func (l *Log) writeSidecars() error {
 		}
 		car := &sidecar{
 			base: s.base, end: s.size, sealed: i+1 < len(l.segments), lastArrival: s.lastArrival,
-			times: append([]timeRange(nil), s.times.ranges...),
+			times: append([]timeRange(nil), s.times.ranges...), checked: append([]Span(nil), s.checked...),
 		}
 		if car.sealed {
 			car.keys = l.keys.within(s.base, s.end())

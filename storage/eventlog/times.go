@@ -14,33 +14,50 @@ type timeRange struct{ from, to, min, max int64 }
 // timeIndex is what is known of the event times of a segment: ranges in order, without overlap. Offsets between them are unknown.
 type timeIndex struct{ ranges []timeRange }
 
-// add merges r in. Overlapping and small adjacent ranges become one: wider times are always right, only less sharp.
-func (t *timeIndex) add(r timeRange) {
-	i := sort.Search(len(t.ranges), func(i int) bool { return t.ranges[i].to > r.from })
-	if i > 0 && t.ranges[i-1].to == r.from && t.ranges[i-1].to-t.ranges[i-1].from < rangeBytes {
-		i--
-	}
-	j := i
-	for j < len(t.ranges) {
-		n := t.ranges[j]
-		adjacent := n.to == r.from || n.from == r.to && r.to-r.from < rangeBytes
-		if n.from >= r.to && !adjacent {
-			break
+// add notes r where nothing is known yet; what was noted before holds as well, and is not made vaguer. It reports whether there
+// was such a place.
+func (t *timeIndex) add(r timeRange) (news bool) {
+	var gaps []timeRange
+	at := r.from
+	for i := t.after(r.from); i < len(t.ranges) && t.ranges[i].from < r.to; i++ {
+		if n := t.ranges[i]; n.from > at {
+			gaps = append(gaps, timeRange{at, n.from, r.min, r.max})
 		}
-		r = timeRange{min(r.from, n.from), max(r.to, n.to), min(r.min, n.min), max(r.max, n.max)}
+		at = t.ranges[i].to
+	}
+	if at < r.to {
+		gaps = append(gaps, timeRange{at, r.to, r.min, r.max})
+	}
+	for _, g := range gaps {
+		t.insert(g)
+	}
+	return len(gaps) > 0
+}
+
+// after is the place of the first range that ends after an offset.
+func (t *timeIndex) after(offset int64) int {
+	return sort.Search(len(t.ranges), func(i int) bool { return t.ranges[i].to > offset })
+}
+
+// insert adds r, which overlaps nothing, and makes it one with a small neighbour: wider times are right too, only less sharp.
+func (t *timeIndex) insert(r timeRange) {
+	i := t.after(r.from)
+	j := i
+	if i > 0 && t.ranges[i-1].to == r.from && t.ranges[i-1].small() {
+		i--
+		r = unite(t.ranges[i], r)
+	}
+	if j < len(t.ranges) && t.ranges[j].from == r.to && t.ranges[j].small() && r.small() {
+		r = unite(r, t.ranges[j])
 		j++
 	}
 	t.ranges = slices.Replace(t.ranges, i, j, r)
 }
 
-// covered reports whether adding r would tell nothing new.
-func (t *timeIndex) covered(r timeRange) bool {
-	i := sort.Search(len(t.ranges), func(i int) bool { return t.ranges[i].to > r.from })
-	if i == len(t.ranges) {
-		return false
-	}
-	n := t.ranges[i]
-	return n.from <= r.from && n.to >= r.to && n.min <= r.min && n.max >= r.max
+func (r timeRange) small() bool { return r.to-r.from < rangeBytes }
+
+func unite(a, b timeRange) timeRange {
+	return timeRange{a.from, b.to, min(a.min, b.min), max(a.max, b.max)}
 }
 
 // load takes over stored ranges; what is beyond end was cut off.
@@ -91,8 +108,7 @@ func (l *Log) Index(from, to, minTime, maxTime int64) {
 			continue
 		}
 		r := timeRange{max(from, s.base), min(to, s.end()), minTime, maxTime}
-		if r.from < r.to && !s.times.covered(r) {
-			s.times.add(r)
+		if r.from < r.to && s.times.add(r) {
 			s.dirty = true
 		}
 		to = min(to, s.base)

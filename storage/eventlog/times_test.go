@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -179,5 +180,67 @@ func TestTrim(t *testing.T) {
 		if got, _ := readAll(t, openLog(t, l.o.FS.(*MemFS).Crash(nil), 0), from); len(got) != 1 {
 			t.Errorf("%s: %d entries after reopening", c.what, len(got))
 		}
+	}
+}
+
+// TestChecked: what was checked stays so over reopenings, joins up, and nothing else is.
+func TestChecked(t *testing.T) {
+	rnd := rand.New(rand.NewSource(5))
+	fs := NewMemFS()
+	l := openLog(t, fs, segmentBytesMin)
+	var at []Span
+	for range 80 {
+		from, to := mustAppend(t, l, entry(strings.Repeat("x", rnd.Intn(400))))
+		at = append(at, Span{from, to})
+	}
+	good := map[int64]bool{}
+	for range 30 {
+		i := rnd.Intn(len(at))
+		j := min(i+rnd.Intn(4), len(at)-1)
+		l.Check(at[i].From, at[j].To)
+		for _, s := range at[i : j+1] {
+			good[s.From] = true
+		}
+	}
+	check := func() {
+		t.Helper()
+		spans := l.Checked(Span{at[3].From, at[70].To})
+		for i, s := range at {
+			inside := slices.ContainsFunc(spans, func(c Span) bool { return c.From <= s.From && s.To <= c.To })
+			if want := good[s.From] && i >= 3 && i <= 70; inside != want {
+				t.Fatalf("entry %d: checked %v, want %v", i, inside, want)
+			}
+		}
+		for i := 1; i < len(spans); i++ {
+			if spans[i-1].To >= spans[i].From {
+				t.Fatalf("spans touch: %v", spans)
+			}
+		}
+	}
+	check()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = openLog(t, fs.Crash(nil), segmentBytesMin)
+	check()
+}
+
+// TestSidecarVersion1: what an earlier version wrote is still used.
+func TestSidecarVersion1(t *testing.T) {
+	c := sidecar{base: 100, end: 50, sealed: true, lastArrival: 3, times: []timeRange{{100, 110, -1, 1}}, keys: []keySpan{{"k", Span{100, 110}}}}
+	b := c.encode()
+	b = b[:len(b)-4]
+	none := 8 + 8 + 1 + 1 + 8 + 1 + 1 + 1 + 16 // where the number of checked spans stands
+	if b[none] != 0 {
+		t.Fatalf("no empty list at %d", none)
+	}
+	b[7] = 1
+	got, err := decodeSidecar(withChecksum(append(b[:none:none], b[none+1:]...)), 100)
+	if err != nil || !reflect.DeepEqual(*got, c) {
+		t.Fatalf("%+v %v", got, err)
+	}
+	b[7] = 3
+	if _, err := decodeSidecar(withChecksum(b), 100); err == nil {
+		t.Fatal("version 3 was read")
 	}
 }

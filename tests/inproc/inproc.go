@@ -195,6 +195,12 @@ func (db *DB) Append(stream string, data []byte) (rejected int64, err error) {
 	return res.Rejected, err
 }
 
+// StreamID is the id of a stream.
+func (db *DB) StreamID(stream string) (uint64, error) {
+	id, _, err := db.srv.StreamID(stream)
+	return id, err
+}
+
 // Settle waits until everything that came in is committed.
 func (db *DB) Settle() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
