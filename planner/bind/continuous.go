@@ -52,7 +52,7 @@ func (b *binder) continuousBody(q *parse.CreateQuery) (*logical.Node, error) {
 		return nil, err
 	}
 	node = withWindow(node)
-	seen := map[string]bool{}
+	seen := make(map[string]bool, len(node.Schema.Cols))
 	for i, c := range node.Schema.Cols {
 		if seen[c.Name] {
 			return nil, sqlerr.New(sqlerr.DuplicateColumn, "column %q specified more than once", c.Name).At(itemPos(body, i)).

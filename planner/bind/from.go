@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"slices"
+
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/planner/catalog"
@@ -98,15 +100,18 @@ func (fb *fromBinder) table(te parse.TableExpr) (*fromItem, error) {
 
 // item makes the fromItem of one relation.
 func (fb *fromBinder) item(node *logical.Node, r *rel, hidden func(int) bool) *fromItem {
+	n := len(node.Schema.Cols)
+	columns := make([]expr.Column, n) // rules by the thousand read streams of hundreds of columns
+	r.cols = slices.Grow(r.cols, n)
 	for i, c := range node.Schema.Cols {
 		label := c.Name
 		if fb.qualify && r.alias != "" {
 			label = r.alias + "." + c.Name
 		}
-		col := relCol{name: c.Name, value: &expr.Column{Index: i, Name: label, Typ: c.Type}, hidden: hidden != nil && hidden(i)}
-		r.cols = append(r.cols, col)
+		columns[i] = expr.Column{Index: i, Name: label, Typ: c.Type}
+		r.cols = append(r.cols, relCol{name: c.Name, value: &columns[i], hidden: hidden != nil && hidden(i)})
 	}
-	it := &fromItem{node: node, rels: []*rel{r}}
+	it := &fromItem{node: node, rels: []*rel{r}, star: make([]relCol, 0, n)}
 	for _, c := range r.cols {
 		if !c.hidden {
 			it.star = append(it.star, c)

@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"slices"
+
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -135,6 +137,8 @@ func (l *level) star(it parse.SelectItem) error {
 	} else if len(l.core.From) == 0 && l.changed == nil {
 		return sqlerr.New(sqlerr.SyntaxError, "SELECT * with no tables specified is not valid").At(it.Pos)
 	}
+	var at labelAt
+	l.items = slices.Grow(l.items, len(cols))
 	for _, c := range cols {
 		e := shift(c.value, 0)
 		if w, ok := c.value.(*windowBound); ok {
@@ -142,7 +146,7 @@ func (l *level) star(it parse.SelectItem) error {
 		}
 		name := label + c.name
 		if label == "" {
-			name = l.labelled(c)
+			name = l.labelled(c, &at)
 		}
 		l.src[e] = source{pos: it.Pos, name: name}
 		l.items = append(l.items, item{c.name, e, it.Pos})
@@ -150,11 +154,24 @@ func (l *level) star(it parse.SelectItem) error {
 	return nil
 }
 
+// labelAt is where the next column of a * is likely to be found: behind the last one.
+type labelAt struct{ rel, col int }
+
 // labelled is the column's name with its relation's alias, as errors print it.
-func (l *level) labelled(c relCol) string {
-	for _, r := range l.frame.rels {
-		for _, x := range r.cols {
-			if x.name == c.name && sameValue(x.value, c.value) && r.alias != "" {
+func (l *level) labelled(c relCol, at *labelAt) string {
+	is := func(x *relCol, r *rel) bool {
+		return x.name == c.name && r.alias != "" && sameValue(x.value, c.value)
+	}
+	if at.rel < len(l.frame.rels) {
+		if r := l.frame.rels[at.rel]; at.col < len(r.cols) && is(&r.cols[at.col], r) {
+			at.col++
+			return r.alias + "." + c.name
+		}
+	}
+	for i, r := range l.frame.rels {
+		for j := range r.cols {
+			if is(&r.cols[j], r) {
+				*at = labelAt{i, j + 1}
 				return r.alias + "." + c.name
 			}
 		}
@@ -362,8 +379,8 @@ func (l *level) settleItems() error {
 }
 
 func (l *level) buildProject(in *logical.Node) *logical.Node {
-	op := &logical.Project{}
-	out := &logical.Node{Op: op, In: []*logical.Node{in}}
+	op := &logical.Project{Exprs: make([]expr.Expr, 0, len(l.items))}
+	out := &logical.Node{Op: op, In: []*logical.Node{in}, Schema: types.Schema{Cols: make([]types.Column, 0, len(l.items))}}
 	for _, it := range l.items {
 		op.Exprs = append(op.Exprs, it.e)
 		out.Schema.Cols = append(out.Schema.Cols, types.Column{Name: it.name, Type: it.e.Type()})
