@@ -29,8 +29,9 @@ type Env struct {
 // relationsMax bounds the relations of one statement, so that nested WITH queries cannot multiply without end.
 const relationsMax = 4096
 
-// nestingMax bounds how deep queries and expressions nest.
-const nestingMax = 1000
+// nestingMax bounds how deep queries and expressions nest. The parser allows 500 levels of nesting; chains of operators and of set
+// operations, each a level of the tree, are as long as it allows.
+const nestingMax = 11_000
 
 // paramsMax is how many parameters the protocol can carry.
 const paramsMax = 65535
@@ -151,7 +152,7 @@ func (b *binder) param(p *parse.Param) (expr.Expr, error) {
 // enter counts one level of nesting; the caller calls leave when it returns nil.
 func (b *binder) enter(pos int) error {
 	if b.nesting++; b.nesting > nestingMax {
-		return sqlerr.New("54001", "statement is nested too deeply").At(pos).
+		return sqlerr.New(sqlerr.StatementTooComplex, "statement is nested too deeply").At(pos).
 			WithHint("At most %d levels are allowed.", nestingMax)
 	}
 	return nil

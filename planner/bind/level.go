@@ -116,7 +116,17 @@ func (l *level) bindItems() error {
 		}
 	}
 	l.visible = len(l.items)
-	return nil
+	return l.checkItems()
+}
+
+// itemsMax is Postgres' bound of a target list, with what only ORDER BY needs.
+const itemsMax = 1664
+
+func (l *level) checkItems() error {
+	if len(l.items) <= itemsMax {
+		return nil
+	}
+	return sqlerr.New(sqlerr.TooManyColumns, "target lists can have at most %d entries", itemsMax)
 }
 
 // star expands * and t.*.
@@ -280,7 +290,7 @@ func (l *level) exprItem(s *scalar, e parse.Expr) (int, error) {
 		}
 	}
 	l.items = append(l.items, item{columnName(e), x, start(e)})
-	return len(l.items) - 1, nil
+	return len(l.items) - 1, l.checkItems()
 }
 
 // bindDistinct binds DISTINCT ON.

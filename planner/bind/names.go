@@ -123,5 +123,35 @@ func equal(a, b expr.Expr) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
-	return a == b || a.String() == b.String() && reflect.DeepEqual(a, b)
+	return a == b || alike(a, b) && a.String() == b.String() && reflect.DeepEqual(a, b)
+}
+
+// alike is false for most expressions that are not equal, and costs little: lists of thousands are compared with each other.
+func alike(a, b expr.Expr) bool {
+	switch a := a.(type) {
+	case *expr.Column:
+		b, ok := b.(*expr.Column)
+		return ok && a.Index == b.Index
+	case *expr.Const:
+		b, ok := b.(*expr.Const)
+		return ok && a.Val == b.Val
+	case *expr.Cast:
+		b, ok := b.(*expr.Cast)
+		return ok && alike(a.X, b.X)
+	case *expr.Compare:
+		b, ok := b.(*expr.Compare)
+		return ok && a.Op == b.Op && alike(a.R, b.R) && alike(a.L, b.L)
+	case *expr.Call:
+		b, ok := b.(*expr.Call)
+		if !ok || a.Def != b.Def || len(a.Args) != len(b.Args) {
+			return false
+		}
+		for i := len(a.Args) - 1; i >= 0; i-- { // what differs often stands last
+			if !alike(a.Args[i], b.Args[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	return reflect.TypeOf(a) == reflect.TypeOf(b)
 }

@@ -162,6 +162,9 @@ func (s *scalar) refuse(e parse.Expr) (expr.Expr, error) {
 	return nil, unsupported(e.Position(), "this expression", "")
 }
 
+// numericTextMax is more than the digits before and after the point that a numeric may have.
+const numericTextMax = 131_072 + 16_383 + 32
+
 // number types a numeric literal: integer, bigint, or numeric.
 func number(text string, pos int) (expr.Expr, error) {
 	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -169,6 +172,9 @@ func number(text string, pos int) (expr.Expr, error) {
 			return &expr.Const{Val: types.NewInt(types.Int4, i)}, nil
 		}
 		return &expr.Const{Val: types.NewInt(types.Int8, i)}, nil
+	}
+	if len(strings.TrimLeft(text, "0")) > numericTextMax {
+		return nil, sqlerr.New(sqlerr.NumericValueOutOfRange, "value overflows numeric format").At(pos)
 	}
 	v, err := types.ParseText(types.T(types.Numeric), text, nil)
 	if err != nil {

@@ -23,10 +23,12 @@ func (b *Bounds) OK() bool { return b.HasLo && b.HasHi && b.Lo <= b.Hi }
 
 // JoinBounds finds the bounds of a join of a continuous query in its conditions and equal keys: comparisons of the sides' event times,
 // with constant intervals added. Of several pairs of time columns one with both bounds is taken, or else one with any.
-func JoinBounds(n *Node) Bounds {
+func JoinBounds(n *Node) Bounds { return timer{}.joinBounds(n) }
+
+func (t timer) joinBounds(n *Node) Bounds {
 	op := n.Op.(*Join)
 	width := len(n.In[0].Schema.Cols)
-	row := timeRow{width: width, sides: [2][]timeForm{timeForms(n.In[0]), timeForms(n.In[1])}}
+	row := timeRow{width: width, sides: [2][]timeForm{t.forms(n.In[0]), t.forms(n.In[1])}}
 	var best *Bounds
 	var pairs []*Bounds
 	at := map[[2]int]*Bounds{}
@@ -49,7 +51,7 @@ func JoinBounds(n *Node) Bounds {
 		}
 	}
 	if best == nil {
-		return Bounds{LeftTime: DefaultTime(n.In[0]), RightTime: DefaultTime(n.In[1]), Used: make([]bool, len(op.Conds))}
+		return Bounds{LeftTime: t.defaultTime(n.In[0]), RightTime: t.defaultTime(n.In[1]), Used: make([]bool, len(op.Conds))}
 	}
 	return *best
 }
@@ -85,10 +87,10 @@ type timeForm struct {
 	offset int64
 }
 
-// timeForms relates each column to the first time column of the node that differs from it by a constant: window_start and
+// forms relates each column to the first time column of the node that differs from it by a constant: window_start and
 // window_time to window_end.
-func timeForms(n *Node) []timeForm {
-	times := Times(n)
+func (t timer) forms(n *Node) []timeForm {
+	times := t.times(n)
 	out := make([]timeForm, len(times))
 	roots := make([]rootForm, len(times))
 	for i := range out {
@@ -335,24 +337,24 @@ func constantSpan(e expr.Expr) (int64, bool) {
 	return iv.Span(), true
 }
 
-// joinTimes is Times of a join. A matched row comes with the later of its halves, so that each half's time lies behind by what
+// join is times of a join. A matched row comes with the later of its halves, so that each half's time lies behind by what
 // the bounds reach; the half of an outer join that may be NULL carries no time.
-func joinTimes(n *Node, op *Join, out []int64) {
-	left := Times(n.In[0])
+func (t timer) join(n *Node, op *Join, out []int64) {
+	left := t.times(n.In[0])
 	if op.Temporal != nil {
 		out[op.Temporal.LeftTime] = left[op.Temporal.LeftTime]
 		return
 	}
-	b := JoinBounds(n)
+	b := t.joinBounds(n)
 	if !b.OK() || b.LeftTime < 0 || b.RightTime < 0 {
 		return
 	}
 	late := max(Lateness(n.In[0]), Lateness(n.In[1]))
 	if op.Kind != Right && op.Kind != Full {
-		lagging(out, left, timeForms(n.In[0]), b.LeftTime, max(b.Hi, 0)+late)
+		lagging(out, left, t.forms(n.In[0]), b.LeftTime, max(b.Hi, 0)+late)
 	}
 	if op.Kind == Inner || op.Kind == Right {
-		lagging(out[len(left):], Times(n.In[1]), timeForms(n.In[1]), b.RightTime, max(-b.Lo, 0)+late)
+		lagging(out[len(left):], t.times(n.In[1]), t.forms(n.In[1]), b.RightTime, max(-b.Lo, 0)+late)
 	}
 }
 

@@ -34,10 +34,10 @@ func (f Rewrite) match(o *Match, depth int) Op {
 	return &Match{&c}
 }
 
-// matchTimes tells which columns of a Match are event times: those of a row of the match, which comes when the match is
+// match tells which columns of a Match are event times: those of a row of the match, which comes when the match is
 // certain; without WITHIN that may take for ever.
-func matchTimes(n *Node, op *spec.Match, out []int64) {
-	in := Times(n.In[0])
+func (t timer) match(n *Node, op *spec.Match, out []int64) {
+	in := t.times(n.In[0])
 	if op.Sequence != nil && len(op.Sequence.After) == 0 {
 		out[len(op.Keys)+1] = in[op.TimeCol] // sequence_end: with the row that completes it
 	}

@@ -92,9 +92,9 @@ func (o *Over) Ahead() int64 {
 	return ahead
 }
 
-// overTimes are the times of these operators' rows: those of their input, later by what frames look ahead.
-func overTimes(n *Node, out []int64) {
-	in := Times(n.In[0])
+// over gives the times of these operators' rows: those of their input, later by what frames look ahead.
+func (t timer) over(n *Node, out []int64) {
+	in := t.times(n.In[0])
 	copy(out, in)
 	if o, ok := n.Op.(*Over); ok {
 		for i, d := range in {

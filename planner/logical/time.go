@@ -16,7 +16,21 @@ const WindowTime = "window_time"
 
 // Times tells, per output column of a node of a continuous query, how far (microseconds) its rows may lie behind the
 // watermark when they come, by that column; NoTime for columns that are no event time. Each operator's file adds its case.
-func Times(n *Node) []int64 {
+func Times(n *Node) []int64 { return timer{}.times(n) }
+
+// timer remembers the times of nodes while a tree is looked at: joins ask for those of their inputs again and again.
+type timer map[*Node][]int64
+
+func (t timer) times(n *Node) []int64 {
+	out, ok := t[n]
+	if !ok {
+		out = t.compute(n)
+		t[n] = out
+	}
+	return out
+}
+
+func (t timer) compute(n *Node) []int64 {
 	out := make([]int64, len(n.Schema.Cols))
 	for i := range out {
 		out[i] = NoTime
@@ -25,13 +39,13 @@ func Times(n *Node) []int64 {
 	case *Scan:
 		scanTimes(op, out)
 	case *Filter, *Sort, *Limit, *Result:
-		copy(out, Times(n.In[0]))
+		copy(out, t.times(n.In[0]))
 	case *ProjectSet:
-		copy(out, Times(n.In[0]))
+		copy(out, t.times(n.In[0]))
 	case *Over, *FirstSeen, *Suppress:
-		overTimes(n, out)
+		t.over(n, out)
 	case *Project:
-		in := Times(n.In[0])
+		in := t.times(n.In[0])
 		for i, e := range op.Exprs {
 			if c, ok := e.(*expr.Column); ok {
 				out[i] = in[c.Index]
@@ -44,13 +58,13 @@ func Times(n *Node) []int64 {
 			out[1] = op.Window.Lateness // window_end: rows come when the watermark is there, or correct it
 		}
 	case *LookupJoin:
-		copy(out, Times(n.In[0])) // a table holds nothing back
+		copy(out, t.times(n.In[0])) // a table holds nothing back
 	case *Join:
-		joinTimes(n, op, out)
+		t.join(n, op, out)
 	case *Match:
-		matchTimes(n, op.Spec, out)
+		t.match(n, op.Spec, out)
 	case *SetOp:
-		l, r := Times(n.In[0]), Times(n.In[1])
+		l, r := t.times(n.In[0]), t.times(n.In[1])
 		for i := range out {
 			if l[i] != NoTime && r[i] != NoTime {
 				out[i] = max(l[i], r[i])
@@ -91,9 +105,11 @@ func windowTimeOf(e expr.Expr) int {
 
 // DefaultTime is the column that is meant where a statement names no time: window_time, else the first time column; -1
 // when the node has none.
-func DefaultTime(n *Node) int {
+func DefaultTime(n *Node) int { return timer{}.defaultTime(n) }
+
+func (t timer) defaultTime(n *Node) int {
 	first := -1
-	for i, d := range Times(n) {
+	for i, d := range t.times(n) {
 		if d == NoTime {
 			continue
 		}

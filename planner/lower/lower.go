@@ -189,10 +189,24 @@ func (l *lowerer) setOp(out *spec.Node, op *logical.SetOp) *spec.Node {
 		return out
 	}
 	out.Op = &spec.Union{}
+	out.In = flatUnion(out.In, op.All)
 	if op.All {
 		return out
 	}
 	return &spec.Node{Op: &spec.Distinct{}, In: []*spec.Node{out}, Schema: out.Schema}
+}
+
+// flatUnion takes the inputs of a union on the left into this one, so that a chain of thousands is one operator. Duplicates that UNION
+// drops anyway need not be dropped below it.
+func flatUnion(in []*spec.Node, all bool) []*spec.Node {
+	left := in[0]
+	if d, ok := left.Op.(*spec.Distinct); ok && !all && len(d.On) == 0 {
+		left = left.In[0]
+	}
+	if _, ok := left.Op.(*spec.Union); !ok {
+		return in
+	}
+	return append(left.In, in[1:]...) // the left union is nobody else's
 }
 
 func (l *lowerer) aggCall(a logical.AggCall) spec.AggCall {

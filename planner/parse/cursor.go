@@ -90,7 +90,7 @@ func (c *cursor) leave() { c.nest-- }
 
 func (c *cursor) tooComplex(pos Pos) {
 	if c.err == nil {
-		c.failWith(sqlerr.New(sqlerr.ProgramLimitExceeded, "statement is nested too deeply").At(pos).
+		c.failWith(sqlerr.New(sqlerr.StatementTooComplex, "statement is nested too deeply").At(pos).
 			WithHint("At most %d levels of nesting and %d operators in one chain; use IN lists or split the query.", nestMax, heightMax))
 	}
 }

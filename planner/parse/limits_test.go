@@ -36,7 +36,7 @@ func TestNesting(t *testing.T) {
 			t.Errorf("%s: 100 levels: %v", f.name, err)
 		}
 		for _, n := range []int{nestMax + 1, 100000} {
-			if _, err := Parse(deep(n)); sqlerr.CodeOf(err) != sqlerr.ProgramLimitExceeded {
+			if _, err := Parse(deep(n)); sqlerr.CodeOf(err) != sqlerr.StatementTooComplex {
 				t.Errorf("%s: %d levels: %v", f.name, n, err)
 			}
 		}
@@ -86,7 +86,7 @@ func TestChains(t *testing.T) {
 		chain("SELECT * FROM t", " CROSS JOIN t", 2*joinMax),
 		chain("SELECT 1", " UNION SELECT 1", 2*setOpMax),
 	} {
-		if _, err := Parse(sql); sqlerr.CodeOf(err) != sqlerr.ProgramLimitExceeded {
+		if _, err := Parse(sql); sqlerr.CodeOf(err) != sqlerr.StatementTooComplex {
 			t.Errorf("%.40s: %v", sql, err)
 		}
 	}

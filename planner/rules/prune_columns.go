@@ -11,13 +11,17 @@ func pruneColumnsRule() Rule {
 		Name: "prune_columns",
 		Doc:  "Marks in each scan the columns that somebody reads; the others are not decoded.",
 		Apply: func(n *logical.Node, _ Env) *logical.Node {
-			return pruneRoot(n)
+			_, continuous := n.Op.(*logical.Result)
+			return pruner{continuous}.root(n)
 		},
 	}
 }
 
-func pruneRoot(n *logical.Node) *logical.Node {
-	return mapSubplans(prune(n, every(len(n.Schema.Cols))), pruneRoot)
+// pruner works on a statement; the joins of continuous ones are bounded by time columns that nobody else may read.
+type pruner struct{ continuous bool }
+
+func (p pruner) root(n *logical.Node) *logical.Node {
+	return mapSubplans(p.prune(n, every(len(n.Schema.Cols))), p.root)
 }
 
 // columns is a set of column indexes of one row.
@@ -43,9 +47,9 @@ func (c columns) add(list ...expr.Expr) {
 }
 
 // prune rebuilds n so that its scans read what need (of n's row) and n itself require.
-func prune(n *logical.Node, need columns) *logical.Node {
+func (p pruner) prune(n *logical.Node, need columns) *logical.Node {
 	in := append([]*logical.Node(nil), n.In...)
-	one := func(need columns) { in[0] = prune(in[0], need) }
+	one := func(need columns) { in[0] = p.prune(in[0], need) }
 	op := n.Op
 	switch o := op.(type) {
 	case *logical.Scan:
@@ -67,7 +71,7 @@ func prune(n *logical.Node, need columns) *logical.Node {
 		op, below = lookupNeeds(o, need, len(in[0].Schema.Cols))
 		one(below)
 	case *logical.Join:
-		pruneJoin(in, o, need)
+		p.join(in, o, need)
 	case *logical.Over, *logical.SortedOver, *logical.FirstSeen, *logical.Suppress:
 		one(overNeeds(o, need, len(in[0].Schema.Cols)))
 	case *logical.Sort:
@@ -83,11 +87,11 @@ func prune(n *logical.Node, need columns) *logical.Node {
 			need = every(len(n.Schema.Cols))
 		}
 		for i := range in {
-			in[i] = prune(in[i], need)
+			in[i] = p.prune(in[i], need)
 		}
 	default: // Distinct, ProjectSet, Result: whole rows
 		for i := range in {
-			in[i] = prune(in[i], every(len(in[i].Schema.Cols)))
+			in[i] = p.prune(in[i], every(len(in[i].Schema.Cols)))
 		}
 	}
 	return &logical.Node{Op: op, In: in, Schema: n.Schema}
@@ -120,15 +124,17 @@ func aggregateNeeds(o *logical.Aggregate, width int) columns {
 	return need
 }
 
-func pruneJoin(in []*logical.Node, o *logical.Join, need columns) {
+func (p pruner) join(in []*logical.Node, o *logical.Join, need columns) {
 	width := len(in[0].Schema.Cols)
 	need = append(need.copy(), make(columns, width+len(in[1].Schema.Cols)-len(need))...)
 	need.add(o.Conds...)
 	left, right := need[:width:width], need[width:]
 	left.add(o.LeftKeys...)
 	right.add(o.RightKeys...)
-	if l, r := joinTimeColumns(in, o); l >= 0 && r >= 0 {
-		left[l], right[r] = true, true
+	if p.continuous {
+		if l, r := joinTimeColumns(in, o); l >= 0 && r >= 0 {
+			left[l], right[r] = true, true
+		}
 	}
 	if o.Lateral {
 		// The right side reads the left row as Outer depth 1.
@@ -139,7 +145,7 @@ func pruneJoin(in []*logical.Node, o *logical.Join, need columns) {
 			return e, false
 		}).Plan(in[1], 1)
 	}
-	in[0], in[1] = prune(in[0], left), prune(in[1], right)
+	in[0], in[1] = p.prune(in[0], left), p.prune(in[1], right)
 }
 
 // joinTimeColumns are the time columns by which a join of a continuous query is bounded, -1 without.

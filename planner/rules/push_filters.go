@@ -147,11 +147,27 @@ func pushJoin(n *logical.Node, op *logical.Join, down, stay []expr.Expr) *logica
 
 // pushProject moves conditions below a projection by putting the projected expressions in.
 func pushProject(n *logical.Node, op *logical.Project, down, stay []expr.Expr) *logical.Node {
-	below, above := split(down, func(c expr.Expr) bool { return substitutable(c, op.Exprs) })
+	below, above := split(down, func(c expr.Expr) bool { return substitutable(c, op.Exprs) && growth(c, op.Exprs) <= growthMax })
 	for i, c := range below {
 		below[i] = substitute(c, op.Exprs)
 	}
 	return over(n, below, append(above, stay...))
+}
+
+// growthMax bounds how many nodes a condition may gain where it moves below a projection: a column that is used twice brings its
+// expression in twice, which over some tens of nested subqueries is more than any memory holds.
+const growthMax = 256
+
+// growth is how many nodes c gains when its columns are replaced by exprs.
+func growth(c expr.Expr, exprs []expr.Expr) int {
+	n := 0
+	logical.Columns(c, func(i int) {
+		if n <= growthMax {
+			n-- // the column goes
+			logical.Walk(exprs[i], func(expr.Expr, int) bool { n++; return n <= growthMax })
+		}
+	})
+	return n
 }
 
 // substitutable tells whether every column of c may be replaced by its expression: a plain one at the top, and for
