@@ -90,7 +90,8 @@ func (b *binder) define(c *cteScope) error {
 	if err != nil {
 		return err
 	}
-	c.relations = b.relations - before
+	// They count for those who read it.
+	c.relations, b.relations = b.relations-before, before
 	c.node, c.correlated, c.works = node, correlated(node), readsWork(node)
 	return c.columns(node)
 }
