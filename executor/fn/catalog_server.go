@@ -16,7 +16,7 @@ func serverDefs() []Def {
 		def("pg_is_wal_replay_paused", nil, tBool, no).volatile().about("Always false."),
 		def("txid_current", nil, tInt8, func(ctx *Ctx, _ values) (value, error) { return int8(int64(ctx.Now)) }).stable().
 			about("A number for the statement that grows with time."),
-		def("set_config", args{tText, tText, tBool}, tText, setConfig).volatile().
+		def("set_config", args{tText, tText, tBool}, tText, setConfig).volatile().onNull().
 			about("Changes a setting of the connection and returns its new value."),
 		def("pg_my_temp_schema", nil, tOID, always(types.NewInt(types.OID, 0))).stable().about("0: there are no temporary tables.",
 			"pg_my_temp_schema()", "0"),
@@ -36,7 +36,10 @@ func setConfig(ctx *Ctx, a values) (value, error) {
 	if s.SetConfig == nil {
 		return value{}, sqlerr.NotSupported("set_config in this place", "Use SET.")
 	}
-	v, err := s.SetConfig(a[0].S, a[1].S, a[2].Bool())
+	if a[0].Null {
+		return value{}, sqlerr.New(sqlerr.NullValueNotAllowed, "SET requires parameter name")
+	}
+	v, err := s.SetConfig(a[0].S, a[1], !a[2].Null && a[2].Bool())
 	if err != nil {
 		return value{}, err
 	}

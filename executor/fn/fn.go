@@ -3,9 +3,11 @@
 package fn
 
 import (
+	"context"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
@@ -28,8 +30,18 @@ type Session struct {
 	BackendPID int32
 	Settings   func(name string) (value string, ok bool)
 	Catalog    any
-	// SetConfig changes a setting and returns its new value; nil where settings cannot be changed.
-	SetConfig func(name, value string, local bool) (string, error)
+	// Notify sends a notification when the transaction commits, Channels lists what the connection listens to; nil where
+	// there is no connection.
+	Notify   func(channel, payload string) error
+	Channels func() []string
+	// Context ends with the statement; nil where nothing may wait.
+	Context context.Context
+	// Backends are the server's connections; nil where there are none.
+	Backends Backends
+	// Warn tells the client of something when the statement ends; nil: nobody is told.
+	Warn func(err *sqlerr.Error)
+	// SetConfig changes a setting - NULL: to its default - and returns its new value; nil where settings cannot be changed.
+	SetConfig func(name string, value types.Value, local bool) (string, error)
 }
 
 // Ctx is what an evaluation may read besides rows. One goroutine uses it at a time.

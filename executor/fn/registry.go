@@ -11,7 +11,7 @@ func Builtins() []Def {
 	for _, family := range []func() []Def{
 		integerDefs, floatDefs, numericDefs, bitDefs, mathDefs, textDefs, textSearchDefs, textBuildDefs, quoteDefs, regexDefs, hashDefs,
 		intervalDefs, dateDefs, clockDefs, truncDefs, extractDefs, formatTimeDefs, netDefs, netOpDefs, jsonDefs, jsonBuildDefs,
-		arrayDefs, sessionDefs, anyDefs, catalogDefs,
+		arrayDefs, sessionDefs, notifyDefs, backendDefs, anyDefs, catalogDefs,
 	} {
 		all = append(all, family()...)
 	}

@@ -36,7 +36,7 @@ func callSet(t *testing.T, name string, in []types.Value) ([]string, error) {
 		}
 		var out []string
 		width := len(d.Cols(ts))
-		err := d.Eval(&Ctx{}, in, func(row []types.Value) error {
+		err := d.Eval(&Ctx{Session: &Session{Channels: func() []string { return []string{"a", "b"} }}}, in, func(row []types.Value) error {
 			if len(row) != width {
 				t.Fatalf("%s: %d values for %d columns", name, len(row), width)
 			}
@@ -173,7 +173,7 @@ func TestSetFunctionsStop(t *testing.T) {
 			}
 		}
 		n := 0
-		err := d.Eval(&Ctx{}, in, func([]types.Value) error { n++; return stop })
+		err := d.Eval(&Ctx{Session: &Session{Channels: func() []string { return []string{"a", "b"} }}}, in, func([]types.Value) error { n++; return stop })
 		if n > 1 || n == 1 && !errors.Is(err, stop) || n == 0 && err != nil {
 			t.Errorf("%s: %d rows, %v", d.Name, n, err)
 		}
@@ -227,7 +227,7 @@ func (fakeCatalog) RegLookup(_ types.Kind, name string) (int64, error) {
 
 func TestCatalogFunctions(t *testing.T) {
 	defs := catalogDefs()
-	ctx := &Ctx{Now: 5, Session: &Session{Catalog: fakeCatalog{}, SetConfig: func(n, v string, local bool) (string, error) { return n + "=" + v, nil }}}
+	ctx := &Ctx{Now: 5, Session: &Session{Catalog: fakeCatalog{}, SetConfig: func(n string, v types.Value, local bool) (string, error) { return n + "=" + v.S, nil }}}
 	for _, x := range []struct {
 		name  string
 		types args

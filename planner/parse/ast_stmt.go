@@ -263,7 +263,9 @@ type (
 		Values []string
 		Local  bool
 		Reset  bool
-		All    bool
+		// Default: Reset was written as SET .. TO DEFAULT.
+		Default bool
+		All     bool
 	}
 	// Transaction is BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO (Op upper case as written in full).
 	// Modes of BEGIN are "ISOLATION LEVEL ..", "READ ONLY", "READ WRITE", "DEFERRABLE", "NOT DEFERRABLE".
@@ -278,6 +280,8 @@ type (
 		Query     *Select
 		Subscribe *Subscribe
 		Hold      bool
+		// Scroll and NoScroll are as written; a cursor with neither goes back where that costs nothing.
+		Scroll, NoScroll bool
 	}
 	// Fetch is FETCH | MOVE. Direction is "NEXT", "FORWARD", "ALL" ...; Count rows (-1: all).
 	Fetch struct {

@@ -134,7 +134,10 @@ func (c *cursor) set() Statement {
 	case c.isKw("role") && !c.at(1).isOp("=") && !c.at(1).isKw("to"):
 		s.Name = c.next().val
 	case c.acceptKw("names"):
-		s.Name = "client_encoding"
+		if s.Name = "client_encoding"; c.atEnd() {
+			s.Reset, s.Default = true, true
+			return s
+		}
 	case c.acceptKw("schema"):
 		s.Name = "search_path"
 	case c.isKw("constraints"):
@@ -171,7 +174,11 @@ func (c *cursor) reset(s *Set) Statement {
 func (c *cursor) timeZone(s *Set) {
 	switch {
 	case c.acceptKw("local"), c.acceptKw("default"):
-		s.Reset = true
+		s.Reset, s.Default = true, true
+	case c.isKw("interval"):
+		if iv := c.interval(); iv != nil {
+			s.Values = []string{"INTERVAL '" + iv.Text + "'"}
+		}
 	default:
 		s.Values = []string{c.optionValue()}
 	}
@@ -180,7 +187,7 @@ func (c *cursor) timeZone(s *Set) {
 // setValues reads DEFAULT or a list of values.
 func (c *cursor) setValues(s *Set) {
 	if c.acceptKw("default") {
-		s.Reset = true
+		s.Reset, s.Default = true, true
 		return
 	}
 	for first := true; c.err == nil && (first || c.accept(",")); first = false {
@@ -295,11 +302,16 @@ func (c *cursor) declare() Statement {
 		case c.acceptKw("binary"):
 			c.lack(t.pos, "a BINARY cursor", "ask for binary results in the extended protocol")
 		case c.acceptKw("scroll"):
-			c.lack(t.pos, "a SCROLL cursor", "read forward only")
-		case c.acceptKw("no", "scroll"), c.acceptKw("asensitive"), c.acceptKw("insensitive"):
+			d.Scroll = true
+		case c.acceptKw("no", "scroll"):
+			d.NoScroll = true
+		case c.acceptKw("asensitive"), c.acceptKw("insensitive"):
 		default:
 			c.fail()
 		}
+	}
+	if d.Scroll && d.NoScroll {
+		c.failWith(sqlerr.New(sqlerr.InvalidCursorDefinition, "cannot specify both %s and %s", "SCROLL", "NO SCROLL"))
 	}
 	if c.acceptKw("with", "hold") {
 		d.Hold = true
@@ -404,17 +416,11 @@ func (c *cursor) discard() Statement {
 	return &Discard{What: strings.ToUpper(t.val)}
 }
 
-// notifyMax is Postgres' limit on a payload, in bytes.
-const notifyMax = 8000
-
 func (c *cursor) notify() Statement {
 	c.next()
 	n := &Notify{Channel: c.name()}
 	if c.accept(",") {
-		t := c.peek()
-		if n.Payload = c.str(); len(n.Payload) >= notifyMax {
-			c.failWith(sqlerr.New(sqlerr.InvalidParameterValue, "payload string too long").At(t.pos))
-		}
+		n.Payload = c.str()
 	}
 	return n
 }

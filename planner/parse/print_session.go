@@ -38,7 +38,7 @@ func (p *printer) set(s *Set) {
 	case s.All:
 		p.s("RESET ALL")
 		return
-	case s.Reset && len(s.Values) == 0 && !s.Local:
+	case s.Reset && !s.Default && !s.Local:
 		p.s("RESET ", settingText(s.Name))
 		return
 	case s.Name == "session characteristics":
@@ -72,7 +72,14 @@ func isModes(values []string) bool {
 }
 
 func (p *printer) declare(s *DeclareCursor) {
-	p.s("DECLARE ", QuoteIdent(s.Name), " CURSOR ")
+	p.s("DECLARE ", QuoteIdent(s.Name), " ")
+	if s.Scroll {
+		p.s("SCROLL ")
+	}
+	if s.NoScroll {
+		p.s("NO SCROLL ")
+	}
+	p.s("CURSOR ")
 	if s.Hold {
 		p.s("WITH HOLD ")
 	}

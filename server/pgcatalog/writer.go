@@ -39,6 +39,8 @@ func toValue(v any, t types.Type) (types.Value, error) {
 	x := types.Value{Type: t}
 	phys := types.PhysInt
 	switch v := v.(type) {
+	case types.Value:
+		return v, nil
 	case nil:
 		return types.Null(t), nil
 	case string:

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,9 +36,11 @@ type conn struct {
 	secret    uint32
 
 	session       Session
-	notifications <-chan Notification // nil once closed
+	notifications *Queue
 	statements    map[string]*prepared
 	portals       map[string]*portal
+	// known are the reported settings as the client was told at the start and by reportChanged.
+	known map[string]string
 	// changed are the settings to report before the next ReadyForQuery, one entry per name.
 	changed []pgproto3.ParameterStatus
 	// idle: ReadyForQuery was sent and no message has come since.
@@ -161,16 +166,19 @@ func (c *conn) wait() error {
 		return c.received(chunk, ok)
 	default:
 	}
+	expired, limit := c.idleLimit()
+	if limit != nil {
+		defer limit.Stop()
+	}
 	for {
-		var notifications <-chan Notification
+		var notifications <-chan struct{}
 		if c.idle && c.session.TxStatus() == 'I' {
-			notifications = c.notifications
+			notifications = c.notifications.ready
 		}
 		select {
 		case chunk, ok := <-c.in.full:
 			return c.received(chunk, ok)
-		case n, ok := <-notifications:
-			c.notify(n, ok)
+		case <-notifications:
 			c.sendPending()
 			if err := c.out.flush(); err != nil {
 				return err
@@ -179,8 +187,30 @@ func (c *conn) wait() error {
 			return errShutdown
 		case <-c.ctx.Done():
 			return context.Cause(c.ctx)
+		case <-tick(limit):
+			return expired
 		}
 	}
+}
+
+// idleLimit starts the time that an idle client has; nil: for ever.
+func (c *conn) idleLimit() (error, *time.Timer) {
+	l, ok := c.session.(IdleLimiter)
+	if !ok || !c.idle {
+		return nil, nil
+	}
+	d, err := l.IdleLimit()
+	if d <= 0 {
+		return nil, nil
+	}
+	return err, time.NewTimer(d)
+}
+
+func tick(t *time.Timer) <-chan time.Time {
+	if t == nil {
+		return nil
+	}
+	return t.C
 }
 
 // received takes a chunk from the reader, or tells why there are no more.
@@ -195,22 +225,15 @@ func (c *conn) received(chunk []byte, ok bool) error {
 	return c.in.readError()
 }
 
-// notify writes one notification; ok is false when the session's channel was closed.
-func (c *conn) notify(n Notification, ok bool) {
-	if !ok {
-		c.notifications = nil
-		return
-	}
-	c.out.send(&pgproto3.NotificationResponse{
-		PID: uint32(c.pid), Channel: withoutZero(n.Channel), Payload: withoutZero(n.Payload),
-	})
-}
-
 // sendPending writes the notifications that are waiting now, no more than that.
 func (c *conn) sendPending() {
-	for range len(c.notifications) {
-		n, ok := <-c.notifications
-		c.notify(n, ok)
+	for _, n := range c.notifications.take() {
+		if n.PID == 0 {
+			n.PID = c.pid
+		}
+		c.out.send(&pgproto3.NotificationResponse{
+			PID: uint32(n.PID), Channel: withoutZero(n.Channel), Payload: withoutZero(n.Payload),
+		})
 	}
 }
 
@@ -229,6 +252,7 @@ func (c *conn) ready() error {
 		}
 		c.sendPending()
 	}
+	c.reportChanged()
 	for i := range c.changed {
 		c.out.send(&c.changed[i])
 	}
@@ -236,6 +260,21 @@ func (c *conn) ready() error {
 	c.out.send(&pgproto3.ReadyForQuery{TxStatus: status})
 	c.idle = true
 	return c.out.flush()
+}
+
+// reportChanged asks the session for settings that the client does not know.
+func (c *conn) reportChanged() {
+	r, ok := c.session.(Reporter)
+	if !ok {
+		return
+	}
+	now := r.ReportParameters()
+	for _, name := range slices.SortedFunc(maps.Keys(now), func(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) }) {
+		if c.known[name] != now[name] {
+			c.known[name] = now[name]
+			c.changed = append(c.changed, pgproto3.ParameterStatus{Name: withoutZero(name), Value: withoutZero(now[name])})
+		}
+	}
 }
 
 // handle runs one message. Its error ends the connection; errors of statements are reported to the client.
@@ -325,6 +364,12 @@ func (c *conn) cancelStatement(cause error) {
 		c.running(cause)
 	}
 }
+
+// Cancel implements Control.
+func (c *conn) Cancel() { c.cancelStatement(errCanceled) }
+
+// Terminate implements Control.
+func (c *conn) Terminate() { c.abort(errShutdown) }
 
 // setLive marks the running statement as a subscription.
 func (c *conn) setLive() {

@@ -5,6 +5,7 @@ package pgwire
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -23,6 +24,16 @@ type ConnInfo struct {
 	Params map[string]string
 	Remote string
 	PID    int32 // the process id that BackendKeyData announced
+	// Control acts on the connection from any goroutine.
+	Control Control
+}
+
+// Control is what an engine may do to a connection.
+type Control interface {
+	// Cancel ends the running statement, as a CancelRequest does.
+	Cancel()
+	// Terminate ends the connection; the client is told SQLSTATE 57P01.
+	Terminate()
 }
 
 // Notice is a NoticeResponse: severity NOTICE, WARNING or INFO.
@@ -31,8 +42,11 @@ type Notice struct {
 	Err      *sqlerr.Error
 }
 
-// Notification is what LISTEN delivers.
-type Notification struct{ Channel, Payload string }
+// Notification is what LISTEN delivers. PID is the process id of the connection that sent it; 0: the one that is told.
+type Notification struct {
+	Channel, Payload string
+	PID              int32
+}
 
 // Session is one connection's state. The connection calls it from one goroutine; only Notifications is read elsewhere.
 type Session interface {
@@ -47,8 +61,9 @@ type Session interface {
 	// implicit transaction of an extended-protocol sequence.
 	TxStatus() byte
 	Fail()
-	// Notifications delivers LISTEN messages; the connection sends them when it is idle and flushes at once.
-	Notifications() <-chan Notification
+	// Notifications is where LISTEN messages wait; the connection sends them when it is idle and flushes at once. It is the
+	// same queue for the session's life.
+	Notifications() *Queue
 	Close()
 }
 
@@ -105,6 +120,19 @@ type TextFormatter interface{ TextFormat() *types.TextFormat }
 // Grouper is implemented by sessions with implicit transactions: Group tells that the statements up to the next Sync take
 // effect together, or not at all: those of one query string, and those of the extended protocol.
 type Grouper interface{ Group() }
+
+// Named is implemented by statements that want to know the name under which the client prepared them.
+type Named interface{ SetName(name string) }
+
+// Reporter is implemented by sessions that keep track of their reported settings: before each ReadyForQuery they are asked
+// for all of them, and answer nil when none has changed. The client is told of those that differ from what it knows.
+type Reporter interface{ ReportParameters() map[string]string }
+
+// IdleLimiter is implemented by sessions that end when their client is silent for too long: asked when the connection
+// becomes idle. Zero is for ever; the error is what the client is told.
+type IdleLimiter interface {
+	IdleLimit() (time.Duration, *sqlerr.Error)
+}
 
 // Syncer is implemented by sessions with implicit transactions: Sync is called before each ReadyForQuery, after a simple
 // query string and at a Sync message. Its error is reported to the client as that of the last statement.

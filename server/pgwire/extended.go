@@ -91,6 +91,9 @@ func (c *conn) parse(ctx context.Context, body []byte) error {
 		}
 	}
 	c.statements[m.Name] = p
+	if n, ok := p.stmt.(Named); ok {
+		n.SetName(m.Name)
+	}
 	c.out.send(&pgproto3.ParseComplete{})
 	return nil
 }

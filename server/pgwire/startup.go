@@ -137,7 +137,7 @@ func (c *conn) startSession(code uint32, body []byte) error {
 		return sqlerr.New(sqlerr.TooManyConnections, "sorry, too many clients already")
 	}
 	c.out.send(&pgproto3.AuthenticationOk{}) // everybody is trusted
-	info.PID = c.pid
+	info.PID, info.Control = c.pid, c
 	if err := checkStartup(&info); err != nil {
 		return err
 	}
@@ -218,6 +218,7 @@ func (c *conn) negotiateVersion(code uint32, params map[string]string) {
 // greet tells the client what it must know; ReadyForQuery follows from loop.
 func (c *conn) greet() {
 	params := c.session.Parameters()
+	c.known = maps.Clone(params)
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		c.out.send(&pgproto3.ParameterStatus{Name: withoutZero(name), Value: withoutZero(params[name])})
 	}

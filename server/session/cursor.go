@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -12,23 +13,44 @@ import (
 	"github.com/vigil-sql/vigil/server/pgwire"
 )
 
-// cursor is a DECLAREd query or subscription.
+// cursorsMax is how many cursors a connection may have, and cursorBytesMax how much of one's rows is kept to go back to.
+const (
+	cursorsMax     = 1000
+	cursorBytesMax = 64 << 20
+)
+
+// cursor is a DECLAREd query or subscription. It keeps the rows it has read, so that it can go back; one that was not
+// declared SCROLL gives them up when they become too many, and goes forward only from then.
 type cursor struct {
-	cols *types.Schema
-	hold bool
-	live bool // a subscription: it has no end
-	pull *puller
+	name, text string
+	cols       *types.Schema
+	hold       bool
+	fresh      bool // declared in the open transaction: its rollback closes it, HOLD or not
+	live       bool // a subscription: it has no end
+	scroll     bool
+	forward    bool // it cannot go back
+	created    types.EventTime
+	pull       *puller
+
+	rows  [][]types.Value // what was read, unless forward
+	bytes int
+	// at is the position: 0 before the first row, n on the n-th; behind the last one when ended.
+	at    int64
+	read  int64 // rows taken from pull
+	ended bool  // pull has no more
 }
 
 func (c *cursor) close() { c.pull.close() }
 
 // declare opens a cursor.
 func (s *Session) declare(st *parse.DeclareCursor) error {
-	if s.cursors[st.Name] != nil {
-		return sqlerr.New(sqlerr.DuplicateCursor, "cursor %q already exists", st.Name)
-	}
-	if s.tx == 'I' && !st.Hold && st.Subscribe == nil {
+	switch {
+	case s.tx == 'I' && !s.several && !st.Hold && st.Subscribe == nil:
 		return sqlerr.New(sqlerr.NoActiveTransaction, "DECLARE CURSOR can only be used in transaction blocks")
+	case s.cursors[st.Name] != nil:
+		return sqlerr.New(sqlerr.DuplicateCursor, "cursor %q already exists", st.Name)
+	case len(s.cursors) >= cursorsMax:
+		return sqlerr.New(sqlerr.ProgramLimitExceeded, "a connection cannot have more than %d cursors", cursorsMax).WithHint("CLOSE cursors that are not used any more.")
 	}
 	var plan *statement
 	var err error
@@ -40,7 +62,8 @@ func (s *Session) declare(st *parse.DeclareCursor) error {
 	if err != nil {
 		return err
 	}
-	c := &cursor{cols: plan.cols, hold: st.Hold || st.Subscribe != nil, live: st.Subscribe != nil}
+	c := &cursor{name: st.Name, text: s.text, cols: plan.cols, hold: st.Hold || st.Subscribe != nil, live: st.Subscribe != nil, fresh: st.Subscribe == nil,
+		scroll: st.Scroll, forward: st.NoScroll || st.Subscribe != nil, created: s.srv.clock()}
 	c.pull = newPuller(s.ctx, func(ctx context.Context, emit func([]types.Value) error) error {
 		return plan.rows(ctx, nil, emit, quiet{})
 	})
@@ -48,47 +71,236 @@ func (s *Session) declare(st *parse.DeclareCursor) error {
 	return nil
 }
 
-// planFetch plans FETCH and MOVE, forward only.
+// rowFunc takes a row of a cursor; nil drops it.
+type rowFunc func([]types.Value) error
+
+// step moves forward by one row; ok is false at the end.
+func (c *cursor) step(ctx context.Context) (row []types.Value, ok bool, err error) {
+	if c.at < int64(len(c.rows)) && !c.forward {
+		c.at++
+		return c.rows[c.at-1], true, nil
+	}
+	if c.ended {
+		c.at = c.read + 1
+		return nil, false, nil
+	}
+	row, ok, err = c.pull.next(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	if !ok {
+		c.ended, c.at = true, c.read+1
+		return nil, false, nil
+	}
+	c.at++
+	c.read++
+	return row, true, c.keep(row)
+}
+
+// keep remembers a row to go back to.
+func (c *cursor) keep(row []types.Value) error {
+	if c.forward {
+		return nil
+	}
+	const perValue = 64
+	for i := range row {
+		c.bytes += perValue + len(row[i].S)
+	}
+	if c.bytes <= cursorBytesMax {
+		c.rows = append(c.rows, row)
+		return nil
+	}
+	if c.scroll {
+		return sqlerr.New(sqlerr.ProgramLimitExceeded, "cursor %q has read more than %d bytes of rows, which SCROLL keeps", c.name, cursorBytesMax).
+			WithHint("Declare it NO SCROLL, or let the query give fewer rows.")
+	}
+	c.rows, c.forward = nil, true
+	return nil
+}
+
+// ahead moves forward by up to n rows (negative: all) and returns how many there were.
+func (c *cursor) ahead(ctx context.Context, n int64, emit rowFunc) (int64, error) {
+	var count int64
+	for n < 0 || count < n {
+		row, ok, err := c.step(ctx)
+		if err != nil || !ok {
+			return count, err
+		}
+		count++
+		if emit != nil {
+			if err := emit(row); err != nil {
+				return count, err
+			}
+		}
+	}
+	return count, nil
+}
+
+// errForward is why a cursor does not go back.
+func errForward() error {
+	return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "cursor can only scan forward").
+		WithHint("Declare it with SCROLL option to enable backward scan.")
+}
+
+// back moves backward by up to n rows (negative: all) and returns how many there were.
+func (c *cursor) back(n int64, emit rowFunc) (int64, error) {
+	if c.forward {
+		return 0, errForward()
+	}
+	var count int64
+	for n < 0 || count < n {
+		if c.at <= 1 {
+			c.at = 0
+			return count, nil
+		}
+		c.at--
+		count++
+		if emit != nil {
+			if err := emit(c.rows[c.at-1]); err != nil {
+				return count, err
+			}
+		}
+	}
+	return count, nil
+}
+
+// onRow reports whether the cursor stands on a row.
+func (c *cursor) onRow() bool { return c.at > 0 && c.at <= c.read }
+
+// again gives the row that the cursor stands on; MOVE only counts it.
+func (c *cursor) again(emit rowFunc) (int64, error) {
+	if !c.onRow() {
+		return 0, nil
+	}
+	if emit == nil {
+		return 1, nil
+	}
+	if c.forward {
+		return 0, errForward()
+	}
+	return 1, emit(c.rows[c.at-1])
+}
+
+// absolute goes to the n-th row, from the end when n is negative, and gives it.
+func (c *cursor) absolute(ctx context.Context, n int64, emit rowFunc) (int64, error) {
+	switch {
+	case n < 0:
+		if _, err := c.ahead(ctx, -1, nil); err != nil {
+			return 0, err
+		}
+		if n < -1 {
+			if _, err := c.back(-n-1, nil); err != nil {
+				return 0, err
+			}
+		}
+		return c.back(1, emit)
+	case n <= c.at && c.at > 0:
+		if _, err := c.back(c.at-n+1, nil); err != nil {
+			return 0, err
+		}
+	case n > c.at+1:
+		if _, err := c.ahead(ctx, n-c.at-1, nil); err != nil {
+			return 0, err
+		}
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	return c.ahead(ctx, 1, emit)
+}
+
+// relative moves by n rows and gives the one that it comes to.
+func (c *cursor) relative(ctx context.Context, n int64, emit rowFunc) (int64, error) {
+	switch {
+	case n > 0:
+		if _, err := c.ahead(ctx, n-1, nil); err != nil {
+			return 0, err
+		}
+		return c.ahead(ctx, 1, emit)
+	case n < 0:
+		if _, err := c.back(-n-1, nil); err != nil {
+			return 0, err
+		}
+		return c.back(1, emit)
+	}
+	return c.again(emit)
+}
+
+// move runs FETCH (emit takes the rows) and MOVE (emit is nil) and returns how many rows it was about.
+func (c *cursor) move(ctx context.Context, st *parse.Fetch, emit rowFunc) (int64, error) {
+	n := st.Count
+	switch st.Direction {
+	case "NEXT":
+		n = 1
+	case "PRIOR":
+		return c.back(1, emit)
+	case "FIRST":
+		return c.absolute(ctx, 1, emit)
+	case "LAST":
+		return c.absolute(ctx, -1, emit)
+	case "ABSOLUTE":
+		return c.absolute(ctx, n, emit)
+	case "RELATIVE":
+		return c.relative(ctx, n, emit)
+	case "BACKWARD":
+		if n == 0 {
+			return c.again(emit)
+		}
+		return c.back(n, emit)
+	case "ALL":
+		n = -1
+	}
+	if n == 0 {
+		return c.again(emit)
+	}
+	return c.ahead(ctx, n, emit)
+}
+
+// cursorOf finds a cursor.
+func (s *Session) cursorOf(name string) (*cursor, error) {
+	if c := s.cursors[name]; c != nil {
+		return c, nil
+	}
+	return nil, sqlerr.New(sqlerr.InvalidCursorName, "cursor %q does not exist", name)
+}
+
+// planFetch plans FETCH and MOVE. The cursor is found again when they run: a prepared FETCH goes on with another cursor
+// of the name, as long as it has the same columns.
 func (s *Session) planFetch(st *parse.Fetch) (*statement, error) {
-	c := s.cursors[st.Cursor]
-	if c == nil {
-		return nil, sqlerr.New(sqlerr.InvalidCursorName, "cursor %q does not exist", st.Cursor)
+	c, err := s.cursorOf(st.Cursor)
+	if err != nil {
+		return nil, err
 	}
 	wait, err := fetchTimeout(st.Options, c.live)
 	if err != nil {
 		return nil, err
 	}
-	count := st.Count
-	switch st.Direction {
-	case "NEXT":
-		count = 1
-	case "ALL", "FORWARD ALL":
-		count = -1
-	case "FORWARD", "":
-	default:
-		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "cursor can only scan forward").WithHint("Use FETCH FORWARD n or FETCH ALL.")
-	}
-	verb := "FETCH"
-	if st.Move {
-		verb = "MOVE"
-	}
-	plan := &statement{s: s, cols: c.cols, tag: func(n int64) string { return fmt.Sprintf("%s %d", verb, n) }}
-	plan.rows = func(ctx context.Context, _ []types.Value, emit func([]types.Value) error, _ pgwire.Output) error {
+	run := func(ctx context.Context, emit rowFunc) (int64, error) {
+		now, err := s.cursorOf(st.Cursor)
+		if err != nil {
+			return 0, err
+		}
+		if !sameColumns(now.cols, c.cols) && emit != nil {
+			return 0, errResultChanged()
+		}
 		ctx, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
-		for n := int64(0); count < 0 || n < count; n++ {
-			row, ok, err := c.pull.next(ctx)
-			if errors.Is(err, context.DeadlineExceeded) || err == nil && !ok {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			if err := emit(row); err != nil {
-				return err
-			}
+		n, err := now.move(ctx, st, emit)
+		if errors.Is(err, context.DeadlineExceeded) && now.live {
+			err = nil
 		}
-		return nil
+		return n, err
+	}
+	if st.Move {
+		return &statement{s: s, do: func(ctx context.Context, _ []types.Value, _ pgwire.Output) (string, error) {
+			n, err := run(ctx, nil)
+			return fmt.Sprintf("MOVE %d", n), err
+		}}, nil
+	}
+	plan := &statement{s: s, cols: c.cols, tag: func(n int64) string { return fmt.Sprintf("FETCH %d", n) }}
+	plan.rows = func(ctx context.Context, _ []types.Value, emit func([]types.Value) error, _ pgwire.Output) error {
+		_, err := run(ctx, emit)
+		return err
 	}
 	return plan, nil
 }
@@ -101,12 +313,12 @@ func fetchTimeout(options []parse.Option, live bool) (time.Duration, error) {
 		wait = 100 * time.Millisecond
 	}
 	for _, o := range options {
-		d, ok := milliseconds(o.Value)
-		if o.Key != "timeout" || !ok {
+		d, err := (&settingDef{name: o.Key, unit: "ms", max: math.MaxInt32}).quantity(o.Value)
+		if o.Key != "timeout" || err != nil {
 			return 0, sqlerr.New(sqlerr.InvalidParameterValue, "FETCH option %q = %q not recognized", o.Key, o.Value).At(o.Pos).
 				WithHint("Write WITH (timeout = '1s').")
 		}
-		wait = d
+		wait = time.Duration(d) * time.Millisecond
 	}
 	return wait, nil
 }
@@ -119,115 +331,23 @@ func (s *Session) closeCursor(st *parse.CloseCursor) error {
 		}
 		return nil
 	}
-	c := s.cursors[st.Name]
-	if c == nil {
-		return sqlerr.New(sqlerr.InvalidCursorName, "cursor %q does not exist", st.Name)
+	c, err := s.cursorOf(st.Name)
+	if err != nil {
+		return err
 	}
 	c.close()
 	delete(s.cursors, st.Name)
 	return nil
 }
 
-// closeCursors ends the cursors of a transaction.
-func (s *Session) closeCursors() {
+// closeCursors ends the cursors of a transaction: HOLD keeps those that were declared in one that commits.
+func (s *Session) closeCursors(commit bool) {
 	for name, c := range s.cursors {
-		if !c.hold {
-			c.close()
-			delete(s.cursors, name)
+		if c.hold && (commit || !c.fresh) {
+			c.fresh = false
+			continue
 		}
-	}
-}
-
-// sqlPrepared is a statement of SQL-level PREPARE.
-type sqlPrepared struct{ plan *statement }
-
-func (s *Session) prepareSQL(st *parse.Prepare) error {
-	if s.prepared[st.Name] != nil {
-		return sqlerr.New(sqlerr.DuplicatePreparedStatement, "prepared statement %q already exists", st.Name)
-	}
-	var hints []types.Type
-	for _, t := range st.Types {
-		k, ok := types.KindByName(t.Name)
-		if !ok {
-			return sqlerr.New(sqlerr.UndefinedObject, "type %q does not exist", t.Name).At(t.Pos)
-		}
-		hints = append(hints, types.T(k))
-	}
-	plan, err := s.plan(s.ctx, st.Stmt, hints)
-	if err != nil {
-		return err
-	}
-	s.prepared[st.Name] = &sqlPrepared{plan: plan}
-	return nil
-}
-
-// planExecute binds the arguments of EXECUTE.
-func (s *Session) planExecute(st *parse.Execute) (*statement, error) {
-	p := s.prepared[st.Name]
-	if p == nil {
-		return nil, sqlerr.New(sqlerr.InvalidStatementName, "prepared statement %q does not exist", st.Name)
-	}
-	if len(st.Args) != len(p.plan.params) {
-		return nil, sqlerr.New(sqlerr.SyntaxError, "wrong number of parameters for prepared statement %q", st.Name).
-			WithDetail("Expected %d parameters but got %d.", len(p.plan.params), len(st.Args))
-	}
-	args, err := s.values(st.Args, p.plan.params)
-	if err != nil {
-		return nil, err
-	}
-	plan := *p.plan
-	plan.params = nil
-	if plan.rows != nil {
-		rows := p.plan.rows
-		plan.rows = func(ctx context.Context, _ []types.Value, emit func([]types.Value) error, out pgwire.Output) error {
-			return rows(ctx, args, emit, out)
-		}
-		return &plan, nil
-	}
-	do := p.plan.do
-	plan.do = func(ctx context.Context, _ []types.Value, out pgwire.Output) (string, error) {
-		return do(ctx, args, out)
-	}
-	return &plan, nil
-}
-
-func (s *Session) deallocate(st *parse.Deallocate) error {
-	if st.All {
-		clear(s.prepared)
-		return nil
-	}
-	if s.prepared[st.Name] == nil {
-		return sqlerr.New(sqlerr.InvalidStatementName, "prepared statement %q does not exist", st.Name)
-	}
-	delete(s.prepared, st.Name)
-	return nil
-}
-
-// discard runs DISCARD: ALL resets the connection, TEMP drops its temporary tables, the rest has nothing to do here.
-func (s *Session) discard(st *parse.Discard) error {
-	if st.What == "ALL" && s.tx != 'I' {
-		return sqlerr.New(sqlerr.ActiveTransaction, "DISCARD ALL cannot run inside a transaction block")
-	}
-	if st.What == "ALL" || st.What == "TEMP" {
-		names := &parse.Drop{Kind: "TABLE"}
-		for _, t := range s.temp.list {
-			names.Names = append(names.Names, parse.Name{Name: t.Name})
-		}
-		s.dropTemp(names)
-	}
-	if st.What != "ALL" {
-		return nil
-	}
-	clear(s.prepared)
-	for name, c := range s.cursors {
 		c.close()
 		delete(s.cursors, name)
 	}
-	s.listen.remove("", true)
-	for name, value := range s.settings.defaults {
-		if !readOnlySettings[name] {
-			_ = s.settings.set(name, value) // a default was valid once
-		}
-	}
-	return nil
 }

@@ -68,7 +68,18 @@ func (s *Server) planQuery(env *planner.Env, st *parse.CreateQuery, id uint64, c
 	}
 	c.Created, c.SQL, c.State = created, parse.Print(st), catalog.Running
 	c.Name, c.Namespace = display(st.Name), catalog.NamespaceOf(st.Name.Schema)
-	return s.relation(&c.Query, c), nil
+	p := s.relation(&c.Query, c)
+	publish := p.publish
+	p.publish = func(cat *catalog.Catalog) {
+		publish(cat)
+		if cat != s.cat { // an open block's own: nobody listens to it
+			return
+		}
+		for _, l := range s.hub.listening(c.Name) {
+			l.attach(c.Name)
+		}
+	}
+	return p, nil
 }
 
 func (s *Server) planView(env *planner.Env, st *parse.CreateView, id uint64) (planned, error) {

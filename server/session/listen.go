@@ -2,49 +2,72 @@ package session
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/parse"
 	"github.com/vigil-sql/vigil/server/pgwire"
 )
 
-// notifyMax is Postgres' limit of a notification's payload, bytes.
-const notifyMax = 7999
+// listenMax is how many channels a connection may listen to.
+const listenMax = 10_000
 
-// listener delivers the results of queries that the connection LISTENs to: one goroutine per channel, each with a cursor
-// in the query's changelog, so that a slow client delays nobody.
+// listener is what a connection LISTENs to. A channel carries what NOTIFY sends; one that is called as a continuous query
+// carries the query's results as well: a goroutine follows the query's changelog, so that a slow client delays nobody.
 type listener struct {
 	s       *Session
-	out     chan pgwire.Notification
+	out     *pgwire.Queue
 	mu      sync.Mutex
-	cancels map[string]context.CancelFunc
+	cancels map[string]context.CancelFunc // by channel
 	wg      sync.WaitGroup
 }
 
 func newListener(s *Session) *listener {
-	return &listener{s: s, out: make(chan pgwire.Notification, 64), cancels: map[string]context.CancelFunc{}}
+	return &listener{s: s, out: pgwire.NewQueue(), cancels: map[string]context.CancelFunc{}}
 }
 
 // add starts to listen; a second LISTEN to the same name does nothing, as in Postgres.
-func (l *listener) add(name parse.Name) error {
+func (l *listener) add(channel string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cancels[name.Name] != nil {
+	if l.cancels[channel] != nil {
 		return nil
 	}
-	sub, _, err := l.s.subscription(&parse.Subscribe{Name: name})
+	if len(l.cancels) >= listenMax {
+		return sqlerr.New(sqlerr.ProgramLimitExceeded, "a connection cannot listen to more than %d channels", listenMax)
+	}
+	l.cancels[channel] = func() {}
+	l.s.srv.hub.join(channel, l)
+	l.follow(channel)
+	return nil
+}
+
+// attach follows a query that has come to be called as a channel.
+func (l *listener) attach(channel string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if cancel := l.cancels[channel]; cancel != nil {
+		cancel()
+		l.follow(channel)
+	}
+}
+
+// follow starts to deliver the results of the query that is called as the channel, if there is one. The caller holds mu.
+func (l *listener) follow(channel string) {
+	sub, _, err := l.s.srv.subscribe(&parse.Subscribe{Name: parse.Name{Name: channel}})
 	if err != nil {
-		return err
+		return // no query is called so: it is a channel of NOTIFY alone
 	}
 	ctx, cancel := context.WithCancel(l.s.ctx)
-	l.cancels[name.Name] = cancel
+	l.cancels[channel] = cancel
 	l.wg.Go(func() {
 		// The end of the query or of the connection ends the channel; there is nobody to tell.
 		_ = sub.follow(ctx, l.deliver(ctx, sub), func() error { return nil })
 	})
-	return nil
 }
 
 // remove stops listening to a name, or to all.
@@ -55,8 +78,16 @@ func (l *listener) remove(name string, all bool) {
 		if all || n == name {
 			cancel()
 			delete(l.cancels, n)
+			l.s.srv.hub.leave(n, l)
 		}
 	}
+}
+
+// channels lists what the connection listens to.
+func (l *listener) channels() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Sorted(maps.Keys(l.cancels))
 }
 
 func (l *listener) close() {
@@ -81,11 +112,6 @@ func (l *listener) deliver(ctx context.Context, sub *subscription) func(row []ty
 		if len(buf) > notifyMax {
 			buf = AppendJSONRow(buf[:0], subscribeColumns[:1], row[:1])
 		}
-		select {
-		case l.out <- pgwire.Notification{Channel: sub.q.Name, Payload: string(buf)}:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		return l.out.PushWait(ctx, pgwire.Notification{Channel: sub.q.Name, Payload: string(buf)})
 	}
 }

@@ -47,7 +47,8 @@ func (s source) Settings(ctx context.Context) []pgcatalog.Setting {
 	}
 	var list []pgcatalog.Setting
 	for _, name := range set.names() {
-		list = append(list, pgcatalog.Setting{Name: name, Value: set.values[name], Default: set.defaults[name], Type: "string"})
+		value, _ := set.get(name)
+		list = append(list, pgcatalog.Setting{Name: name, Value: value, Default: set.resetValue(name), Type: "string"})
 	}
 	return list
 }

@@ -24,6 +24,12 @@ var _ pgwire.Portal = (*portal)(nil)
 func (p *portal) Execute(ctx context.Context, most int, out pgwire.Output) (bool, string, error) {
 	ctx, cancel := p.st.s.withTimeout(ctx)
 	defer cancel()
+	p.st.s.begin(p.st.text)
+	p.st.s.running, p.st.s.text = ctx, p.st.text
+	defer p.st.s.sendWarnings(out)
+	if err := p.st.s.readOnlyDDL(p.st.stmt); err != nil {
+		return false, "", err
+	}
 	if p.st.do != nil {
 		tag, err := p.st.do(ctx, p.params, out)
 		return false, tag, cause(ctx, err)
@@ -31,6 +37,7 @@ func (p *portal) Execute(ctx context.Context, most int, out pgwire.Output) (bool
 	if most <= 0 && p.pull == nil {
 		err := p.st.rows(ctx, p.params, func(row []types.Value) error {
 			p.sent++
+			p.st.s.sendWarnings(out)
 			return out.Row(row)
 		}, out)
 		if err != nil {

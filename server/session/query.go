@@ -18,6 +18,7 @@ import (
 	"github.com/vigil-sql/vigil/planner"
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgcatalog"
 	"github.com/vigil-sql/vigil/server/pgwire"
 	"github.com/vigil-sql/vigil/storage/results"
 )
@@ -38,7 +39,7 @@ func (s *Session) planSelect(q *parse.Select, hints []types.Type) (*statement, e
 // run executes a bounded program. The row given to emit is only valid during the call.
 func (s *Session) run(ctx context.Context, p *spec.Program, emit func(row []types.Value) error) error {
 	var row []types.Value
-	err := task.Run(ctx, p, s.taskEnv(), func(in op.Input) error {
+	err := task.Run(ctx, p, s.taskEnvIn(ctx), func(in op.Input) error {
 		for _, r := range in.Sel {
 			row = in.B.Row(row[:0], int(r))
 			if err := emit(row); err != nil {
@@ -53,7 +54,11 @@ func (s *Session) run(ctx context.Context, p *spec.Program, emit func(row []type
 	return err
 }
 
-func (s *Session) taskEnv() *task.Env {
+// taskEnv is the environment of what the connection's goroutine evaluates itself.
+func (s *Session) taskEnv() *task.Env { return s.taskEnvIn(s.running) }
+
+// taskEnvIn is the environment of a statement whose end is that of ctx.
+func (s *Session) taskEnvIn(ctx context.Context) *task.Env {
 	tables := s.tables() // one version for the whole run
 	env := &task.Env{Scan: func(ctx context.Context, n *spec.Node, emit func(*batch.Batch) error) error {
 		if x, ok := n.Op.(*spec.TableScan); ok {
@@ -62,8 +67,9 @@ func (s *Session) taskEnv() *task.Env {
 		return s.scan(ctx, n, emit)
 	}}
 	env.Ctx.Tables = tables
-	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.zone, Session: &fn.Session{User: s.info.User, Database: "vigil",
-		Schema: "public", SearchPath: s.path(), BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.pg}}
+	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.location(), Session: &fn.Session{User: s.info.User, Database: "vigil",
+		Schema: "public", SearchPath: s.path(), BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.pg,
+		Notify: s.notify, Channels: s.listen.channels, Context: ctx, Backends: signals{s}, Warn: s.warn, SetConfig: s.setConfig}}
 	env.Ctx.IOC = s.lists()
 	if s.srv.udf != nil {
 		env.Ctx.UDF = s.srv.udf
@@ -140,7 +146,7 @@ func (s *Session) virtual(ctx context.Context, x *spec.VirtualScan, add func([]t
 		}
 		return sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", x.Name)
 	}
-	return s.pg.Rows(context.WithValue(ctx, settingsKey{}, s.settings), x.Schema, x.Name, add)
+	return s.pg.Rows(pgcatalog.WithConnection(context.WithValue(ctx, settingsKey{}, s.settings), s), x.Schema, x.Name, add)
 }
 
 // scanResults reads the current rows of a query.

@@ -40,6 +40,9 @@ type Server struct {
 	version string
 	clock   func() types.EventTime
 	started time.Time
+	hub     hub
+	// backends are the connections.
+	backends backends
 	// ddl serialises statements that change the catalogue: plan, apply, publish.
 	ddl sync.Mutex
 }

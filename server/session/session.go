@@ -21,17 +21,26 @@ type Session struct {
 	tx       byte // 'I', 'T' or 'E'
 	// block holds what the open transaction changed, nil while that is nothing. grouped: statements up to the next Sync belong
 	// together, though no BEGIN was said.
-	block    *block
-	grouped  bool
-	readOnly bool // of the open transaction
-	temp     *tempTables
+	block   *block
+	grouped bool
+	temp    *tempTables
 	// changedRows are those of the statement whose RETURNING is being evaluated.
 	changedRows [][]types.Value
 	prepared    map[string]*sqlPrepared
 	cursors     map[string]*cursor
 	listen      *listener
 	// pg is the system catalogue as this connection sees it.
-	pg *pgcatalog.Catalog
+	pg    *pgcatalog.Catalog
+	names preparedNames
+	// several: the query string has more statements than one, which are one transaction.
+	several bool
+	text    string // of the statement that runs
+	notes   notes
+	// running ends with the statement that the connection's goroutine runs.
+	running  context.Context
+	activity activity
+	// marks are the states at the savepoints of the open block.
+	marks []mark
 }
 
 var (
@@ -40,23 +49,32 @@ var (
 	_ pgwire.TextFormatter = (*Session)(nil)
 	_ pgwire.Syncer        = (*Session)(nil)
 	_ pgwire.Grouper       = (*Session)(nil)
+	_ pgwire.Reporter      = (*Session)(nil)
+	_ pgwire.IdleLimiter   = (*Session)(nil)
 )
 
 // Connect implements pgwire.Engine.
 func (s *Server) Connect(ctx context.Context, c pgwire.ConnInfo) (pgwire.Session, error) {
-	sess := &Session{srv: s, info: c, ctx: ctx, tx: 'I', settings: newSettings(s.version),
+	sess := &Session{srv: s, info: c, ctx: ctx, running: ctx, tx: 'I', settings: newSettings(s.version),
 		prepared: map[string]*sqlPrepared{}, cursors: map[string]*cursor{}, temp: newTempTables()}
 	sess.pg = pgcatalog.New(sessionSource{source{s}, sess})
 	sess.listen = newListener(sess)
+	if err := sess.startupOptions(c.Params["options"]); err != nil {
+		return nil, err
+	}
 	for name, value := range c.Params {
 		if name == "options" || name == "replication" {
 			continue
 		}
-		if err := sess.settings.set(name, value); err != nil {
+		if err := sess.settings.set(name, value, false); err != nil {
 			return nil, err
 		}
 	}
+	sess.settings.apply("session_authorization", c.User)
 	sess.settings.keepDefaults()
+	sess.activity.start = s.clock()
+	sess.rest()
+	s.backends.add(sess)
 	return sess, nil
 }
 
@@ -78,6 +96,7 @@ func (s *Session) Split(sql string) ([]pgwire.Parsed, error) {
 			out = append(out, parsed{p})
 		}
 	}
+	s.several = len(out) > 1
 	return out, nil
 }
 
@@ -86,7 +105,7 @@ func (s *Session) Parameters() map[string]string { return s.settings.reported() 
 
 // TextFormat implements pgwire.TextFormatter.
 func (s *Session) TextFormat() *types.TextFormat {
-	return &types.TextFormat{TimeZone: s.settings.zone, RegName: s.pg.RegName, RegLookup: s.pg.RegLookup}
+	return &types.TextFormat{TimeZone: s.settings.location(), RegName: s.pg.RegName, RegLookup: s.pg.RegLookup}
 }
 
 // TxStatus implements pgwire.Session.
@@ -96,9 +115,11 @@ func (s *Session) TxStatus() byte { return s.tx }
 func (s *Session) Fail() {
 	if s.tx == 'T' {
 		s.tx = 'E'
+		s.settings.abort()
 	}
 	if s.tx == 'I' {
 		s.rollback()
+		s.endState(false)
 	}
 }
 
@@ -107,18 +128,24 @@ func (s *Session) Group() { s.grouped = true }
 
 // Sync implements pgwire.Syncer: what was grouped takes effect.
 func (s *Session) Sync() error {
-	s.grouped = false
-	if s.tx != 'I' || s.block == nil {
+	defer s.rest()
+	s.grouped, s.several = false, false
+	if s.tx != 'I' {
 		return nil
 	}
-	return s.end(s.ctx)
+	if s.block == nil {
+		s.endState(true)
+		return s.commitNotes()
+	}
+	return s.commitAll(s.ctx)
 }
 
 // Notifications implements pgwire.Session.
-func (s *Session) Notifications() <-chan pgwire.Notification { return s.listen.out }
+func (s *Session) Notifications() *pgwire.Queue { return s.listen.out }
 
 // Close implements pgwire.Session.
 func (s *Session) Close() {
+	s.srv.backends.remove(s)
 	s.listen.close()
 	for _, c := range s.cursors {
 		c.close()
@@ -127,12 +154,12 @@ func (s *Session) Close() {
 
 func (s *Session) env() *planner.Env {
 	return &planner.Env{Catalog: s.snapshot(), User: s.info.User, Database: "vigil", Schema: "public",
-		SearchPath: s.path(), Now: s.srv.clock(), TimeZone: s.settings.zone}
+		SearchPath: s.path(), Now: s.srv.clock(), TimeZone: s.settings.location()}
 }
 
 // withTimeout applies statement_timeout.
 func (s *Session) withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	if d := s.settings.timeout; d > 0 {
+	if d := s.settings.duration("statement_timeout"); d > 0 {
 		return context.WithTimeoutCause(ctx, d, sqlerr.New(sqlerr.QueryCanceled, "canceling statement due to statement timeout"))
 	}
 	return context.WithCancel(ctx)

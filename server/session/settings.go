@@ -3,21 +3,26 @@ package session
 import (
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
-	"github.com/vigil-sql/vigil/planner/parse"
-	"github.com/vigil-sql/vigil/server/pgwire"
 )
 
 // settings are a connection's variables, under Postgres' names. Those that vigil does not act on are kept and shown, so
-// that clients that set them go on.
+// that clients that set them go on. The connection's goroutine changes them; portals that run ahead read them.
 type settings struct {
+	defs map[string]*settingDef
+
+	mu               sync.Mutex
 	values, defaults map[string]string
-	zone             *time.Location
-	timeout          time.Duration
+	// before are the values at the start of the open transaction, kept the ones that it leaves if it commits: those of SET
+	// but not of SET LOCAL. Both are nil until it changes one.
+	before, kept map[string]string
+	zone         *time.Location
+	// changed: a reported setting may differ from what the client knows.
+	changed bool
 }
 
 // reportedSettings are sent to the client whenever they change (ParameterStatus), in Postgres' spelling.
@@ -25,36 +30,53 @@ var reportedSettings = []string{"server_version", "server_encoding", "client_enc
 	"IntervalStyle", "TimeZone", "integer_datetimes", "standard_conforming_strings", "is_superuser", "session_authorization",
 	"default_transaction_read_only", "in_hot_standby"}
 
-// readOnlySettings cannot be set.
-var readOnlySettings = map[string]bool{"server_version": true, "server_version_num": true, "server_encoding": true,
-	"integer_datetimes": true, "is_superuser": true, "max_identifier_length": true, "in_hot_standby": true, "lc_collate": true, "lc_ctype": true}
+// transactionSettings begin each transaction with the value of the default_ setting of the name.
+var transactionSettings = []string{"transaction_isolation", "transaction_read_only", "transaction_deferrable"}
+
+// customMax bounds the settings with a dot, which users make up.
+const customMax = 1000
 
 func newSettings(version string) *settings {
-	s := &settings{zone: time.UTC, values: map[string]string{
-		"server_version": "15.0 (vigil " + version + ")", "server_version_num": "150000", "server_encoding": "UTF8",
-		"client_encoding": "UTF8", "application_name": "", "datestyle": "ISO, MDY", "intervalstyle": "postgres", "timezone": "UTC",
-		"integer_datetimes": "on", "standard_conforming_strings": "on", "is_superuser": "on", "session_authorization": "vigil",
-		"default_transaction_read_only": "off", "in_hot_standby": "off", "max_identifier_length": "63", "search_path": `"$user", public`,
-		"transaction_isolation": "read committed", "default_transaction_isolation": "read committed", "transaction_read_only": "off",
-		"statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0", "idle_session_timeout": "0",
-		"extra_float_digits": "1", "client_min_messages": "notice", "bytea_output": "hex", "row_security": "on", "password_encryption": "scram-sha-256",
-		"synchronize_seqscans": "on", "lc_collate": "C", "lc_ctype": "C", "lc_messages": "C", "lc_monetary": "C", "lc_numeric": "C",
-		"lc_time": "C", "jit": "off", "check_function_bodies": "on", "xmloption": "content", "default_tablespace": "", "default_table_access_method": "heap",
-		"transaction_deferrable": "off", "quote_all_identifiers": "off", "escape_string_warning": "on", "role": "none", "work_mem": "64MB",
-	}}
+	s := &settings{zone: time.UTC, defs: map[string]*settingDef{}, values: map[string]string{}}
+	for _, d := range settingDefs(version) {
+		s.defs[d.name] = &d
+		s.values[d.name] = d.value
+	}
 	s.keepDefaults()
 	return s
 }
 
 // keepDefaults makes the present values those that RESET returns to.
-func (s *settings) keepDefaults() { s.defaults = maps.Clone(s.values) }
+func (s *settings) keepDefaults() {
+	s.defaults, s.before, s.kept = maps.Clone(s.values), nil, nil
+}
 
 func (s *settings) get(name string) (string, bool) {
-	v, ok := s.values[strings.ToLower(name)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lookup(strings.ToLower(name))
+}
+
+func (s *settings) lookup(name string) (string, bool) {
+	if s.before == nil && slices.Contains(transactionSettings, name) { // the transaction that would begin now
+		name = "default_" + name
+	}
+	v, ok := s.values[name]
 	return v, ok
 }
 
-func (s *settings) names() []string { return slices.Sorted(maps.Keys(s.values)) }
+func (s *settings) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.values))
+}
+
+// resetValue is what RESET makes of a setting.
+func (s *settings) resetValue(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.defaults[strings.ToLower(name)]
+}
 
 func (s *settings) reported() map[string]string {
 	m := map[string]string{}
@@ -64,111 +86,197 @@ func (s *settings) reported() map[string]string {
 	return m
 }
 
-// set changes a setting; names with a dot are a user's own.
-func (s *settings) set(name, value string) error {
+// duration is the value of a setting in milliseconds.
+func (s *settings) duration(name string) time.Duration {
+	v, _ := s.get(name)
+	n, err := s.defs[name].quantity(v)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n) * time.Millisecond
+}
+
+// location is the session's time zone.
+func (s *settings) location() *time.Location {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.zone
+}
+
+// set changes a setting for the open transaction and, unless local, for what follows when it commits.
+func (s *settings) set(name, value string, local bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	name = strings.ToLower(name)
-	if _, ok := s.values[name]; !ok && !strings.Contains(name, ".") {
-		return sqlerr.New(sqlerr.UndefinedObject, "unrecognized configuration parameter %q", name)
+	value, err := s.check(name, value)
+	if err != nil {
+		return err
 	}
-	if readOnlySettings[name] {
-		return sqlerr.New(sqlerr.InvalidParameterValue, "parameter %q cannot be changed", name)
+	s.open()
+	s.apply(name, value)
+	if !local {
+		s.kept[name] = value
 	}
-	bad := func() *sqlerr.Error {
-		return sqlerr.New(sqlerr.InvalidParameterValue, "invalid value for parameter %q: %q", name, value)
+	return nil
+}
+
+// check gives the value as it is kept, or why it cannot be.
+func (s *settings) check(name, value string) (string, error) {
+	d := s.defs[name]
+	switch {
+	case d == nil && !strings.Contains(name, "."):
+		return "", sqlerr.New(sqlerr.UndefinedObject, "unrecognized configuration parameter %q", name)
+	case d == nil:
+		return value, s.checkCustom(name)
+	case d.fixed:
+		return "", sqlerr.New(sqlerr.CantChangeParameter, "parameter %q cannot be changed", name)
 	}
 	switch name {
 	case "timezone":
-		zone, err := time.LoadLocation(zoneName(value))
-		if err != nil {
-			return bad()
-		}
-		s.zone = zone
+		_, text, err := settingZone(value)
+		return text, err
 	case "client_encoding":
 		if e := strings.ToUpper(strings.ReplaceAll(strings.Trim(value, "'"), "-", "")); e != "UTF8" && e != "UNICODE" && e != "SQL_ASCII" {
-			return bad().WithHint("vigil speaks UTF8 only.")
+			return "", d.bad(value).WithHint("vigil speaks UTF8 only.")
 		}
-		value = "UTF8"
+		return "UTF8", nil
 	case "datestyle":
 		if !strings.HasPrefix(strings.ToUpper(value), "ISO") {
-			return bad().WithHint("vigil prints dates in ISO style only.")
+			return "", d.bad(value).WithHint("vigil prints dates in ISO style only.")
 		}
-		value = "ISO, MDY"
-	case "intervalstyle":
-		if strings.ToLower(value) != "postgres" {
-			return bad().WithHint("vigil prints intervals in postgres style only.")
-		}
-	case "standard_conforming_strings":
-		if v := strings.ToLower(value); v != "on" && v != "true" && v != "1" {
-			return bad().WithHint("In vigil a backslash in '...' is always a backslash.")
-		}
-	case "statement_timeout":
-		d, ok := milliseconds(value)
-		if !ok {
-			return bad()
-		}
-		s.timeout = d
+		return "ISO, MDY", nil
 	}
-	s.values[name] = value
-	return nil
+	return d.canonical(value)
 }
 
-// zoneName maps the spellings that clients use to names of the time zone database.
-func zoneName(v string) string {
-	switch strings.ToUpper(v) {
-	case "UTC", "GMT", "Z", "ETC/UTC":
-		return "UTC"
-	case "LOCAL":
-		return "invalid/local" // a server's own zone means nothing to a client
-	}
-	return v
-}
-
-// milliseconds reads a duration as Postgres writes it: a bare number is milliseconds.
-func milliseconds(v string) (time.Duration, bool) {
-	v = strings.TrimSpace(v)
-	for _, u := range []struct {
-		suffix string
-		unit   time.Duration
-	}{{"ms", time.Millisecond}, {"min", time.Minute}, {"s", time.Second}, {"h", time.Hour}, {"d", 24 * time.Hour}, {"", time.Millisecond}} {
-		if rest, ok := strings.CutSuffix(v, u.suffix); ok {
-			n, err := strconv.ParseInt(strings.TrimSpace(rest), 10, 32)
-			return time.Duration(n) * u.unit, err == nil && n >= 0
-		}
-	}
-	return 0, false
-}
-
-// set runs SET and RESET.
-func (s *Session) set(st *parse.Set, out pgwire.Output) (string, error) {
-	tag := "SET"
-	if st.All {
-		for name, value := range s.settings.defaults {
-			if !readOnlySettings[name] && s.settings.values[name] != value {
-				if err := s.change(name, value, out); err != nil {
-					return "", err
-				}
+// checkCustom checks the name of a setting that users made up.
+func (s *settings) checkCustom(name string) error {
+	for part := range strings.SplitSeq(name, ".") {
+		for i, r := range part {
+			if r != '_' && (r < 'a' || r > 'z') && r < 0x80 && (i == 0 || (r < '0' || r > '9') && r != '$') {
+				part = ""
 			}
 		}
-		return "RESET", nil
-	}
-	name, value := strings.ToLower(st.Name), strings.Join(st.Values, ", ")
-	if st.Reset {
-		value = s.settings.defaults[name]
-		if len(st.Values) == 0 {
-			tag = "RESET"
+		if part == "" {
+			return sqlerr.New(sqlerr.InvalidName, "invalid configuration parameter name %q", name).
+				WithDetail("Custom parameter names must be two or more simple identifiers separated by dots.")
 		}
 	}
-	return tag, s.change(name, value, out)
-}
-
-func (s *Session) change(name, value string, out pgwire.Output) error {
-	if err := s.settings.set(name, value); err != nil {
-		return err
-	}
-	for _, r := range reportedSettings {
-		if strings.EqualFold(r, name) {
-			out.ParameterStatus(r, s.settings.values[name])
-		}
+	if _, ok := s.values[name]; !ok && len(s.values) >= len(s.defs)+customMax {
+		return sqlerr.New(sqlerr.ProgramLimitExceeded, "a connection cannot have more than %d settings of its own", customMax)
 	}
 	return nil
+}
+
+// open keeps what a rollback returns to. The caller holds mu.
+func (s *settings) open() {
+	if s.before != nil {
+		return
+	}
+	for _, name := range transactionSettings {
+		s.values[name] = s.values["default_"+name]
+	}
+	s.before, s.kept = maps.Clone(s.values), map[string]string{}
+}
+
+// begin starts a transaction block: from now its own settings are not the defaults any more.
+func (s *settings) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open()
+}
+
+// end ends the open transaction.
+func (s *settings) end(commit bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.before == nil {
+		return
+	}
+	after := s.before
+	if commit {
+		maps.Copy(after, s.kept)
+	}
+	for name := range s.values {
+		if _, ok := after[name]; !ok {
+			after[name] = "" // a name that users made up stays
+		}
+	}
+	s.rewindTo(after)
+	s.before, s.kept = nil, nil
+}
+
+// abort returns to the values at the start of a transaction block that has failed and is still open.
+func (s *settings) abort() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.before != nil {
+		s.rewindTo(maps.Clone(s.before))
+		s.kept = map[string]string{}
+	}
+}
+
+// settingsMark is the state at a savepoint.
+type settingsMark struct{ values, kept map[string]string }
+
+// mark keeps the state for rewind.
+func (s *settings) mark() settingsMark {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open()
+	return settingsMark{maps.Clone(s.values), maps.Clone(s.kept)}
+}
+
+// rewind returns to a mark of the open transaction.
+func (s *settings) rewind(m settingsMark) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rewindTo(maps.Clone(m.values))
+	s.kept = maps.Clone(m.kept)
+}
+
+func (s *settings) rewindTo(values map[string]string) {
+	for name, value := range values {
+		if s.values[name] != value {
+			s.apply(name, value)
+		}
+	}
+	s.values = values
+}
+
+// apply puts a checked value into effect. The caller holds mu.
+func (s *settings) apply(name, value string) {
+	s.values[name] = value
+	s.changed = true
+	if name == "timezone" {
+		s.zone, _, _ = settingZone(value) // it was checked
+	}
+}
+
+// resetAll returns all settings to their defaults.
+func (s *settings) resetAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open()
+	for name, value := range s.values {
+		if d := s.defs[name]; d != nil && (d.fixed || strings.HasPrefix(name, "transaction_")) || name == "session_authorization" || name == "role" {
+			continue
+		}
+		if to := s.defaults[name]; to != value {
+			s.apply(name, to)
+			s.kept[name] = to
+		}
+	}
+}
+
+// takeChanged gives the reported settings when one may have changed since the last call, nil otherwise.
+func (s *settings) takeChanged() map[string]string {
+	s.mu.Lock()
+	changed := s.changed
+	s.changed = false
+	s.mu.Unlock()
+	if !changed {
+		return nil
+	}
+	return s.reported()
 }

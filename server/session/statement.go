@@ -15,9 +15,17 @@ import (
 
 // statement is a planned statement. Exactly one of rows and do is set.
 type statement struct {
-	s      *Session
-	params []types.Type
-	cols   *types.Schema
+	s    *Session
+	text string // as the client sent it
+	// stmt and basis are what it was planned from; again is the plan of the same after the catalogue has changed.
+	stmt  parse.Statement
+	basis planBasis
+	again *statement
+	// name and prepared are those of a statement of the protocol.
+	name     string
+	prepared types.EventTime
+	params   []types.Type
+	cols     *types.Schema
 	// rows produces the result rows; tag is printed with their count ("SELECT 3") unless it holds no verb.
 	rows func(ctx context.Context, params []types.Value, emit func(row []types.Value) error, out pgwire.Output) error
 	tag  func(n int64) string
@@ -35,16 +43,17 @@ func (st *statement) Params() []types.Type { return st.params }
 // Columns implements pgwire.Statement.
 func (st *statement) Columns() *types.Schema { return st.cols }
 
-// Close implements pgwire.Statement.
-func (st *statement) Close() {}
-
 // Bind implements pgwire.Statement.
 func (st *statement) Bind(params []types.Value) (pgwire.Portal, error) {
 	if len(params) != len(st.params) {
 		return nil, sqlerr.New(sqlerr.ProtocolViolation, "bind message supplies %d parameters, but the statement requires %d",
 			len(params), len(st.params))
 	}
-	return &portal{st: st, params: params}, nil
+	now, err := st.current()
+	if err != nil {
+		return nil, err
+	}
+	return &portal{st: now, params: params}, nil
 }
 
 func selectTag(n int64) string { return fmt.Sprintf("SELECT %d", n) }
@@ -56,7 +65,7 @@ func (s *Session) Prepare(ctx context.Context, p pgwire.Parsed, oids []uint32) (
 		return nil, fmt.Errorf("foreign statement %T", p)
 	}
 	if s.tx == 'E' {
-		if t, ok := ps.Stmt.(*parse.Transaction); !ok || t.Op == "SAVEPOINT" || t.Op == "BEGIN" {
+		if t, ok := ps.Stmt.(*parse.Transaction); !ok || t.Op == "SAVEPOINT" || t.Op == "BEGIN" || t.Op == "START TRANSACTION" {
 			return nil, sqlerr.New(sqlerr.InFailedTransaction,
 				"current transaction is aborted, commands ignored until end of transaction block")
 		}
@@ -69,7 +78,15 @@ func (s *Session) Prepare(ctx context.Context, p pgwire.Parsed, oids []uint32) (
 		}
 		hints = append(hints, t)
 	}
-	return s.plan(ctx, ps.Stmt, hints)
+	s.begin(ps.Text)
+	s.text = ps.Text
+	basis := s.basis()
+	st, err := s.plan(ctx, ps.Stmt, hints)
+	if err != nil {
+		return nil, err
+	}
+	st.note(ps.Stmt, ps.Text, basis)
+	return st, nil
 }
 
 // plan finds what a statement does. Statements that read go to query.go and show.go, those that change to ddl.go, insert.go,
@@ -122,13 +139,17 @@ func (s *Session) command(stmt parse.Statement) (doFunc, error) {
 	case *parse.Set:
 		return func(_ context.Context, _ []types.Value, out pgwire.Output) (string, error) { return s.set(st, out) }, nil
 	case *parse.Listen:
-		return simple("LISTEN", func(context.Context, pgwire.Output) error { return s.listen.add(st.Channel) }), nil
+		return simple("LISTEN", func(context.Context, pgwire.Output) error { return s.listenTo(listenChange{channel: st.Channel.Name}) }), nil
 	case *parse.Unlisten:
-		return simple("UNLISTEN", func(context.Context, pgwire.Output) error { s.listen.remove(st.Channel, st.All); return nil }), nil
+		return simple("UNLISTEN", func(context.Context, pgwire.Output) error {
+			return s.listenTo(listenChange{channel: st.Channel, end: true, all: st.All})
+		}), nil
+	case *parse.Notify:
+		return simple("NOTIFY", func(context.Context, pgwire.Output) error { return s.notify(st.Channel, st.Payload) }), nil
 	case *parse.DeclareCursor:
 		return simple("DECLARE CURSOR", func(context.Context, pgwire.Output) error { return s.declare(st) }), nil
 	case *parse.CloseCursor:
-		return simple("CLOSE CURSOR", func(context.Context, pgwire.Output) error { return s.closeCursor(st) }), nil
+		return simple(map[bool]string{true: "CLOSE CURSOR ALL", false: "CLOSE CURSOR"}[st.All], func(context.Context, pgwire.Output) error { return s.closeCursor(st) }), nil
 	case *parse.Prepare:
 		return simple("PREPARE", func(context.Context, pgwire.Output) error { return s.prepareSQL(st) }), nil
 	case *parse.Deallocate:
@@ -185,8 +206,6 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 		return nil, sqlerr.NotSupported("ALTER CONTINUOUS QUERY", "CREATE OR REPLACE CONTINUOUS QUERY replaces a query; its results begin anew.").At(st.Name.Pos)
 	case *parse.RefreshIOC:
 		return nil, sqlerr.NotSupported("REFRESH IOC LIST", "Load the list with COPY, or change it with ALTER IOC LIST.").At(st.Name.Pos)
-	case *parse.Notify:
-		return nil, sqlerr.NotSupported("NOTIFY", "Notifications come from continuous queries: LISTEN to the query's name.")
 	}
 	return nil, sqlerr.NotSupported("this statement", "")
 }

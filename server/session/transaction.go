@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"slices"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/planner/parse"
@@ -21,15 +20,10 @@ func (s *Session) transaction(ctx context.Context, st *parse.Transaction, out pg
 	case "BEGIN", "START TRANSACTION":
 		if s.tx == 'T' {
 			warn(sqlerr.InvalidTransactionState, "there is already a transaction in progress")
-		} else {
-			on, _ := s.settings.get("default_transaction_read_only")
-			s.readOnly = on == "on"
 		}
 		s.tx = 'T'
-		if len(st.Modes) > 0 {
-			s.readOnly = slices.Contains(st.Modes, "READ ONLY")
-		}
-		return st.Op, nil
+		s.settings.begin()
+		return st.Op, s.setModes(st.Modes, "", true)
 	case "COMMIT", "ROLLBACK":
 		return s.endBlock(ctx, st.Op, warn)
 	}
@@ -47,13 +41,40 @@ func (s *Session) endBlock(ctx context.Context, op string, warn func(sqlerr.Code
 	case 'E':
 		op = "ROLLBACK"
 	}
-	s.tx, s.readOnly = 'I', false
-	s.closeCursors()
+	s.tx = 'I'
 	if op == "ROLLBACK" {
 		s.rollback()
+		s.endState(false)
 		return op, nil
 	}
-	return op, s.end(ctx)
+	return op, s.commitAll(ctx)
+}
+
+// commitAll makes what the transaction changed take effect, and then what it has to say.
+func (s *Session) commitAll(ctx context.Context) error {
+	err := s.end(ctx)
+	s.endState(err == nil)
+	if err != nil {
+		return err
+	}
+	return s.commitNotes()
+}
+
+// endState ends what the connection itself keeps of a transaction: settings, cursors, savepoints, and after a rollback what it
+// had to say.
+func (s *Session) endState(commit bool) {
+	s.marks = nil
+	s.closeCursors(commit)
+	s.settings.end(commit)
+	if !commit {
+		s.dropNotes()
+	}
+}
+
+// mark is the connection's own state at a savepoint.
+type mark struct {
+	settings settingsMark
+	notes    notesMark
 }
 
 // end makes the block's changes take effect; if they cannot, none of them does.
@@ -90,6 +111,7 @@ func (s *Session) savepoint(st *parse.Transaction) (string, error) {
 				WithHint("RELEASE those that are done with.")
 		}
 		b.push(st.Name)
+		s.marks = append(s.marks, mark{s.settings.mark(), s.notes.mark()})
 		return st.Op, nil
 	}
 	i := b.find(st.Name)
@@ -97,9 +119,13 @@ func (s *Session) savepoint(st *parse.Transaction) (string, error) {
 		return "", sqlerr.New(sqlerr.InvalidSavepoint, "savepoint %q does not exist", st.Name)
 	}
 	if st.Op == "RELEASE" {
+		s.marks = s.marks[:i-1]
 		return st.Op, b.release(i, s)
 	}
 	b.rewind(i)
+	s.marks = s.marks[:i]
+	s.settings.rewind(s.marks[i-1].settings)
+	s.notes.rewind(s.marks[i-1].notes)
 	s.tx = 'T'
 	return "ROLLBACK", nil
 }
@@ -117,12 +143,7 @@ func (s *Session) changes() *block {
 
 // writable refuses changes in a transaction that only reads.
 func (s *Session) writable(what string) error {
-	readOnly := s.readOnly
-	if s.tx == 'I' {
-		on, _ := s.settings.get("default_transaction_read_only")
-		readOnly = on == "on"
-	}
-	if readOnly {
+	if on, _ := s.settings.get("transaction_read_only"); on == "on" {
 		return sqlerr.New(sqlerr.ReadOnlyTransaction, "cannot %s in a read-only transaction", what)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/vigil-sql/vigil/server/pgwire"
+	"github.com/vigil-sql/vigil/tests/harness"
 	"github.com/vigil-sql/vigil/tests/wire/fakeengine"
 )
 
@@ -72,7 +73,19 @@ func TestAddress(t *testing.T) {
 	runAll(t, Target{Network: "tcp", Addr: addr, User: "wire", Database: "vigil"}, "common")
 }
 
-func TestPostgres(t *testing.T) { runAll(t, startPostgres(t), "common") }
+func TestPostgres(t *testing.T) { runAll(t, startPostgres(t), "common", "sql") }
+
+// TestVigil runs the scripts that need a server with a language.
+func TestVigil(t *testing.T) {
+	p := harness.Start(t, t.TempDir())
+	runAll(t, Target{Network: "tcp", Addr: p.PG, User: "wire", Database: "vigil"}, "sql")
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	harness.Cleanup()
+	os.Exit(code)
+}
 
 // startPostgres makes a fresh cluster on a Unix socket. Postgres refuses to run as root, so root runs it as nobody.
 func startPostgres(t *testing.T) Target {
@@ -110,7 +123,7 @@ func startPostgres(t *testing.T) Target {
 	data := filepath.Join(dir, "data")
 	run("initdb", "-D", data, "-U", "wire", "-A", "trust", "-E", "UTF8", "--no-sync")
 	run("pg_ctl", "-D", data, "-w", "-l", filepath.Join(dir, "log"),
-		"-o", "-c listen_addresses='' -c unix_socket_directories='"+dir+"' -c fsync=off", "start")
+		"-o", "-c listen_addresses='' -c unix_socket_directories='"+dir+"' -c fsync=off -c timezone=UTC -c work_mem=64MB", "start")
 	t.Cleanup(func() { run("pg_ctl", "-D", data, "-m", "immediate", "stop") })
 	return Target{Network: "unix", Addr: filepath.Join(dir, ".s.PGSQL.5432"), User: "wire", Database: "postgres"}
 }

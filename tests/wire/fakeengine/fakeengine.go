@@ -26,9 +26,6 @@ type Engine struct {
 
 var _ pgwire.Engine = (*Engine)(nil)
 
-// notificationsMax is how many notifications a session holds; more are dropped.
-const notificationsMax = 64
-
 // Connect implements pgwire.Engine. The user "nobody" is refused.
 func (e *Engine) Connect(ctx context.Context, c pgwire.ConnInfo) (pgwire.Session, error) {
 	if c.User == "panic" {
@@ -37,7 +34,7 @@ func (e *Engine) Connect(ctx context.Context, c pgwire.ConnInfo) (pgwire.Session
 	if c.User == "nobody" {
 		return nil, sqlerr.New(sqlerr.InvalidAuthorization, "role %q is not permitted to log in", c.User)
 	}
-	return &session{engine: e, notifications: make(chan pgwire.Notification, notificationsMax), status: 'I'}, nil
+	return &session{engine: e, notifications: pgwire.NewQueue(), status: 'I'}, nil
 }
 
 // Notify sends to the sessions that listen.
@@ -45,10 +42,7 @@ func (e *Engine) Notify(channel, payload string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, s := range e.listeners[channel] {
-		select {
-		case s.notifications <- pgwire.Notification{Channel: channel, Payload: payload}:
-		default:
-		}
+		s.notifications.Push(pgwire.Notification{Channel: channel, Payload: payload})
 	}
 }
 
@@ -61,7 +55,7 @@ func (e *Engine) Lines(table string) []string {
 
 type session struct {
 	engine        *Engine
-	notifications chan pgwire.Notification
+	notifications *pgwire.Queue
 	status        byte
 }
 
@@ -125,7 +119,7 @@ func (s *session) Fail() {
 
 func (s *session) Sync() error { return nil }
 
-func (s *session) Notifications() <-chan pgwire.Notification { return s.notifications }
+func (s *session) Notifications() *pgwire.Queue { return s.notifications }
 
 func (s *session) Close() {
 	s.engine.mu.Lock()
