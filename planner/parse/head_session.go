@@ -177,7 +177,11 @@ func (c *cursor) timeZone(s *Set) {
 		s.Reset, s.Default = true, true
 	case c.isKw("interval"):
 		if iv := c.interval(); iv != nil {
-			s.Values = []string{"INTERVAL '" + iv.Text + "'"}
+			text := iv.Text
+			if iv.Unit != "" && !strings.Contains(iv.Unit, " ") {
+				text += " " + strings.ToLower(iv.Unit)
+			}
+			s.Values = []string{"INTERVAL '" + text + "'"}
 		}
 	default:
 		s.Values = []string{c.optionValue()}

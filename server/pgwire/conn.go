@@ -43,6 +43,8 @@ type conn struct {
 	known map[string]string
 	// changed are the settings to report before the next ReadyForQuery, one entry per name.
 	changed []pgproto3.ParameterStatus
+	// replication: a connection of that kind speaks the simple protocol only.
+	replication bool
 	// idle: ReadyForQuery was sent and no message has come since.
 	idle bool
 	// skipping: an extended-protocol message failed; everything up to Sync is dropped.

@@ -24,6 +24,8 @@ type ConnInfo struct {
 	Params map[string]string
 	Remote string
 	PID    int32 // the process id that BackendKeyData announced
+	// Replication: the client asked for replication=database.
+	Replication bool
 	// Control acts on the connection from any goroutine.
 	Control Control
 }
@@ -99,11 +101,11 @@ type Output interface {
 	Notice(n Notice)
 	// ParameterStatus reports a changed setting.
 	ParameterStatus(name, value string)
-	// CopyOut starts COPY TO STDOUT with n text columns and returns where complete lines go; Close of it ends the copy.
-	CopyOut(n int) (CopyWriter, error)
+	// CopyOut starts COPY TO STDOUT with n columns, all of one format code (0 text, 1 binary), and returns where complete lines go; Close of it ends the copy.
+	CopyOut(n int, code int16) (CopyWriter, error)
 	// CopyIn starts COPY FROM STDIN and returns the client's bytes; io.EOF after CopyDone, an error with SQLSTATE 57014
 	// after CopyFail.
-	CopyIn(n int) (io.Reader, error)
+	CopyIn(n int, code int16) (io.Reader, error)
 	// Flush sends what is buffered; a live subscription calls it whenever it has nothing more to send for now.
 	Flush() error
 }

@@ -94,26 +94,35 @@ func (x *execution) Flush() error {
 }
 
 // CopyOut implements Output.
-func (x *execution) CopyOut(n int) (CopyWriter, error) {
+func (x *execution) CopyOut(n int, code int16) (CopyWriter, error) {
 	if err := x.copyAllowed(n); err != nil {
 		return nil, err
 	}
-	x.c.out.send(&pgproto3.CopyOutResponse{ColumnFormatCodes: make([]uint16, n)})
+	x.c.out.send(&pgproto3.CopyOutResponse{OverallFormat: byte(code), ColumnFormatCodes: copyCodes(n, code)})
 	x.copyOut = &copyWriter{x: x}
 	return x.copyOut, x.failed()
 }
 
 // CopyIn implements Output.
-func (x *execution) CopyIn(n int) (io.Reader, error) {
+func (x *execution) CopyIn(n int, code int16) (io.Reader, error) {
 	if err := x.copyAllowed(n); err != nil {
 		return nil, err
 	}
-	x.c.out.send(&pgproto3.CopyInResponse{ColumnFormatCodes: make([]uint16, n)})
+	x.c.out.send(&pgproto3.CopyInResponse{OverallFormat: byte(code), ColumnFormatCodes: copyCodes(n, code)})
 	if err := x.c.out.flush(); err != nil {
 		return nil, err
 	}
 	x.copyIn = &copyReader{x: x}
 	return x.copyIn, nil
+}
+
+// copyCodes is the format of n columns.
+func copyCodes(n int, code int16) []uint16 {
+	codes := make([]uint16, n)
+	for i := range codes {
+		codes[i] = uint16(code)
+	}
+	return codes
 }
 
 // copyAllowed checks that a portal starts one copy, of a number of columns that the message can carry.

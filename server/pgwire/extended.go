@@ -47,6 +47,9 @@ type portal struct {
 
 // extended runs one message of the extended protocol.
 func (c *conn) extended(typ byte, body []byte) error {
+	if c.replication {
+		return sqlerr.New(sqlerr.ProtocolViolation, "extended query protocol not supported in a replication connection")
+	}
 	return c.run(func(ctx context.Context) error {
 		switch typ {
 		case 'P':

@@ -141,6 +141,7 @@ func (c *conn) startSession(code uint32, body []byte) error {
 	if err := checkStartup(&info); err != nil {
 		return err
 	}
+	c.replication = info.Replication
 	if err := c.connect(info); err != nil {
 		return sqlerr.As(err)
 	}
@@ -179,10 +180,15 @@ func startupParams(body []byte) (map[string]string, error) {
 
 // checkStartup refuses clients that ask for what there is not, and names the database.
 func checkStartup(info *ConnInfo) error {
-	switch info.Params["replication"] {
+	switch v := strings.ToLower(info.Params["replication"]); v {
 	case "", "false", "off", "no", "0":
+	case "database":
+		info.Replication = true
+	case "true", "on", "yes", "1":
+		return sqlerr.NotSupported("physical replication", "Use SUBSCRIBE to follow a query's results.")
 	default:
-		return sqlerr.NotSupported("the replication protocol", "Use SUBSCRIBE to follow a query's results.")
+		return sqlerr.New(sqlerr.InvalidParameterValue, "invalid value for parameter %q: %q", "replication", v).
+			WithHint(`Valid values are: "false", 0, "true", 1, "database".`)
 	}
 	// A client that is not told a database asks for one called as the user.
 	if d := info.Database; d != "" && d != databaseName && d != info.User {

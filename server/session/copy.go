@@ -20,6 +20,7 @@ import (
 // copyFormat is what COPY's options say, with Postgres' defaults.
 type copyFormat struct {
 	csv, json, header       bool
+	binary                  bool
 	delimiter, null         string
 	quote, escape           string
 	delimiterSet, escapeSet bool
@@ -40,8 +41,10 @@ func copyOptions(options []parse.Option) (*copyFormat, error) {
 				f.csv = true
 			case "json":
 				f.json = true
+			case "binary":
+				f.binary = true
 			default:
-				return nil, bad("COPY formats are text, csv and json.")
+				return nil, bad("COPY formats are text, csv, binary and json.")
 			}
 		case "csv":
 			f.csv = true
@@ -63,10 +66,30 @@ func copyOptions(options []parse.Option) (*copyFormat, error) {
 			return nil, sqlerr.New(sqlerr.FeatureNotSupported, "COPY %s must be a single one-byte character", o.Key).At(o.Pos)
 		}
 	}
+	if f.binary {
+		return f, f.checkBinary(options)
+	}
 	if f.csv {
 		f.defaultsCSV(options)
 	}
 	return f, nil
+}
+
+// checkBinary refuses options that say how text looks.
+func (f *copyFormat) checkBinary(options []parse.Option) error {
+	for _, o := range options {
+		switch o.Key {
+		case "delimiter", "null":
+			return sqlerr.New(sqlerr.SyntaxError, "cannot specify %s in BINARY mode", strings.ToUpper(o.Key))
+		case "header":
+			if f.header {
+				return sqlerr.New(sqlerr.FeatureNotSupported, "cannot specify HEADER in BINARY mode")
+			}
+		case "quote", "escape":
+			return sqlerr.New(sqlerr.FeatureNotSupported, "COPY %s available only in CSV mode", o.Key)
+		}
+	}
+	return nil
 }
 
 func (f *copyFormat) defaultsCSV(options []parse.Option) {
@@ -155,7 +178,7 @@ func (s *Session) planCopyQuery(q *parse.Select, f *copyFormat) (*statement, err
 		if err := s.run(ctx, p, w.row); err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("COPY %d", w.n), w.w.Close()
+		return fmt.Sprintf("COPY %d", w.n), w.close()
 	}}, nil
 }
 
@@ -189,11 +212,15 @@ type copyWriter struct {
 }
 
 func (s *Session) newCopyWriter(cols *types.Schema, f *copyFormat, out pgwire.Output) (*copyWriter, error) {
-	w, err := out.CopyOut(len(cols.Cols))
+	w, err := out.CopyOut(len(cols.Cols), f.code())
 	if err != nil {
 		return nil, err
 	}
 	c := &copyWriter{w: w, f: f, tf: s.TextFormat(), cols: cols.Cols}
+	if f.binary {
+		c.binaryHeader()
+		return c, nil
+	}
 	if f.header && !f.json {
 		for i, col := range cols.Cols {
 			c.separate(i)
@@ -213,7 +240,32 @@ func (c *copyWriter) separate(i int) {
 	}
 }
 
+// close ends the copy.
+func (c *copyWriter) close() error {
+	if c.f.binary {
+		if err := c.binaryEnd(); err != nil {
+			return err
+		}
+	}
+	return c.w.Close()
+}
+
+// code is the format code of the columns in the protocol.
+func (f *copyFormat) code() int16 {
+	if f.binary {
+		return 1
+	}
+	return 0
+}
+
 func (c *copyWriter) row(row []types.Value) error {
+	if c.f.binary {
+		c.binaryRow(row)
+		c.n++
+		_, err := c.w.Write(c.buf)
+		c.buf = c.buf[:0]
+		return err
+	}
 	c.buf = c.buf[:0]
 	if c.f.json {
 		c.buf = AppendJSONRow(c.buf, c.cols, row)
@@ -285,9 +337,12 @@ func (c *copyWriter) csv(s []byte) {
 // copyIn is COPY ... FROM STDIN: the bytes go to the event log as they are, in pieces cut between rows, and are decoded in
 // the pipeline; so bad rows go to vigil.rejected, and the good ones around them count.
 func (s *Session) copyIn(ctx context.Context, t *target, f *copyFormat, out pgwire.Output) (string, error) {
-	in, err := out.CopyIn(len(t.columns))
+	in, err := out.CopyIn(len(t.columns), f.code())
 	if err != nil {
 		return "", err
+	}
+	if f.binary {
+		return s.copyBinary(ctx, t, in, out)
 	}
 	p := &pieces{r: bufio.NewReaderSize(in, 64<<10), csv: f.csv, f: f, skip: f.header && !f.json}
 	if t.list != nil {

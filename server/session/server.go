@@ -31,16 +31,18 @@ type Options struct {
 
 // Server is the state that all connections share: catalogue and engine. Safe for concurrent use.
 type Server struct {
-	cat     *catalog.Catalog
-	eng     *job.Engine
-	meta    *meta.Store
-	pg      *pgcatalog.Catalog
-	log     *slog.Logger
-	udf     job.UDF
-	version string
-	clock   func() types.EventTime
-	started time.Time
-	hub     hub
+	cat  *catalog.Catalog
+	eng  *job.Engine
+	meta *meta.Store
+	// identity is the number that says which server this is, drawn at its first start.
+	identity string
+	pg       *pgcatalog.Catalog
+	log      *slog.Logger
+	udf      job.UDF
+	version  string
+	clock    func() types.EventTime
+	started  time.Time
+	hub      hub
 	// backends are the connections.
 	backends backends
 	// ddl serialises statements that change the catalogue: plan, apply, publish.
@@ -61,6 +63,9 @@ func New(o Options) (*Server, error) {
 	s.pg = pgcatalog.New(source{s})
 	s.cat.Register(s.pg.Relations()...)
 	s.cat.Register(vigilRelations()...)
+	if err := s.identify(); err != nil {
+		return nil, err
+	}
 	objects, err := s.load()
 	if err != nil {
 		return nil, err
@@ -110,7 +115,7 @@ func (s *Server) load() ([]job.Object, error) {
 	}
 	var waiting []meta.Object
 	for _, m := range list {
-		if m.Dropped == 0 {
+		if m.Dropped == 0 && m.Kind != kindSystem {
 			waiting = append(waiting, m)
 		}
 	}

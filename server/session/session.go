@@ -86,7 +86,11 @@ func (p parsed) Tag() string { return firstWords(p.Text) }
 
 // Split implements pgwire.Session.
 func (s *Session) Split(sql string) ([]pgwire.Parsed, error) {
-	list, err := parse.Parse(sql)
+	read := parse.Parse
+	if s.replicating() {
+		read = parse.ParseReplication
+	}
+	list, err := read(sql)
 	if err != nil {
 		return nil, err
 	}

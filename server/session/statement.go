@@ -117,6 +117,8 @@ func (s *Session) plan(ctx context.Context, stmt parse.Statement, hints []types.
 		return s.planCopy(st)
 	case *parse.Execute:
 		return s.planExecute(st)
+	case *parse.Replication:
+		return s.planReplication(st)
 	case *parse.Unsupported:
 		return nil, sqlerr.NotSupported(st.What, st.Hint).At(st.Pos)
 	}

@@ -95,6 +95,17 @@ func (s *Store) Put(b kv.Batch, o Object) error {
 	return nil
 }
 
+// Add stores a new object by itself, durably, for what no epoch depends on.
+func (s *Store) Add(o Object) error {
+	b := s.kv.NewBatch()
+	o.ID = s.NextID(b)
+	if err := s.Put(b, o); err != nil {
+		b.Discard()
+		return err
+	}
+	return b.Commit(true)
+}
+
 // List returns all objects, the dropped ones too, by ID.
 func (s *Store) List() ([]Object, error) {
 	var list []Object

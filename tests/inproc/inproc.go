@@ -287,10 +287,12 @@ func (o *output) Notice(pgwire.Notice) {}
 func (o *output) ParameterStatus(string, string) {}
 
 // CopyOut implements pgwire.Output.
-func (o *output) CopyOut(int) (pgwire.CopyWriter, error) { return nil, errors.New("inproc: no COPY") }
+func (o *output) CopyOut(int, int16) (pgwire.CopyWriter, error) {
+	return nil, errors.New("inproc: no COPY")
+}
 
 // CopyIn implements pgwire.Output.
-func (o *output) CopyIn(int) (io.Reader, error) { return bytes.NewReader(nil), nil }
+func (o *output) CopyIn(int, int16) (io.Reader, error) { return bytes.NewReader(nil), nil }
 
 // Flush implements pgwire.Output.
 func (o *output) Flush() error { return nil }

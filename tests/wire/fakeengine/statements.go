@@ -130,7 +130,7 @@ func (s *session) copying(sql string) *statement {
 		return command("CREATE TABLE", func(pgwire.Output) error { s.store(words[3], nil, true); return nil })
 	case strings.HasPrefix(sql, "COPY ") && strings.HasSuffix(sql, " FROM STDIN"):
 		return &statement{run: func(_ context.Context, _ []types.Value, out pgwire.Output) (string, error) {
-			r, err := out.CopyIn(1)
+			r, err := out.CopyIn(1, 0)
 			if err != nil {
 				return "", err
 			}
@@ -150,7 +150,7 @@ func (s *session) copying(sql string) *statement {
 }
 
 func (s *session) copyOut(table string, out pgwire.Output) (string, error) {
-	w, err := out.CopyOut(1)
+	w, err := out.CopyOut(1, 0)
 	if err != nil {
 		return "", err
 	}
@@ -220,7 +220,7 @@ func (s *session) odd(sql string) *statement {
 		return command("", func(pgwire.Output) error { panic("on purpose") })
 	case "COPY EARLY": // reads five bytes and fails
 		return command("", func(out pgwire.Output) error {
-			r, err := out.CopyIn(1)
+			r, err := out.CopyIn(1, 0)
 			if err != nil {
 				return err
 			}
