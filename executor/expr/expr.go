@@ -147,7 +147,7 @@ type (
 		Elems []Expr
 		Typ   types.Type
 	}
-	// Subscript is X[Index], 1-based.
+	// Subscript is X[Index], counted from the lower bound of X's type.
 	Subscript struct {
 		X, Index Expr
 		Typ      types.Type

@@ -322,10 +322,11 @@ func subscript(e *Subscript, x, index types.Value) (types.Value, error) {
 	if err != nil {
 		return types.Value{}, err
 	}
-	if index.I < 1 || index.I > int64(len(elems)) {
+	at := index.I - x.Type.LowerBound()
+	if at < 0 || at >= int64(len(elems)) {
 		return types.Null(e.Typ), nil
 	}
-	v := elems[index.I-1]
+	v := elems[at]
 	v.Type = e.Typ
 	return v, nil
 }

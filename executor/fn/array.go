@@ -38,20 +38,19 @@ func elements(v value) (values, error) {
 }
 
 func arrayDefs() []Def {
-	dim := func(f func(n int64) int64) eval {
+	dim := func(f func(n, low int64) int64) eval {
 		return func(_ *Ctx, a values) (value, error) {
 			e, err := elements(a[0])
 			if err != nil || len(e) == 0 || a[1].I != 1 {
 				return types.Null(tInt4), err
 			}
-			return int4(f(int64(len(e))))
+			return int4(f(int64(len(e)), a[0].Type.LowerBound()))
 		}
 	}
-	same := func(n int64) int64 { return n }
 	out := []Def{
-		def("array_length", args{tAnyArray, tInt4}, tInt4, dim(same)).about("Length of a dimension; NULL for an empty array.", "array_length(array[1,2,3], 1)", "3"),
-		def("array_upper", args{tAnyArray, tInt4}, tInt4, dim(same)).about("Largest subscript of a dimension.", "array_upper(array[1,8,3,7], 1)", "4"),
-		def("array_lower", args{tAnyArray, tInt4}, tInt4, dim(func(int64) int64 { return 1 })).about("Smallest subscript of a dimension.", "array_lower(array[1,8], 1)", "1"),
+		def("array_length", args{tAnyArray, tInt4}, tInt4, dim(func(n, _ int64) int64 { return n })).about("Length of a dimension; NULL for an empty array.", "array_length(array[1,2,3], 1)", "3"),
+		def("array_upper", args{tAnyArray, tInt4}, tInt4, dim(func(n, low int64) int64 { return low + n - 1 })).about("Largest subscript of a dimension.", "array_upper(array[1,8,3,7], 1)", "4"),
+		def("array_lower", args{tAnyArray, tInt4}, tInt4, dim(func(_, low int64) int64 { return low })).about("Smallest subscript of a dimension.", "array_lower(array[1,8], 1)", "1"),
 		def("array_ndims", args{tAnyArray}, tInt4, func(_ *Ctx, a values) (value, error) {
 			e, err := elements(a[0])
 			if err != nil || len(e) == 0 {

@@ -126,11 +126,11 @@ func subscriptSeries(_ *Ctx, a values, emit func(values) error) error {
 	}
 	row := make(values, 1)
 	for i := range elems {
-		n := i + 1
+		n := i
 		if len(a) == 3 && a[2].Bool() {
-			n = len(elems) - i
+			n = len(elems) - 1 - i
 		}
-		row[0] = types.NewInt(types.Int4, int64(n))
+		row[0] = types.NewInt(types.Int4, int64(n)+a[0].Type.LowerBound())
 		if err := emit(row); err != nil {
 			return err
 		}

@@ -218,6 +218,15 @@ func appendArrayText(dst []byte, v Value, f *TextFormat) []byte {
 	if err != nil {
 		return append(dst, "??"...)
 	}
+	if v.Type.IsVector() {
+		for i := range elems {
+			if i > 0 {
+				dst = append(dst, ' ')
+			}
+			dst = AppendText(dst, elems[i], f)
+		}
+		return dst
+	}
 	dst = append(dst, '{')
 	for i := range elems {
 		if i > 0 {

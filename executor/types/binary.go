@@ -108,7 +108,7 @@ func appendArrayBinary(dst []byte, v Value) []byte {
 		return dst
 	}
 	dst = be.AppendUint32(dst, uint32(len(elems)))
-	dst = be.AppendUint32(dst, 1)
+	dst = be.AppendUint32(dst, uint32(v.Type.LowerBound()))
 	for i := range elems {
 		dst = appendSized(dst, elems[i])
 	}

@@ -27,7 +27,7 @@ func numericPS(mod int32) (precision, scale int32) {
 // those that do not fit (22003), rounds fractions of seconds. explicit is for CAST, which cuts strings without a word.
 func ApplyMod(v Value, mod int32, explicit bool) (Value, error) {
 	v.Type.Mod = mod
-	if v.Null || mod == 0 {
+	if v.Null || mod == 0 || v.Type.IsVector() {
 		return v, nil
 	}
 	var err error

@@ -104,6 +104,9 @@ func parseBytesKind(t Type, s string, f *TextFormat) (Value, error) {
 	case JSONB:
 		v.S, err = CanonicalJSON(s)
 	case Array:
+		if t.IsVector() {
+			s = "{" + strings.Join(strings.Fields(s), ",") + "}"
+		}
 		v.S, err = parseArray(t, s, f)
 	case Char:
 		if len(s) > 1 {

@@ -58,6 +58,28 @@ func T(k Kind) Type { return Type{Kind: k} }
 // ArrayOf returns the type of arrays of k.
 func ArrayOf(k Kind) Type { return Type{Kind: Array, Elem: k} }
 
+// VectorMod is the modifier that makes an array of Int2 or OID the catalogue's int2vector or oidvector: an array whose
+// subscripts begin at 0 and whose text has spaces between its elements.
+const VectorMod = -1
+
+// Vector returns int2vector or oidvector, by the kind of its elements.
+func Vector(k Kind) Type { return Type{Kind: Array, Elem: k, Mod: VectorMod} }
+
+// IsVector reports int2vector and oidvector.
+func (t Type) IsVector() bool {
+	return t.Kind == Array && t.Mod == VectorMod && vectors[t.Elem].oid != 0
+}
+
+var vectors = map[Kind]kindInfo{Int2: {"int2vector", 22, 1006, -1}, OID: {"oidvector", 30, 1013, -1}}
+
+// LowerBound is the first subscript of an array's values.
+func (t Type) LowerBound() int64 {
+	if t.IsVector() {
+		return 0
+	}
+	return 1
+}
+
 // Phys is how values of a type are laid out in a vector and in a Value.
 type Phys uint8
 
@@ -129,6 +151,9 @@ var kinds = [kindCount]kindInfo{
 
 // OID returns the Postgres type oid that clients know the type by.
 func (t Type) OID() uint32 {
+	if t.IsVector() {
+		return vectors[t.Elem].oid
+	}
 	if t.Kind == Array {
 		return kinds[t.Elem].arrayOID
 	}
@@ -156,11 +181,19 @@ func FromOID(oid uint32) (Type, bool) {
 			return ArrayOf(Kind(k)), true
 		}
 	}
+	for k, v := range vectors {
+		if v.oid == oid {
+			return Vector(k), true
+		}
+	}
 	return Type{}, false
 }
 
 // String returns the name that format_type prints, without modifier.
 func (t Type) String() string {
+	if t.IsVector() {
+		return vectors[t.Elem].name
+	}
 	if t.Kind == Array && t.Elem != Unknown {
 		return kinds[t.Elem].name + "[]"
 	}

@@ -32,7 +32,8 @@ func (b *binder) coerce(t term, to types.Type, level expr.CastLevel) (e expr.Exp
 	if from.Kind == types.Unknown {
 		return b.settle(t, to, level)
 	}
-	if sameKind(from, to) && (to.Mod == 0 || to.Mod == from.Mod) {
+	asArray := from.IsVector() && level == expr.Explicit // int2vector::smallint[] prints and counts otherwise
+	if sameKind(from, to) && (to.Mod == 0 && !asArray || to.Mod == from.Mod) {
 		return t.e, true, nil
 	}
 	if !expr.CanCast(from, to, level) {

@@ -180,7 +180,7 @@ func TestObjectsAppear(t *testing.T) {
 	}
 	find(t, attrs, map[string]string{"attrelid": "2610", "attname": "indkey", "atttypid": "22"})
 	find(t, rowsOf(t, c, "pg_catalog.pg_proc"), map[string]string{"proname": "entropy", "prorettype": "701", "proargnames": "{s}",
-		"provolatile": "i", "proargtypes": "{25}"})
+		"provolatile": "i", "proargtypes": "25"})
 	find(t, rowsOf(t, c, "pg_catalog.pg_settings"), map[string]string{"name": "TimeZone", "source": "session", "vartype": "string"})
 	find(t, rowsOf(t, c, "pg_catalog.pg_roles"), map[string]string{"oid": "10", "rolname": "vigil", "rolsuper": "t"})
 	src.users = []User{{OID: 10, Name: "alice", Super: true, CanLogin: true}, {OID: 20, Name: "bob", CanLogin: true}}

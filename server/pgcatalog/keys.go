@@ -141,6 +141,20 @@ func (c *Catalog) keyClasses(w *writer) error {
 	return nil
 }
 
+// keyAttributes are the pg_attribute rows of the indexes' columns.
+func (c *Catalog) keyAttributes(w *writer) error {
+	for _, t := range c.keyed() {
+		for i, k := range t.Key {
+			col := t.Table.Schema.Cols[k]
+			err := w.add(attributeRow(userOID(t.ID)|indexBit, i+1, col.Name, c.sys.types[col.Type.OID()], col.Type.WireMod(), false))
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // tableOf finds the table behind an object, nil for other relations.
 func (c *Catalog) tableOf(o object) *catalog.Table {
 	t, _ := c.src.Snapshot().ByID(o.id).(*catalog.Table)

@@ -74,7 +74,7 @@ func (c *Catalog) pgAttribute(_ context.Context, w *writer) error {
 			}
 		}
 	}
-	return nil
+	return c.keyAttributes(w)
 }
 
 // attributeRow is the pg_attribute row of column n (1-based; negative: hidden).

@@ -54,7 +54,7 @@ var hiddenNumbers = []int{-6, -2, -1}
 
 // standIns are the types that vigil shows in place of Postgres' internal ones.
 var standIns = map[string]types.Type{
-	"int2vector": types.ArrayOf(types.Int2), "oidvector": types.ArrayOf(types.OID), "char": types.T(types.Char), "xid": types.T(types.OID),
+	"int2vector": types.Vector(types.Int2), "oidvector": types.Vector(types.OID), "char": types.T(types.Char), "xid": types.T(types.OID),
 	"pg_node_tree": types.T(types.Text), "pg_lsn": types.T(types.Text), "_aclitem": types.ArrayOf(types.Text),
 	"anyarray": types.ArrayOf(types.Text), "pg_ndistinct": types.T(types.Text), "pg_dependencies": types.T(types.Text),
 	"pg_mcv_list": types.T(types.Text), "_pg_statistic": types.ArrayOf(types.Text), "_regtype": types.ArrayOf(types.RegType),
@@ -182,9 +182,6 @@ func (r *relation) parseRow(line string) ([]types.Value, error) {
 		if f == `\N` {
 			row[i] = types.Null(c.typ)
 			continue
-		}
-		if c.pgType == "oidvector" {
-			f = "{" + f + "}"
 		}
 		t := c.typ
 		if t.Phys() == types.PhysInt && t.Kind != types.Bool {
