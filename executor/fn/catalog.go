@@ -221,6 +221,8 @@ func sizeDefs() []Def {
 		def("pg_table_size", args{tRegClass}, tInt8, size).volatile().about(doc),
 		def("pg_total_relation_size", args{tRegClass}, tInt8, size).volatile().about(doc),
 		def("pg_database_size", args{tName}, tInt8, database).volatile().about("The bytes that the database keeps on disk."),
+		def("pg_tablespace_size", args{tName}, tInt8, database).volatile().about("The bytes that the tablespace, which is all of the database, keeps on disk."),
+		def("pg_tablespace_size", args{tOID}, tInt8, database).volatile().about("The bytes that the tablespace, which is all of the database, keeps on disk."),
 		def("pg_database_size", args{tOID}, tInt8, database).volatile().about("The bytes that the database keeps on disk."),
 		def("pg_indexes_size", args{tRegClass}, tInt8, always(types.NewInt(types.Int8, 0))).volatile().about("0: relations have no indexes."),
 		def("pg_size_pretty", args{tInt8}, tText, func(_ *Ctx, a values) (value, error) { return text(sizePretty(a[0].I)) }).

@@ -89,7 +89,6 @@ func TestSetFunctions(t *testing.T) {
 		{"json_array_elements", args{tJSON}, `[1,"a"]`, `1 "a"`},
 		{"json_object_keys", args{tJSON}, `{"b":1,"a":2}`, "b a"},
 		{"pg_options_to_table", args{text}, "{a=1,b,c=d=e}", "a|1 b|NULL c|d=e"},
-		{"pg_get_keywords", nil, "", ""},
 	} {
 		var in []types.Value
 		for i, s := range strings.Split(x.args, ";") {
