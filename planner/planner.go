@@ -5,6 +5,7 @@
 package planner
 
 import (
+	"slices"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/expr"
@@ -28,7 +29,19 @@ func Select(env *Env, q *parse.Select, paramTypes []types.Type) (*spec.Program, 
 	if err != nil {
 		return nil, err
 	}
-	return finish(bound, env.Now, env.TimeZone)
+	origins := logical.Origins(bound.Root) // before the optimizer moves columns about
+	p, err := finish(bound, env.Now, env.TimeZone)
+	if err != nil {
+		return nil, err
+	}
+	p.Origins = make([]spec.Origin, len(origins))
+	for i, o := range origins {
+		v, virtual := o.Rel.(*catalog.Virtual)
+		if hidden := virtual && slices.Contains(v.Hidden, o.Col); o.Rel != nil && !hidden {
+			p.Origins[i] = spec.Origin{ID: o.Rel.RelID(), Virtual: virtual, Col: o.Col}
+		}
+	}
+	return p, nil
 }
 
 // Change is a planned statement that changes rows.

@@ -18,6 +18,16 @@ type Program struct {
 	Continuous bool
 	// Stages are the parts of a continuous program that were cut off as queries of their own, lower ones first.
 	Stages []*Query
+	// Origins tell, for each column of a bounded SELECT, whether it is a relation's; nil where nobody asks.
+	Origins []Origin
+}
+
+// Origin is the column of a relation that a result's column is, unchanged. ID is the relation's, 0 where the column is
+// computed; Virtual tells the two numberings of relations apart.
+type Origin struct {
+	ID      uint64
+	Virtual bool
+	Col     int // 0-based
 }
 
 // Node is one operator with its inputs and output schema.

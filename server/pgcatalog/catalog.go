@@ -155,6 +155,14 @@ func (c *Catalog) object(oid uint32) (object, bool) {
 	return object{}, false
 }
 
+// RelationOID is the pg_class.oid of a relation by the planner's number of it.
+func RelationOID(id uint64, virtual bool) uint32 {
+	if virtual {
+		return uint32(id)
+	}
+	return userOID(id)
+}
+
 // userOID is the oid of a user's object.
 func userOID(id uint64) uint32 { return uint32(id) + FirstObjectOID }
 

@@ -85,6 +85,22 @@ type Statement interface {
 	Close()
 }
 
+// Origin is the column of a relation that a result's column is: pg_class.oid and pg_attribute.attnum. It is zero for what
+// is computed.
+type Origin struct {
+	Table  uint32
+	Column uint16
+}
+
+// Originer is implemented by statements that know where their columns come from, one Origin each; nil: from nowhere.
+type Originer interface{ Origins() []Origin }
+
+// CursorDescriber is implemented by sessions whose cursors are opened by statements: clients describe a cursor as the portal
+// of its name. It returns nil when there is no such cursor.
+type CursorDescriber interface {
+	CursorColumns(name string) *types.Schema
+}
+
 // Portal is a statement ready to run, or suspended in the middle of its rows.
 type Portal interface {
 	// Execute sends rows to out, at most max (0: all). suspended: max was reached and rows may remain; otherwise tag is the
@@ -108,6 +124,14 @@ type Output interface {
 	CopyIn(n int, code int16) (io.Reader, error)
 	// Flush sends what is buffered; a live subscription calls it whenever it has nothing more to send for now.
 	Flush() error
+}
+
+// Deallocator is implemented by the Output of a connection: statements that clients prepared by message have names, too, and
+// DEALLOCATE and DISCARD forget them.
+type Deallocator interface {
+	// Deallocate forgets a statement; false: there is none of that name.
+	Deallocate(name string) bool
+	DeallocateAll()
 }
 
 // CopyWriter takes COPY data: each Write is one CopyData message and must be one whole line, newline included.

@@ -66,6 +66,22 @@ func (x *execution) Row(row []types.Value) error {
 	return x.rows.row(row)
 }
 
+// Deallocate implements Deallocator.
+func (x *execution) Deallocate(name string) bool {
+	if x.c.statements[name] == nil {
+		return false
+	}
+	x.c.dropStatement(name)
+	return true
+}
+
+// DeallocateAll implements Deallocator.
+func (x *execution) DeallocateAll() {
+	for name := range x.c.statements {
+		x.c.dropStatement(name)
+	}
+}
+
 // Notice implements Output.
 func (x *execution) Notice(n Notice) { x.c.out.send(noticeResponse(n)) }
 

@@ -277,25 +277,31 @@ func (c *conn) describe(body []byte) error {
 			}
 		}
 		c.out.send(m)
-		c.describeColumns(p.columns(), nil)
+		c.describeColumns(p, nil)
 		return nil
 	case 'P':
+		if s, ok := c.session.(CursorDescriber); ok && c.portals[name] == nil {
+			if cols := s.CursorColumns(name); cols != nil {
+				c.out.send(rowDescription(cols, nil, nil))
+				return nil
+			}
+		}
 		p, err := c.findPortal(name)
 		if err != nil {
 			return err
 		}
-		c.describeColumns(p.of.columns(), p.formats)
+		c.describeColumns(p.of, p.formats)
 		return nil
 	}
 	return sqlerr.New(sqlerr.ProtocolViolation, "invalid DESCRIBE message subtype %d", kind)
 }
 
-func (c *conn) describeColumns(cols *types.Schema, formats []int16) {
-	if cols == nil {
+func (c *conn) describeColumns(p *prepared, formats []int16) {
+	if p.columns() == nil {
 		c.out.send(&pgproto3.NoData{})
 		return
 	}
-	c.out.send(rowDescription(cols, formats))
+	c.out.send(rowDescription(p.columns(), origins(p.stmt), formats))
 }
 
 // execute runs a portal, or goes on with one that was suspended.

@@ -130,13 +130,24 @@ func (w *rowWriter) row(row []types.Value) error {
 	return o.end()
 }
 
+// origins are those of a statement that knows them.
+func origins(st Statement) []Origin {
+	if o, ok := st.(Originer); ok {
+		return o.Origins()
+	}
+	return nil
+}
+
 // rowDescription describes columns; formats as in rowWriter.
-func rowDescription(s *types.Schema, formats []int16) *pgproto3.RowDescription {
+func rowDescription(s *types.Schema, origins []Origin, formats []int16) *pgproto3.RowDescription {
 	m := &pgproto3.RowDescription{Fields: make([]pgproto3.FieldDescription, len(s.Cols))}
 	for i, col := range s.Cols {
 		f := &m.Fields[i]
 		f.Name = []byte(withoutZero(col.Name))
 		f.DataTypeOID, f.DataTypeSize, f.TypeModifier = col.Type.OID(), col.Type.Size(), col.Type.WireMod()
+		if i < len(origins) {
+			f.TableOID, f.TableAttributeNumber = origins[i].Table, origins[i].Column
+		}
 		if i < len(formats) {
 			f.Format = formats[i]
 		}

@@ -75,7 +75,7 @@ func (c *conn) runParsed(ctx context.Context, p Parsed) error {
 	}
 	defer pt.Close()
 	if cols := stmt.Columns(); cols != nil {
-		c.out.send(rowDescription(cols, nil))
+		c.out.send(rowDescription(cols, origins(stmt), nil))
 	}
 	x := c.newExecution(ctx, nil)
 	_, tag, err := pt.Execute(ctx, 0, x)

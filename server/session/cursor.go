@@ -42,8 +42,26 @@ type cursor struct {
 
 func (c *cursor) close() { c.pull.close() }
 
-// declare opens a cursor.
-func (s *Session) declare(st *parse.DeclareCursor) error {
+// planDeclare plans the cursor's query with the statement, so that it may have parameters; a subscription is planned when
+// the cursor is opened.
+func (s *Session) planDeclare(st *parse.DeclareCursor, hints []types.Type) (*statement, error) {
+	plan := &statement{s: s}
+	var query *statement
+	if st.Subscribe == nil {
+		var err error
+		if query, err = s.planSelect(st.Query, hints); err != nil {
+			return nil, err
+		}
+		plan.params = query.params
+	}
+	plan.do = func(_ context.Context, params []types.Value, _ pgwire.Output) (string, error) {
+		return "DECLARE CURSOR", s.declare(st, query, params)
+	}
+	return plan, nil
+}
+
+// declare opens a cursor for a planned query, or for the statement's subscription.
+func (s *Session) declare(st *parse.DeclareCursor, plan *statement, params []types.Value) error {
 	switch {
 	case s.tx == 'I' && !s.several && !st.Hold && st.Subscribe == nil:
 		return sqlerr.New(sqlerr.NoActiveTransaction, "DECLARE CURSOR can only be used in transaction blocks")
@@ -52,20 +70,16 @@ func (s *Session) declare(st *parse.DeclareCursor) error {
 	case len(s.cursors) >= cursorsMax:
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "a connection cannot have more than %d cursors", cursorsMax).WithHint("CLOSE cursors that are not used any more.")
 	}
-	var plan *statement
-	var err error
 	if st.Subscribe != nil {
-		plan, err = s.planSubscribe(st.Subscribe)
-	} else {
-		plan, err = s.planSelect(st.Query, nil)
-	}
-	if err != nil {
-		return err
+		var err error
+		if plan, err = s.planSubscribe(st.Subscribe); err != nil {
+			return err
+		}
 	}
 	c := &cursor{name: st.Name, text: s.text, cols: plan.cols, hold: st.Hold || st.Subscribe != nil, live: st.Subscribe != nil, fresh: st.Subscribe == nil,
 		scroll: st.Scroll, forward: st.NoScroll || st.Subscribe != nil, created: s.srv.clock()}
 	c.pull = newPuller(s.ctx, func(ctx context.Context, emit func([]types.Value) error) error {
-		return plan.rows(ctx, nil, emit, quiet{})
+		return plan.rows(ctx, params, emit, quiet{})
 	})
 	s.cursors[st.Name] = c
 	return nil

@@ -201,9 +201,16 @@ func (s *Session) planExecute(st *parse.Execute) (*statement, error) {
 	return &plan, nil
 }
 
-func (s *Session) deallocate(st *parse.Deallocate) error {
+func (s *Session) deallocate(st *parse.Deallocate, out pgwire.Output) error {
+	byMessage, _ := out.(pgwire.Deallocator)
 	if st.All {
 		clear(s.prepared)
+		if byMessage != nil {
+			byMessage.DeallocateAll()
+		}
+		return nil
+	}
+	if s.prepared[st.Name] == nil && byMessage != nil && byMessage.Deallocate(st.Name) {
 		return nil
 	}
 	if s.prepared[st.Name] == nil {
@@ -214,7 +221,7 @@ func (s *Session) deallocate(st *parse.Deallocate) error {
 }
 
 // discard runs DISCARD: ALL resets the connection, TEMP drops its temporary tables, the rest has nothing to do here.
-func (s *Session) discard(st *parse.Discard) error {
+func (s *Session) discard(st *parse.Discard, out pgwire.Output) error {
 	if st.What == "ALL" && s.tx != 'I' {
 		return sqlerr.New(sqlerr.ActiveTransaction, "DISCARD ALL cannot run inside a transaction block")
 	}
@@ -228,7 +235,9 @@ func (s *Session) discard(st *parse.Discard) error {
 	if st.What != "ALL" {
 		return nil
 	}
-	clear(s.prepared)
+	if err := s.deallocate(&parse.Deallocate{All: true}, out); err != nil {
+		return err
+	}
 	for name, c := range s.cursors {
 		c.close()
 		delete(s.cursors, name)

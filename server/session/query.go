@@ -29,11 +29,22 @@ func (s *Session) planSelect(q *parse.Select, hints []types.Type) (*statement, e
 	if err != nil {
 		return nil, err
 	}
-	st := &statement{s: s, params: p.Params, cols: &p.Root.Schema, tag: selectTag}
+	st := &statement{s: s, params: p.Params, cols: &p.Root.Schema, origins: origins(p), tag: selectTag}
 	st.rows = func(ctx context.Context, params []types.Value, emit func([]types.Value) error, _ pgwire.Output) error {
 		return s.run(ctx, planner.BindParams(p, params), emit)
 	}
 	return st, nil
+}
+
+// origins turns a plan's origins into what clients look up in the catalogue.
+func origins(p *spec.Program) []pgwire.Origin {
+	out := make([]pgwire.Origin, len(p.Origins))
+	for i, o := range p.Origins {
+		if o.ID != 0 {
+			out[i] = pgwire.Origin{Table: pgcatalog.RelationOID(o.ID, o.Virtual), Column: uint16(o.Col + 1)}
+		}
+	}
+	return out
 }
 
 // run executes a bounded program. The row given to emit is only valid during the call.

@@ -26,6 +26,8 @@ type statement struct {
 	prepared types.EventTime
 	params   []types.Type
 	cols     *types.Schema
+	// origins says where the columns come from; nil: they are computed.
+	origins []pgwire.Origin
 	// rows produces the result rows; tag is printed with their count ("SELECT 3") unless it holds no verb.
 	rows func(ctx context.Context, params []types.Value, emit func(row []types.Value) error, out pgwire.Output) error
 	tag  func(n int64) string
@@ -35,13 +37,19 @@ type statement struct {
 	do func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error)
 }
 
-var _ pgwire.Statement = (*statement)(nil)
+var (
+	_ pgwire.Statement = (*statement)(nil)
+	_ pgwire.Originer  = (*statement)(nil)
+)
 
 // Params implements pgwire.Statement.
 func (st *statement) Params() []types.Type { return st.params }
 
 // Columns implements pgwire.Statement.
 func (st *statement) Columns() *types.Schema { return st.cols }
+
+// Origins implements pgwire.Originer.
+func (st *statement) Origins() []pgwire.Origin { return st.origins }
 
 // Bind implements pgwire.Statement.
 func (st *statement) Bind(params []types.Value) (pgwire.Portal, error) {
@@ -101,6 +109,8 @@ func (s *Session) plan(ctx context.Context, stmt parse.Statement, hints []types.
 		return s.planExplain(st, hints)
 	case *parse.Subscribe:
 		return s.planSubscribe(st)
+	case *parse.DeclareCursor:
+		return s.planDeclare(st, hints)
 	case *parse.Fetch:
 		return s.planFetch(st)
 	case *parse.ReplayLate:
@@ -148,16 +158,14 @@ func (s *Session) command(stmt parse.Statement) (doFunc, error) {
 		}), nil
 	case *parse.Notify:
 		return simple("NOTIFY", func(context.Context, pgwire.Output) error { return s.notify(st.Channel, st.Payload) }), nil
-	case *parse.DeclareCursor:
-		return simple("DECLARE CURSOR", func(context.Context, pgwire.Output) error { return s.declare(st) }), nil
 	case *parse.CloseCursor:
 		return simple(map[bool]string{true: "CLOSE CURSOR ALL", false: "CLOSE CURSOR"}[st.All], func(context.Context, pgwire.Output) error { return s.closeCursor(st) }), nil
 	case *parse.Prepare:
 		return simple("PREPARE", func(context.Context, pgwire.Output) error { return s.prepareSQL(st) }), nil
 	case *parse.Deallocate:
-		return simple("DEALLOCATE", func(context.Context, pgwire.Output) error { return s.deallocate(st) }), nil
+		return simple("DEALLOCATE", func(_ context.Context, out pgwire.Output) error { return s.deallocate(st, out) }), nil
 	case *parse.Discard:
-		return simple("DISCARD "+st.What, func(context.Context, pgwire.Output) error { return s.discard(st) }), nil
+		return simple("DISCARD "+st.What, func(_ context.Context, out pgwire.Output) error { return s.discard(st, out) }), nil
 	}
 	return s.ddlCommand(stmt)
 }
