@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 0
 PACKAGES ?= ./...
 FUZZ_FOR ?= 30s
 
-.PHONY: help build test check race invariants fuzz bench demo golden crash kafka-jars docs clean
+.PHONY: help build test check race invariants fuzz bench demo golden crash kafka-jars clients docs clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,5 +48,12 @@ golden: ## rewrite the golden files; read the diff before you commit it
 kafka-jars: ## Apache Kafka for tests/kafka, by Maven
 	mvn -q -B -f tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=target/jars
 
+clients: ## the Postgres clients of tests/clients, by pip, npm, Maven and Go, at fixed versions
+	test -x tests/clients/target/venv/bin/python || python3 -m venv tests/clients/target/venv
+	tests/clients/target/venv/bin/python -m pip install -q --only-binary :all: -r tests/clients/python/requirements.txt
+	npm ci --silent --no-fund --no-audit --prefix tests/clients/node
+	mvn -q -B -f tests/clients/jdbc/pom.xml dependency:copy-dependencies -DoutputDirectory=target/jars
+	cd tests/clients/libpq && $(GO) build -o ../target/libpq .
+
 clean: ## remove what was built
-	rm -rf bin tests/kafka/target
+	rm -rf bin tests/kafka/target tests/clients/target tests/clients/jdbc/target tests/clients/node/node_modules

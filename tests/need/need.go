@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// missing skips, or fails in CI.
-func missing(t testing.TB, what, how string) {
+// Missing skips, or fails in CI.
+func Missing(t testing.TB, what, how string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("%s is missing, and in CI nothing may be; %s", what, how)
@@ -29,7 +29,7 @@ func Binary(t testing.TB, name, how string, places ...string) string {
 			return found[len(found)-1]
 		}
 	}
-	missing(t, name, how)
+	Missing(t, name, how)
 	return ""
 }
 
@@ -75,7 +75,7 @@ func Shared(t testing.TB, path string) string {
 	t.Helper()
 	p := filepath.Join(Root(), "..", "shared", path)
 	if _, err := os.Stat(p); err != nil {
-		missing(t, "../shared/"+path, "put the shared material beside the checkout")
+		Missing(t, "../shared/"+path, "put the shared material beside the checkout")
 	}
 	return p
 }
@@ -85,7 +85,17 @@ func KafkaJars(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(Root(), "tests", "kafka", "target", "jars")
 	if found, _ := filepath.Glob(filepath.Join(dir, "kafka_*.jar")); len(found) == 0 {
-		missing(t, "Apache Kafka", "run make kafka-jars (needs Maven)")
+		Missing(t, "Apache Kafka", "run make kafka-jars (needs Maven)")
 	}
 	return dir
+}
+
+// Made finds a file of the repository, by a pattern, that a make target fetches or builds.
+func Made(t testing.TB, pattern, what, how string) string {
+	t.Helper()
+	found, _ := filepath.Glob(filepath.Join(Root(), filepath.FromSlash(pattern)))
+	if len(found) == 0 {
+		Missing(t, what, how)
+	}
+	return found[len(found)-1]
 }
