@@ -17,6 +17,8 @@ type Error struct {
 	Position int
 	// Where is the context line ("COPY auth, line 3, column ts"); empty if none.
 	Where string
+	// Routine is where Postgres would have found the mistake; drivers know a few by it. Empty for most.
+	Routine string
 }
 
 // New makes an error with a formatted message.

@@ -19,6 +19,7 @@ func errorResponse(e *sqlerr.Error, severity string) *pgproto3.ErrorResponse {
 		Hint:                withoutZero(e.Hint),
 		Position:            int32(e.Position),
 		Where:               withoutZero(e.Where),
+		Routine:             e.Routine,
 	}
 }
 

@@ -35,7 +35,9 @@ func (s *Session) basis() planBasis {
 }
 
 func errResultChanged() error {
-	return sqlerr.New(sqlerr.FeatureNotSupported, "cached plan must not change result type")
+	err := sqlerr.New(sqlerr.FeatureNotSupported, "cached plan must not change result type")
+	err.Routine = "RevalidateCachedQuery" // by it drivers know that they may prepare the statement again
+	return err
 }
 
 func sameColumns(a, b *types.Schema) bool {

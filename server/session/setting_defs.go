@@ -36,7 +36,7 @@ func settingDefs(version string) []settingDef {
 		{name: "server_version", value: "15.0 (vigil " + version + ")", fixed: true}, {name: "server_version_num", value: "150000", fixed: true},
 		{name: "server_encoding", value: "UTF8", fixed: true}, {name: "integer_datetimes", value: "on", fixed: true},
 		{name: "is_superuser", value: "on", fixed: true}, {name: "in_hot_standby", value: "off", fixed: true},
-		{name: "max_identifier_length", value: "63", fixed: true}, {name: "lc_collate", value: "C", fixed: true}, {name: "lc_ctype", value: "C", fixed: true},
+		{name: "max_identifier_length", value: "63", fixed: true}, {name: "max_index_keys", value: "32", fixed: true}, {name: "lc_collate", value: "C", fixed: true}, {name: "lc_ctype", value: "C", fixed: true},
 		{name: "client_encoding", value: "UTF8"}, {name: "application_name"}, {name: "datestyle", value: "ISO, MDY"},
 		{name: "intervalstyle", value: "postgres", values: []string{"postgres", "postgres_verbose", "sql_standard", "iso_8601"}, only: true},
 		{name: "timezone", value: "UTC"}, {name: "standard_conforming_strings", value: "on", values: boolean, only: true},
