@@ -30,7 +30,7 @@ func Select(env *Env, q *parse.Select, paramTypes []types.Type) (*spec.Program, 
 		return nil, err
 	}
 	origins := logical.Origins(bound.Root) // before the optimizer moves columns about
-	p, err := finish(bound, env.Now, env.TimeZone)
+	p, err := finish(bound, env, env.TimeZone)
 	if err != nil {
 		return nil, err
 	}
@@ -79,10 +79,12 @@ func finishChange(env *Env, c *bind.Change, err error) (*Change, error) {
 		return nil, err
 	}
 	out := &Change{Target: c.Target}
-	if out.Rows, err = finish(c.Query, env.Now, env.TimeZone); err != nil || c.Returning == nil {
+	if out.Rows, err = finish(c.Query, env, env.TimeZone); err != nil || c.Returning == nil {
 		return out, err
 	}
-	out.Returning, err = finish(c.Returning, env.Now, env.TimeZone)
+	plain := *env
+	plain.Trace = nil // it is the rows that are explained
+	out.Returning, err = finish(c.Returning, &plain, env.TimeZone)
 	return out, err
 }
 
@@ -116,7 +118,7 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, erro
 	if err != nil {
 		return nil, err
 	}
-	p, err := finish(bound, env.Now, time.UTC)
+	p, err := finish(bound, env, time.UTC)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +145,8 @@ func View(env *Env, st *parse.CreateView, id uint64) (*catalog.View, error) {
 }
 
 // finish optimizes and lowers.
-func finish(q *logical.Query, now types.EventTime, zone *time.Location) (*spec.Program, error) {
-	q.Root = rules.Optimize(q.Root, rules.Env{Now: now, TimeZone: zone})
+func finish(q *logical.Query, env *Env, zone *time.Location) (*spec.Program, error) {
+	q.Root = rules.Optimize(q.Root, rules.Env{Now: env.Now, TimeZone: zone, Trace: env.Trace})
 	return lower.Program(q)
 }
 

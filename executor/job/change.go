@@ -350,6 +350,7 @@ func (e *Engine) addQuery(ep *epoch, q *query) {
 
 // attachReader puts a query, or a stage, into the plans of its inputs.
 func (e *Engine) attachReader(q *query) error {
+	q.since = e.cfg.Clock()
 	var streams []*stream
 	for i := range q.parts.Inputs {
 		in := &q.parts.Inputs[i]

@@ -3,6 +3,7 @@ package job
 import (
 	"bytes"
 	"errors"
+	"sync"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
@@ -18,6 +19,8 @@ import (
 // front is one goroutine of the front stage: it decodes items, evaluates the stateless half of every query attached to
 // the stream, and routes the rows of keyed queries to their workers. All of that is a function of the item alone.
 type front struct {
+	// mu is held while an item is in work, so that others can look at the counts between items.
+	mu       sync.Mutex
 	e        *Engine
 	ctx      expr.Ctx
 	decoders map[decoderKey]codec.Decoder
@@ -71,7 +74,9 @@ func newFront(e *Engine) *front {
 func (f *front) run() {
 	defer f.e.wg.Done()
 	for it := range f.e.fronts {
+		f.mu.Lock()
 		f.process(it)
+		f.mu.Unlock()
 		it.ready <- struct{}{}
 	}
 }

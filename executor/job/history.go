@@ -21,6 +21,8 @@ type ScanStats struct {
 	Bytes, Skipped int64
 	// Narrow counts the entries of which only the wanted columns were decoded, Full those decoded in every column.
 	Narrow, Full int64
+	// Refused counts the records that were passed over.
+	Refused int64
 }
 
 // ScanStream decodes a stream's retained history for a bounded query, oldest first; n.Want are the columns that emit gets, and
@@ -49,6 +51,7 @@ func (e *Engine) ScanStream(ctx context.Context, n *spec.StreamScan, emit func(*
 	}
 	h.stats.Skipped = all.To - all.From
 	defer h.note()
+	defer func() { st.Refused = h.rejected }()
 	for _, span := range spans {
 		h.stats.Skipped -= span.To - span.From
 		if err := h.span(ctx, span); err != nil {

@@ -178,6 +178,8 @@ type epoch struct {
 	runs       []run
 	checkpoint *checkpointCut
 
+	// inspect are those who look at queries as the epoch ends.
+	inspect []*Inspection
 	// settled are told when the epoch is on disk.
 	settled []settler
 

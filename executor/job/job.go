@@ -101,16 +101,18 @@ type Engine struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	inbox   chan *item      // inputs -> sequencer
-	changes chan *change    // DDL -> sequencer
-	settles chan chan error // those who wait for what they appended to be committed
-	fronts  chan *item      // sequencer -> front goroutines
-	ordered chan *item      // sequencer -> orderer, same items in order
-	commits chan *epoch     // sequencer -> committer, in order
-	wake    chan struct{}   // a result waits (capacity 1)
+	inbox   chan *item    // inputs -> sequencer
+	changes chan *change  // DDL -> sequencer
+	settles chan settle   // those who wait for what they appended to be committed
+	fronts  chan *item    // sequencer -> front goroutines
+	ordered chan *item    // sequencer -> orderer, same items in order
+	commits chan *epoch   // sequencer -> committer, in order
+	wake    chan struct{} // a result waits (capacity 1)
 
 	workers []*worker
-	items   sync.Pool
+	// frontList are the front goroutines; set before they run.
+	frontList []*front
+	items     sync.Pool
 
 	mu      sync.RWMutex
 	streams map[uint64]*stream
@@ -198,6 +200,8 @@ type query struct {
 	from map[uint64]int64
 	// deadFrom is the epoch in which the query broke, 0 while it is well; its outputs are dropped from that epoch on.
 	deadFrom atomic.Uint64
+	// since is the clock when it was attached. The sequencer's.
+	since types.EventTime
 	// dropped: detached for good, its results go too.
 	dropped bool
 	stats   QueryStats

@@ -181,6 +181,9 @@ func (e *Engine) orderData(it *item) {
 // orderEnd completes what a checkpoint must know of time.
 func (e *Engine) orderEnd(ep *epoch) {
 	e.orderFeeds(ep)
+	for _, x := range ep.inspect {
+		x.atOrderer(e)
+	}
 	for _, s := range ep.gone {
 		s.order.tracker = nil
 	}

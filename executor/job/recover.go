@@ -22,7 +22,7 @@ import (
 func Open(cfg Config, objects []Object) (*Engine, error) {
 	cfg.defaults()
 	e := &Engine{cfg: cfg, kv: cfg.KV, meta: cfg.Meta, results: cfg.Results, log: cfg.Logger,
-		inbox: make(chan *item, 4), changes: make(chan *change, 256), settles: make(chan chan error), fronts: make(chan *item, 2*cfg.Workers),
+		inbox: make(chan *item, 4), changes: make(chan *change, 256), settles: make(chan settle), fronts: make(chan *item, 2*cfg.Workers),
 		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1),
 		fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
@@ -125,8 +125,11 @@ func (r *recovery) run() error {
 // startPipeline starts the goroutines below the sequencer.
 func (e *Engine) startPipeline() {
 	for range e.cfg.Workers {
+		e.frontList = append(e.frontList, newFront(e))
+	}
+	for _, f := range e.frontList {
 		e.wg.Add(1)
-		go newFront(e).run()
+		go f.run()
 	}
 	for _, w := range e.workers {
 		e.wg.Add(1)

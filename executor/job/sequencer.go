@@ -41,8 +41,8 @@ func (e *Engine) sequence() {
 		select {
 		case it := <-inbox:
 			e.place(it)
-		case done := <-e.settles:
-			s.epoch.settled = append(s.epoch.settled, settler{done, e.levels()})
+		case x := <-e.settles:
+			e.placeSettle(x)
 			e.turnEpoch(timer)
 			due = false
 		case c := <-e.changes:
@@ -75,6 +75,18 @@ func (e *Engine) sequence() {
 			return
 		}
 	}
+}
+
+// placeSettle lets one who asked wait for the open epoch, and for what follows from it unless it only is to be looked at.
+func (e *Engine) placeSettle(x settle) {
+	ep, w := e.seq.epoch, settler{done: x.done}
+	if x.inspect != nil {
+		x.inspect.atSequencer(e, ep)
+		ep.inspect = append(ep.inspect, x.inspect)
+	} else {
+		w.levels = e.levels()
+	}
+	ep.settled = append(ep.settled, w)
 }
 
 // drainChanges takes all changes that wait, so that a script of many statements shares epochs.

@@ -383,6 +383,9 @@ func (w *worker) end(ep *epoch) {
 	for _, wq := range w.queries {
 		wq.countLate()
 	}
+	for _, x := range ep.inspect {
+		x.atWorker(w)
+	}
 	w.epoch, w.out = nil, nil
 	ep.done.Done()
 }

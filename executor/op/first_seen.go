@@ -142,6 +142,9 @@ func (f *FirstSeen) Restore(r StateReader, own func(hash uint64) bool) error {
 	return f.seen.restore(r, f.keys.types, own)
 }
 
+// Groups returns the number of sightings held.
+func (f *FirstSeen) Groups() int { return f.seen.count() }
+
 // Bytes returns the memory of the state.
 func (f *FirstSeen) Bytes() int64 { return f.seen.bytes() }
 

@@ -27,6 +27,9 @@ type halves struct {
 	sum     int64    // where touch leaves what it read, so that the reads stay
 }
 
+// Groups returns the number of keys held.
+func (h *halves) Groups() int { return h.table.Len() }
+
 // slideKey is the rows of a key, oldest first, and the window that ends at one of them, in two halves: the front, of whose
 // rows each has the state of all from it on, and the back, which has one state. So the window moves on at a few merges a row.
 // Rows are numbers + 1, 0 for none.

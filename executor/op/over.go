@@ -341,6 +341,9 @@ func (o *Over) Bytes() int64 {
 		int64(cap(o.parts))*partBytes + int64(cap(o.cursors))*cursorBytes
 }
 
+// Groups returns the number of partitions held.
+func (o *Over) Groups() int { return o.table.Len() }
+
 // Held returns how many partitions and how many of their past rows the operator holds.
 func (o *Over) Held() (partitions, rows int) { return o.table.Len(), o.rows.n }
 

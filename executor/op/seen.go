@@ -35,6 +35,15 @@ type sightBucket struct {
 // never is the time of what did not happen.
 const never = int64(types.MinTime)
 
+// count is how many sightings are held; a key counts in each bucket that it is in.
+func (s *sightings) count() int {
+	n := 0
+	for _, b := range s.open {
+		n += b.table.Len()
+	}
+	return n
+}
+
 // bucketOf finds the bucket of a time, or makes it.
 func (s *sightings) bucketOf(t int64) *sightBucket {
 	start := floorTo(t, s.width)

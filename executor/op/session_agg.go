@@ -538,6 +538,9 @@ func (a *SessionAgg) Deadline() types.EventTime { return a.timers.next() }
 // Sessions returns the number of sessions that are kept.
 func (a *SessionAgg) Sessions() int { return a.open }
 
+// Groups returns the number of sessions held, as other groupings tell theirs.
+func (a *SessionAgg) Groups() int { return a.open }
+
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (a *SessionAgg) Bytes() int64 {
 	const sessionBytes = 48

@@ -102,6 +102,9 @@ func (s *Suppress) Restore(r StateReader, own func(hash uint64) bool) error {
 // LateRows implements LateCounter.
 func (s *Suppress) LateRows() int64 { return s.late }
 
+// Groups returns the number of passages held.
+func (s *Suppress) Groups() int { return s.passed.count() }
+
 // Bytes returns the memory of the state.
 func (s *Suppress) Bytes() int64 { return s.passed.bytes() }
 

@@ -325,6 +325,9 @@ func (j *TemporalJoin) Bytes() int64 { return j.rows.bytes() + j.versions.bytes(
 // Versions returns the number of keys that have a version which the watermark has passed.
 func (j *TemporalJoin) Versions() int { return j.versions.index.Len() }
 
+// Groups returns the number of keys with a version that counts.
+func (j *TemporalJoin) Groups() int { return j.versions.index.Len() }
+
 // Snapshot implements Stateful.
 func (j *TemporalJoin) Snapshot(w StateWriter) error {
 	if err := j.versions.snapshot(w, len(j.rows.codecs[1].typs)); err != nil {

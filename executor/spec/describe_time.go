@@ -77,9 +77,5 @@ func describeGroupAgg(op *GroupAgg) string {
 
 // describeWindowAgg is the EXPLAIN line of a windowed grouping.
 func describeWindowAgg(op *WindowAgg, n *Node) string {
-	name := "ts"
-	if len(n.In) > 0 && op.Window.TimeCol >= 0 && op.Window.TimeCol < len(n.In[0].Schema.Cols) {
-		name = n.In[0].Schema.Cols[op.Window.TimeCol].Name
-	}
-	return fmt.Sprintf("WindowAgg %s keys: %s aggs: %s", op.Text(name), orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
+	return fmt.Sprintf("WindowAgg %s keys: %s aggs: %s", op.Text(windowColumn(n, op)), orNone(list(op.Keys)), orNone(aggs(op.Aggs)))
 }

@@ -9,56 +9,8 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
-// Explain prints a plan as an indented tree, the root first, as Postgres does. Plans of subqueries follow the operator
-// that evaluates them.
-func Explain(p *Program) []string {
-	var e explainer
-	e.node(p.Root, 0)
-	for _, st := range p.Stages {
-		e.node(st.Program.Root, 0)
-	}
-	return e.lines
-}
-
-type explainer struct {
-	lines    []string
-	subplans int
-}
-
-// line adds one operator at a depth.
-func (e *explainer) line(depth int, format string, args ...any) {
-	s := fmt.Sprintf(format, args...)
-	if depth > 0 {
-		s = strings.Repeat("  ", depth) + "->  " + s
-	}
-	e.lines = append(e.lines, s)
-}
-
-func (e *explainer) node(n *Node, depth int) {
-	e.line(depth, "%s", Describe(n))
-	for _, x := range exprsOf(n.Op) {
-		e.subplansOf(x, depth+1)
-	}
-	for _, in := range n.In {
-		e.node(in, depth+1)
-	}
-}
-
-// subplansOf prints the plans of an expression's subqueries.
-func (e *explainer) subplansOf(x expr.Expr, depth int) {
-	expr.Walk(x, func(x expr.Expr) bool {
-		s, ok := x.(*expr.Subquery)
-		if !ok {
-			return true
-		}
-		if p, ok := s.Plan.(*Program); ok {
-			e.subplans++
-			e.lines = append(e.lines, fmt.Sprintf("%sSubPlan %d", strings.Repeat("  ", depth), e.subplans))
-			e.node(p.Root, depth+1)
-		}
-		return true
-	})
-}
+// Explain prints a plan as indented trees: see Lines.
+func Explain(p *Program) []string { return Lines(Outlines(p), nil) }
 
 // Describe is the EXPLAIN line of one operator.
 func Describe(n *Node) string {

@@ -21,14 +21,25 @@ type Env struct {
 	Scan func(ctx context.Context, n *spec.Node, emit func(*batch.Batch) error) error
 	// MemoryMax bounds what the operators hold, in bytes; 0 means op.MemoryMaxDefault.
 	MemoryMax int64
+	// Profile counts what the operators do; nil: nobody asks.
+	Profile *Profile
 }
 
 // Run executes a bounded program in the calling goroutine and gives its rows to emit, which must not retain them. When
 // emit returns op.ErrDone the run ends early and without error. It looks at ctx between batches.
 func Run(ctx context.Context, p *spec.Program, env *Env, emit func(op.Input) error) error {
+	if env.Profile != nil && env.Profile.Program != nil {
+		again := *env
+		again.Profile = nil
+		env = &again
+	}
 	r := &run{ctx: ctx, env: env, mem: op.NewMemory(env.MemoryMax)}
 	r.subs.run = r
 	r.mem.Stop = r.stopped
+	if env.Profile != nil {
+		env.Profile.begin(p)
+		defer env.Profile.end(r.mem)
+	}
 	return r.program(p.Root, env.Ctx.OuterRows, emit)
 }
 
@@ -58,7 +69,7 @@ func (r *run) runTree(t *node, outer [][]types.Value, emit func(op.Input) error)
 	ec := r.env.Ctx
 	ec.OuterRows = outer
 	ec.Subplans = &r.subs
-	t.out = edge{run: r, sink: emit}
+	t.out = edge{run: r, sink: emit, from: t.stats}
 	defer func() {
 		if cerr := t.close(); err == nil {
 			err = cerr
@@ -77,6 +88,8 @@ type node struct {
 	src op.Source   // nil for operators
 	in  []*node
 	out edge
+	// stats is where the run's profile counts the node; nil without one.
+	stats *OpStats
 }
 
 // edge carries rows from a node to the input port of the next one, or out of the program.
@@ -85,6 +98,8 @@ type edge struct {
 	port int
 	sink func(op.Input) error
 	run  *run
+	// from and into are the statistics of the nodes at its ends; nil without a profile, into also at the top.
+	from, into *OpStats
 	// done: the consumer wants no more.
 	done bool
 }
@@ -98,9 +113,12 @@ func (e *edge) Emit(in op.Input) error {
 	if err != nil {
 		return err
 	}
-	if e.to == nil {
+	switch {
+	case e.from != nil:
+		err = e.counted(in)
+	case e.to == nil:
 		err = e.sink(in)
-	} else {
+	default:
 		err = e.to.op.Process(e.port, in, &e.to.out)
 	}
 	if errors.Is(err, op.ErrDone) {
@@ -112,6 +130,9 @@ func (e *edge) Emit(in op.Input) error {
 // open opens a tree, and makes its edges ready for rows again.
 func (n *node) open(ctx *expr.Ctx) error {
 	n.out.done = false
+	if n.stats != nil {
+		n.stats.Loops++
+	}
 	for _, in := range n.in {
 		if err := in.open(ctx); err != nil {
 			return err
@@ -145,6 +166,7 @@ func (n *node) run(r *run) error {
 		return err
 	}
 	if n.src != nil {
+		defer r.env.Profile.enter(n.stats)()
 		return ignoreDone(n.src.Run(&n.out))
 	}
 	if s, ok := n.raw.(op.Sated); !ok || !s.Sated() {
@@ -152,6 +174,7 @@ func (n *node) run(r *run) error {
 			return err
 		}
 	}
+	defer r.env.Profile.enter(n.stats)()
 	return ignoreDone(n.op.Advance(types.MaxTime, &n.out))
 }
 
@@ -161,7 +184,9 @@ func (n *node) runInputs(r *run) error {
 		if err := n.in[1].run(r); err != nil {
 			return err
 		}
-		if err := ignoreDone(b.AdvancePort(1, types.MaxTime, &n.out)); err != nil {
+		leave := r.env.Profile.enter(n.stats)
+		err := ignoreDone(b.AdvancePort(1, types.MaxTime, &n.out))
+		if leave(); err != nil {
 			return err
 		}
 		return n.in[0].run(r)

@@ -21,7 +21,7 @@ func (r *run) buildAt(n *spec.Node, depth int) (*node, error) {
 		return nil, sqlerr.New(sqlerr.ProgramLimitExceeded, "plan is nested more than %d levels deep", planDepthMax).
 			WithHint("Split the query: use fewer nested subqueries or set operations.")
 	}
-	t := &node{}
+	t := &node{stats: r.env.Profile.of(n)}
 	src, err := r.source(n)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (r *run) buildAt(n *spec.Node, depth int) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.out = edge{run: r, to: t, port: port}
+		c.out = edge{run: r, to: t, port: port, from: c.stats, into: t.stats}
 		t.in = append(t.in, c)
 	}
 	return t, nil
@@ -79,38 +79,42 @@ func (r *run) operator(n *spec.Node) (op.Operator, error) {
 	if len(n.In) != inputs {
 		return nil, fmt.Errorf("plan: %T has %d inputs", n.Op, len(n.In))
 	}
+	mem := r.mem
+	if st := r.env.Profile.of(n); st != nil {
+		mem = st.part(mem)
+	}
 	switch s := n.Op.(type) {
 	case *spec.Filter:
 		return op.NewFilter(s)
 	case *spec.Project:
 		return op.NewProject(s, &n.Schema)
 	case *spec.ProjectSet:
-		return op.NewProjectSet(s, &n.Schema, r.mem)
+		return op.NewProjectSet(s, &n.Schema, mem)
 	case *spec.HashAgg:
-		return op.NewHashAgg(s, &n.Schema, r.mem)
+		return op.NewHashAgg(s, &n.Schema, mem)
 	case *spec.GroupingSets:
-		return op.NewGroupingSets(s, &n.Schema, r.mem)
+		return op.NewGroupingSets(s, &n.Schema, mem)
 	case *spec.SortedOver:
-		return op.NewSortedOver(s, &n.Schema, r.mem)
+		return op.NewSortedOver(s, &n.Schema, mem)
 	case *spec.Distinct:
-		return op.NewDistinct(s, r.mem)
+		return op.NewDistinct(s, mem)
 	case *spec.Join:
 		if s.Lateral {
 			return op.NewLateralJoin(s, &n.Schema, r.subs.program(n.In[1]))
 		}
-		return op.NewJoin(s, &n.Schema, &n.In[1].Schema, r.mem)
+		return op.NewJoin(s, &n.Schema, &n.In[1].Schema, mem)
 	case *spec.LookupJoin:
 		return op.NewLookupJoin(s, &n.In[0].Schema)
 	case *spec.Recursive:
-		return op.NewRecursive(s, r.table(s.ID, &n.Schema), r.rounds(n), r.mem), nil
+		return op.NewRecursive(s, r.table(s.ID, &n.Schema), r.rounds(n), mem), nil
 	case *spec.Shared:
 		return op.NewShared(s, r.sharedTable(s.ID, &n.Schema)), nil
 	case *spec.Union:
 		return op.NewUnion(&n.Schema, len(n.In)), nil
 	case *spec.SetOp:
-		return op.NewSetOp(s, &n.Schema, r.mem), nil
+		return op.NewSetOp(s, &n.Schema, mem), nil
 	case *spec.Sort:
-		return op.NewSort(s, &n.Schema, r.mem)
+		return op.NewSort(s, &n.Schema, mem)
 	case *spec.Limit:
 		return op.NewLimit(s), nil
 	}

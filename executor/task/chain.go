@@ -11,21 +11,33 @@ import (
 // Chain is a straight run of stateless one-input operators that one goroutine of the front stage drives; what leaves the last one goes to the sink.
 type Chain struct {
 	ops   []op.Operator
-	emits []op.Emitter // emits[i] takes the output of ops[i]
-	sink  op.Emitter
+	links []link // links[i] takes the output of ops[i]
+	nodes []*spec.Node
+	// in and batches are what came to the chain.
+	in, batches int64
+	sink        op.Emitter
 }
 
+// link takes the output of an operator of the chain to the next one, or out of it.
 type link struct {
-	next op.Operator
-	out  op.Emitter
+	next   op.Operator // nil at the end
+	out    *link
+	sink   op.Emitter
+	counts Counts
 }
 
-// Emit hands rows to the next operator of the chain.
-func (l *link) Emit(in op.Input) error { return l.next.Process(0, in, l.out) }
+// Emit implements op.Emitter.
+func (l *link) Emit(in op.Input) error {
+	l.counts.out(int64(len(in.Sel)))
+	if l.next == nil {
+		return l.sink.Emit(in)
+	}
+	return l.next.Process(0, in, l.out)
+}
 
 // NewChain builds and opens the operators of nodes, in the order rows pass them. With no nodes, rows go to the sink.
 func NewChain(ctx *expr.Ctx, nodes []*spec.Node, sink op.Emitter) (*Chain, error) {
-	c := &Chain{sink: sink, emits: make([]op.Emitter, len(nodes))}
+	c := &Chain{sink: sink, links: make([]link, len(nodes)), nodes: nodes}
 	for _, n := range nodes {
 		o, err := newStreaming(n)
 		if err != nil {
@@ -33,10 +45,11 @@ func NewChain(ctx *expr.Ctx, nodes []*spec.Node, sink op.Emitter) (*Chain, error
 		}
 		c.ops = append(c.ops, o)
 	}
-	out := sink
-	for i := len(c.ops) - 1; i >= 0; i-- {
-		c.emits[i] = out
-		out = &link{next: c.ops[i], out: out}
+	for i := range c.links {
+		c.links[i].sink = sink
+		if i+1 < len(c.links) {
+			c.links[i].next, c.links[i].out = c.ops[i+1], &c.links[i+1]
+		}
 	}
 	for _, o := range c.ops {
 		if err := o.Open(ctx); err != nil {
@@ -48,10 +61,12 @@ func NewChain(ctx *expr.Ctx, nodes []*spec.Node, sink op.Emitter) (*Chain, error
 
 // Process passes rows in at the head.
 func (c *Chain) Process(in op.Input) error {
+	c.in += int64(len(in.Sel))
+	c.batches++
 	if len(c.ops) == 0 {
 		return c.sink.Emit(in)
 	}
-	return c.ops[0].Process(0, in, c.emits[0])
+	return c.ops[0].Process(0, in, &c.links[0])
 }
 
 // Close closes all operators.

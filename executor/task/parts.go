@@ -35,6 +35,7 @@ type Input struct {
 	Exchange *spec.Exchange
 	// below is the exchange's node, by which Tree finds where rows go in.
 	below *spec.Node
+	scan  *spec.Node
 }
 
 // Keyed reports whether the program has a keyed half.
@@ -85,10 +86,10 @@ func (p *Parts) keyed(n *spec.Node) error {
 func (p *Parts) branch(n *spec.Node, above []*spec.Node, x *spec.Exchange) error {
 	switch op := n.Op.(type) {
 	case *spec.StreamScan:
-		p.add(Input{Source: op.StreamID, Name: op.Name, Want: op.Want, Schema: &n.Schema, Exchange: x}, above)
+		p.add(Input{Source: op.StreamID, Name: op.Name, Want: op.Want, Schema: &n.Schema, Exchange: x, scan: n}, above)
 		return nil
 	case *spec.ResultScan:
-		p.add(Input{Source: op.QueryID, Name: op.Name, Delay: op.Delay, IsResult: true, Schema: &n.Schema, Exchange: x}, above)
+		p.add(Input{Source: op.QueryID, Name: op.Name, Delay: op.Delay, IsResult: true, Schema: &n.Schema, Exchange: x, scan: n}, above)
 		return nil
 	case *spec.Union:
 		for _, in := range n.In {

@@ -28,6 +28,8 @@ type treeNode struct {
 	out op.Emitter
 	// delay is how far behind the program's watermark the operator's input may lie, microseconds.
 	delay    int64
+	spec     *spec.Node
+	counts   Counts
 	deadline op.Deadliner  // nil when it has none
 	ender    op.EpochEnder // nil when the end of an epoch is nothing to it
 }
@@ -37,21 +39,31 @@ type entry struct {
 	port int
 }
 
-// portLink hands rows to a port of the operator above.
+// portLink hands rows to a port of the operator above, or out of the tree.
 type portLink struct {
-	to   *treeNode
+	from *treeNode
+	to   *treeNode // nil at the top
 	port int
+	sink op.Emitter
 }
 
 // Emit implements op.Emitter.
-func (l *portLink) Emit(in op.Input) error { return l.to.op.Process(l.port, in, l.to.out) }
+func (l *portLink) Emit(in op.Input) error {
+	n := int64(len(in.Sel))
+	l.from.counts.out(n)
+	if l.to == nil {
+		return l.sink.Emit(in)
+	}
+	l.to.counts.In += n
+	return l.to.op.Process(l.port, in, l.to.out)
+}
 
 // NewTree builds and opens the operators of the keyed half.
 func NewTree(ctx *expr.Ctx, parts *Parts, sink op.Emitter) (*Tree, error) {
 	t := &Tree{sink: sink, entries: make([]entry, len(parts.Inputs))}
 	below := map[*spec.Node]entry{}
 	var err error
-	if t.outDelay, err = t.build(parts.Keyed, sink, below); err != nil {
+	if t.outDelay, err = t.build(parts.Keyed, &portLink{sink: sink}, below); err != nil {
 		return nil, err
 	}
 	for i := range parts.Inputs {
@@ -70,7 +82,7 @@ func NewTree(ctx *expr.Ctx, parts *Parts, sink op.Emitter) (*Tree, error) {
 }
 
 // build makes n and what is below it; it returns how far n's output may lie behind the program's watermark.
-func (t *Tree) build(n *spec.Node, out op.Emitter, below map[*spec.Node]entry) (delay int64, err error) {
+func (t *Tree) build(n *spec.Node, out *portLink, below map[*spec.Node]entry) (delay int64, err error) {
 	if f, ok := n.Op.(*spec.Filter); ok && len(n.In) == 1 {
 		if _, exchange := n.In[0].Op.(*spec.Exchange); !exchange {
 			return t.buildFiltered(n, f, out, below)
@@ -84,7 +96,7 @@ func (t *Tree) build(n *spec.Node, out op.Emitter, below map[*spec.Node]entry) (
 }
 
 // buildFiltered lets a grouping apply the filter that follows it (HAVING) before it sorts and decodes groups.
-func (t *Tree) buildFiltered(n *spec.Node, f *spec.Filter, out op.Emitter, below map[*spec.Node]entry) (int64, error) {
+func (t *Tree) buildFiltered(n *spec.Node, f *spec.Filter, out *portLink, below map[*spec.Node]entry) (int64, error) {
 	o, err := newStreaming(n.In[0])
 	if err != nil {
 		return 0, err
@@ -101,8 +113,9 @@ func (t *Tree) buildFiltered(n *spec.Node, f *spec.Filter, out op.Emitter, below
 }
 
 // attach puts an operator of node n over its inputs, which it builds.
-func (t *Tree) attach(n *spec.Node, o op.Operator, out op.Emitter, below map[*spec.Node]entry) (int64, error) {
-	node := &treeNode{op: checked(o), raw: o, out: out}
+func (t *Tree) attach(n *spec.Node, o op.Operator, out *portLink, below map[*spec.Node]entry) (int64, error) {
+	node := &treeNode{op: checked(o), raw: o, out: out, spec: n}
+	out.from = node
 	node.deadline, _ = o.(op.Deadliner)
 	if _, ok := o.(op.EpochEnder); ok {
 		node.ender, t.holdsBack = node.op.(op.EpochEnder), true
@@ -112,7 +125,7 @@ func (t *Tree) attach(n *spec.Node, o op.Operator, out op.Emitter, below map[*sp
 			below[in] = entry{node, port}
 			continue
 		}
-		d, err := t.build(in, &portLink{node, port}, below)
+		d, err := t.build(in, &portLink{to: node, port: port}, below)
 		if err != nil {
 			return 0, err
 		}
@@ -144,6 +157,7 @@ func fuseHaving(o op.Operator, f *spec.Filter) (bool, error) {
 // Process passes rows of an input in.
 func (t *Tree) Process(input int, in op.Input) error {
 	e := &t.entries[input]
+	e.node.counts.In += int64(len(in.Sel))
 	return e.node.op.Process(e.port, in, e.node.out)
 }
 

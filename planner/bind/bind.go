@@ -24,6 +24,8 @@ type Env struct {
 	Now types.EventTime
 	// TimeZone is how literals without a zone are read; nil means UTC. Continuous queries always use UTC.
 	TimeZone *time.Location
+	// Trace takes down how the statement is optimized; nil: nobody asks.
+	Trace *logical.Trace
 }
 
 // relationsMax bounds the relations of one statement, so that nested WITH queries cannot multiply without end.

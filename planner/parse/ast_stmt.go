@@ -251,11 +251,12 @@ type (
 		Create string
 		Object Name
 	}
-	// Explain is EXPLAIN [ANALYZE] [(options)] statement.
+	// Explain is EXPLAIN [(options)] statement, or of the continuous query named Query, where Stmt is nil. ANALYZE and VERBOSE
+	// are options without a value.
 	Explain struct {
-		Analyze bool
 		Options []Option
 		Stmt    Statement
+		Query   *Name
 	}
 	// Set is SET [SESSION|LOCAL] name = value | TO DEFAULT (Reset), RESET name|ALL. Values are texts as written, unquoted.
 	Set struct {

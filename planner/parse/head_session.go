@@ -68,40 +68,6 @@ func (c *cursor) settingName() string {
 	return name
 }
 
-// explain parses EXPLAIN [ANALYZE] [VERBOSE] | (options) statement.
-func (c *cursor) explain() Statement {
-	c.next()
-	e := &Explain{}
-	if c.peek().isOp("(") && !c.queryParen(c.i, 0) {
-		e.Options = c.options()
-		for _, o := range e.Options {
-			if o.Key == "analyze" || o.Key == "analyse" {
-				e.Analyze = o.Bare || !strings.EqualFold(o.Value, "false") && !strings.EqualFold(o.Value, "off") && o.Value != "0"
-			}
-		}
-	} else {
-		if c.acceptKw("analyze") || c.acceptKw("analyse") {
-			e.Analyze = true
-		}
-		if t := c.peek(); c.acceptKw("verbose") {
-			if e.Analyze {
-				e.Options = []Option{{Key: "analyze", Bare: true, Pos: t.pos}}
-			}
-			e.Options = append(e.Options, Option{Key: "verbose", Bare: true, Pos: t.pos})
-		}
-	}
-	if t := c.peek(); !t.isOp("(") && !t.isAnyKw("select", "with", "values", "table", "create", "insert", "delete", "update",
-		"declare", "execute", "subscribe", "sequence") {
-		c.fail()
-		return nil
-	}
-	e.Stmt = c.statement()
-	if u, ok := e.Stmt.(*Unsupported); ok {
-		return u
-	}
-	return e
-}
-
 // set parses SET and RESET in all their forms.
 func (c *cursor) set() Statement {
 	s := &Set{Reset: c.next().val == "reset"}

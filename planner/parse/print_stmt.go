@@ -464,12 +464,20 @@ func (p *printer) subscribe(s *Subscribe) {
 
 func (p *printer) explain(s *Explain) {
 	p.s("EXPLAIN ")
-	switch {
-	case s.Options != nil:
-		p.options("", s.Options)
-		p.s(" ")
-	case s.Analyze:
-		p.s("ANALYZE ")
+	for i, o := range s.Options {
+		p.s([]string{"(", ", "}[min(i, 1)])
+		p.ident(o.Key)
+		if !o.Bare {
+			p.s(" ", quoteString(o.Value))
+		}
+	}
+	if s.Options != nil {
+		p.s(") ")
+	}
+	if s.Query != nil {
+		p.s("CONTINUOUS QUERY ")
+		p.name(*s.Query)
+		return
 	}
 	p.statement(s.Stmt)
 }

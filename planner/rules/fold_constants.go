@@ -12,6 +12,7 @@ func foldConstantsRule() Rule {
 		Name:  "fold_constants",
 		Doc:   "Computes immutable expressions without columns once, and drops conditions that are always true.",
 		Apply: foldConstants,
+		Did:   didFold,
 	}
 }
 
@@ -22,11 +23,13 @@ func foldConstants(n *logical.Node, env Env) *logical.Node {
 	return f.plan(n)
 }
 
-func (f *folder) plan(n *logical.Node) *logical.Node {
-	n = logical.Rewrite(func(e expr.Expr, _ int) (expr.Expr, bool) {
+func (f *folder) plan(n *logical.Node) *logical.Node { return bottomUp(f.exprs(n), dropTrue) }
+
+// exprs folds the expressions of a tree and leaves its form as it is.
+func (f *folder) exprs(n *logical.Node) *logical.Node {
+	return logical.Rewrite(func(e expr.Expr, _ int) (expr.Expr, bool) {
 		return expr.Transform(e, f.node), true
 	}).Plan(n, 0)
-	return bottomUp(n, dropTrue)
 }
 
 // dropTrue removes conditions that hold for every row.

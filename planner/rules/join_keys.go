@@ -12,6 +12,7 @@ func joinKeysRule() Rule {
 		Apply: func(n *logical.Node, _ Env) *logical.Node {
 			return joinKeys(n)
 		},
+		Did: didKeys,
 	}
 }
 

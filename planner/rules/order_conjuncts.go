@@ -14,6 +14,7 @@ func orderConjunctsRule() Rule {
 		Apply: func(n *logical.Node, _ Env) *logical.Node {
 			return orderConjuncts(n)
 		},
+		Did: didOrder,
 	}
 }
 

@@ -14,6 +14,7 @@ func pruneColumnsRule() Rule {
 			_, continuous := n.Op.(*logical.Result)
 			return pruner{continuous}.root(n)
 		},
+		Did: didPrune,
 	}
 }
 

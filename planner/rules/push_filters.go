@@ -12,6 +12,7 @@ func pushFiltersRule() Rule {
 		Apply: func(n *logical.Node, _ Env) *logical.Node {
 			return pushFilters(n)
 		},
+		Did: didPush,
 	}
 }
 

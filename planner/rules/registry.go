@@ -15,6 +15,8 @@ import (
 type Env struct {
 	Now      types.EventTime
 	TimeZone *time.Location
+	// Trace takes down what the rules do; nil: nobody asks.
+	Trace *logical.Trace
 }
 
 func (e Env) ctx() *expr.Ctx { return &expr.Ctx{Ctx: fn.Ctx{Now: e.Now, TimeZone: e.TimeZone}} }
@@ -24,6 +26,8 @@ type Rule struct {
 	Name  string
 	Doc   string
 	Apply func(n *logical.Node, env Env) *logical.Node
+	// Did tells people what an application did, by the trees before and after it. It is asked by EXPLAIN only.
+	Did func(before, after *logical.Node, env Env) []string
 }
 
 // Builtins returns the rules in the order in which they run.
@@ -40,6 +44,9 @@ func Builtins() []Rule {
 
 // Optimize applies all rules.
 func Optimize(n *logical.Node, env Env) *logical.Node {
+	if env.Trace != nil {
+		return trace(n, env)
+	}
 	for _, r := range Builtins() {
 		n = r.Apply(n, env)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner"
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/parse"
 	"github.com/vigil-sql/vigil/server/pgcatalog"
@@ -187,20 +188,28 @@ func (s *Session) planExecute(st *parse.Execute) (*statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := *now
+	return now.bound(args), nil
+}
+
+// bound is the statement with its parameters given.
+func (st *statement) bound(args []types.Value) *statement {
+	plan := *st
 	plan.params, plan.again = nil, nil
+	if plan.program != nil {
+		plan.program = planner.BindParams(plan.program, args)
+	}
 	if plan.rows != nil {
-		rows := now.rows
+		rows := st.rows
 		plan.rows = func(ctx context.Context, _ []types.Value, emit func([]types.Value) error, out pgwire.Output) error {
 			return rows(ctx, args, emit, out)
 		}
-		return &plan, nil
+		return &plan
 	}
-	do := now.do
+	do := st.do
 	plan.do = func(ctx context.Context, _ []types.Value, out pgwire.Output) (string, error) {
 		return do(ctx, args, out)
 	}
-	return &plan, nil
+	return &plan
 }
 
 func (s *Session) deallocate(st *parse.Deallocate, out pgwire.Output) error {

@@ -29,7 +29,7 @@ func (s *Session) planSelect(q *parse.Select, hints []types.Type) (*statement, e
 	if err != nil {
 		return nil, err
 	}
-	st := &statement{s: s, params: p.Params, cols: &p.Root.Schema, origins: origins(p), tag: selectTag}
+	st := &statement{s: s, params: p.Params, cols: &p.Root.Schema, origins: origins(p), tag: selectTag, program: p}
 	st.rows = func(ctx context.Context, params []types.Value, emit func([]types.Value) error, _ pgwire.Output) error {
 		return s.run(ctx, planner.BindParams(p, params), emit)
 	}
@@ -50,7 +50,9 @@ func origins(p *spec.Program) []pgwire.Origin {
 // run executes a bounded program. The row given to emit is only valid during the call.
 func (s *Session) run(ctx context.Context, p *spec.Program, emit func(row []types.Value) error) error {
 	var row []types.Value
-	err := task.Run(ctx, p, s.taskEnvIn(ctx), func(in op.Input) error {
+	env := s.taskEnvIn(ctx)
+	env.Profile = task.ProfileOf(ctx)
+	err := task.Run(ctx, p, env, func(in op.Input) error {
 		for _, r := range in.Sel {
 			row = in.B.Row(row[:0], int(r))
 			if err := emit(row); err != nil {
@@ -91,7 +93,7 @@ func (s *Session) taskEnvIn(ctx context.Context) *task.Env {
 // scan reads a relation for the bounded runner.
 func (s *Session) scan(ctx context.Context, n *spec.Node, emit func(*batch.Batch) error) error {
 	if x, ok := n.Op.(*spec.StreamScan); ok {
-		return s.scanStream(ctx, x, emit)
+		return s.scanStream(ctx, n, x, emit)
 	}
 	w := &rowBatcher{b: batch.New(&n.Schema, nil), emit: emit, ctx: ctx}
 	switch x := n.Op.(type) {
@@ -110,10 +112,14 @@ func (s *Session) scan(ctx context.Context, n *spec.Node, emit func(*batch.Batch
 }
 
 // scanStream reads a stream's history, and what the open transaction has for it.
-func (s *Session) scanStream(ctx context.Context, x *spec.StreamScan, emit func(*batch.Batch) error) error {
+func (s *Session) scanStream(ctx context.Context, n *spec.Node, x *spec.StreamScan, emit func(*batch.Batch) error) error {
 	st, _ := s.snapshot().ByID(x.StreamID).(*catalog.Stream)
 	if _, there := s.srv.cat.Snapshot().ByID(x.StreamID).(*catalog.Stream); there || st == nil {
-		if _, err := s.srv.eng.ScanStream(ctx, x, emit); err != nil {
+		did, err := s.srv.eng.ScanStream(ctx, x, emit)
+		if read := task.ProfileOf(ctx).Scan(n); read != nil {
+			read.Add(task.ScanStats{Records: did.Narrow + did.Full, Bytes: did.Bytes, Skipped: did.Skipped, Refused: did.Refused})
+		}
+		if err != nil {
 			return err
 		}
 	}

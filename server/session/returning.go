@@ -45,13 +45,15 @@ type changeFunc func(ctx context.Context, params []types.Value, ret *returned, o
 
 // changing is a statement that changes rows, with or without RETURNING.
 func (s *Session) changing(tag string, ch *planner.Change, run changeFunc) *statement {
+	verb := map[string]string{"INSERT 0": "Insert", "UPDATE": "Update", "DELETE": "Delete"}[tag]
+	action := verb + " on " + ch.Target.RelName()
 	if ch.Returning == nil {
-		return &statement{s: s, params: ch.Rows.Params, do: func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error) {
+		return &statement{s: s, params: ch.Rows.Params, program: ch.Rows, action: action, do: func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error) {
 			n, err := run(ctx, params, nil, out)
 			return fmt.Sprintf("%s %d", tag, n), err
 		}}
 	}
-	return &statement{s: s, params: ch.Rows.Params, cols: &ch.Returning.Root.Schema, changes: true,
+	return &statement{s: s, params: ch.Rows.Params, program: ch.Rows, action: action, cols: &ch.Returning.Root.Schema, changes: true,
 		tag: func(n int64) string { return fmt.Sprintf("%s %d", tag, n) },
 		rows: func(ctx context.Context, params []types.Value, emit func([]types.Value) error, out pgwire.Output) error {
 			ret := &returned{program: planner.BindParams(ch.Returning, params)}

@@ -27,8 +27,10 @@ type Session struct {
 	// changedRows are those of the statement whose RETURNING is being evaluated.
 	changedRows [][]types.Value
 	prepared    map[string]*sqlPrepared
-	cursors     map[string]*cursor
-	listen      *listener
+	// trace takes down how the statement that EXPLAIN plans at the moment is planned; nil otherwise.
+	trace   *planner.Trace
+	cursors map[string]*cursor
+	listen  *listener
 	// pg is the system catalogue as this connection sees it.
 	pg    *pgcatalog.Catalog
 	names preparedNames
@@ -158,7 +160,7 @@ func (s *Session) Close() {
 
 func (s *Session) env() *planner.Env {
 	return &planner.Env{Catalog: s.snapshot(), User: s.info.User, Database: "vigil", Schema: "public",
-		SearchPath: s.path(), Now: s.srv.clock(), TimeZone: s.settings.location()}
+		SearchPath: s.path(), Now: s.srv.clock(), TimeZone: s.settings.location(), Trace: s.trace}
 }
 
 // withTimeout applies statement_timeout.

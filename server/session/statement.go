@@ -7,7 +7,6 @@ import (
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
-	"github.com/vigil-sql/vigil/planner"
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/parse"
 	"github.com/vigil-sql/vigil/server/pgwire"
@@ -35,6 +34,10 @@ type statement struct {
 	changes bool
 	// do runs a command and returns its tag.
 	do func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error)
+	// program is what the statement runs, and action what it does with the rows ("Insert on auth"); nil and "" for those that
+	// run none.
+	program *spec.Program
+	action  string
 }
 
 var (
@@ -106,7 +109,7 @@ func (s *Session) plan(ctx context.Context, stmt parse.Statement, hints []types.
 	case *parse.Show:
 		return s.planShow(st)
 	case *parse.Explain:
-		return s.planExplain(st, hints)
+		return s.planExplain(ctx, st, hints)
 	case *parse.Subscribe:
 		return s.planSubscribe(st)
 	case *parse.DeclareCursor:
@@ -222,36 +225,6 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 
 func simple(tag string, f func(ctx context.Context, out pgwire.Output) error) doFunc {
 	return func(ctx context.Context, _ []types.Value, out pgwire.Output) (string, error) { return tag, f(ctx, out) }
-}
-
-// planExplain prints plans.
-func (s *Session) planExplain(st *parse.Explain, hints []types.Type) (*statement, error) {
-	if st.Analyze {
-		return nil, sqlerr.NotSupported("EXPLAIN ANALYZE", "EXPLAIN prints the physical plan; vigil.queries has the counters of running queries.")
-	}
-	for _, o := range st.Options {
-		if o.Key == "format" && o.Value != "text" {
-			return nil, sqlerr.NotSupported("EXPLAIN (FORMAT "+o.Value+")", "Use the text format.").At(o.Pos)
-		}
-	}
-	var p *spec.Program
-	switch x := st.Stmt.(type) {
-	case *parse.SelectStmt:
-		var err error
-		if p, err = planner.Select(s.env(), x.Query, hints); err != nil {
-			return nil, err
-		}
-	case *parse.CreateQuery:
-		q, err := planner.Continuous(s.env(), x, 0)
-		if err != nil {
-			return nil, err
-		}
-		p = q.Program
-	default:
-		return nil, sqlerr.NotSupported("EXPLAIN of this statement", "Explain a SELECT or a CREATE CONTINUOUS QUERY.")
-	}
-	lines := spec.Explain(p)
-	return s.textRows("QUERY PLAN", "EXPLAIN", lines), nil
 }
 
 // textRows is a statement that gives one text column.

@@ -2,6 +2,7 @@ package slt
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -44,6 +45,10 @@ func parse(text string) []step {
 // compare compares what came with what is expected, or takes it over when scripts are rewritten.
 func (st *step) compare(got []string) error {
 	sorted := slices.Contains(st.words, "sorted")
+	got, err := st.masked(got)
+	if err != nil {
+		return err
+	}
 	if !*rewrite {
 		return compare(got, st.expect, sorted)
 	}
@@ -55,6 +60,27 @@ func (st *step) compare(got []string) error {
 		st.expect += line + "\n"
 	}
 	return nil
+}
+
+// masked puts # for what matches the patterns after the word mask: figures that differ from run to run. A pattern that
+// matches nothing is an error: it would hide that a figure is gone.
+func (st *step) masked(got []string) ([]string, error) {
+	at := slices.Index(st.words, "mask")
+	if at < 0 {
+		return got, nil
+	}
+	text := strings.Join(got, "\n")
+	for _, pattern := range st.words[at+1:] {
+		re, err := regexp.Compile(pattern)
+		if err != nil {
+			return nil, err
+		}
+		if !re.MatchString(text) {
+			return nil, fmt.Errorf("nothing matches the mask %s in:\n%s", pattern, text)
+		}
+		text = re.ReplaceAllString(text, "#")
+	}
+	return strings.Split(text, "\n"), nil
 }
 
 // becomeError makes a step one that expects an error, when scripts are rewritten.

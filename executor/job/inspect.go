@@ -1,0 +1,158 @@
+package job
+
+import (
+	"context"
+
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/task"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Inspection is what a running query has done, as of the end of one epoch. Counts begin when the query's operators are
+// built: when it is created or resumed, and when the server starts; epochs that recovery ran again count.
+type Inspection struct {
+	// Clock is the epoch's, Since the clock when counting began.
+	Clock, Since types.EventTime
+	Workers      int
+	// Parts are the query's stages, then the query itself.
+	Parts []PartStatus
+
+	q *query
+	// counted is what each worker found, by part. Each writes its own.
+	counted [][]task.CountMap
+}
+
+// PartStatus is a query or one of its stages.
+type PartStatus struct {
+	Name   string
+	Root   *spec.Node
+	Inputs []InputStatus
+	// Counts are of all operators, summed over fronts and workers.
+	Counts task.CountMap
+	// Watermark is that of the result; types.MinTime before there is one.
+	Watermark types.EventTime
+	// RowsOut are the changes that were committed, Late the rows that came too late for an operator.
+	RowsOut, Late int64
+}
+
+// InputStatus is one input of a part.
+type InputStatus struct {
+	Name string
+	// IsResult: the input is another query's result, and Behind is in rows; else it is in bytes of the event log.
+	IsResult  bool
+	Watermark types.EventTime
+	// Silent: nothing has come for so long that the input holds nobody back.
+	Silent bool
+	// Behind is what waits to be taken in; -1 where nobody can tell, because a connector reads by itself.
+	Behind int64
+}
+
+// settle asks for the end of the open epoch; the answer comes when it is on disk.
+type settle struct {
+	done chan error
+	// inspect, when set, is filled at the end of that epoch; without, what follows from the epoch is waited for too.
+	inspect *Inspection
+}
+
+// Inspect counts what a running query has done, after everything that was appended before the call has passed it.
+func (e *Engine) Inspect(ctx context.Context, id uint64) (*Inspection, error) {
+	if err := e.Settle(ctx); err != nil {
+		return nil, err
+	}
+	e.mu.RLock()
+	q := e.queries[id]
+	e.mu.RUnlock()
+	if q == nil {
+		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "the query does not run")
+	}
+	x := &Inspection{q: q, Workers: len(e.workers), counted: make([][]task.CountMap, len(e.workers))}
+	for _, part := range q.all() {
+		x.Parts = append(x.Parts, PartStatus{Name: part.spec.Name, Root: part.spec.Program.Root, Counts: task.CountMap{},
+			Inputs: make([]InputStatus, len(part.parts.Inputs))})
+	}
+	if err := e.settle(ctx, x); err != nil {
+		return nil, err
+	}
+	x.gather(e)
+	return x, nil
+}
+
+// atSequencer notes what the sequencer owns, as the epoch ends.
+func (x *Inspection) atSequencer(e *Engine, ep *epoch) {
+	x.Clock, x.Since = ep.clock, x.q.since
+	for i, part := range x.q.all() {
+		for j := range part.parts.Inputs {
+			in, out := &part.parts.Inputs[j], &x.Parts[i].Inputs[j]
+			out.Name, out.IsResult, out.Behind = in.Name, in.IsResult, -1
+			e.mu.RLock()
+			s := e.streams[in.Source]
+			e.mu.RUnlock()
+			switch {
+			case s == nil:
+			case in.IsResult:
+				out.Behind = max(0, e.results.Next(in.Source)-s.next[0])
+			case s.log != nil:
+				out.Behind = max(0, s.log.End()-max(s.next[0], s.log.Start()))
+			}
+		}
+	}
+}
+
+// atOrderer notes the watermarks, as the epoch ends.
+func (x *Inspection) atOrderer(e *Engine) {
+	for i, part := range x.q.all() {
+		x.Parts[i].Watermark = e.resultWatermark(part)
+		for j := range part.parts.Inputs {
+			out := &x.Parts[i].Inputs[j]
+			out.Watermark = types.MinTime
+			e.mu.RLock()
+			s := e.streams[part.parts.Inputs[j].Source]
+			e.mu.RUnlock()
+			if s != nil && (s.isResult || s.order.tracker != nil) {
+				out.Watermark, out.Silent = s.order.now(), s.order.silent()
+			}
+		}
+	}
+}
+
+// atWorker counts what the worker's operators did, as the epoch ends.
+func (x *Inspection) atWorker(w *worker) {
+	maps := make([]task.CountMap, len(x.Parts))
+	for i, part := range x.q.all() {
+		if wq := w.queries[part]; wq != nil && !wq.dead {
+			maps[i] = task.CountMap{}
+			wq.tree.Count(maps[i])
+		}
+	}
+	x.counted[w.index] = maps
+}
+
+// gather sums over workers and adds what the fronts did. A front may be ahead of the epoch by what it has in work.
+func (x *Inspection) gather(e *Engine) {
+	parts := x.q.all()
+	for _, maps := range x.counted {
+		for i, m := range maps {
+			x.Parts[i].Counts.AddAll(m)
+		}
+	}
+	for _, f := range e.frontList {
+		f.mu.Lock()
+		for i, part := range parts {
+			for j := range part.parts.Inputs {
+				if fq := f.queries[reader{part, j}]; fq != nil {
+					part.parts.Inputs[j].Count(fq.chain, x.Parts[i].Counts)
+				}
+			}
+		}
+		f.mu.Unlock()
+	}
+	for i, part := range parts {
+		p := &x.Parts[i]
+		p.RowsOut = part.stats.RowsOut.Load()
+		for _, c := range p.Counts {
+			p.Late += c.Late
+		}
+		p.Counts[p.Root] = task.Counts{In: p.Counts[p.Root.In[0]].Out, Out: p.RowsOut}
+	}
+}
