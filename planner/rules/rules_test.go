@@ -40,6 +40,48 @@ func show(t *testing.T, d *datadriven.TestData, n *logical.Node) string {
 	return strings.Join(spec.Explain(p), "\n") + "\n"
 }
 
+// TestDid: what each rule did, as EXPLAIN tells it, of one query that gives all of them something to do; and nothing of one that
+// gives them nothing.
+func TestDid(t *testing.T) {
+	optimize := func(sql string) *logical.Trace {
+		parsed, err := parse.Parse(sql)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := bind.Select(world(), parsed[0].Stmt.(*parse.SelectStmt).Query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trace := &logical.Trace{}
+		if got := rules.Optimize(q.Root, rules.Env{Trace: trace}); got != trace.Optimized || trace.Written != q.Root {
+			t.Error("the trace has other trees")
+		}
+		return trace
+	}
+	var got []string
+	for _, s := range optimize(`SELECT a.host FROM a JOIN b ON a.id = b.id AND js(a.host) AND a.host IN IOC bad WHERE a.n > 1 + 1 AND b.m + a.n > 3`).Steps {
+		for _, d := range s.Did {
+			got = append(got, s.Rule+": "+d)
+		}
+	}
+	want := []string{
+		"fold_constants: (a.n > (1 + 1)::bigint) is (a.n > 2)",
+		"push_filters: ((b.m + a.n) > 3) is checked in Join inner",
+		"push_filters: (a.host IN IOC (bad)) is checked right above Scan a",
+		"push_filters: (a.n > 2) is checked right above Scan a",
+		"join_keys: (a.id = b.id) is a key of Join inner",
+		"order_conjuncts: tried in this order: (a.n > 2), (a.host IN IOC (bad))",
+		"prune_columns: Scan a reads id, host, n of 4 columns",
+		"prune_columns: Scan b reads id, m of 4 columns",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if steps := optimize("SELECT ts, id, host, n FROM a").Steps; len(steps) != 0 {
+		t.Error("nothing was to be done", steps)
+	}
+}
+
 // TestRules applies one rule to a bound query: "rule name=push_filters after=(fold_constants)" prints the plan before
 // and after. Rules named in after= run first.
 func TestRules(t *testing.T) {

@@ -233,7 +233,7 @@ func (x *explanation) emit(s *Session, emit func([]types.Value) error) error {
 // planExplainQuery plans EXPLAIN of a continuous query that exists, with ANALYZE of what it has done so far.
 func (s *Session) planExplainQuery(st *parse.Explain) (*statement, error) {
 	name := *st.Query
-	rel := s.srv.cat.Relation(name.Schema, name.Name)
+	rel := s.snapshot().Relation(name.Schema, name.Name)
 	q, ok := rel.(*catalog.Query)
 	switch {
 	case rel == nil:
