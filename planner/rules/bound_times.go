@@ -1,6 +1,9 @@
 package rules
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -18,7 +21,21 @@ func boundTimesRule() Rule {
 			}
 			return boundTimes(n)
 		},
+		Did: func(before, after *logical.Node, _ Env) []string { return newIn(before, after, boundFacts) },
 	}
+}
+
+// boundFacts tells which times a scan asks the log's index for.
+func boundFacts(n *logical.Node) []string {
+	s, ok := n.Op.(*logical.Scan)
+	if !ok || len(s.Bounds) == 0 {
+		return nil
+	}
+	terms := make([]string, len(s.Bounds))
+	for i, b := range s.Bounds {
+		terms[i] = strings.ToLower(b.Op.String()) + " " + b.X.String()
+	}
+	return []string{fmt.Sprintf("Scan %s asks the log's index for times %s", s.Rel.RelName(), strings.Join(terms, ", "))}
 }
 
 func boundTimes(n *logical.Node) *logical.Node {
