@@ -53,7 +53,7 @@ func integerPair(l, r, k types.Kind) []Def {
 		}
 		return types.NewInt(k, a[0].I%a[1].I), nil
 	}
-	return []Def{
+	out := []Def{
 		def("+", in, t, func(_ *Ctx, a values) (value, error) {
 			s, over := addOver(a[0].I, a[1].I)
 			return checked(k, s, over)
@@ -76,8 +76,11 @@ func integerPair(l, r, k types.Kind) []Def {
 			return types.NewInt(k, a[0].I/a[1].I), nil
 		}).about("Quotient, cut towards zero.", "7 / 2", "3", "-7 / 2", "-3"),
 		def("%", in, t, rem).about("Remainder, with the sign of the dividend.", "-7 % 2", "-1"),
-		def("mod", in, t, rem).about("Remainder, with the sign of the dividend.", "mod(7, 4)", "3"),
 	}
+	if l == r { // operators mix the integers, functions do not
+		out = append(out, def("mod", in, t, rem).about("Remainder, with the sign of the dividend.", "mod(7, 4)", "3"))
+	}
+	return out
 }
 
 // checked makes an integer of kind k from a result in 64 bits.
@@ -163,11 +166,17 @@ func floatPair(l, r, k types.Kind) []Def {
 	}
 	add := func(a, b float64) float64 { return a + b }
 	sub := func(a, b float64) float64 { return a - b }
-	mul := func(a, b float64) float64 { return a * b }
+	product := func(_ *Ctx, a values) (value, error) {
+		v, err := checkedFloat(k, a[0].F*a[1].F, a[0].F, a[1].F)
+		if err == nil && v.F == 0 && a[0].F != 0 && a[1].F != 0 {
+			return v, sqlerr.New(sqlerr.NumericValueOutOfRange, "value out of range: underflow")
+		}
+		return v, err
+	}
 	return []Def{
 		def("+", in, t, make1(add)).vector(vectorFloats(k, add)).about("Sum.", "1.5::float8 + 1", "2.5"),
 		def("-", in, t, make1(sub)).vector(vectorFloats(k, sub)).about("Difference.", "1.5::float8 - 1", "0.5"),
-		def("*", in, t, make1(mul)).vector(vectorFloats(k, mul)).about("Product.", "1.5::float8 * 3", "4.5"),
+		def("*", in, t, product).about("Product.", "1.5::float8 * 3", "4.5"),
 		def("/", in, t, func(_ *Ctx, a values) (value, error) {
 			if a[1].F == 0 && !math.IsNaN(a[0].F) {
 				return value{}, errDivisionByZero

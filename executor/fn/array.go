@@ -3,6 +3,7 @@ package fn
 import (
 	"strings"
 
+	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
@@ -48,27 +49,27 @@ func arrayDefs() []Def {
 		}
 	}
 	out := []Def{
-		def("array_length", args{tAnyArray, tInt4}, tInt4, dim(func(n, _ int64) int64 { return n })).about("Length of a dimension; NULL for an empty array.", "array_length(array[1,2,3], 1)", "3"),
-		def("array_upper", args{tAnyArray, tInt4}, tInt4, dim(func(n, low int64) int64 { return low + n - 1 })).about("Largest subscript of a dimension.", "array_upper(array[1,8,3,7], 1)", "4"),
-		def("array_lower", args{tAnyArray, tInt4}, tInt4, dim(func(_, low int64) int64 { return low })).about("Smallest subscript of a dimension.", "array_lower(array[1,8], 1)", "1"),
+		def("array_length", args{tAnyArray, tInt4}, tInt4, dim(func(n, _ int64) int64 { return n })).alike().about("Length of a dimension; NULL for an empty array.", "array_length(array[1,2,3], 1)", "3"),
+		def("array_upper", args{tAnyArray, tInt4}, tInt4, dim(func(n, low int64) int64 { return low + n - 1 })).alike().about("Largest subscript of a dimension.", "array_upper(array[1,8,3,7], 1)", "4"),
+		def("array_lower", args{tAnyArray, tInt4}, tInt4, dim(func(_, low int64) int64 { return low })).alike().about("Smallest subscript of a dimension.", "array_lower(array[1,8], 1)", "1"),
 		def("array_ndims", args{tAnyArray}, tInt4, func(_ *Ctx, a values) (value, error) {
 			e, err := elements(a[0])
 			if err != nil || len(e) == 0 {
 				return types.Null(tInt4), err
 			}
 			return int4(1)
-		}).about("Number of dimensions.", "array_ndims(array[1,2])", "1"),
+		}).alike().about("Number of dimensions.", "array_ndims(array[1,2])", "1"),
 		def("cardinality", args{tAnyArray}, tInt4, func(_ *Ctx, a values) (value, error) {
 			e, err := elements(a[0])
 			return types.NewInt(types.Int4, int64(len(e))), err
-		}).about("Number of elements.", "cardinality(array[1,2])", "2"),
-		def("array_position", args{tAnyArray, tAny}, tInt4, arrayPosition).onNull().about("Subscript of the first equal element.", "array_position(array['sun','mon','tue'], 'mon')", "2"),
-		def("array_append", args{tAnyArray, tAny}, tAnyArray, arrayAppend).onNull().retOf(arrayOf).about("With an element at the end.", "array_append(array[1,2], 3)", "{1,2,3}"),
-		def("array_prepend", args{tAny, tAnyArray}, tAnyArray, arrayPrepend).onNull().retOf(arrayOf).about("With an element at the start.", "array_prepend(1, array[2,3])", "{1,2,3}"),
-		def("array_cat", args{tAnyArray, tAnyArray}, tAnyArray, arrayCat).onNull().retOf(arrayOf).about("Both arrays.", "array_cat(array[1,2], array[3])", "{1,2,3}"),
-		def("array_remove", args{tAnyArray, tAny}, tAnyArray, arrayRemove).onNull().retOf(arrayOf).about("Without the elements equal to one.", "array_remove(array[1,2,3,2], 2)", "{1,3}"),
-		def("array_to_string", args{tAnyArray, tText}, tText, arrayToString).stable().about("Elements with a separator, NULL left out.", "array_to_string(array[1,2,NULL,3], ',')", "1,2,3"),
-		def("array_to_string", args{tAnyArray, tText, tText}, tText, arrayToString).onNull().stable().about("The same with a text for NULL.", "array_to_string(array[1,NULL,3], ',', '*')", "1,*,3"),
+		}).alike().about("Number of elements.", "cardinality(array[1,2])", "2"),
+		def("array_position", args{tAnyArray, tAny}, tInt4, arrayPosition).onNull().compatible().about("Subscript of the first equal element.", "array_position(array['sun','mon','tue'], 'mon')", "2"),
+		def("array_append", args{tAnyArray, tAny}, tAnyArray, arrayAppend).onNull().retOf(arrayOf).compatible().about("With an element at the end.", "array_append(array[1,2], 3)", "{1,2,3}"),
+		def("array_prepend", args{tAny, tAnyArray}, tAnyArray, arrayPrepend).onNull().retOf(arrayOf).compatible().about("With an element at the start.", "array_prepend(1, array[2,3])", "{1,2,3}"),
+		def("array_cat", args{tAnyArray, tAnyArray}, tAnyArray, arrayCat).onNull().retOf(arrayOf).compatible().about("Both arrays.", "array_cat(array[1,2], array[3])", "{1,2,3}"),
+		def("array_remove", args{tAnyArray, tAny}, tAnyArray, arrayRemove).onNull().retOf(arrayOf).compatible().about("Without the elements equal to one.", "array_remove(array[1,2,3,2], 2)", "{1,3}"),
+		def("array_to_string", args{tAnyArray, tText}, tText, arrayToString).stable().alike().about("Elements with a separator, NULL left out.", "array_to_string(array[1,2,NULL,3], ',')", "1,2,3"),
+		def("array_to_string", args{tAnyArray, tText, tText}, tText, arrayToString).onNull().stable().alike().about("The same with a text for NULL.", "array_to_string(array[1,NULL,3], ',', '*')", "1,*,3"),
 	}
 	return append(out, arrayOpDefs()...)
 }
@@ -94,11 +95,11 @@ func arrayOpDefs() []Def {
 		return true
 	}
 	return []Def{
-		def("||", two, tAnyArray, arrayCat).onNull().retOf(arrayOf).about("Both arrays.", "array[1,2] || array[3]", "{1,2,3}"),
-		def("||", args{tAnyArray, tAny}, tAnyArray, arrayAppend).onNull().retOf(arrayOf).about("With an element at the end.", "array[1,2] || 3", "{1,2,3}"),
-		def("||", args{tAny, tAnyArray}, tAnyArray, arrayPrepend).onNull().retOf(arrayOf).about("With an element at the start.", "1 || array[2,3]", "{1,2,3}"),
-		def("@>", two, tBool, rel(within)).about("Contains every element of the second.", "array[1,4,3] @> array[3,1]", "t"),
-		def("<@", two, tBool, rel(func(x, y values) bool { return within(y, x) })).about("Every element is in the second.", "array[2,7] <@ array[1,7,4,2,6]", "t"),
+		def("||", two, tAnyArray, arrayCat).onNull().retOf(arrayOf).compatible().about("Both arrays.", "array[1,2] || array[3]", "{1,2,3}"),
+		def("||", args{tAnyArray, tAny}, tAnyArray, arrayAppend).onNull().retOf(arrayOf).compatible().about("With an element at the end.", "array[1,2] || 3", "{1,2,3}"),
+		def("||", args{tAny, tAnyArray}, tAnyArray, arrayPrepend).onNull().retOf(arrayOf).compatible().about("With an element at the start.", "1 || array[2,3]", "{1,2,3}"),
+		def("@>", two, tBool, rel(within)).alike().about("Contains every element of the second.", "array[1,4,3] @> array[3,1]", "t"),
+		def("<@", two, tBool, rel(func(x, y values) bool { return within(y, x) })).alike().about("Every element is in the second.", "array[2,7] <@ array[1,7,4,2,6]", "t"),
 		def("&&", two, tBool, rel(func(x, y values) bool {
 			for _, e := range y {
 				if !e.Null && index(x, e) >= 0 {
@@ -106,7 +107,7 @@ func arrayOpDefs() []Def {
 				}
 			}
 			return false
-		})).about("They share an element.", "array[1,4,3] && array[2,1]", "t"),
+		})).alike().about("They share an element.", "array[1,4,3] && array[2,1]", "t"),
 	}
 }
 
@@ -129,10 +130,20 @@ func index(list values, e value) int {
 
 func arrayPosition(_ *Ctx, a values) (value, error) {
 	e, err := elements(a[0])
-	if i := index(e, a[1]); err == nil && i >= 0 {
-		return int4(int64(i) + 1)
+	if err != nil {
+		return value{}, err
 	}
-	return types.Null(tInt4), err
+	from := int64(0)
+	if len(a) > 2 && !a[0].Null {
+		if a[2].Null {
+			return value{}, sqlerr.New(sqlerr.NullValueNotAllowed, "initial position must not be null")
+		}
+		from = min(max(a[2].I-1, 0), int64(len(e)))
+	}
+	if i := index(e[from:], a[1]); i >= 0 && !a[0].Null {
+		return int4(from + int64(i) + 1)
+	}
+	return null(tInt4)
 }
 
 // joined makes an array of the element type of whichever argument is an array.

@@ -90,6 +90,6 @@ func zoneShift(to types.Kind, sign int64) eval {
 		if infinite(a[1].I) {
 			return types.NewInt(to, a[1].I), nil
 		}
-		return types.NewInt(to, a[1].I+sign*iv.Micros), nil
+		return types.NewInt(to, a[1].I+sign*(iv.Micros-iv.Micros%microsPerSecond)), nil
 	}
 }

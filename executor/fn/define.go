@@ -58,6 +58,10 @@ func (d Def) volatile() Def { d.Volatility = Volatile; return d }
 func (d Def) variadic() Def { d.Variadic = true; return d }
 func (d Def) onNull() Def   { d.CalledOnNull = true; return d }
 
+func (d Def) nonArray() Def   { d.Poly = NonArray; return d }
+func (d Def) alike() Def      { d.Poly = Alike; return d }
+func (d Def) compatible() Def { d.Poly = Compatible; return d }
+
 func (d Def) retOf(f func(in []types.Type) types.Type) Def { d.RetOf = f; return d }
 
 func (d Def) vector(f func(ctx *Ctx, in []*batch.Vec, n int, out *batch.Vec) error) Def {

@@ -55,10 +55,27 @@ type Ctx struct {
 	zones    map[string]*time.Location
 }
 
+// Poly says how the arguments of any type (and of any array) of one signature go together.
+type Poly uint8
+
+// The ways, of which a signature has one.
+const (
+	// Each argument has a type of its own: Postgres' "any".
+	Each Poly = iota
+	// NonArray is Each without arrays: anynonarray.
+	NonArray
+	// Alike arguments have one type, which must be known: anyelement and anyarray.
+	Alike
+	// Compatible arguments are converted to a common type, text when none is known: anycompatible, anycompatiblearray.
+	Compatible
+)
+
 // Def is one function or operator signature. Operators are Defs whose Name is the operator ("+", "||", "->>").
 type Def struct {
 	Name string
 	Args []types.Type // Kind Unknown accepts any type; Array with Elem Unknown accepts any array
+	// Poly is the rule for arguments of any type.
+	Poly Poly
 	// Variadic: the last argument type repeats zero or more times.
 	Variadic bool
 	Ret      types.Type

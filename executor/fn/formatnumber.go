@@ -1,8 +1,10 @@
 package fn
 
 import (
+	"regexp"
 	"strings"
 
+	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
@@ -56,8 +58,17 @@ func readTemplate(f string) numberTemplate {
 }
 
 // formatNumber prints a decimal by a template; what does not fit becomes #.
-func formatNumber(s, f string) string {
+func formatNumber(s, f string) (string, error) {
+	if m := rareNumberPatterns.FindString(f); m != "" {
+		return "", sqlerr.NotSupported("the pattern "+m+" in a template of to_char for numbers", "The patterns 9 0 . , D G S MI PR L FM are there.")
+	}
 	t := readTemplate(f)
+	if strings.Count(strings.ToUpper(strings.ReplaceAll(f, ".", "D")), "D") > 1 {
+		return "", sqlerr.New(sqlerr.SyntaxError, "multiple decimal points")
+	}
+	if s == "NaN" || strings.HasSuffix(s, "Infinity") {
+		return "", sqlerr.NotSupported("a template of to_char for "+s, "")
+	}
 	digitsAfter := strings.Count(t.after, "9") + strings.Count(t.after, "0")
 	neg := strings.HasPrefix(s, "-")
 	r, err := types.NumericRound(strings.TrimPrefix(s, "-"), int32(digitsAfter))
@@ -78,8 +89,12 @@ func formatNumber(s, f string) string {
 	if t.point {
 		body += "." + t.fraction(frac, over)
 	}
-	return t.signed(body, used, neg)
+	return t.signed(body, used, neg), nil
 }
+
+// rareNumberPatterns are the patterns that have no meaning here: Roman numbers, exponents, shifts, ordinals, blanks for
+// zeros, and text.
+var rareNumberPatterns = regexp.MustCompile(`(?i)RN|(^|[^F])M([^I]|$)|EEEE|V|TH|B|SG|PL|"|C|[^-+0-9.,DGSMIPRLF$ ]`)
 
 // wholePart fills the digits before the point. lead is how many blanks stand before the first character printed.
 func (t *numberTemplate) wholePart(whole string, slots int, over bool) (out string, lead int) {

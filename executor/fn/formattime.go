@@ -8,7 +8,10 @@ import (
 )
 
 func formatTimeDefs() []Def {
-	numberOf := func(s string, f string) (value, error) { return text(formatNumber(s, f)) }
+	numberOf := func(s string, f string) (value, error) {
+		out, err := formatNumber(s, f)
+		return types.NewText(out), err
+	}
 	return []Def{
 		def("to_char", args{tTimestamp, tText}, tText, toCharTime).about("Prints by a template of YYYY MM DD HH24 MI SS MS US Mon Dy TZ and the like.",
 			"to_char(timestamp '2002-04-20 17:31:12.66', 'HH12:MI:SS.MS Dy DD Mon YYYY')", "05:31:12.660 Sat 20 Apr 2002"),
@@ -72,6 +75,9 @@ func toCharTime(ctx *Ctx, a values) (value, error) {
 		}
 		fill := true
 		if rest, ok := cutFold(f, "FM"); ok {
+			fill, f = false, rest
+		}
+		if rest, ok := strings.CutPrefix(f, "TM"); ok { // names in the language of the server, without blanks
 			fill, f = false, rest
 		}
 		n, s := m.pattern(f, fill)

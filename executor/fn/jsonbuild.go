@@ -93,12 +93,12 @@ func jsonBuildDefs() []Def {
 		return stored(types.JSON, string(AppendJSON(ctx, nil, a[0]))), nil
 	}
 	return []Def{
-		def("to_json", args{tAny}, tJSON, toJSON).stable().about("Any value as json.", `to_json('Fred said "Hi."'::text)`, `"Fred said \"Hi.\""`),
+		def("to_json", args{tAny}, tJSON, toJSON).alike().stable().about("Any value as json.", `to_json('Fred said "Hi."'::text)`, `"Fred said \"Hi.\""`),
 		def("row_to_json", args{types.T(types.Record)}, tJSON, toJSON).stable().about("A row as a json object.", "row_to_json(row(1, 'foo'))", `{"f1":1,"f2":"foo"}`),
-		def("array_to_json", args{tAnyArray}, tJSON, toJSON).stable().about("An array as json.", "array_to_json('{1,5}'::int[])", "[1,5]"),
+		def("array_to_json", args{tAnyArray}, tJSON, toJSON).alike().stable().about("An array as json.", "array_to_json('{1,5}'::int[])", "[1,5]"),
 		def("to_jsonb", args{tAny}, tJSONB, func(ctx *Ctx, a values) (value, error) {
 			return types.ParseText(tJSONB, string(AppendJSON(ctx, nil, a[0])), nil)
-		}).stable().about("Any value as jsonb.", "to_jsonb(array[1,2])", "[1, 2]"),
+		}).alike().stable().about("Any value as jsonb.", "to_jsonb(array[1,2])", "[1, 2]"),
 		def("json_build_object", args{tAny}, tJSON, buildObject).variadic().onNull().stable().
 			about("An object of alternating keys and values.", "json_build_object('foo', 1, 'bar', 'x')", `{"foo" : 1, "bar" : "x"}`),
 		def("json_build_object", nil, tJSON, buildObject).about("The empty object.", "json_build_object()", "{}"),
@@ -134,7 +134,15 @@ func buildObject(ctx *Ctx, a values) (value, error) {
 			return value{}, sqlerr.New(sqlerr.InvalidParameterValue, "argument %d cannot be null", i+1).
 				WithHint("Object keys should be text.")
 		}
-		b = types.AppendJSONString(b, textOf(ctx, a[i]))
+		switch a[i].Type.Kind {
+		case types.JSON, types.JSONB, types.Array, types.Record:
+			return value{}, sqlerr.New(sqlerr.InvalidParameterValue, "key value must be scalar, not array, composite, or json")
+		}
+		if key := AppendJSON(ctx, nil, a[i]); key[0] == '"' {
+			b = append(b, key...)
+		} else {
+			b = types.AppendJSONString(b, string(key))
+		}
 		b = append(b, " : "...)
 		b = AppendJSON(ctx, b, a[i+1])
 	}

@@ -101,9 +101,6 @@ func powerDefs() []Def {
 		def("log", args{tNumeric, tNumeric}, tNumeric, logBase).about("Logarithm to base a.", "log(2.0, 64.0)", "6.0000000000000000"),
 		def("degrees", f1, tFloat8, float1(func(f float64) float64 { return f / (math.Pi / 180) })).about("Radians to degrees.", "degrees(0.5::float8)", "28.64788975654116"),
 		def("radians", f1, tFloat8, float1(func(f float64) float64 { return f * (math.Pi / 180) })).about("Degrees to radians.", "radians(45.0::float8)", "0.7853981633974483"),
-		def("sin", f1, tFloat8, float1(math.Sin)).about("Sine.", "sin(0::float8)", "0"),
-		def("cos", f1, tFloat8, float1(math.Cos)).about("Cosine.", "cos(0::float8)", "1"),
-		def("tan", f1, tFloat8, float1(math.Tan)).about("Tangent.", "tan(0::float8)", "0"),
 		def("atan2", args{tFloat8, tFloat8}, tFloat8, func(_ *Ctx, a values) (value, error) { return float(math.Atan2(a[0].F, a[1].F)) }).
 			about("Angle of (x, y).", "atan2(1::float8, 0)", "1.5707963267948966"),
 		def("width_bucket", args{tFloat8, tFloat8, tFloat8, tInt4}, tInt4, widthBucket).
@@ -155,6 +152,8 @@ func widthBucket(_ *Ctx, a values) (value, error) {
 		return value{}, sqlerr.New("2201G", "count must be greater than zero")
 	case math.IsNaN(x) || math.IsNaN(lo) || math.IsNaN(hi):
 		return value{}, sqlerr.New("2201G", "operand, lower bound, and upper bound cannot be NaN")
+	case math.IsInf(lo, 0) || math.IsInf(hi, 0):
+		return value{}, sqlerr.New("2201G", "lower and upper bounds must be finite")
 	case lo == hi:
 		return value{}, sqlerr.New("2201G", "lower bound cannot equal upper bound")
 	}

@@ -10,8 +10,8 @@ func quoteDefs() []Def {
 		def("quote_literal", args{tText}, tText, text1(quoteLiteral)).about("The text as an SQL literal.", `quote_literal('O''Reilly')`, `'O''Reilly'`),
 		def("quote_literal", args{tAny}, tText, func(ctx *Ctx, a values) (value, error) { return text(quoteLiteral(textOfCat(ctx, a[0]))) }).
 			stable().about("Any value as an SQL literal.", "quote_literal(42.5)", "'42.5'"),
-		def("quote_nullable", args{tText}, tText, quoteNullable).onNull().about("As quote_literal; NULL becomes the word.", "quote_nullable(NULL)", "NULL"),
-		def("quote_nullable", args{tAny}, tText, quoteNullable).onNull().stable().about("As quote_literal; NULL becomes the word.", "quote_nullable(42.5)", "'42.5'"),
+		def("quote_nullable", args{tText}, tText, quoteNullable).alike().onNull().about("As quote_literal; NULL becomes the word.", "quote_nullable(NULL)", "NULL"),
+		def("quote_nullable", args{tAny}, tText, quoteNullable).alike().onNull().stable().about("As quote_literal; NULL becomes the word.", "quote_nullable(42.5)", "'42.5'"),
 	}
 }
 

@@ -23,9 +23,26 @@ type patternKey struct {
 }
 
 // patterns caches compiled regular expressions. The zero value is empty.
-type patterns struct{ m map[patternKey]*regexp.Regexp }
+type patterns struct{ m map[patternKey]*compiled }
 
-func (p *patterns) get(pattern, flags string) (*regexp.Regexp, error) {
+// compiled is a regular expression with what is known of it.
+type compiled struct {
+	*regexp.Regexp
+	// mixed: where its matches end cannot be told with Go's rules, only whether there is one.
+	mixed bool
+}
+
+// span returns a pattern whose matches are asked for, not only whether there is one.
+func (p *patterns) span(pattern, flags string) (*compiled, error) {
+	re, err := p.get(pattern, flags)
+	if err == nil && re.mixed {
+		return nil, sqlerr.NotSupported("a regular expression that mixes non-greedy quantifiers with greedy ones or with alternatives, where the match itself is asked for",
+			"Make all quantifiers non-greedy, or none.")
+	}
+	return re, err
+}
+
+func (p *patterns) get(pattern, flags string) (*compiled, error) {
 	key := patternKey{pattern, flags}
 	if re := p.m[key]; re != nil {
 		return re, nil
@@ -35,7 +52,7 @@ func (p *patterns) get(pattern, flags string) (*regexp.Regexp, error) {
 		return nil, err
 	}
 	if p.m == nil || len(p.m) >= patternsMax {
-		p.m = make(map[patternKey]*regexp.Regexp)
+		p.m = make(map[patternKey]*compiled)
 	}
 	p.m[patternKey{strings.Clone(pattern), flags}] = re
 	return re, nil
@@ -66,7 +83,7 @@ func regexError(err error) error {
 }
 
 // compileRegex translates a POSIX advanced regular expression. flags: i, c, n, p, w, s, x, g (ignored here), q.
-func compileRegex(pattern, flags string) (*regexp.Regexp, error) {
+func compileRegex(pattern, flags string) (*compiled, error) {
 	if len(pattern) > patternBytes {
 		return nil, sqlerr.New(sqlerr.ProgramLimitExceeded, "regular expression is too long").WithHint("The limit is %d bytes.", patternBytes)
 	}
@@ -91,7 +108,8 @@ func compileRegex(pattern, flags string) (*regexp.Regexp, error) {
 			return nil, sqlerr.New(sqlerr.InvalidParameterValue, "invalid regular expression option: \"%c\"", f)
 		}
 	}
-	t, err := translateARE(pattern)
+	tr := translator{in: pattern}
+	t, err := tr.run()
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +120,10 @@ func compileRegex(pattern, flags string) (*regexp.Regexp, error) {
 	if err != nil {
 		return nil, regexError(err)
 	}
-	return re, nil
+	if !tr.lazy {
+		re.Longest() // as Postgres: the longest match of those that begin first
+	}
+	return &compiled{re, tr.lazy && (tr.greedy || tr.alternatives)}, nil
 }
 
 // embedded takes the director and options at the start of a pattern: ***=literal, (?i)...
@@ -145,93 +166,7 @@ func stripExpanded(p string) string {
 	return b.String()
 }
 
-// areEscapes are the escapes of Postgres that Go's syntax spells differently.
-var areEscapes = map[byte]string{'y': `\b`, 'Y': `\B`, 'A': `\A`, 'Z': `\z`, 'e': `\x1b`, 'B': `\\`, 'b': `\x08`, '0': `\x00`}
-
-// translateARE rewrites the parts of Postgres' syntax that Go's lacks or reads differently.
-func translateARE(p string) (string, error) {
-	var b strings.Builder
-	for i := 0; i < len(p); i++ {
-		c := p[i]
-		switch {
-		case c == '[':
-			n, err := translateClass(p[i:], &b)
-			if err != nil {
-				return "", err
-			}
-			i += n - 1
-		case c == '\\' && i+1 < len(p):
-			i++
-			switch e := p[i]; {
-			case e >= '1' && e <= '9':
-				return "", sqlerr.NotSupported("a back reference in a regular expression", "Matching time would be unbounded.")
-			case e == 'm' || e == 'M':
-				b.WriteString(`\b`)
-			case e == 'u' && i+4 < len(p):
-				b.WriteString(`\x{` + p[i+1:i+5] + `}`)
-				i += 4
-			case areEscapes[e] != "":
-				b.WriteString(areEscapes[e])
-			default:
-				b.WriteByte('\\')
-				b.WriteByte(e)
-			}
-		case c == '{' && i+1 < len(p) && p[i+1] >= '0' && p[i+1] <= '9' && !bounds.MatchString(p[i:]):
-			return "", badRegex("braces {} not balanced")
-		case c == '(' && strings.HasPrefix(p[i:], "(?=") || strings.HasPrefix(p[i:], "(?!") || strings.HasPrefix(p[i:], "(?<=") || strings.HasPrefix(p[i:], "(?<!"):
-			return "", sqlerr.NotSupported("a lookaround constraint in a regular expression", "Matching time would be unbounded.")
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return b.String(), nil
-}
-
-// translateClass rewrites a bracket expression and returns its length.
-func translateClass(p string, b *strings.Builder) (int, error) {
-	switch {
-	case strings.HasPrefix(p, "[[:<:]]"), strings.HasPrefix(p, "[[:>:]]"):
-		b.WriteString(`\b`)
-		return 7, nil
-	}
-	i := 1
-	b.WriteByte('[')
-	if i < len(p) && p[i] == '^' {
-		b.WriteByte('^')
-		i++
-	}
-	for first := true; i < len(p); first = false {
-		switch c := p[i]; {
-		case c == ']' && !first:
-			b.WriteByte(']')
-			return i + 1, nil
-		case c == '[' && i+1 < len(p) && p[i+1] == ':':
-			end := strings.Index(p[i:], ":]")
-			if end < 0 {
-				return 0, errBrackets
-			}
-			b.WriteString(p[i : i+end+2])
-			i += end + 2
-		case c == '[' || c == ']':
-			b.WriteByte('\\')
-			b.WriteByte(c)
-			i++
-		case c == '\\' && i+1 < len(p):
-			b.WriteByte('\\')
-			b.WriteByte(p[i+1])
-			i += 2
-		default:
-			b.WriteByte(c)
-			i++
-		}
-	}
-	return 0, errBrackets
-}
-
 var errBrackets = badRegex("brackets [] not balanced")
-
-// bounds is a repetition as Postgres writes it; a brace before a digit must begin one.
-var bounds = regexp.MustCompile(`^\{[0-9]+(,[0-9]*)?\}`)
 
 func regexDefs() []Def {
 	t2, t3 := args{tText, tText}, args{tText, tText, tText}
@@ -249,8 +184,13 @@ func regexDefs() []Def {
 		def("~*", t2, tBool, match("i", true)).about("Matches, whatever the case.", "'thomas' ~* 'T.*ma'", "t"),
 		def("!~", t2, tBool, match("", false)).about("Does not match.", "'thomas' !~ 't.*max'", "t"),
 		def("!~*", t2, tBool, match("i", false)).about("Does not match, whatever the case.", "'thomas' !~* 'T.*ma'", "f"),
+		def("similar_to_escape", args{tText}, tText, similarToRegex).about("The regular expression that a pattern of SIMILAR TO means.", "similar_to_escape('a%')", "^(?:a.*)$"),
+		def("similar_to_escape", t2, tText, similarToRegex).about("The same with an escape character.", "'50%' SIMILAR TO '50!%' ESCAPE '!'", "t"),
 		def("regexp_like", t2, tBool, match("", true)).about("Whether a regular expression matches.", "regexp_like('Hello World', 'world$')", "f"),
 		def("regexp_like", t3, tBool, func(ctx *Ctx, a values) (value, error) {
+			if err := noGlobal("regexp_like", a[2].S); err != nil {
+				return value{}, err
+			}
 			re, err := ctx.patterns.get(a[1].S, a[2].S)
 			if err != nil {
 				return value{}, err
@@ -267,7 +207,7 @@ func regexDefs() []Def {
 		def("regexp_substr", t2, tText, regexpSubstr).about("The text that matches first.", "regexp_substr('ABCDEF', 'C.')", "CD"),
 		def("substring", t2, tText, regexpSubstr1).about("The text that matches first, or its first captured part.", "substring('Thomas' from '...$')", "mas"),
 		def("regexp_count", t2, tInt4, func(ctx *Ctx, a values) (value, error) {
-			re, err := ctx.patterns.get(a[1].S, "")
+			re, err := ctx.patterns.span(a[1].S, "")
 			if err != nil {
 				return value{}, err
 			}
@@ -275,6 +215,14 @@ func regexDefs() []Def {
 		}).about("Number of matches.", "regexp_count('123456789012', '\\d\\d\\d')", "4"),
 		def("regexp_split_to_array", t2, tTextArray, regexpSplit).about("Splits at the matches.", "regexp_split_to_array('hello world', '\\s+')", "{hello,world}"),
 	}
+}
+
+// noGlobal refuses the option g where it has no meaning.
+func noGlobal(name, flags string) error {
+	if strings.Contains(flags, "g") {
+		return sqlerr.New(sqlerr.InvalidParameterValue, "%s() does not support the \"global\" option", name)
+	}
+	return nil
 }
 
 func regexpMatch(ctx *Ctx, a values) (value, error) {
@@ -285,7 +233,7 @@ func regexpMatch(ctx *Ctx, a values) (value, error) {
 				WithHint("Use the regexp_matches function instead.")
 		}
 	}
-	re, err := ctx.patterns.get(a[1].S, flags)
+	re, err := ctx.patterns.span(a[1].S, flags)
 	if err != nil {
 		return value{}, err
 	}
@@ -313,7 +261,7 @@ func captured(s string, m []int) value {
 }
 
 func regexpSubstr(ctx *Ctx, a values) (value, error) {
-	re, err := ctx.patterns.get(a[1].S, "")
+	re, err := ctx.patterns.span(a[1].S, "")
 	if err != nil {
 		return value{}, err
 	}
@@ -341,7 +289,7 @@ func regexpReplace(ctx *Ctx, a values) (value, error) {
 	if len(a) > 3 {
 		flags = a[3].S
 	}
-	re, err := ctx.patterns.get(a[1].S, flags)
+	re, err := ctx.patterns.span(a[1].S, flags)
 	if err != nil {
 		return value{}, err
 	}
@@ -389,7 +337,7 @@ func expand(out []byte, repl, s string, m []int) []byte {
 }
 
 func regexpSplit(ctx *Ctx, a values) (value, error) {
-	re, err := ctx.patterns.get(a[1].S, "")
+	re, err := ctx.patterns.span(a[1].S, "")
 	if err != nil {
 		return value{}, err
 	}

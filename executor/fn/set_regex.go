@@ -1,7 +1,6 @@
 package fn
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -24,13 +23,13 @@ func regexSets() []SetDef {
 }
 
 // rowPattern compiles the pattern of a set; global tells whether the flag g was given.
-func rowPattern(ctx *Ctx, a values) (re *regexp.Regexp, global bool, err error) {
+func rowPattern(ctx *Ctx, a values) (re *compiled, global bool, err error) {
 	flags := ""
 	if len(a) > 2 {
 		global = strings.Contains(a[2].S, "g")
 		flags = strings.ReplaceAll(a[2].S, "g", "")
 	}
-	re, err = ctx.patterns.get(a[1].S, flags)
+	re, err = ctx.patterns.span(a[1].S, flags)
 	return re, global, err
 }
 

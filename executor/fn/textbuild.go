@@ -13,8 +13,8 @@ func textBuildDefs() []Def {
 	join := func(ctx *Ctx, a values) (value, error) { return text(textOfCat(ctx, a[0]) + textOfCat(ctx, a[1])) }
 	return []Def{
 		def("||", args{tText, tText}, tText, join).about("Joins two texts; NULL if one is.", "'Post' || 'gres'", "Postgres"),
-		def("||", args{tText, tAny}, tText, join).about("Joins a text and any value that is no array.", "'Value: ' || 42", "Value: 42"),
-		def("||", args{tAny, tText}, tText, join).about("Joins any value that is no array and a text.", "42 || ' is'", "42 is"),
+		def("||", args{tText, tAny}, tText, join).nonArray().about("Joins a text and any value that is no array.", "'Value: ' || 42", "Value: 42"),
+		def("||", args{tAny, tText}, tText, join).nonArray().about("Joins any value that is no array and a text.", "42 || ' is'", "42 is"),
 		def("||", args{tBytea, tBytea}, tBytea, func(_ *Ctx, a values) (value, error) {
 			return stored(types.Bytea, a[0].S+a[1].S), nil
 		}).about("Joins octets.", `'\x12'::bytea || '\x34'::bytea`, `\x1234`),

@@ -29,7 +29,9 @@ func textSearchDefs() []Def {
 			if n < 0 {
 				n = max(have+n, 0)
 			}
-			n = min(n, have)
+			if n = min(n, have); a[1].I == math.MinInt32 { // which has no positive: nothing is left out
+				n = have
+			}
 			return text(a[0].S[len(prefix(a[0].S, int(have-n))):])
 		}).about("The last n characters; negative: all but the first n.", "right('abcde', 2)", "de"),
 		def("strpos", t2, tInt4, pos).about("Position of the second text in the first, 0 if it is not there.", "strpos('high', 'ig')", "2"),

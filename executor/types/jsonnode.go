@@ -149,6 +149,19 @@ func JSONScalarText(raw string) (text string, ok bool) {
 
 // Compare is jsonb's order: Object > Array > Boolean > Number > String > null.
 func (n *JSONNode) Compare(m *JSONNode) int {
+	// At the top a scalar is kept as an array of one, so that an empty array is less.
+	if e := n.empty(); e != m.empty() && n.Kind != '{' && m.Kind != '{' {
+		if e {
+			return -1
+		}
+		return 1
+	}
+	return n.compare(m)
+}
+
+func (n *JSONNode) empty() bool { return n.Kind == '[' && len(n.Elems) == 0 }
+
+func (n *JSONNode) compare(m *JSONNode) int {
 	if n.Kind != m.Kind {
 		if c := cmpOrdered(jsonRank(n.Kind), jsonRank(m.Kind)); c != 0 {
 			return c
@@ -178,7 +191,7 @@ func (n *JSONNode) Compare(m *JSONNode) int {
 				return 1
 			}
 		}
-		if c := n.Elems[i].Compare(m.Elems[i]); c != 0 {
+		if c := n.Elems[i].compare(m.Elems[i]); c != 0 {
 			return c
 		}
 	}

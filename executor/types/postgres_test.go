@@ -14,7 +14,7 @@ import (
 // typeOf reads a type with an optional modifier and [].
 func typeOf(t *testing.T, name string) Type {
 	t.Helper()
-	mods := map[string]int32{"varchar(5)": VarcharMod(5), "char(5)": VarcharMod(5), "numeric(6,2)": NumericMod(6, 2), "timestamp(3)": 3}
+	mods := map[string]int32{"varchar(5)": VarcharMod(5), "char(5)": VarcharMod(5), "numeric(6,2)": NumericMod(6, 2), "timestamp(3)": TimestampMod(3)}
 	base, _, _ := strings.Cut(name, "(")
 	elem, isArray := strings.CutSuffix(base, "[]")
 	k, ok := KindByName(elem)

@@ -49,7 +49,7 @@ const (
 type Type struct {
 	Kind Kind
 	Elem Kind  // element kind when Kind is Array
-	Mod  int32 // Postgres' typmod (varchar(10) -> 14, numeric(p,s), timestamp(p)); 0 means none
+	Mod  int32 // Postgres' typmod (varchar(10) -> 14, numeric(p,s), interval fields), timestamp(p) -> p+1; 0 means none
 }
 
 // T returns the unmodified type of a kind.
@@ -167,6 +167,9 @@ func (t Type) Size() int16 { return kinds[t.Kind].size }
 func (t Type) WireMod() int32 {
 	if t.Mod == 0 || t.Kind == Record || t.Elem == Record {
 		return -1
+	}
+	if k := t.Kind; k == Timestamp || k == TimestampTZ || k == Array && (t.Elem == Timestamp || t.Elem == TimestampTZ) {
+		return t.Mod - 1
 	}
 	return t.Mod
 }

@@ -1,6 +1,9 @@
 package bind
 
 import (
+	"strconv"
+	"strings"
+
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -92,6 +95,9 @@ func (b *binder) literal(s string, to types.Type, explicit bool) (expr.Expr, err
 	case types.Void, types.Record:
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "input of type %s is not supported", to)
 	}
+	if unit := types.LastField(to.Mod); to.Kind == types.Interval && unit != "" && isNumber(s) {
+		s += unit // interval '3' DAY
+	}
 	v, err := types.ParseText(plain(to), s, b.format)
 	if err != nil {
 		return nil, err
@@ -101,6 +107,11 @@ func (b *binder) literal(s string, to types.Type, explicit bool) (expr.Expr, err
 	}
 	v.Type = to
 	return &expr.Const{Val: v}, nil
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+	return err == nil
 }
 
 // cast binds an explicit cast.
@@ -186,10 +197,27 @@ func isReg(k types.Kind) bool {
 // commonType is Postgres' choice of one type for several expressions (UNION, CASE, VALUES, ...); what names the
 // construct in the error.
 func commonType(list []term, what string) (types.Type, error) {
-	var out types.Type
+	given := typesOf(list)
+	out, bad := common(given)
+	switch {
+	case bad >= 0 && categoryOf(out) != categoryOf(given[bad]):
+		return out, sqlerr.New(sqlerr.DatatypeMismatch, "%s types %s and %s cannot be matched", what, out, given[bad]).At(list[bad].pos)
+	case bad >= 0:
+		return out, sqlerr.New(sqlerr.CannotCoerce, "%s could not convert type %s to %s", what, given[bad], out).At(list[bad].pos)
+	}
+	return out, nil
+}
+
+func categoryOf(t types.Type) byte {
+	c, _ := category(t)
+	return c
+}
+
+// common is the common type of several, text when none is known. bad is the index of one that has no part in it, -1 when all
+// have.
+func common(list []types.Type) (out types.Type, bad int) {
 	sameMod := true
-	for _, t := range list {
-		typ := t.e.Type()
+	for i, typ := range list {
 		if typ.Kind == types.Unknown {
 			continue
 		}
@@ -202,9 +230,8 @@ func commonType(list []term, what string) (types.Type, error) {
 			continue
 		}
 		oc, preferred := category(out)
-		tc, _ := category(typ)
-		if oc != tc {
-			return out, sqlerr.New(sqlerr.DatatypeMismatch, "%s types %s and %s cannot be matched", what, out, typ).At(t.pos)
+		if oc != categoryOf(typ) {
+			return out, i
 		}
 		if !preferred && expr.CanCast(out, typ, expr.Implicit) && !expr.CanCast(typ, out, expr.Implicit) {
 			out = typ
@@ -216,12 +243,12 @@ func commonType(list []term, what string) (types.Type, error) {
 	if !sameMod {
 		out = plain(out)
 	}
-	for _, t := range list {
-		if !expr.CanCast(t.e.Type(), out, expr.Implicit) {
-			return out, sqlerr.New(sqlerr.CannotCoerce, "%s could not convert type %s to %s", what, t.e.Type(), out).At(t.pos)
+	for i, typ := range list {
+		if !expr.CanCast(typ, out, expr.Implicit) {
+			return out, i
 		}
 	}
-	return out, nil
+	return out, -1
 }
 
 // unify converts all expressions to their common type.

@@ -39,6 +39,11 @@ func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 			return e, err
 		}
 	}
+	if f.Name.Name == "overlaps" && builtin {
+		if f, err := overlapsCall(f); f != nil || err != nil {
+			return s.overlaps(f, err)
+		}
+	}
 	args, err := s.list(f.Args)
 	if err != nil {
 		return nil, err
@@ -48,6 +53,34 @@ func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 	}
 	if sets := registry().sets[name]; sets != nil && (builtin || f.Name.Schema == catalog.InformationSchema) {
 		return s.setCall(f, sets, args)
+	}
+	return s.scalarCall(f, args)
+}
+
+// overlapsCall makes (a, b) OVERLAPS (c, d) a call of four arguments; nil when it is another call.
+func overlapsCall(f *parse.FuncCall) (*parse.FuncCall, error) {
+	if len(f.Args) != 2 {
+		return nil, nil
+	}
+	out := *f
+	out.Name.Schema, out.Args = catalog.PgCatalog, nil
+	for i, side := range []string{"left", "right"} {
+		row, ok := f.Args[i].(*parse.Row)
+		if !ok || len(row.Elems) != 2 {
+			return nil, sqlerr.New(sqlerr.SyntaxError, "wrong number of parameters on %s side of OVERLAPS expression", side).At(f.Args[i].Position())
+		}
+		out.Args = append(out.Args, row.Elems...)
+	}
+	return &out, nil
+}
+
+func (s *scalar) overlaps(f *parse.FuncCall, err error) (expr.Expr, error) {
+	if err != nil {
+		return nil, err
+	}
+	args, err := s.list(f.Args)
+	if err != nil {
+		return nil, err
 	}
 	return s.scalarCall(f, args)
 }
@@ -149,27 +182,38 @@ func (b *binder) coerceArgs(s *signature, args []term) ([]expr.Expr, error) {
 	elem, _ := s.element(typesOf(args))
 	list := make([]expr.Expr, len(args))
 	for i, a := range args {
-		want := s.arg(i)
-		switch {
-		case want.Kind == types.Array && polymorphic(want):
-			if want = a.e.Type(); want.Kind == types.Unknown {
-				if want = types.ArrayOf(types.Text); elem.Kind != types.Unknown {
-					want = types.ArrayOf(elem.Kind)
-				}
-			}
-		case want.Kind == types.Unknown && elem.Kind != types.Unknown && !s.variadic:
-			want = elem
-		case want.Kind == types.Unknown:
-			if want = a.e.Type(); want.Kind == types.Unknown {
-				want = textType
-			}
+		want, err := s.wanted(i, a.e.Type(), elem)
+		if err != nil {
+			return nil, err
 		}
-		var err error
 		if list[i], err = b.implicit(a, want); err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
+}
+
+// wanted is the type that argument i becomes; elem is what the polymorphic arguments agree on.
+func (s *signature) wanted(i int, have, elem types.Type) (types.Type, error) {
+	want := s.arg(i)
+	if !polymorphic(want) {
+		return want, nil
+	}
+	if elem.Kind == types.Unknown {
+		if s.poly() == fn.Alike && have.Kind == types.Unknown {
+			return want, sqlerr.New(sqlerr.DatatypeMismatch, "could not determine polymorphic type because input has type unknown")
+		}
+		elem = textType
+	} else if want.Kind != types.Array {
+		return elem, nil
+	}
+	switch {
+	case have.Kind != types.Unknown && (s.poly() != fn.Compatible || have.Elem == types.Unknown):
+		return have, nil
+	case want.Kind == types.Array:
+		return types.ArrayOf(elem.Kind), nil
+	}
+	return elem, nil
 }
 
 // userCall applies a user's function; ok is false when the arguments do not fit.
@@ -237,7 +281,8 @@ func (s *scalar) specialForm(f *parse.FuncCall) (e expr.Expr, done bool, err err
 	return e, true, err
 }
 
-// nullif is NULLIF(a, b): CASE WHEN a = b THEN NULL ELSE a END.
+// nullif is NULLIF(a, b): CASE WHEN a = b THEN NULL ELSE a END. Its type is that of the left side of the = that compares
+// them: integer and numeric are compared, and give, numeric.
 func (s *scalar) nullif(f *parse.FuncCall, args []term) (expr.Expr, error) {
 	if len(args) != 2 {
 		return nil, noFunction(f, args)
@@ -246,12 +291,39 @@ func (s *scalar) nullif(f *parse.FuncCall, args []term) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := s.textIfUnknown(args[0])
+	typ := cond.(*expr.Compare).L.Type()
+	switch {
+	case crossEquality(args[0].e.Type(), args[1].e.Type()):
+		typ = args[0].e.Type()
+	case typ.Kind == types.Varchar: // has no = of its own
+		typ = textType
+	case typ.Kind == types.CIDR:
+		typ = types.T(types.Inet)
+	}
+	x, err := s.implicit(args[0], typ)
 	if err != nil {
 		return nil, err
 	}
-	null := &expr.Const{Val: types.Null(x.Type())}
-	return &expr.Case{Whens: []expr.When{{Cond: cond, Then: null}}, Else: x, Typ: x.Type()}, nil
+	null := &expr.Const{Val: types.Null(typ)}
+	return &expr.Case{Whens: []expr.When{{Cond: cond, Then: null}}, Else: x, Typ: typ}, nil
+}
+
+// crossEquality tells whether Postgres has an = of two different types, so that neither side is converted.
+func crossEquality(l, r types.Type) bool {
+	group := func(k types.Kind) int {
+		switch k {
+		case types.Int2, types.Int4, types.Int8:
+			return 1
+		case types.Float4, types.Float8:
+			return 2
+		case types.Date, types.Timestamp, types.TimestampTZ:
+			return 3
+		case types.Name, types.Text:
+			return 4
+		}
+		return 0
+	}
+	return group(l.Kind) != 0 && group(l.Kind) == group(r.Kind)
 }
 
 // extreme is GREATEST or LEAST over one common type.
@@ -259,6 +331,9 @@ func (s *scalar) extreme(f *parse.FuncCall, args []term) (expr.Expr, error) {
 	list, typ, err := s.unify(args, strings.ToUpper(f.Name.Name))
 	if err != nil {
 		return nil, err
+	}
+	if !hasOperator(typ, false) {
+		return nil, sqlerr.New(sqlerr.UndefinedFunction, "could not identify a comparison function for type %s", typ)
 	}
 	for _, sig := range registry().funcs[f.Name.Name] {
 		given := make([]types.Type, len(list))

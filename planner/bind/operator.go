@@ -17,6 +17,9 @@ var numberRank = map[types.Kind]int{types.Int2: 1, types.Int4: 2, types.Int8: 3,
 func compareType(l, r types.Type, eq bool) (types.Type, bool) {
 	l, r = plain(l), plain(r)
 	if l == r {
+		if l.Kind == types.CIDR { // has no comparison of its own
+			l = types.T(types.Inet)
+		}
 		return l, hasOperator(l, eq)
 	}
 	if l.Kind == types.Array && r.Kind == types.Array {
@@ -159,6 +162,9 @@ func (b *binder) prefix(op string, x term, pos int) (expr.Expr, error) {
 	}
 	if op == "+" && x.e.Type().Kind.IsNumber() {
 		return x.e, nil
+	}
+	if op == "+" && isUnknown(x.e) {
+		return b.implicit(x, types.T(types.Float8))
 	}
 	d, ambiguous := resolve(unary, []types.Type{x.e.Type()})
 	if ambiguous {

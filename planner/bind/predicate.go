@@ -24,7 +24,7 @@ func likeOp(insensitive, not bool) string {
 
 func (s *scalar) like(e *parse.Like) (expr.Expr, error) {
 	if e.Op == "SIMILAR" {
-		return nil, unsupported(e.Pos, "SIMILAR TO", "Use the regular expression operator ~ instead.")
+		return s.similar(e)
 	}
 	x, err := s.term(e.X)
 	if err != nil {
@@ -50,6 +50,32 @@ func (s *scalar) like(e *parse.Like) (expr.Expr, error) {
 		}
 	}
 	return out, nil
+}
+
+// similar is X SIMILAR TO pattern: X ~ similar_to_escape(pattern).
+func (s *scalar) similar(e *parse.Like) (expr.Expr, error) {
+	x, err := s.term(e.X)
+	if err != nil {
+		return nil, err
+	}
+	in := []parse.Expr{e.Pattern}
+	if e.Escape != nil {
+		in = append(in, e.Escape)
+	}
+	args, err := s.list(in)
+	if err != nil {
+		return nil, err
+	}
+	f := &parse.FuncCall{At: e.At, Name: parse.Name{Schema: catalog.PgCatalog, Name: "similar_to_escape", Pos: e.Pos}, Args: in}
+	pattern, err := s.scalarCall(f, args)
+	if err != nil {
+		return nil, err
+	}
+	op := "~"
+	if e.Not {
+		op = "!~"
+	}
+	return s.operator(op, x, term{pattern, e.Pattern.Position()}, e.Pos)
 }
 
 // stringLike tells whether LIKE takes the operand.
@@ -89,10 +115,23 @@ func (s *scalar) between(e *parse.Between) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	within := expr.Expr(&expr.And{Args: []expr.Expr{l, h}})
 	if e.Not {
-		return &expr.Or{Args: []expr.Expr{l, h}}, nil
+		within = &expr.Or{Args: []expr.Expr{l, h}}
 	}
-	return &expr.And{Args: []expr.Expr{l, h}}, nil
+	if !e.Symmetric {
+		return within, nil
+	}
+	turned := *e
+	turned.Lo, turned.Hi, turned.Symmetric = e.Hi, e.Lo, false
+	other, err := s.between(&turned)
+	if err != nil {
+		return nil, err
+	}
+	if e.Not {
+		return &expr.And{Args: []expr.Expr{within, other}}, nil
+	}
+	return &expr.Or{Args: []expr.Expr{within, other}}, nil
 }
 
 // inList binds x IN (a, b, ...) over the type in which x compares with all of them.

@@ -73,12 +73,7 @@ func exact(s *signature, args []types.Type) bool {
 		return false
 	}
 	for i, a := range args {
-		want := s.arg(i)
-		if polymorphic(want) {
-			if want.Kind == types.Array && a.Kind != types.Array || a.Kind == types.Unknown {
-				return false
-			}
-		} else if !sameKind(want, a) {
+		if want := s.arg(i); polymorphic(want) || !sameKind(want, a) {
 			return false
 		}
 	}
@@ -90,47 +85,78 @@ func accepts(s *signature, args []types.Type) bool {
 	if !s.takes(len(args)) {
 		return false
 	}
-	for i, a := range args {
-		want := s.arg(i)
-		switch {
-		case a.Kind == types.Unknown || want.Kind == types.Unknown:
-		case polymorphic(want):
-			if a.Kind != types.Array {
-				return false
-			}
-		case !expr.CanCast(a, want, expr.Implicit):
-			return false
-		}
-	}
 	elem, ok := s.element(args)
 	if !ok {
 		return false
 	}
 	for i, a := range args {
-		if elem.Kind != types.Unknown && s.arg(i).Kind == types.Unknown && !s.variadic && !expr.CanCast(a, elem, expr.Implicit) {
+		if !s.acceptsArg(s.arg(i), a, elem) {
 			return false
 		}
 	}
 	return true
 }
 
-// element is the element type that polymorphic arguments agree on where one of them is an array: arrays of it, and
-// elements of it, go together. ok is false when the arrays differ.
-func (s *signature) element(args []types.Type) (elem types.Type, ok bool) {
-	if s.variadic && s.set != nil { // unnest of several arrays: each has its own
-		return types.Type{}, true
+// acceptsArg tells whether one argument fits; elem is what the polymorphic ones agree on.
+func (s *signature) acceptsArg(want, have, elem types.Type) bool {
+	switch {
+	case have.Kind == types.Unknown:
+		return true
+	case !polymorphic(want):
+		return expr.CanCast(have, want, expr.Implicit)
+	case want.Kind == types.Array:
+		if have.Kind != types.Array {
+			return false
+		}
+		return elem.Kind == types.Unknown || have.Elem == types.Unknown || expr.CanCast(have, types.ArrayOf(elem.Kind), expr.Implicit)
 	}
+	switch s.poly() {
+	case fn.NonArray:
+		return have.Kind != types.Array
+	case fn.Compatible:
+		return expr.CanCast(have, elem, expr.Implicit)
+	}
+	return true
+}
+
+func (s *signature) poly() fn.Poly {
+	if s.def != nil {
+		return s.def.Poly
+	}
+	return fn.Each
+}
+
+// element is the type that polymorphic arguments agree on: of elements where they are arrays. Unknown: none of them is known,
+// or they need not agree. ok is false when they do not.
+func (s *signature) element(args []types.Type) (elem types.Type, ok bool) {
+	mode := s.poly()
+	if mode != fn.Alike && mode != fn.Compatible {
+		return unknownType, true
+	}
+	var known []types.Type
 	for i, a := range args {
 		want := s.arg(i)
-		if want.Kind != types.Array || !polymorphic(want) || a.Kind != types.Array || a.Elem == types.Unknown {
-			continue
+		switch {
+		case !polymorphic(want) || a.Kind == types.Unknown:
+		case want.Kind == types.Array && a.Kind == types.Array && a.Elem != types.Unknown:
+			known = append(known, elemType(a))
+		case want.Kind == types.Unknown:
+			known = append(known, plain(a))
 		}
-		if elem.Kind != types.Unknown && elem.Kind != a.Elem {
-			return elem, false
-		}
-		elem = types.T(a.Elem)
 	}
-	return elem, true
+	if len(known) == 0 {
+		return unknownType, true
+	}
+	if mode == fn.Compatible {
+		elem, bad := common(known)
+		return elem, bad < 0
+	}
+	for _, t := range known[1:] {
+		if t != known[0] {
+			return unknownType, false
+		}
+	}
+	return known[0], true
 }
 
 // resolve chooses a signature as chapter 10.3 of the Postgres manual does. nil: none fits, or (ambiguous) several do.

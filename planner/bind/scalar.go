@@ -361,6 +361,9 @@ func (s *scalar) caseCond(e *parse.Case, w parse.When) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if x.e, err = s.textIfUnknown(x); err != nil {
+		return nil, err
+	}
 	y, err := s.term(w.Cond)
 	if err != nil {
 		return nil, err

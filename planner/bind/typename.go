@@ -98,14 +98,35 @@ func typeMod(k types.Kind, n parse.TypeName) (int32, error) {
 		return types.NumericMod(int32(mods[0]), int32(scale)), nil
 	case types.Float8: // float(p)
 		return 0, nil
-	case types.Timestamp, types.TimestampTZ, types.Interval:
-		// Fractions of seconds are kept as they are: microseconds.
-		return 0, nil
+	case types.Timestamp, types.TimestampTZ:
+		if len(mods) == 1 && mods[0] >= 0 {
+			return types.TimestampMod(int32(mods[0])), nil
+		}
+	case types.Interval:
+		return intervalMod(n)
 	}
 	if len(mods) > 0 {
 		return 0, sqlerr.New(sqlerr.SyntaxError, "type modifier is not allowed for type %q", n.Name).At(n.Pos)
 	}
 	return 0, nil
+}
+
+// intervalMod is the modifier of interval [fields] [(precision)].
+func intervalMod(n parse.TypeName) (int32, error) {
+	precision := int32(-1)
+	if len(n.Mods) == 1 && n.Mods[0] >= 0 {
+		precision = int32(min(n.Mods[0], 6))
+	}
+	fields, p, ok := strings.Cut(strings.TrimSuffix(n.Fields, ")"), "(")
+	if ok && len(p) == 1 {
+		precision = int32(p[0] - '0')
+	}
+	mod, ok := types.IntervalMod(fields, precision)
+	if !ok {
+		return 0, sqlerr.New(sqlerr.SyntaxError, "%s are no fields of an interval", fields).At(n.Pos).
+			WithHint("Write the larger unit first, for example DAY TO SECOND.")
+	}
+	return mod, nil
 }
 
 // shortName is pg_type.typname, which columns made by casts are called after.

@@ -30,6 +30,7 @@ type TypeName struct {
 	Schema string // "pg_catalog" or ""
 	Name   string // lower case, canonical spelling with single spaces ("double precision", "timestamp with time zone")
 	Mods   []int  // (p, s)
+	Fields string // of interval: "DAY TO SECOND(3)", "" for all
 	Array  bool
 	Pos    Pos
 }
@@ -311,11 +312,12 @@ type (
 		Not                bool
 		X, Pattern, Escape Expr
 	}
-	// Between is [NOT] BETWEEN.
+	// Between is [NOT] BETWEEN [SYMMETRIC].
 	Between struct {
 		At
 		X, Lo, Hi Expr
 		Not       bool
+		Symmetric bool
 	}
 	// InList is X [NOT] IN (a, b).
 	InList struct {

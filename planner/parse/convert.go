@@ -86,7 +86,7 @@ func (c *converter) expr(n ast.ExprNode) Expr {
 			return &Unary{c.start(n), "NOT", c.expr(n.V)}
 		}
 	case *ast.BetweenExpr:
-		return &Between{c.before(n.Left, 1), c.expr(n.Expr), c.expr(n.Left), c.expr(n.Right), n.Not}
+		return &Between{c.before(n.Left, 1), c.expr(n.Expr), c.expr(n.Left), c.expr(n.Right), n.Not, false}
 	case *ast.PatternInExpr:
 		return c.in(n)
 	case *ast.ExistsSubqueryExpr:

@@ -349,8 +349,8 @@ func (l *lowerer) pattern(mark int, op string, not bool, pos Pos) int {
 
 // between lowers X [NOT] BETWEEN [SYMMETRIC] lo AND hi, which TiDB has.
 func (l *lowerer) between(mark int, word string, pos Pos) int {
-	if l.isKw("symmetric") {
-		l.lack(l.peek().pos, "BETWEEN SYMMETRIC", "use BETWEEN least(a, b) AND greatest(a, b)")
+	if l.acceptKw("symmetric") {
+		return l.symmetric(mark, word != "", pos)
 	}
 	l.acceptKw("asymmetric")
 	l.insert(mark, piece{text: "(", pos: l.startOf(mark, pos), hole: -1})
@@ -360,6 +360,20 @@ func (l *lowerer) between(mark int, word string, pos Pos) int {
 	l.emit(" AND ", pos)
 	h = max(h, l.expr(likeLevel+1))
 	l.emit(")", pos)
+	return h
+}
+
+// symmetric lowers lo AND hi of BETWEEN SYMMETRIC, which TiDB lacks.
+func (l *lowerer) symmetric(mark int, not bool, pos Pos) int {
+	k := l.wrap(mark, pos)
+	k.arg()
+	h := l.expr(opLevel)
+	l.expectKw("and")
+	k.arg()
+	h = max(h, l.expr(likeLevel+1))
+	k.end(func(a []Expr) Expr {
+		return &Between{At: At{pos}, X: a[0], Lo: a[1], Hi: a[2], Not: not, Symmetric: true}
+	})
 	return h
 }
 

@@ -133,6 +133,9 @@ func (p *printer) operator(e Expr) {
 	case *Between:
 		p.expr(e.X, level+1)
 		p.s(" ", not(e.Not), "BETWEEN ")
+		if e.Symmetric {
+			p.s("SYMMETRIC ")
+		}
 		p.expr(e.Lo, level+1)
 		p.s(" AND ")
 		p.expr(e.Hi, level+1)

@@ -79,7 +79,7 @@ func (c *cursor) keywordType(t *TypeName) {
 		}
 	}
 	if t.Name == "interval" {
-		c.intervalUnit()
+		t.Fields = c.intervalUnit()
 	}
 }
 
@@ -152,6 +152,9 @@ func (t TypeName) String() string {
 		sb.WriteByte(')')
 	}
 	sb.WriteString(tail)
+	if t.Fields != "" {
+		sb.WriteString(" " + t.Fields)
+	}
 	if t.Array {
 		sb.WriteString("[]")
 	}

@@ -45,6 +45,17 @@ func Postgres(t testing.TB) string {
 	return Binary(t, "postgres", "install Debian's postgresql", "/usr/lib/postgresql/*/bin/postgres")
 }
 
+// Postgres15 is the server of PostgreSQL 15, the version that vigil is compared with to the letter.
+func Postgres15(t testing.TB) string {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/postgresql/15/bin/postgres")
+	if len(found) == 0 {
+		Missing(t, "PostgreSQL 15", "install Debian's postgresql-15")
+		return ""
+	}
+	return found[0]
+}
+
 // Java runs a real Apache Kafka.
 func Java(t testing.TB) string {
 	t.Helper()

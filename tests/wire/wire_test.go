@@ -4,20 +4,13 @@ import (
 	"context"
 	"net"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
-	"syscall"
 	"testing"
 
 	"github.com/vigil-sql/vigil/server/pgwire"
 	"github.com/vigil-sql/vigil/tests/harness"
 	"github.com/vigil-sql/vigil/tests/wire/fakeengine"
 )
-
-// postgresBin is where the servers of Debian's postgresql-15 are.
-const postgresBin = "/usr/lib/postgresql/15/bin"
 
 // runAll runs every script below the directories.
 func runAll(t *testing.T, target Target, dirs ...string) {
@@ -87,56 +80,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// startPostgres makes a fresh cluster on a Unix socket. Postgres refuses to run as root, so root runs it as nobody.
+// startPostgres makes a fresh cluster of a real PostgreSQL.
 func startPostgres(t *testing.T) Target {
-	if _, err := os.Stat(filepath.Join(postgresBin, "postgres")); err != nil {
-		t.Skipf("needs PostgreSQL 15 (%s/postgres), from the package postgresql-15", postgresBin)
-	}
-	dir, err := os.MkdirTemp("", "vigil-wire-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	var attr *syscall.SysProcAttr
-	if os.Getuid() == 0 {
-		uid, gid := nobody(t)
-		if err := os.Chown(dir, uid, gid); err != nil {
-			t.Fatal(err)
-		}
-		attr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-	}
-	run := func(name string, args ...string) {
-		cmd := exec.Command(filepath.Join(postgresBin, name), args...)
-		cmd.Dir, cmd.SysProcAttr = dir, attr
-		cmd.Env = append(os.Environ(), "HOME="+dir, "LC_ALL=C")
-		log, err := os.Create(filepath.Join(dir, name+".out"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer log.Close()
-		cmd.Stdout, cmd.Stderr = log, log // a file: the server, which inherits it, must not hold up Run
-		if err := cmd.Run(); err != nil {
-			b, _ := os.ReadFile(log.Name())
-			t.Fatalf("%s: %v\n%s", name, err, b)
-		}
-	}
-	data := filepath.Join(dir, "data")
-	run("initdb", "-D", data, "-U", "wire", "-A", "trust", "-E", "UTF8", "--no-sync")
-	run("pg_ctl", "-D", data, "-w", "-l", filepath.Join(dir, "log"),
-		"-o", "-c listen_addresses='' -c unix_socket_directories='"+dir+"' -c fsync=off -c timezone=UTC -c work_mem=64MB", "start")
-	t.Cleanup(func() { run("pg_ctl", "-D", data, "-m", "immediate", "stop") })
-	return Target{Network: "unix", Addr: filepath.Join(dir, ".s.PGSQL.5432"), User: "wire", Database: "postgres"}
-}
-
-func nobody(t *testing.T) (uid, gid int) {
-	u, err := user.Lookup("nobody")
-	if err != nil {
-		t.Skipf("needs the user nobody to run PostgreSQL as: %v", err)
-	}
-	uid, err1 := strconv.Atoi(u.Uid)
-	gid, err2 := strconv.Atoi(u.Gid)
-	if err1 != nil || err2 != nil {
-		t.Fatalf("ids of nobody: %v, %v", err1, err2)
-	}
-	return uid, gid
+	return Target{Network: "unix", Addr: filepath.Join(harness.StartPostgres(t).Dir, ".s.PGSQL.5432"), User: "test", Database: "postgres"}
 }
