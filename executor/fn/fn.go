@@ -84,6 +84,8 @@ type Def struct {
 	// CalledOnNull: Eval sees NULL arguments; otherwise any NULL argument gives NULL.
 	CalledOnNull bool
 	Volatility   Volatility
+	// Check, when set, refuses values of argument i that are constants, before anything runs.
+	Check func(i int, v types.Value) error
 	// Eval computes one row. Values own their bytes. Errors are *sqlerr.Error.
 	Eval func(ctx *Ctx, args []types.Value) (types.Value, error)
 	// Vector computes n rows at once, appending to out (already Reset to the result type); optional. NULLs are its own

@@ -176,6 +176,14 @@ func (m *moment) pattern(f string, fill bool) (int, string) {
 	if n, s := m.namePattern(f, fill); n > 0 {
 		return n, s
 	}
+	if _, ok := cutFold(f, "Y,YYY"); ok {
+		y := m.shownYear()
+		s := itoa(y % 1000)
+		for len(s) < 3 {
+			s = "0" + s
+		}
+		return len("Y,YYY"), itoa(y/1000) + "," + s
+	}
 	for _, p := range numberPatterns {
 		if _, ok := cutFold(f, p.name); !ok {
 			continue

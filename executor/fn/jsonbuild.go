@@ -3,6 +3,7 @@ package fn
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -40,7 +41,8 @@ func AppendJSON(ctx *Ctx, dst []byte, v value) []byte {
 
 // isoTime prints with T between date and time, and the zone as +hh:mm.
 func isoTime(ctx *Ctx, v value) string {
-	b := []byte(textOf(ctx, v))
+	s, bc := strings.CutSuffix(textOf(ctx, v), " BC")
+	b := []byte(s)
 	for i, c := range b {
 		if c == ' ' {
 			b[i] = 'T'
@@ -49,6 +51,9 @@ func isoTime(ctx *Ctx, v value) string {
 	}
 	if v.Type.Kind == types.TimestampTZ && len(b) > 3 && (b[len(b)-3] == '+' || b[len(b)-3] == '-') {
 		b = append(b, ":00"...)
+	}
+	if bc {
+		b = append(b, " BC"...)
 	}
 	return string(b)
 }

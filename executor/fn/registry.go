@@ -10,7 +10,7 @@ func Builtins() []Def {
 	for _, family := range []func() []Def{
 		integerDefs, floatDefs, numericDefs, bitDefs, mathDefs, trigDefs, integerMathDefs, byteaDefs, textDefs, textSearchDefs, textBuildDefs, quoteDefs, regexDefs, hashDefs,
 		intervalDefs, dateDefs, clockDefs, truncDefs, extractDefs, formatTimeDefs, makeTimeDefs, netDefs, netOpDefs, jsonDefs,
-		jsonBuildDefs, jsonChangeDefs,
+		jsonBuildDefs, jsonChangeDefs, jsonPathDefs,
 		arrayDefs, arrayMoreDefs, sessionDefs, notifyDefs, backendDefs, anyDefs, catalogDefs,
 	} {
 		all = append(all, family()...)

@@ -7,7 +7,7 @@ import (
 // SetBuiltins returns every set-returning function that vigil has. The table is new with each call: keep it.
 func SetBuiltins() []SetDef {
 	var all []SetDef
-	for _, family := range []func() []SetDef{seriesSets, arraySets, textSets, regexSets, jsonSets, recordSets, catalogSets} {
+	for _, family := range []func() []SetDef{seriesSets, arraySets, textSets, regexSets, jsonSets, jsonPathSets, recordSets, catalogSets} {
 		all = append(all, family()...)
 	}
 	return all

@@ -132,7 +132,7 @@ func cotDegrees(x float64) float64 {
 	}
 	f, q := fold(math.Abs(x))
 	t := cosFirst(f) / sinFirst(f) / (cosFirst(45) / sinFirst(45))
-	if (x < 0) != (q == 1 || q == 3) {
+	if math.Signbit(x) != (q == 1 || q == 3) {
 		t = -t
 	}
 	return t + 0

@@ -160,6 +160,13 @@ func (b *binder) call(s *signature, args []term, pos int) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i, e := range list {
+		if c, ok := e.(*expr.Const); ok && s.def.Check != nil && !c.Val.Null {
+			if err := s.def.Check(i, c.Val); err != nil {
+				return nil, at(err, args[i].pos)
+			}
+		}
+	}
 	typ := s.def.Ret
 	if s.def.RetOf != nil {
 		given := make([]types.Type, len(list))
@@ -167,6 +174,9 @@ func (b *binder) call(s *signature, args []term, pos int) (expr.Expr, error) {
 			given[i] = e.Type()
 		}
 		typ = s.def.RetOf(given)
+		if typ.Kind == types.Array && typ.Elem == types.Array {
+			return nil, sqlerr.New(sqlerr.UndefinedObject, "could not find array type for data type %s", given[0])
+		}
 	}
 	e := &expr.Call{Def: s.def, Args: list, Typ: typ}
 	b.src[e] = source{pos: pos, name: s.def.Name}

@@ -40,7 +40,7 @@ var catalogTypes = map[string]types.Type{
 	"cstring": types.T(types.Text), "pg_node_tree": types.T(types.Text), "aclitem": types.T(types.Text), "xid": types.T(types.OID),
 	"int2vector": types.ArrayOf(types.Int2), "oidvector": types.ArrayOf(types.OID), "regprocedure": types.T(types.RegProc),
 	"regoper": types.T(types.Text), "regoperator": types.T(types.Text), "regrole": types.T(types.Text),
-	"information_schema.sql_identifier": types.T(types.Name), "regcollation": types.T(types.Text),
+	"information_schema.sql_identifier": types.T(types.Name), "regcollation": types.T(types.Text), "jsonpath": types.T(types.Text),
 }
 
 // missingTypes are types of Postgres that vigil does not have, with what to use.

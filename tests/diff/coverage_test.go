@@ -30,7 +30,7 @@ func over(types string) string {
 
 var families = []family{
 	{"regular expressions", "p.proname ~ '^(regexp_|textregex|similar)'", 60},
-	{"jsonpath", "p.proname ~ 'jsonb_path'", 0},
+	{"jsonpath", "p.proname ~ 'jsonb_path'", 50},
 	{"json and jsonb", over("json,jsonb") + " OR p.proname ~ '^jsonb?_|json'", 75},
 	{"network", over("inet,cidr"), 85},
 	{"hashes and encodings", "p.proname ~ '^(md5|sha|encode|decode|convert|crc|to_hex|to_ascii)'", 85},

@@ -81,6 +81,11 @@ func fixed(d *fn.Def) bool {
 	return len(d.Args) == 0 || d.Volatility == fn.Volatile || d.Name == "age" && len(d.Args) == 1
 }
 
+// takesPath tells the functions of SQL/JSON paths, which vigil takes as text and PostgreSQL as jsonpath: literals are both.
+func takesPath(name string) bool {
+	return strings.HasPrefix(name, "jsonb_path_") || name == "@?" || name == "@@"
+}
+
 func isOperator(name string) bool { return strings.ContainsAny(name[:1], "+-*/<>=~!@#%^&|?") }
 
 func oids(args []types.Type) string {
@@ -110,7 +115,7 @@ func productions(has map[string]bool, list []pool) []production {
 			continue
 		}
 		if !polymorphic(d) {
-			if has[d.Name+"("+oids(d.Args)+")"] {
+			if has[d.Name+"("+oids(d.Args)+")"] || takesPath(d.Name) {
 				out = append(out, call(d, d.Args))
 			}
 			continue
@@ -283,7 +288,7 @@ func (g *generator) expr(t types.Type, depth int) *node {
 func (g *generator) apply(p *production, depth int) *node {
 	n := &node{typ: p.ret, form: p.form}
 	for i, t := range p.args {
-		if hint := hints[fmt.Sprintf("%s %d", p.name, i)]; hint != nil && g.rnd.Intn(8) > 0 {
+		if hint := hints[fmt.Sprintf("%s %d", p.name, i)]; hint != nil && (g.rnd.Intn(8) > 0 || takesPath(p.name)) {
 			n.kids = append(n.kids, &node{typ: t, form: quote(g.pick(hint))})
 			continue
 		}
@@ -334,7 +339,10 @@ var (
 		`(\w)\1`, "a(?=b)", `[\d,]+`, "***=a.b", "^.*$", "(foo|bar)+", "xy+?", "a{1,3}?", `\s`, `\Aa`, `c\Z`, `[[:digit:]-]`, "z+x*", "(x)(y)(z)+", `\.`, "o.*?o", "(o.*?)+", "(l+)(.*)"}
 	likes    = []string{"a%", "%b%", "_", "%", "", "a_c", `a\_b`, "ABC", "%o w%", `%\`, "h%d"}
 	similars = []string{"a%", "(a|b)%", "[a-c]+", "%", "_+", "abc", "a{1,2}", "(foo)%", "%[0-9]", "[^x]*"}
-	paths    = []string{"$", "$.a", "$.b[*]", "$.b[0]", "$[*]", "$.x.y.z", "$.**", "$.b[*] ? (@ > 1)", "$.a == 1", "$[*] ? (@.type() == \"number\")", "$.b.size()", "$ ? (exists(@.a))", "strict $.q", "lax $.a[0]", "$[last]", "$[0 to 1]",
+	paths    = []string{"$", "$v", "$.b[*] ? (@ >= $v)", "$ ? (@.a == $v)", "$.a * 2 + 1", "$.b[0] / 0", "strict $.a.b", "strict $[*]", "strict $.b[9]", "$.a.double()", "$.size()", "strict $.size()",
+		"$.**.c", "$.**{last}", "$.**{1 to 2}", "$ ? (@.x.y.z like_regex \"EP\" flag \"i\")", "$[0,2]", "$[1 to last]", "$[*].abs()", "$.b[*].floor()", "1 + 2", "$.a < 5 || $.b == 3", "$.b[*] > 1", "$.x.*", "-$.b[*]",
+		"$.\"x\".\"y\"", "$.keyvalue().key", "$ ? (!(@.a > 0))", "$.x ? (@.y starts with \"d\")", "last", "$.a.b.c.d", "exists($.b[*] ? (@ > 1))", "$ ? ((@.a > \"x\") is unknown)", "true", "\"a\"", "$.b[*].type()",
+		"$.", "@.a ==", "$.a ?", "$[", "$.1a", "$.a && $.b", "$.a", "$.b[*]", "$.b[0]", "$[*]", "$.x.y.z", "$.**", "$.b[*] ? (@ > 1)", "$.a == 1", "$[*] ? (@.type() == \"number\")", "$.b.size()", "$ ? (exists(@.a))", "strict $.q", "lax $.a[0]", "$[last]", "$[0 to 1]",
 		"$.a + 1", "-$.a", "$.* ? (@ like_regex \"^s\")", "$.keyvalue()", "$.x.y.z starts with \"d\"", "$.b[1].double()", "$[*].type()", "$ ? (@.a > 0 && @.b[0] == 1)", "(", "$.a ? (@ == null)", "$.**{1}", "$.b[last - 1]", "exists($.a)", "$.a.ceiling()",
 		"!($.a == 1)", "($.a == \"s\") is unknown", "$.\"a\"", "$.b[*] % 2", "$[*] ? (@ == \"x\" || @ == true)"}
 )
