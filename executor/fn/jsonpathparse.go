@@ -42,8 +42,12 @@ type pathParser struct {
 func parsePath(s string) (p *sqlPath, err error) {
 	r := &pathParser{s: s}
 	defer func() {
-		if e, ok := recover().(*sqlerr.Error); ok {
+		switch e := recover().(type) {
+		case nil:
+		case *sqlerr.Error:
 			p, err = nil, e
+		default:
+			panic(e)
 		}
 	}()
 	r.next()
