@@ -49,7 +49,7 @@ func StartPostgres(t testing.TB) *Postgres {
 	data := filepath.Join(dir, "data")
 	run("initdb", "-D", data, "-U", "test", "-A", "trust", "-E", "UTF8", "--lc-collate=C", "--lc-ctype=C.UTF-8", "--no-sync")
 	run("pg_ctl", "-D", data, "-w", "-l", filepath.Join(dir, "log"),
-		"-o", "-c listen_addresses='' -c unix_socket_directories='"+dir+"' -c fsync=off -c timezone=UTC", "start")
+		"-o", "-c listen_addresses='' -c unix_socket_directories='"+dir+"' -c fsync=off -c timezone=UTC -c work_mem=64MB", "start")
 	t.Cleanup(func() { run("pg_ctl", "-D", data, "-m", "immediate", "stop") })
 	return &Postgres{Dir: dir}
 }

@@ -71,7 +71,7 @@ func TestPostgres(t *testing.T) { runAll(t, startPostgres(t), "common", "sql") }
 // TestVigil runs the scripts that need a server with a language.
 func TestVigil(t *testing.T) {
 	p := harness.Start(t, t.TempDir())
-	runAll(t, Target{Network: "tcp", Addr: p.PG, User: "wire", Database: "vigil"}, "sql")
+	runAll(t, Target{Network: "tcp", Addr: p.PG, User: "test", Database: "vigil"}, "sql")
 }
 
 func TestMain(m *testing.M) {
