@@ -91,7 +91,7 @@ func finishChange(env *Env, c *bind.Change, err error) (*Change, error) {
 // Conflict is what ON CONFLICT DO UPDATE does.
 type Conflict = bind.Conflict
 
-// OnConflict plans ON CONFLICT of an INSERT into a table; nil for DO NOTHING.
+// OnConflict plans ON CONFLICT of an INSERT into a table.
 func OnConflict(env *Env, ins *parse.Insert, t *catalog.Table) (*Conflict, error) {
 	return bind.OnConflict(env, ins, t)
 }
@@ -99,13 +99,52 @@ func OnConflict(env *Env, ins *parse.Insert, t *catalog.Table) (*Conflict, error
 // IsTable tells CREATE TABLE of a table from that of a stream with a connector.
 func IsTable(st *parse.CreateStream) bool { return bind.IsTable(st) }
 
-// Table plans CREATE TABLE without connector.
-func Table(env *Env, st *parse.CreateStream, id uint64) (*catalog.Table, error) {
-	t, defaults, err := bind.Table(env, st, id)
+// Table plans CREATE TABLE without connector, and the indexes made on the table since.
+func Table(env *Env, st *parse.CreateStream, id uint64, indexes ...*parse.CreateIndex) (*catalog.Table, error) {
+	t, err := bind.Table(env, st, id)
+	for _, x := range indexes {
+		if err != nil {
+			return nil, err
+		}
+		var k catalog.Key
+		if k, err = bind.Index(t, x); err == nil {
+			t = bind.WithIndex(t, k)
+		}
+	}
+	return t, err
+}
+
+// NameConstraints gives the constraints of a CREATE TABLE that have none names, IndexName and SequenceName make up a name.
+func NameConstraints(st *parse.CreateStream, taken func(string) bool) {
+	bind.NameConstraints(st, taken)
+}
+
+// IndexName makes up the name of an index.
+func IndexName(table string, cols []string, taken func(string) bool) string {
+	return bind.IndexName(table, cols, taken)
+}
+
+// SequenceName makes up the name of a column's sequence.
+func SequenceName(table, column string, taken func(string) bool) string {
+	return bind.SequenceName(table, column, taken)
+}
+
+// NextVal is the expression nextval('name'::regclass).
+func NextVal(sequence parse.Name) parse.Expr { return bind.NextVal(sequence) }
+
+// Sequence plans CREATE SEQUENCE.
+func Sequence(st *parse.CreateSequence, id uint64) (*catalog.Sequence, error) {
+	s, err := bind.SequenceDef(&st.Options, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &catalog.Table{Table: *t, SQL: parse.Print(st), Defaults: defaults}, nil
+	s.ID, s.Name = id, st.Name.Name
+	return &catalog.Sequence{SequenceDef: *s, SQL: parse.Print(st)}, nil
+}
+
+// AlterSequence plans ALTER SEQUENCE.
+func AlterSequence(o *parse.SequenceOptions, was *spec.SequenceDef) (*spec.SequenceDef, error) {
+	return bind.SequenceDef(o, was)
 }
 
 // Continuous plans a continuous query with the id it is to have; what it depends on is filled in.

@@ -73,7 +73,7 @@ func always(v value) eval { return func(*Ctx, values) (value, error) { return v,
 
 // catalogDefs are the functions that catalogue queries of clients call.
 func catalogDefs() []Def {
-	return slices.Concat(typeNameDefs(), visibleDefs(), definitionDefs(), sizeDefs(), privilegeDefs(), serverDefs(), keyDefs(), emptyDefs())
+	return slices.Concat(typeNameDefs(), visibleDefs(), definitionDefs(), sizeDefs(), privilegeDefs(), serverDefs(), keyDefs(), sequenceDefs(), emptyDefs())
 }
 
 func typeNameDefs() []Def {

@@ -1,5 +1,7 @@
 package fn
 
+import "strings"
+
 // KeyReader is implemented by catalogues that know of primary keys. An index and the constraint that it is for have oids of
 // their own.
 type KeyReader interface {
@@ -30,8 +32,14 @@ func keyDefs() []Def {
 		}
 		return k.IndexText(a[0].I, 0)
 	})
-	constraint := read(func(k KeyReader, a values) (string, bool) { return k.ConstraintText(a[0].I) })
-	const indexDoc, constraintDoc = "The definition of the index of a table's primary key.", "A table's primary key as its definition has it."
+	constraint := read(func(k KeyReader, a values) (string, bool) {
+		s, ok := k.ConstraintText(a[0].I)
+		if inner, check := strings.CutPrefix(s, "CHECK (("); check && len(a) > 1 && a[1].Bool() {
+			s = "CHECK (" + strings.TrimSuffix(inner, ")") // the short form
+		}
+		return s, ok
+	})
+	const indexDoc, constraintDoc = "The definition of an index.", "A constraint as the definition of its table has it."
 	return []Def{
 		def("pg_get_indexdef", args{tOID}, tText, index).stable().about(indexDoc),
 		def("pg_get_indexdef", args{tOID, tInt4, tBool}, tText, index).stable().about(indexDoc),

@@ -83,7 +83,6 @@ func emptyDefs() []Def {
 		{"pg_get_statisticsobjdef_columns", tText, []args{{tOID}}},
 		{"pg_get_function_sqlbody", tText, []args{{tOID}}},
 		{"pg_get_function_arg_default", tText, []args{{tOID, tInt4}}},
-		{"pg_get_serial_sequence", tText, []args{{tText, tText}}},
 		{"pg_describe_object", tText, []args{{tOID, tOID, tInt4}}},
 		{"pg_index_column_has_property", tBool, []args{{tRegClass, tInt4, tText}}},
 		{"pg_indexam_has_property", tBool, []args{{tOID, tText}}},

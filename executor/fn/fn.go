@@ -30,6 +30,8 @@ type Session struct {
 	BackendPID int32
 	Settings   func(name string) (value string, ok bool)
 	Catalog    any
+	// Sequences are what nextval and its like use; nil where there are none.
+	Sequences Sequences
 	// Notify sends a notification when the transaction commits, Channels lists what the connection listens to; nil where
 	// there is no connection.
 	Notify   func(channel, payload string) error

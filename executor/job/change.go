@@ -38,8 +38,12 @@ type Change struct {
 	Corrections []Correction
 	// Props are changes of objects' properties; those of objects that the change creates belong into them.
 	Props []PropChange
-	// Resume re-attaches deactivated queries, with fresh state.
+	// Resume re-attaches queries that are out of service, with fresh state.
 	Resume []Object
+	// Alter holds objects with a new name, text or properties that go on as they are: tables, sequences, queries.
+	Alter []Object
+	// Pause takes running queries out of service, until they are resumed; their results stay.
+	Pause []Object
 }
 
 // PropChange sets properties of an object; those set to "" go.
@@ -319,6 +323,7 @@ func (e *Engine) applyChange(ep *epoch, c *change) {
 	for i := range c.Resume {
 		e.addQuery(ep, c.queries[c.Resume[i].Meta.ID])
 	}
+	e.applyPause(ep, c)
 	if c.lists != nil {
 		e.iocNow.Store(c.lists)
 	}
@@ -489,6 +494,8 @@ const (
 	PropState      = "state"
 	PropReason     = "reason"
 	PropStateEpoch = "state_epoch"
+	// StatePaused is the state of a query that a user took out of service.
+	StatePaused = "paused"
 	// PropCorrected: the changelog holds corrections of late rows.
 	PropCorrected = "corrected"
 )
@@ -501,16 +508,6 @@ func (c *change) noteReads(e *Engine) {
 		e.readsFrom(props, q)
 		c.reads[id] = props
 	}
-}
-
-// withReads adds properties to a copy.
-func withReads(props, reads map[string]string) map[string]string {
-	out := maps.Clone(props)
-	if out == nil {
-		out = map[string]string{}
-	}
-	maps.Copy(out, reads)
-	return out
 }
 
 // removeStream frees a dropped stream's files, after its drop is durable.

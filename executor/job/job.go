@@ -120,13 +120,14 @@ type Engine struct {
 	// committed is the last epoch on disk.
 	committed atomic.Uint64
 	// fed is what was committed for queries to read, and waits for the sequencer.
-	fed     feedQueue
-	fatal   atomic.Pointer[error]
-	iocNow  atomic.Pointer[ioc.Set]
-	tables  *table.Set
-	closing chan struct{}
-	closed  sync.Once
-	seq     sequencer
+	fed       feedQueue
+	fatal     atomic.Pointer[error]
+	iocNow    atomic.Pointer[ioc.Set]
+	tables    *table.Set
+	sequences sequences
+	closing   chan struct{}
+	closed    sync.Once
+	seq       sequencer
 	// The committer's: numbers of the next rows of vigil.rejected, vigil.query_events and of late rows.
 	rejectSeq, eventSeq, lateSeq uint64
 	// changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
@@ -229,7 +230,7 @@ type QueryStats struct {
 }
 
 // Object is a catalogue object as the engine and storage/meta know it. Def is *spec.Stream, *spec.Query, *spec.Function,
-// *spec.IOCList or *spec.Table.
+// *spec.IOCList, *spec.Table or *spec.SequenceDef.
 type Object struct {
 	Meta meta.Object
 	Def  any

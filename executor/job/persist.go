@@ -55,6 +55,9 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 	if err := c.persistProps(e, b); err != nil {
 		return err
 	}
+	if err := c.persistAltered(e, b, ep); err != nil {
+		return err
+	}
 	for i := range c.Corrections {
 		if err := c.Corrections[i].persist(e, b); err != nil {
 			return err

@@ -173,7 +173,7 @@ func (r *recovery) attachOld() error {
 				return err
 			}
 		case *spec.Query:
-			if o.Meta.Props[PropState] == "deactivated" {
+			if s := o.Meta.Props[PropState]; s == "deactivated" || s == StatePaused {
 				continue
 			}
 			if since(o) > r.cut.epoch {
@@ -528,6 +528,9 @@ func (e *Engine) Close(ctx context.Context) error {
 		<-done
 	}
 	e.cancel()
+	if err := e.closeSequences(); err != nil && e.Err() == nil {
+		return err
+	}
 	for _, s := range e.streamList() {
 		s.progress.end()
 		if s.log != nil {

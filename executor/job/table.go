@@ -26,7 +26,18 @@ type tableEffect struct {
 func (e *Engine) applyTables(ep *epoch, c *change) {
 	for i := range c.Create {
 		if d, ok := c.Create[i].Def.(*spec.Table); ok {
-			e.tables.Create(d.ID, &d.Schema, d.Key)
+			if err := e.createTable(d); err != nil {
+				c.fail(err)
+			}
+		}
+	}
+	for i := range c.Alter {
+		d, ok := c.Alter[i].Def.(*spec.Table)
+		if !ok {
+			continue
+		}
+		if err := e.indexTable(d); err != nil {
+			c.fail(err)
 		}
 	}
 	for _, x := range c.Tables {
@@ -42,6 +53,26 @@ func (e *Engine) applyTables(ep *epoch, c *change) {
 		}
 		c.tableEffects = append(c.tableEffects, tableEffect{at, added})
 	}
+}
+
+// createTable makes a table with its indexes.
+func (e *Engine) createTable(d *spec.Table) error {
+	e.tables.Create(d.ID, &d.Schema, d.Key)
+	return e.indexTable(d)
+}
+
+// indexTable makes the indexes that a table does not have yet.
+func (e *Engine) indexTable(d *spec.Table) error {
+	t := e.tables.Table(d.ID)
+	if t == nil {
+		return nil
+	}
+	for _, cols := range d.Indexes {
+		if err := t.Index(cols); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fail makes the change's answer an error. What of it has taken effect is persisted all the same.
@@ -78,6 +109,7 @@ func (e *Engine) dropTables(ep *epoch) {
 
 // purgeTables forgets the row versions that nobody can ask for after a checkpoint, and the rows of dropped tables.
 func (e *Engine) purgeTables(b batchKV, cut *checkpointCut, gone []meta.Object) error {
+	e.purgeSequences(b, gone)
 	for _, o := range gone {
 		if o.Kind == KindTable {
 			e.meta.DropTable(b, o.ID)
@@ -113,6 +145,9 @@ func (r *recovery) loadTables() error {
 			}
 			return t.Load(x.Number, x.Added, x.From, row)
 		})
+		if err == nil {
+			err = e.indexTable(d)
+		}
 		if err != nil {
 			return fmt.Errorf("load table %s: %w", d.Name, err)
 		}

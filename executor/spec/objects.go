@@ -101,6 +101,18 @@ type Table struct {
 	Schema types.Schema
 	// Key lists the columns of the primary key; none: rows may repeat.
 	Key []int
+	// Indexes lists the columns by which rows are found, besides those that queries ask for.
+	Indexes [][]int
+}
+
+// SequenceDef is a sequence, which gives out numbers.
+type SequenceDef struct {
+	ID   uint64
+	Name string
+	Type types.Type
+	// Start is the first value; Min and Max are inclusive.
+	Start, Min, Max, Increment, Cache int64
+	Cycle                             bool
 }
 
 // IOCList is a named list of indicators.

@@ -35,6 +35,8 @@ const (
 	NoActiveTransaction        Code = "25P01"
 	InFailedTransaction        Code = "25P02"
 	ActiveTransaction          Code = "25001"
+	SequenceLimitExceeded      Code = "2200H"
+	CheckViolation             Code = "23514"
 	ReadOnlyTransaction        Code = "25006"
 	InvalidSavepoint           Code = "3B001"
 	SerializationFailure       Code = "40001"

@@ -14,7 +14,7 @@ type Reader interface {
 	expr.Tables
 	// Scan, Find and Len are those of View.
 	Scan(id uint64, fn func(b *batch.Batch, numbers []uint64) error) error
-	Find(id uint64, key []byte) (row []types.Value, number uint64, ok bool)
+	Find(id uint64, cols []int, key []byte) (row []types.Value, number uint64, ok bool)
 	Len(id uint64) int
 }
 
@@ -31,6 +31,9 @@ const DraftRowsMax = 20_000_000
 
 // levelShift: the numbers of a draft's own rows carry its level above it; those of the tables never get there.
 const levelShift = 56
+
+// LevelShift: a row number shifted right by it is the level of the draft that has the row, 0 for rows of the tables.
+const LevelShift = levelShift
 
 // Draft is changes of tables that only their author sees: those of an open transaction, or tables of one connection. It is
 // for one goroutine.
@@ -188,18 +191,18 @@ func without(b *batch.Batch, numbers []uint64, gone map[uint64]bool) (*batch.Bat
 }
 
 // Find implements Reader.
-func (v *draftView) Find(id uint64, key []byte) ([]types.Value, uint64, bool) {
+func (v *draftView) Find(id uint64, cols []int, key []byte) ([]types.Value, uint64, bool) {
 	t := v.d.tables[id]
 	if t == nil {
-		return v.below.Find(id, key)
+		return v.below.Find(id, cols, key)
 	}
-	if row, n, ok := v.d.ownView().Find(id, key); ok {
+	if row, n, ok := v.d.ownView().Find(id, cols, key); ok {
 		return row, n | v.d.level, true
 	}
 	if t.fresh {
 		return nil, 0, false
 	}
-	row, n, ok := v.below.Find(id, key)
+	row, n, ok := v.below.Find(id, cols, key)
 	if !ok || t.dropped[n] {
 		return nil, 0, false
 	}

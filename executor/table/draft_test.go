@@ -37,7 +37,7 @@ func content(t *testing.T, r Reader, id uint64, keys int) map[int]string {
 		t.Fatalf("Len %d, Scan gives %d rows", r.Len(id), len(out))
 	}
 	for k := range keys {
-		row, n, ok := r.Find(id, batch.AppendKeyValue(nil, types.NewInt(types.Int8, int64(k))))
+		row, n, ok := r.Find(id, []int{0}, batch.AppendKeyValue(nil, types.NewInt(types.Int8, int64(k))))
 		v, want := out[k]
 		if ok != want || ok && (row[1].S != v || n != byNumber[k]) {
 			t.Fatalf("Find(%d) gives %v %d %v, Scan %q %d", k, row, n, ok, v, byNumber[k])
@@ -93,7 +93,7 @@ func TestDraftAgainstMap(t *testing.T) {
 			for range 8 {
 				r := d.On(below)
 				k := rnd.Intn(keys)
-				_, n, ok := r.Find(id, batch.AppendKeyValue(nil, types.NewInt(types.Int8, int64(k))))
+				_, n, ok := r.Find(id, []int{0}, batch.AppendKeyValue(nil, types.NewInt(types.Int8, int64(k))))
 				c := Change{}
 				if ok {
 					c.Drop = []uint64{n}

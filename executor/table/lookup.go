@@ -216,16 +216,19 @@ func (v *View) Scan(id uint64, fn func(b *batch.Batch, numbers []uint64) error) 
 	return nil
 }
 
-// Find returns the living row of a primary key (as AppendKey encodes it) with the number of its version.
-func (v *View) Find(id uint64, key []byte) (row []types.Value, number uint64, ok bool) {
+// Find returns the newest living row that has a key (as AppendKey encodes it) in some columns, with the number of its version.
+func (v *View) Find(id uint64, cols []int, key []byte) (row []types.Value, number uint64, ok bool) {
 	t := v.set.Table(id)
-	if t == nil || len(t.key) == 0 {
+	if t == nil || len(cols) == 0 {
 		return nil, 0, false
+	}
+	if err := t.Index(cols); err != nil {
+		return nil, 0, false // it cannot hold more keys, and then it cannot hold more rows
 	}
 	co := t.core.Load()
 	co.mu.RLock()
 	defer co.mu.RUnlock()
-	x := co.indexes[0]
+	x := co.indexOf(cols)
 	for at := x.head(key, batch.HashKey(key)); at != 0; at = x.next[at-1] {
 		if ver := &co.vers[at-1]; v.sees(ver, 0, true) {
 			b, r := co.row(int(at - 1))

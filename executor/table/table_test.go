@@ -297,7 +297,7 @@ func TestRefusals(t *testing.T) {
 	if tab.End(99, 1, 1) {
 		t.Fatal("a version that is not there ended")
 	}
-	if _, number, ok := set.At(1, 10).Find(1, tab.AppendKey(nil, row(1, "a", 1))); !ok || number != added[0].Number {
+	if _, number, ok := set.At(1, 10).Find(1, tab.Key(), tab.AppendKey(nil, row(1, "a", 1))); !ok || number != added[0].Number {
 		t.Fatal("the row is not found by its key")
 	}
 	if err := set.At(1, 1).Lookup(&expr.TableProbe{Table: 7}); err == nil {

@@ -83,12 +83,17 @@ func (b *binder) streamColumns(st *parse.CreateStream, out *spec.Stream) error {
 	if len(st.Columns) > columnsMax {
 		return sqlerr.New("54011", "tables can have at most %d columns", columnsMax).At(st.Columns[columnsMax].Pos)
 	}
+	if len(st.Constraints) > 0 {
+		return unsupported(st.Constraints[0].Pos, "a constraint of a stream", "Filter with WHERE in the queries.")
+	}
 	for _, c := range st.Columns {
 		t, err := typeOf(c.Type)
 		if err != nil {
 			return err
 		}
 		switch {
+		case c.Identity != nil:
+			return unsupported(c.Pos, "IDENTITY of a stream's column", "Use vigil_offset of the results, or a timestamp.")
 		case c.From != "":
 			return unsupported(c.Pos, "FROM 'path' of a column", "Take the field as JSONB and use ->> in the query.")
 		case c.Default != nil:

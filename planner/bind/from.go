@@ -155,6 +155,9 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 		bound.schema, bound.alias = "", t.Alias
 	}
 	var hidden func(int) bool
+	if q, ok := r.(*catalog.Sequence); ok {
+		r = &catalog.Virtual{SchemaName: catalog.Public, Name: q.SequenceDef.Name, ID: q.ID, Columns: catalog.SequenceSchema}
+	}
 	switch r := r.(type) {
 	case *catalog.Stream:
 		fb.deps.Streams = addOnce(fb.deps.Streams, r.ID)

@@ -88,8 +88,41 @@ func (b *binder) insert(ins *parse.Insert) (*Change, error) {
 	if err != nil {
 		return nil, err
 	}
+	skip, err := b.identityValues(ins, index[:len(node.Schema.Cols)])
+	if err != nil {
+		return nil, err
+	}
 	rows := &logical.Node{Schema: *target.RelSchema()}
-	return b.finishChange(b.spread(node, target.RelSchema(), index), target, ins.Returning, b.targetItem(rows, ins.Table, ins.Alias, target))
+	return b.finishChange(b.spread(node, target.RelSchema(), index, skip), target, ins.Returning, b.targetItem(rows, ins.Table, ins.Alias, target))
+}
+
+// identityValues refuses values for columns GENERATED ALWAYS AS IDENTITY, and returns those that give way to the sequence.
+func (b *binder) identityValues(ins *parse.Insert, index []int) (skip []int, err error) {
+	for at, i := range index {
+		switch {
+		case b.table == nil || b.table.Identity[i] == 0:
+		case ins.Overriding == "USER":
+			skip = append(skip, i)
+		case b.table.Identity[i] == 'a' && ins.Overriding == "" && !allDefault(ins.Query, at):
+			return nil, sqlerr.New("428C9", "cannot insert a non-DEFAULT value into column %q", b.table.Table.Schema.Cols[i].Name).
+				WithDetail("Column %q is an identity column defined as GENERATED ALWAYS.", b.table.Table.Schema.Cols[i].Name).
+				WithHint("Use OVERRIDING SYSTEM VALUE to override.")
+		}
+	}
+	return skip, nil
+}
+
+// allDefault tells whether a column of VALUES is DEFAULT in all rows.
+func allDefault(q *parse.Select, at int) bool {
+	for _, row := range q.Values {
+		if at >= len(row) {
+			continue
+		}
+		if _, ok := row[at].(*parse.Default); !ok {
+			return false
+		}
+	}
+	return q.Values != nil
 }
 
 // targetColumns maps the values of INSERT to the target's columns.
@@ -180,14 +213,17 @@ func (b *binder) insertValues(ins *parse.Insert, schema *types.Schema, index []i
 	return out, nil
 }
 
-// spread puts the given columns at their places in the target's row, and defaults elsewhere.
-func (b *binder) spread(in *logical.Node, schema *types.Schema, index []int) *logical.Node {
-	direct := len(in.Schema.Cols) == len(schema.Cols)
+// spread puts the given columns at their places in the target's row, but for those to skip, and defaults elsewhere.
+func (b *binder) spread(in *logical.Node, schema *types.Schema, index, skip []int) *logical.Node {
+	direct := len(in.Schema.Cols) == len(schema.Cols) && len(skip) == 0
 	op := &logical.Project{Exprs: make([]expr.Expr, len(schema.Cols))}
 	for i, c := range schema.Cols {
 		op.Exprs[i] = b.defaultOf(c)
 	}
 	for i, c := range in.Schema.Cols {
+		if containsInt(skip, index[i]) {
+			continue
+		}
 		op.Exprs[index[i]] = &expr.Column{Index: i, Name: c.Name, Typ: schema.Cols[index[i]].Type}
 		direct = direct && index[i] == i
 	}

@@ -21,41 +21,49 @@ func IsTable(st *parse.CreateStream) bool {
 	return st.Table
 }
 
-// Table binds CREATE TABLE without connector. The defaults are by column, NULL where none is written.
-func Table(env *Env, st *parse.CreateStream, id uint64) (*spec.Table, []types.Value, error) {
+// Table binds CREATE TABLE without connector.
+func Table(env *Env, st *parse.CreateStream, id uint64) (*catalog.Table, error) {
 	switch {
 	case st.Watermark != nil:
-		return nil, nil, unsupported(st.Watermark.Pos, "WATERMARK of a table", "A table's rows are not events: CREATE STREAM, or leave the clause out.")
+		return nil, unsupported(st.Watermark.Pos, "WATERMARK of a table", "A table's rows are not events: CREATE STREAM, or leave the clause out.")
 	case st.Format != "":
-		return nil, nil, unsupported(st.Name.Pos, "FORMAT of a table", "COPY names the format of what it loads.")
+		return nil, unsupported(st.Name.Pos, "FORMAT of a table", "COPY names the format of what it loads.")
 	case len(st.Options) > 0:
-		return nil, nil, unknownOption(st.Options[0], "connector")
+		return nil, unknownOption(st.Options[0], "connector")
 	case len(st.Columns) == 0:
-		return nil, nil, sqlerr.New(sqlerr.InvalidTableDefinition, "table %q has no columns", st.Name.Name).At(st.Name.Pos).
+		return nil, sqlerr.New(sqlerr.InvalidTableDefinition, "table %q has no columns", st.Name.Name).At(st.Name.Pos).
 			WithHint("Name them: CREATE TABLE %s (name TEXT PRIMARY KEY, ...).", st.Name.Name)
 	case len(st.Columns) > columnsMax:
-		return nil, nil, sqlerr.New("54011", "tables can have at most %d columns", columnsMax).At(st.Columns[columnsMax].Pos)
+		return nil, sqlerr.New("54011", "tables can have at most %d columns", columnsMax).At(st.Columns[columnsMax].Pos)
 	}
 	b := newBinder(env, nil)
-	out := &spec.Table{ID: id, Name: st.Name.Name}
-	defaults := make([]types.Value, len(st.Columns))
+	out := &catalog.Table{Table: spec.Table{ID: id, Name: st.Name.Name}, SQL: parse.Print(st), Defaults: make([]expr.Expr, len(st.Columns)),
+		DefaultText: make([]string, len(st.Columns)), Identity: make([]byte, len(st.Columns))}
 	for i, c := range st.Columns {
-		col, err := b.tableColumn(c, &out.Schema)
+		col, err := b.tableColumn(c, &out.Table.Schema)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		out.Schema.Cols = append(out.Schema.Cols, col)
+		out.Table.Schema.Cols = append(out.Table.Schema.Cols, col)
 		if c.Primary {
-			if !hasOperator(col.Type, true) {
-				return nil, nil, sqlerr.New(sqlerr.UndefinedObject, "data type %s has no default operator class for access method \"btree\"", col.Type).At(c.Pos)
+			if err := ordered(col, c.Pos); err != nil {
+				return nil, err
 			}
 			out.Key = append(out.Key, i)
 		}
-		if defaults[i], err = b.defaultValue(c, col); err != nil {
-			return nil, nil, err
+		if err = b.columnDefault(out, i, c); err != nil {
+			return nil, err
 		}
 	}
-	return out, defaults, nil
+	return out, b.constraints(out, st)
+}
+
+// ordered refuses a key of a type that has no order.
+func ordered(col types.Column, pos int) error {
+	if hasOperator(col.Type, true) {
+		return nil
+	}
+	return sqlerr.New(sqlerr.UndefinedObject, "data type %s has no default operator class for access method \"btree\"", col.Type).At(pos)
 }
 
 func (b *binder) tableColumn(c parse.ColumnDef, schema *types.Schema) (types.Column, error) {
@@ -75,22 +83,72 @@ func (b *binder) tableColumn(c parse.ColumnDef, schema *types.Schema) (types.Col
 	return types.Column{Name: c.Name, Type: t, NotNull: c.NotNull || c.Primary}, err
 }
 
-// defaultValue computes DEFAULT, which must be constant.
-func (b *binder) defaultValue(c parse.ColumnDef, col types.Column) (types.Value, error) {
+// columnDefault binds DEFAULT and IDENTITY. What is constant is computed now.
+func (b *binder) columnDefault(t *catalog.Table, i int, c parse.ColumnDef) error {
+	col := t.Table.Schema.Cols[i]
+	if c.Identity != nil {
+		return b.identity(t, i, c)
+	}
 	if c.Default == nil {
-		return types.Null(col.Type), nil
+		return nil
 	}
-	s := &scalar{binder: b, f: &frame{}, clause: "DEFAULT expressions"}
-	x, err := s.assign(c.Default, col)
+	x, err := b.defaultExpr(c.Default, col)
 	if err != nil {
-		return types.Value{}, err
+		return err
 	}
-	if !constant(x) {
-		return types.Value{}, unsupported(start(c.Default), "a DEFAULT that is not constant", "Give the value in INSERT.")
+	t.Defaults[i], t.DefaultText[i] = x, parse.PrintExpr(c.Default)
+	if constant(x) {
+		v, err := expr.EvalConst(&expr.Ctx{Ctx: fn.Ctx{Now: b.env.Now, TimeZone: b.env.TimeZone}}, x)
+		if err != nil {
+			return at(err, start(c.Default))
+		}
+		v.Type = col.Type
+		t.Defaults[i] = &expr.Const{Val: v}
+		if v.Null {
+			t.Defaults[i] = nil
+		}
 	}
-	v, err := expr.EvalConst(&expr.Ctx{Ctx: fn.Ctx{Now: b.env.Now, TimeZone: b.env.TimeZone}}, x)
-	v.Type = col.Type
-	return v, at(err, start(c.Default))
+	return nil
+}
+
+// columnIn finds a column that an expression names outside of subqueries.
+func columnIn(e parse.Expr) (found *parse.Ident) {
+	inner := false
+	parse.Walk(e, func(n any) {
+		switch n := n.(type) {
+		case *parse.Select:
+			inner = true
+		case *parse.Ident:
+			if !inner && found == nil {
+				found = n
+			}
+		}
+	})
+	return found
+}
+
+// defaultExpr binds an expression that computes a column's default from nothing.
+func (b *binder) defaultExpr(e parse.Expr, col types.Column) (expr.Expr, error) {
+	s := &scalar{binder: b, f: &frame{}, clause: "DEFAULT expressions"}
+	if id := columnIn(e); id != nil {
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "cannot use column reference in DEFAULT expression").At(id.Pos)
+	}
+	x, err := s.assign(e, col)
+	if err != nil {
+		return nil, err
+	}
+	logical.Walk(x, func(x expr.Expr, _ int) bool {
+		switch x.(type) {
+		case *expr.UDF:
+			err = unsupported(start(e), "a JavaScript function in DEFAULT", "Give the value in INSERT.")
+		case *expr.Subquery:
+			err = sqlerr.New(sqlerr.FeatureNotSupported, "cannot use subquery in DEFAULT expression").At(start(e))
+		case *expr.Param:
+			err = sqlerr.New(sqlerr.UndefinedParameter, "there is no parameter $1").At(start(e))
+		}
+		return err == nil
+	})
+	return x, err
 }
 
 // constant: the value is the same whenever it is computed.
@@ -111,25 +169,29 @@ func constant(e expr.Expr) bool {
 // defaultOf is what DEFAULT and columns that INSERT does not name mean.
 func (b *binder) defaultOf(col types.Column) expr.Expr {
 	if b.table != nil {
-		if i := b.table.Table.Schema.Index(col.Name); i >= 0 {
-			return &expr.Const{Val: b.table.Defaults[i]}
+		if i := b.table.Table.Schema.Index(col.Name); i >= 0 && b.table.Defaults[i] != nil {
+			return b.table.Defaults[i]
 		}
 	}
 	return &expr.Const{Val: types.Null(col.Type)}
 }
 
-// Conflict is ON CONFLICT DO UPDATE, bound: expressions read the row that is there and, behind it, the one that was to be
-// inserted. Row is the new row; a nil Where is always met.
+// Conflict is ON CONFLICT, bound: expressions read the row that is there and, behind it, the one that was to be inserted.
 type Conflict struct {
+	// Keys are the unique keys whose conflicts it is about, as places in the table's Keys.
+	Keys []int
+	// Row is the new row of DO UPDATE, nil for DO NOTHING; a nil Where is always met.
 	Row   []expr.Expr
 	Where expr.Expr
 }
 
-// OnConflict binds ON CONFLICT of INSERT into a table; nil for DO NOTHING.
+// OnConflict binds ON CONFLICT of INSERT into a table.
 func OnConflict(env *Env, ins *parse.Insert, t *catalog.Table) (*Conflict, error) {
 	o := ins.Conflict
-	if err := conflictTarget(o, t); err != nil || o.Set == nil {
-		return nil, err
+	keys, err := conflictTarget(o, t)
+	out := &Conflict{Keys: keys}
+	if err != nil || o.Set == nil {
+		return out, err
 	}
 	b := newBinder(env, nil)
 	b.table = t
@@ -138,8 +200,6 @@ func OnConflict(env *Env, ins *parse.Insert, t *catalog.Table) (*Conflict, error
 	there := fb.item(node, &rel{schema: catalog.Public, alias: t.Name, table: t.Name}, nil).rels[0]
 	excluded := fb.item(node, &rel{alias: "excluded"}, nil).rels[0].shifted(len(t.Table.Schema.Cols))
 	s := &scalar{binder: b, f: &frame{rels: []*rel{there, excluded}}, clause: "ON CONFLICT"}
-	out := &Conflict{}
-	var err error
 	if out.Row, err = s.assignments(o.Set, t); err != nil {
 		return nil, err
 	}
@@ -171,27 +231,41 @@ func simple(e expr.Expr) bool {
 	return ok
 }
 
-// conflictTarget checks that the columns named are the primary key's.
-func conflictTarget(o *parse.OnConflict, t *catalog.Table) error {
-	if o.Columns == nil {
-		if o.Set != nil {
-			return sqlerr.New(sqlerr.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").At(o.Pos).
-				WithHint("For example, ON CONFLICT (column_name).")
-		}
-		return nil
+// conflictTarget finds the keys that ON CONFLICT is about.
+func conflictTarget(o *parse.OnConflict, t *catalog.Table) (keys []int, err error) {
+	if o.Columns == nil && o.Constraint == "" && o.Set != nil {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").At(o.Pos).
+			WithHint("For example, ON CONFLICT (column_name).")
 	}
-	same := len(o.Columns) == len(t.Key)
+	var want []int
 	for _, name := range o.Columns {
 		i := t.Table.Schema.Index(name)
 		if i < 0 {
-			return sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", name).At(o.Pos)
+			return nil, sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", name).At(o.Pos)
 		}
-		same = same && containsInt(t.Key, i)
+		if !containsInt(want, i) {
+			want = append(want, i)
+		}
 	}
-	if !same {
-		return sqlerr.New("42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification").At(o.Pos)
+	for i, k := range t.Keys {
+		same := len(k.Cols) == len(want)
+		for _, c := range k.Cols {
+			same = same && containsInt(want, c)
+		}
+		switch {
+		case !k.Unique:
+		case o.Constraint != "" && (k.Name != o.Constraint || k.Index), o.Columns != nil && !same:
+		default:
+			keys = append(keys, i)
+		}
 	}
-	return nil
+	switch {
+	case o.Constraint != "" && keys == nil:
+		return nil, sqlerr.New(sqlerr.UndefinedObject, "constraint %q for table %q does not exist", o.Constraint, t.Name)
+	case o.Columns != nil && keys == nil:
+		return nil, sqlerr.New("42P10", "there is no unique or exclusion constraint matching the ON CONFLICT specification").At(o.Pos)
+	}
+	return keys, nil
 }
 
 // assignments binds SET over a row that begins with the table's: all columns of the new row.
@@ -209,6 +283,10 @@ func (s *scalar) assignments(list []parse.Assignment, t *catalog.Table) ([]expr.
 			return nil, sqlerr.New(sqlerr.UndefinedColumn, "column %q of relation %q does not exist", a.Column, t.Name).At(a.Pos)
 		case set[i]:
 			return nil, sqlerr.New(sqlerr.SyntaxError, "multiple assignments to same column %q", a.Column).At(a.Pos)
+		}
+		if _, ok := a.Value.(*parse.Default); !ok && t.Identity[i] == 'a' {
+			return nil, sqlerr.New("428C9", "column %q can only be updated to DEFAULT", a.Column).
+				WithDetail("Column %q is an identity column defined as GENERATED ALWAYS.", a.Column)
 		}
 		x, err := s.assign(a.Value, cols[i])
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -15,9 +16,39 @@ type Table struct {
 	SQL string // canonical CREATE TABLE
 	// Temp: it is one connection's own, and goes with it.
 	Temp bool
-	// Defaults are the values of columns that an INSERT does not name, by column.
-	Defaults []types.Value
+	// Defaults are the values of columns that an INSERT does not name, by column; nil: NULL. They read no rows.
+	Defaults []expr.Expr
+	// DefaultText is what was written, "" where nothing was.
+	DefaultText []string
+	// Keys are the primary key, if there is one, unique constraints and indexes.
+	Keys   []Key
+	Checks []Check
+	// Identity tells per column whether it is GENERATED AS IDENTITY: 'a' ALWAYS, 'd' BY DEFAULT, 0 not.
+	Identity []byte
 }
+
+// Key is an index of a table: of its primary key, of a unique constraint, or made by CREATE INDEX (Index).
+type Key struct {
+	Name            string
+	Cols            []int
+	Primary, Unique bool
+	Index           bool
+	// SQL is the canonical CREATE INDEX.
+	SQL string
+	// Options are Postgres' indoption bits by column: 1 is DESC, 2 is NULLS FIRST.
+	Options []int64
+}
+
+// Check is a CHECK constraint: X over the table's row must not be false.
+type Check struct {
+	Name string
+	X    expr.Expr
+	Text string
+	Cols []int
+}
+
+// HasDefault tells whether a column has a default.
+func (t *Table) HasDefault(col int) bool { return t.Defaults[col] != nil }
 
 // RelName, RelID and RelSchema implement Relation.
 func (t *Table) RelName() string          { return t.bare(t.Name) }

@@ -11,7 +11,80 @@ type ColumnDef struct {
 	From      string // FROM 'a.b[0].c'
 	Default   Expr
 	Primary   bool
-	Pos       Pos
+	// Identity is GENERATED .. AS IDENTITY, nil when not written.
+	Identity *Identity
+	Pos      Pos
+}
+
+// Identity is GENERATED ALWAYS | BY DEFAULT AS IDENTITY [(options)].
+type Identity struct {
+	Always  bool
+	Options SequenceOptions
+}
+
+// Constraint is a constraint of a table. Kind is "UNIQUE" or "CHECK"; the primary key is told by the columns. Name is "" when not
+// written.
+type Constraint struct {
+	Name    string
+	Kind    string
+	Columns []string // of UNIQUE
+	Check   Expr
+	Pos     Pos
+}
+
+// SequenceOptions are the options of a sequence; nil and zero is what was not written.
+type SequenceOptions struct {
+	As                                *TypeName
+	Increment, Min, Max, Start, Cache *int64
+	NoMin, NoMax                      bool
+	Cycle                             *bool
+	// Restarts is RESTART [WITH n].
+	Restarts bool
+	Restart  *int64
+	// SequenceName is SEQUENCE NAME, in the options of an identity column alone.
+	SequenceName *Name
+	// OwnedBy is OWNED BY table.column; a Name "" is NONE.
+	OwnedBy *ColumnName
+}
+
+// ColumnName is table.column.
+type ColumnName struct {
+	Table  Name
+	Column string
+}
+
+// IndexColumn is a column of CREATE INDEX.
+type IndexColumn struct {
+	Name string
+	Desc bool
+	// Nulls is "FIRST", "LAST", or "" when not written.
+	Nulls string
+	Pos   Pos
+}
+
+// AlterAction is one action of ALTER TABLE. Kind is one of "ADD COLUMN", "DROP COLUMN", "RENAME COLUMN", "RENAME", "RENAME CONSTRAINT",
+// "SET DEFAULT", "DROP DEFAULT", "SET NOT NULL", "DROP NOT NULL", "ADD CONSTRAINT", "DROP CONSTRAINT".
+type AlterAction struct {
+	Kind   string
+	Name   string // of the column or constraint
+	To     string // the new name
+	Exists bool   // IF EXISTS, IF NOT EXISTS
+	// Columns and Constraints are what ADD adds: one column with its constraints, or one constraint.
+	Columns     []ColumnDef
+	Constraints []Constraint
+	// KeyName names the primary key that ADD PRIMARY KEY (Key) makes.
+	KeyName string
+	Key     []string
+	Default Expr
+	Cascade bool
+	Pos     Pos
+}
+
+// Fixture is where TEST CONTINUOUS QUERY reads the events of a stream; Stream is "" when the events tell.
+type Fixture struct {
+	Stream string
+	File   string
+	Pos    Pos
 }
 
 // LikeClause is LIKE relation in the column list of CREATE TABLE; it stands before column At.
@@ -60,12 +133,13 @@ type Assignment struct {
 	Pos    Pos
 }
 
-// OnConflict is ON CONFLICT [(columns)]: DO NOTHING (Set is nil), or DO UPDATE SET .. [WHERE ..].
+// OnConflict is ON CONFLICT [(columns) | ON CONSTRAINT name]: DO NOTHING (Set is nil), or DO UPDATE SET .. [WHERE ..].
 type OnConflict struct {
-	Columns []string
-	Set     []Assignment
-	Where   Expr
-	Pos     Pos
+	Columns    []string
+	Constraint string
+	Set        []Assignment
+	Where      Expr
+	Pos        Pos
 }
 
 // The statements.
@@ -87,6 +161,43 @@ type (
 		OnCommit string
 		// Like are the LIKE clauses; their columns come where they stand.
 		Like []LikeClause
+		// Constraints are those of a table besides the primary key, which KeyName names when its name was written.
+		Constraints []Constraint
+		KeyName     string
+	}
+	// CreateSequence is CREATE SEQUENCE.
+	CreateSequence struct {
+		Name        Name
+		IfNotExists bool
+		Options     SequenceOptions
+	}
+	// AlterSequence is ALTER SEQUENCE.
+	AlterSequence struct {
+		Name     Name
+		IfExists bool
+		Options  SequenceOptions
+	}
+	// CreateIndex is CREATE [UNIQUE] INDEX. Name is "" when not written.
+	CreateIndex struct {
+		Name        string
+		IfNotExists bool
+		Unique      bool
+		Table       Name
+		Columns     []IndexColumn
+		Pos         Pos
+	}
+	// AlterTable is ALTER TABLE.
+	AlterTable struct {
+		Table    Name
+		IfExists bool
+		Actions  []AlterAction
+	}
+	// TestQuery is TEST CONTINUOUS QUERY name USING 'file' | stream = 'file', .. [EXPECT 'file'].
+	TestQuery struct {
+		Name   Name
+		Using  []Fixture
+		Expect string
+		Pos    Pos
 	}
 	// CreateView is CREATE [OR REPLACE] VIEW.
 	CreateView struct {
@@ -191,6 +302,8 @@ type (
 		Alias   string
 		Columns []string
 		Query   *Select
+		// Overriding is "SYSTEM", "USER" (VALUE), or "" when not written.
+		Overriding string
 		// Conflict is ON CONFLICT, nil when not written.
 		Conflict *OnConflict
 		// Returning holds the RETURNING list.
@@ -214,7 +327,11 @@ type (
 		Returning []SelectItem
 	}
 	// Truncate is TRUNCATE name, ..
-	Truncate struct{ Tables []Name }
+	Truncate struct {
+		Tables []Name
+		// Restart is RESTART IDENTITY.
+		Restart bool
+	}
 	// Copy is COPY. Table or Query or Subscribe; To: direction out.
 	Copy struct {
 		Table     Name
@@ -328,6 +445,11 @@ type (
 func (*SelectStmt) statement()     {}
 func (*CreateStream) statement()   {}
 func (*CreateQuery) statement()    {}
+func (*CreateSequence) statement() {}
+func (*AlterSequence) statement()  {}
+func (*CreateIndex) statement()    {}
+func (*AlterTable) statement()     {}
+func (*TestQuery) statement()      {}
 func (*CreateTableAs) statement()  {}
 func (*CreateView) statement()     {}
 func (*CreateSchema) statement()   {}

@@ -15,8 +15,14 @@ func (c *cursor) insert() Statement {
 	if c.peek().isOp("(") && !c.queryParen(c.i, 0) {
 		s.Columns = c.nameList()
 	}
-	if t := c.peek(); t.isKw("overriding") {
-		c.lack(t.pos, "OVERRIDING", "leave the clause out")
+	if c.acceptKw("overriding") {
+		s.Overriding = "USER"
+		if c.acceptKw("system") {
+			s.Overriding = "SYSTEM"
+		} else {
+			c.expectKw("user")
+		}
+		c.expectKw("value")
 	}
 	if t := c.peek(); c.acceptKw("default", "values") {
 		s.Query = &Select{Values: [][]Expr{{}}, Pos: t.pos}

@@ -34,6 +34,12 @@ func (c *cursor) create() Statement {
 	case t.isKw("schema") && !replace:
 		c.i += n + 1
 		return c.createSchema()
+	case t.isKw("sequence") && !replace:
+		c.i += n + 1
+		return c.createSequence()
+	case (t.isKw("index") || t.isKw("unique") && c.at(n+1).isKw("index")) && !replace:
+		c.i += n
+		return c.createIndex()
 	}
 	if !t.isWord() || replace {
 		c.i += n
@@ -136,6 +142,12 @@ func (c *cursor) alter() Statement {
 	case c.isKw("alter", "continuous", "query"), c.isKw("alter", "materialized", "view"):
 		c.i += 3
 		return c.alterQuery()
+	case c.isKw("alter", "table"):
+		c.i += 2
+		return c.alterTable()
+	case c.isKw("alter", "sequence"):
+		c.i += 2
+		return c.alterSequence()
 	case c.isKw("alter", "ioc", "list"):
 		c.i += 3
 		return c.alterIOC()
@@ -250,7 +262,7 @@ func (c *cursor) drop() Statement {
 	d := &Drop{}
 	switch d.Kind = c.objectKind(); {
 	case d.Kind != "":
-	case c.peek().isAnyKw("index", "database", "type", "domain", "extension", "sequence", "trigger", "rule",
+	case c.peek().isAnyKw("database", "type", "domain", "extension", "trigger", "rule",
 		"procedure", "policy", "owned", "foreign", "server", "cast", "operator", "text", "publication", "subscription"):
 		what := "DROP " + strings.ToUpper(c.peek().val)
 		c.i = c.end

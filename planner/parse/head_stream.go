@@ -48,36 +48,17 @@ func (c *cursor) streamElement(s *CreateStream) {
 			return
 		}
 		s.Watermark = c.watermark()
-	case c.isKw("primary", "key"):
-		c.i += 2
-		c.primaryKey(s)
-	case t.isAnyKw("unique", "check", "foreign", "constraint", "exclude") && (t.val != "exclude" || c.at(1).isKw("using")):
-		c.lack(t.pos, "a "+strings.ToUpper(t.val)+" constraint", "filter with WHERE in the queries")
+	case c.isConstraint():
+		c.tableConstraint(s)
 	case t.isKw("like") && c.at(1).isName() && s.Table:
 		c.like(s)
 	default:
-		s.Columns = append(s.Columns, c.column())
+		s.Columns = append(s.Columns, c.column(s))
 	}
 }
 
-// primaryKey marks the columns of PRIMARY KEY (a, b).
-func (c *cursor) primaryKey(s *CreateStream) {
-	t := c.peek()
-	for _, name := range c.nameList() {
-		found := false
-		for i := range s.Columns {
-			if s.Columns[i].Name == name {
-				s.Columns[i].Primary, found = true, true
-			}
-		}
-		if !found {
-			c.failWith(sqlerr.New(sqlerr.UndefinedColumn, "column \"%s\" named in key does not exist", name).At(t.pos))
-		}
-	}
-}
-
-// column parses name type and its clauses in any order.
-func (c *cursor) column() ColumnDef {
+// column parses name type and its clauses in any order; constraints of the column become s's.
+func (c *cursor) column(s *CreateStream) ColumnDef {
 	d := ColumnDef{Pos: c.peek().pos, Name: c.name()}
 	d.Type = c.typeName()
 	for c.err == nil {
@@ -86,25 +67,17 @@ func (c *cursor) column() ColumnDef {
 		case c.acceptKw("not", "null"):
 			d.NotNull = true
 		case c.acceptKw("null"):
-		case c.acceptKw("primary", "key"):
-			d.Primary = true
 		case c.isKw("generated"):
-			c.next()
-			c.expectKw("always", "as")
-			if c.isKw("identity") {
-				c.lack(t.pos, "GENERATED AS IDENTITY", "use vigil_offset of the results, or a timestamp")
-			}
-			c.expect("(")
-			d.Generated = c.subExpr(0)
-			c.expect(")")
-			c.acceptKw("stored")
+			c.generated(&d)
 		case c.acceptKw("default"):
 			d.Default = c.subExpr(opLevel)
 		case c.isKw("from") && c.at(1).kind == tokString:
 			c.next()
 			d.From = c.str()
-		case t.isAnyKw("unique", "check", "references", "constraint", "collate"):
-			c.lack(t.pos, strings.ToUpper(t.val)+" in a column definition", "filter with WHERE in the queries")
+		case t.isAnyKw("primary", "unique", "check", "references", "constraint"):
+			c.columnConstraint(s, &d)
+		case t.isKw("collate"):
+			c.lack(t.pos, "COLLATE in a column definition", "text compares bytewise")
 		default:
 			return d
 		}

@@ -151,10 +151,11 @@ func (c *cursor) onConflict() *OnConflict {
 	case t.isOp("("):
 		o.Columns = c.nameList()
 	case t.isKw("on"):
-		c.lack(t.pos, "ON CONFLICT ON CONSTRAINT", "name the columns of the primary key")
+		c.expectKw("on", "constraint")
+		o.Constraint = c.name()
 	}
 	if t := c.peek(); t.isKw("where") {
-		c.lack(t.pos, "ON CONFLICT with a predicate", "name the columns of the primary key")
+		c.lack(t.pos, "ON CONFLICT with a predicate", "name the columns of a unique constraint or index")
 	}
 	c.expectKw("do")
 	if c.acceptKw("nothing") {
@@ -176,7 +177,7 @@ func (c *cursor) truncate() Statement {
 		s.Tables = append(s.Tables, c.qualified())
 		c.accept("*")
 	}
-	if !c.acceptKw("restart", "identity") {
+	if s.Restart = c.acceptKw("restart", "identity"); !s.Restart {
 		c.acceptKw("continue", "identity")
 	}
 	if !c.acceptKw("cascade") {
@@ -204,6 +205,9 @@ func (p *printer) onConflict(o *OnConflict) {
 	if len(o.Columns) > 0 {
 		p.columns(o.Columns)
 		p.s(" ")
+	}
+	if o.Constraint != "" {
+		p.s("ON CONSTRAINT ", QuoteIdent(o.Constraint), " ")
 	}
 	if o.Set == nil {
 		p.s("DO NOTHING")
@@ -271,5 +275,8 @@ func (p *printer) truncate(s *Truncate) {
 			p.s(", ")
 		}
 		p.name(n)
+	}
+	if s.Restart {
+		p.s(" RESTART IDENTITY")
 	}
 }

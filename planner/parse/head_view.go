@@ -117,6 +117,11 @@ func (c *cursor) objectKind() string {
 		return "VIEW"
 	case c.acceptKw("schema"):
 		return "SCHEMA"
+	case c.acceptKw("sequence"):
+		return "SEQUENCE"
+	case c.acceptKw("index"):
+		c.acceptKw("concurrently")
+		return "INDEX"
 	case c.acceptKw("sink"):
 		return "SINK"
 	case c.acceptKw("role"), c.acceptKw("user"):

@@ -128,6 +128,8 @@ func (c *cursor) statement() Statement {
 		return c.set()
 	case "replay":
 		return c.replay()
+	case "test":
+		return c.testQuery()
 	case "pause", "resume", "refresh":
 		return c.pauseOrRefresh()
 	}
@@ -182,14 +184,11 @@ var missing = []struct{ words, what, hint string }{
 	{"create sink", "CREATE SINK", "Read the results with SUBSCRIBE, COPY (SUBSCRIBE ..) TO STDOUT, LISTEN or the HTTP long poll."},
 	{"create role", "CREATE ROLE", "Users are set in the server's configuration."},
 	{"create user", "CREATE USER", "Users are set in the server's configuration."},
-	{"create index", "CREATE INDEX", "Streams and tables need no indexes."},
-	{"create unique index", "CREATE INDEX", "Streams and tables need no indexes."},
 	{"create database", "CREATE DATABASE", "A server has the one database vigil; start another server on another directory."},
 	{"create unlogged", "CREATE UNLOGGED TABLE", "Use CREATE TABLE."},
 	{"create type", "CREATE TYPE", "Use the built-in types."},
 	{"create domain", "CREATE DOMAIN", "Use the built-in types."},
 	{"create extension", "CREATE EXTENSION", "Write a function with CREATE FUNCTION .. LANGUAGE javascript."},
-	{"create sequence", "CREATE SEQUENCE", "Use vigil_offset of the results, or a timestamp."},
 	{"create trigger", "CREATE TRIGGER", "Use CREATE CONTINUOUS QUERY."},
 	{"create rule", "CREATE RULE", "Use CREATE CONTINUOUS QUERY."},
 	{"create procedure", "CREATE PROCEDURE", "Use CREATE FUNCTION .. LANGUAGE javascript."},
@@ -198,13 +197,11 @@ var missing = []struct{ words, what, hint string }{
 	{"alter user", "ALTER USER", "Users are set in the server's configuration."},
 	{"alter stream", "ALTER STREAM", "Drop the stream and create it again."},
 	{"alter source", "ALTER STREAM", "Drop the stream and create it again."},
-	{"alter table", "ALTER TABLE", "Drop the table and create it again."},
-	{"alter", "ALTER", "vigil has ALTER CONTINUOUS QUERY and ALTER IOC LIST."},
+	{"alter", "ALTER", "vigil has ALTER TABLE, ALTER SEQUENCE, ALTER CONTINUOUS QUERY and ALTER IOC LIST."},
 	{"grant", "GRANT", "Users are set in the server's configuration."},
 	{"revoke", "REVOKE", "Users are set in the server's configuration."},
 	{"backup", "BACKUP", "Copy the data directory of a stopped server."},
 	{"restore", "RESTORE", "Start the server on the copied data directory."},
-	{"test continuous query", "TEST CONTINUOUS QUERY", "Create the query on a stream of its own and load the events with COPY."},
 	{"retro", "RETRO IOC LIST", "Join the stream's history with the list in a SELECT."},
 	{"merge", "MERGE", "Use INSERT and DELETE."},
 	{"lock", "LOCK", "vigil reads snapshots and takes no locks."},

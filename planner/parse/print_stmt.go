@@ -21,6 +21,8 @@ func (p *printer) statement(stmt Statement) {
 		p.name(s.Name)
 	case *Comment:
 		p.comment(s)
+	case *CreateSequence, *AlterSequence, *CreateIndex, *AlterTable, *TestQuery:
+		p.tableStatement(stmt)
 	case *CreateQuery:
 		p.createQuery(s)
 	case *AlterQuery:
@@ -186,6 +188,7 @@ func (p *printer) createStream(s *CreateStream) {
 
 func (p *printer) streamElements(s *CreateStream) {
 	sep, like := " (\n", s.Like
+	apart := s.KeyName != "" || len(primary(s.Columns)) > 1
 	next := func() { p.s(sep); sep = ",\n" }
 	for i := 0; i <= len(s.Columns); i++ {
 		for ; len(like) > 0 && like[0].At == i; like = like[1:] {
@@ -195,12 +198,26 @@ func (p *printer) streamElements(s *CreateStream) {
 		if i < len(s.Columns) {
 			next()
 			p.s("  ")
-			p.column(&s.Columns[i])
+			p.column(&s.Columns[i], apart)
 		}
 	}
 	if w := s.Watermark; w != nil {
 		next()
 		p.watermark(w)
+	}
+	if apart {
+		next()
+		p.s("  ")
+		if s.KeyName != "" {
+			p.s("CONSTRAINT ", QuoteIdent(s.KeyName), " ")
+		}
+		p.s("PRIMARY KEY ")
+		p.columns(primary(s.Columns))
+	}
+	for i := range s.Constraints {
+		next()
+		p.s("  ")
+		p.constraint(&s.Constraints[i])
 	}
 	p.s("\n)")
 }
@@ -226,7 +243,8 @@ func (p *printer) watermark(w *Watermark) {
 	}
 }
 
-func (p *printer) column(d *ColumnDef) {
+// column prints a column; apart: the primary key is printed by itself.
+func (p *printer) column(d *ColumnDef, apart bool) {
 	// A column that opens like a constraint reads back as one.
 	name := QuoteIdent(d.Name)
 	if wordIs(d.Name, "watermark", "primary", "exclude") {
@@ -236,9 +254,10 @@ func (p *printer) column(d *ColumnDef) {
 	if d.NotNull {
 		p.s(" NOT NULL")
 	}
-	if d.Primary {
+	if d.Primary && !apart {
 		p.s(" PRIMARY KEY")
 	}
+	p.identity(d.Identity)
 	if d.From != "" {
 		p.s(" FROM ", quoteString(d.From))
 	}
@@ -392,6 +411,9 @@ func (p *printer) insert(s *Insert) {
 		p.s(" (")
 		p.idents(s.Columns)
 		p.s(")")
+	}
+	if s.Overriding != "" {
+		p.s(" OVERRIDING ", s.Overriding, " VALUE")
 	}
 	if v := s.Query.Values; len(v) == 1 && len(v[0]) == 0 {
 		p.s(" DEFAULT VALUES")

@@ -127,6 +127,7 @@ func (c *Catalog) objects() []object {
 	for _, t := range snap.Tables() {
 		out = append(out, object{userOID(t.ID), t.ID, t.RelName(), c.space(t), 'r', t.Table.Schema.Cols, ""})
 	}
+	out = append(out, c.sequenceObjects(snap)...)
 	for _, q := range snap.Queries() {
 		out = append(out, object{userOID(q.ID), q.ID, q.RelName(), c.space(q), 'm', q.Schema.Cols, q.SQL})
 	}

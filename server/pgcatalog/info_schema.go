@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
 )
 
 func (c *Catalog) infoCatalogName(_ context.Context, w *writer) error {
@@ -64,11 +65,14 @@ func (c *Catalog) infoColumns(_ context.Context, w *writer) error {
 		}
 	}
 	for _, o := range c.objects() {
+		if o.kind == 'S' { // a sequence's columns are not shown
+			continue
+		}
 		table := c.tableOf(o)
 		for i, col := range o.cols {
 			f := c.columnRow(c.namespaceName(o.space), o.name, i, col)
-			if table != nil && !table.Defaults[i].Null {
-				f["column_default"] = defaultText(table.Defaults[i])
+			if table != nil {
+				describeColumn(f, table, i)
 			}
 			f["is_updatable"] = o.kind == 'r'
 			if err := w.add(f); err != nil {
@@ -77,6 +81,17 @@ func (c *Catalog) infoColumns(_ context.Context, w *writer) error {
 		}
 	}
 	return nil
+}
+
+// describeColumn adds what a table says of a column's default.
+func describeColumn(f fields, t *catalog.Table, i int) {
+	if text := columnDefault(t, i); text != "" {
+		f["column_default"] = text
+	}
+	if t.Identity[i] != 0 {
+		f["is_identity"] = true
+		f["identity_generation"] = map[byte]string{'a': "ALWAYS", 'd': "BY DEFAULT"}[t.Identity[i]]
+	}
 }
 
 // columnRow is the information_schema.columns row of column i (0-based).

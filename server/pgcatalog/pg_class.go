@@ -15,8 +15,8 @@ func (c *Catalog) pgClass(_ context.Context, w *writer) error {
 		if o.space == tempNamespace {
 			f["relpersistence"] = "t"
 		}
-		if t := c.tableOf(o); t != nil && len(t.Key) > 0 {
-			f["relhasindex"] = true
+		if t := c.tableOf(o); t != nil {
+			f["relhasindex"], f["relchecks"] = len(t.Keys) > 0, len(t.Checks)
 		}
 		if err := w.add(f); err != nil {
 			return err
@@ -68,7 +68,10 @@ func (c *Catalog) pgAttribute(_ context.Context, w *writer) error {
 			t := c.sys.types[col.Type.OID()]
 			row := attributeRow(o.oid, i+1, col.Name, t, col.Type.WireMod(), col.NotNull)
 			row["attndims"] = arrayDims(col.Type)
-			row["atthasdef"] = table != nil && !table.Defaults[i].Null
+			row["atthasdef"] = table != nil && table.HasDefault(i) && table.Identity[i] == 0
+			if table != nil && table.Identity[i] != 0 {
+				row["attidentity"] = string(table.Identity[i])
+			}
 			if err := w.add(row); err != nil {
 				return err
 			}

@@ -36,6 +36,8 @@ type step struct {
 	// publish makes it visible in a catalogue; done runs once it is in effect. Either may be nil.
 	publish func(*catalog.Catalog)
 	done    func()
+	// unchanged are tables, with the numbers of their rows, that must be the same at COMMIT.
+	unchanged map[uint64][]uint64
 }
 
 // level is the state of a block at a savepoint, and the changes of tables since.
@@ -148,6 +150,8 @@ func (b *block) fold() job.Change {
 			out.Create = append(out.Create, o)
 		}
 		out.Resume = append(out.Resume, st.change.Resume...)
+		out.Pause = append(out.Pause, st.change.Pause...)
+		out.Alter = append(out.Alter, st.change.Alter...)
 		out.Rejected = append(out.Rejected, st.change.Rejected...)
 	}
 	for _, st := range b.steps {
@@ -156,6 +160,7 @@ func (b *block) fold() job.Change {
 		}
 	}
 	out.IOC = b.foldIOC(out.Drop)
+	foldAltered(&out)
 	return out
 }
 
@@ -176,6 +181,30 @@ func (b *block) foldProps(out *job.Change, x job.PropChange) {
 		if m.Props[k] = v; v == "" {
 			delete(m.Props, k)
 		}
+	}
+}
+
+// foldAltered keeps the last state of what was altered: with what creates it, if that is the block's own.
+func foldAltered(out *job.Change) {
+	alter := out.Alter
+	out.Alter = nil
+	for _, o := range alter {
+		same := func(c job.Object) bool { return sameObject(c, o) }
+		if at := slices.IndexFunc(out.Create, same); at >= 0 {
+			props := maps.Clone(out.Create[at].Meta.Props)
+			maps.Copy(props, o.Meta.Props)
+			out.Create[at] = o
+			out.Create[at].Meta.Props = props
+			continue
+		}
+		if slices.ContainsFunc(out.Drop, same) {
+			continue
+		}
+		if at := slices.IndexFunc(out.Alter, same); at >= 0 {
+			out.Alter[at] = o
+			continue
+		}
+		out.Alter = append(out.Alter, o)
 	}
 }
 
@@ -241,6 +270,11 @@ func (b *block) conflict(ch *job.Change, cur *catalog.Snapshot) error {
 			return changed(o)
 		}
 		going[o.Meta.ID] = true
+	}
+	for _, o := range slices.Concat(ch.Alter, ch.Pause, ch.Resume) {
+		if cur.ByID(o.Meta.ID) != b.base.ByID(o.Meta.ID) {
+			return changed(o)
+		}
 	}
 	for _, o := range ch.Create {
 		coming[o.Meta.ID] = true
@@ -337,6 +371,29 @@ func (s *Session) commit(ctx context.Context, b *block) error {
 	return s.srv.eng.Settle(ctx)
 }
 
+// unchanged sees that the tables whose definition the block changes have the rows that it saw.
+func (b *block) unchanged(srv *Server) error {
+	view := srv.eng.Tables()
+	for _, st := range b.steps {
+		for id, want := range st.unchanged {
+			t, ok := srv.cat.Snapshot().ByID(id).(*catalog.Table)
+			if !ok {
+				continue // the block's own
+			}
+			got, err := rowNumbers(view, id)
+			if err != nil {
+				return err
+			}
+			alive := func(n uint64) bool { return !slices.Contains(want, n) }
+			if len(got) < len(want) || len(got) > len(want) || len(got) < 1000 && slices.ContainsFunc(got, alive) || len(got) > 0 && got[len(got)-1] != want[len(want)-1] {
+				return sqlerr.New(sqlerr.SerializationFailure, "could not serialize access due to concurrent update of table %q", t.Name).
+					WithHint("Run the transaction again.")
+			}
+		}
+	}
+	return nil
+}
+
 func (s *Session) commitChange(ctx context.Context, b *block) error {
 	srv := s.srv
 	srv.ddl.Lock()
@@ -349,7 +406,10 @@ func (s *Session) commitChange(ctx context.Context, b *block) error {
 	if err := b.conflict(&ch, srv.cat.Snapshot()); err != nil {
 		return err
 	}
-	if len(ch.Create)+len(ch.Drop)+len(ch.IOC)+len(ch.Tables)+len(ch.Resume)+len(ch.Rejected)+len(ch.Props) > 0 {
+	if err := b.unchanged(srv); err != nil {
+		return err
+	}
+	if len(ch.Create)+len(ch.Drop)+len(ch.IOC)+len(ch.Tables)+len(ch.Resume)+len(ch.Rejected)+len(ch.Alter)+len(ch.Pause)+len(ch.Props) > 0 {
 		if err := srv.eng.Apply(ctx, ch); err != nil {
 			return err
 		}
@@ -414,16 +474,15 @@ func rowConflict(view *table.View, t *catalog.Table, c *table.Change) error {
 		gone[n] = true
 	}
 	var key []byte
-	for _, r := range c.Add {
-		if len(t.Key) == 0 {
-			break
-		}
-		key = key[:0]
-		for _, k := range t.Key {
-			key = batch.AppendKeyValue(key, r.Values[k])
-		}
-		if _, n, ok := view.Find(t.ID, key); ok && !gone[n] {
-			return again()
+	for i := range t.Keys {
+		k, ok := &t.Keys[i], false
+		for _, r := range c.Add {
+			if key, ok = appendKey(key[:0], k, r.Values); !ok || !k.Unique {
+				continue
+			}
+			if _, n, ok := view.Find(t.ID, k.Cols, key); ok && !gone[n] {
+				return again()
+			}
 		}
 	}
 	return nil

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
+	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/server/pgwire"
@@ -186,6 +188,7 @@ func (s *Session) copyBinary(ctx context.Context, t *target, in io.Reader, out p
 		return "", err
 	}
 	var rows [][]types.Value
+	defaults := &s.taskEnv().Ctx
 	for {
 		row, err := b.row()
 		if errors.Is(err, io.EOF) {
@@ -201,7 +204,11 @@ func (s *Session) copyBinary(ctx context.Context, t *target, in io.Reader, out p
 			return "", sqlerr.New(sqlerr.ProgramLimitExceeded, "COPY in the binary format can bring at most %d rows at once", copyBinaryRowsMax).
 				WithHint("Split the data, or use the text format.")
 		}
-		rows = append(rows, t.full(row))
+		full, err := t.full(defaults, row)
+		if err != nil {
+			return "", err
+		}
+		rows = append(rows, full)
 	}
 	if t.table != nil {
 		n, err := s.insertTable(ctx, t.table, rows, nil, nil)
@@ -222,16 +229,20 @@ func (t *target) name() string {
 }
 
 // full spreads the values of the listed columns over all of the target's; the others get their default.
-func (t *target) full(row []types.Value) []types.Value {
+func (t *target) full(ctx *expr.Ctx, row []types.Value) ([]types.Value, error) {
 	all := make([]types.Value, len(t.schema.Cols))
 	for i, c := range t.schema.Cols {
 		all[i] = types.Null(c.Type)
-		if t.table != nil {
-			all[i] = t.table.Defaults[i]
+		if t.table == nil || t.table.Defaults[i] == nil || slices.Contains(t.columns, i) {
+			continue
+		}
+		var err error
+		if all[i], err = expr.EvalRow(ctx, t.table.Defaults[i], nil); err != nil {
+			return nil, err
 		}
 	}
 	for i, c := range t.columns {
 		all[c] = row[i]
 	}
-	return all
+	return all, nil
 }

@@ -35,8 +35,8 @@ func (s *Session) createRelation(st *parse.CreateStream) (doFunc, error) {
 			x := *st
 			x.Name = n
 			return creation{kind: kindTable, ifNotExists: st.IfNotExists, sql: parse.Print(&x),
-				plan: func(env *planner.Env, id uint64, _ types.EventTime) (planned, error) {
-					return s.srv.planTable(env, &x, id)
+				planIn: func(sc *scope, env *planner.Env, id uint64, at types.EventTime) (planned, error) {
+					return sc.newTable(env, &x, id, at)
 				}}
 		})
 	}
@@ -115,6 +115,29 @@ func (s *Session) createView(st *parse.CreateView) (doFunc, error) {
 				return s.srv.planView(env, &x, id)
 			}}
 	})
+}
+
+// newTable plans a table that comes with the sequences of its columns.
+func (s *scope) newTable(env *planner.Env, st *parse.CreateStream, id uint64, at types.EventTime) (planned, error) {
+	def, sequences, err := s.withSequences(st, id)
+	if err != nil {
+		return planned{}, err
+	}
+	def.IfNotExists = false
+	planner.NameConstraints(def, s.cat.Snapshot().Taken(st.Name.Schema))
+	p, err := s.planTable(env, def, id)
+	if err != nil {
+		return p, err
+	}
+	p.sql, p.also = parse.Print(def), created(sequences, at)
+	table := p.publish
+	p.publish = func(cat *catalog.Catalog) {
+		for _, q := range sequences {
+			putting(q)(cat)
+		}
+		table(cat)
+	}
+	return p, nil
 }
 
 // withoutLike writes out the columns that LIKE stands for, as they are now.

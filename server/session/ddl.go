@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,11 +22,14 @@ import (
 type planned struct {
 	def     any
 	publish func(*catalog.Catalog)
+	// sql is the object's text where it is not that of the statement; also are objects that come with it.
+	sql  string
+	also []job.Object
 }
 
 // relation publishes a relation, in the place of one of its name if there is one.
 func (s *Server) relation(def any, r catalog.Relation) planned {
-	return planned{def, func(cat *catalog.Catalog) {
+	return planned{def: def, publish: func(cat *catalog.Catalog) {
 		if err := cat.Replace(r); err != nil {
 			s.log.Error("publish", "relation", r.RelName(), "error", err)
 		}
@@ -58,7 +62,7 @@ func (s *Server) planFunction(env *planner.Env, st *parse.CreateFunction, id uin
 		return planned{}, err
 	}
 	c.SQL, c.State = parse.Print(st), catalog.Running
-	return planned{&c.Function, func(cat *catalog.Catalog) { cat.PutFunction(c) }}, nil
+	return planned{def: &c.Function, publish: func(cat *catalog.Catalog) { cat.PutFunction(c) }}, nil
 }
 
 func (s *Server) planQuery(env *planner.Env, st *parse.CreateQuery, id uint64, created types.EventTime) (planned, error) {
@@ -107,7 +111,10 @@ type creation struct {
 	ifNotExists bool
 	replace     bool
 	sql         string
-	plan        func(env *planner.Env, id uint64, created types.EventTime) (planned, error)
+	props       map[string]string
+	// planIn is plan for objects that come with others.
+	planIn func(sc *scope, env *planner.Env, id uint64, created types.EventTime) (planned, error)
+	plan   func(env *planner.Env, id uint64, created types.EventTime) (planned, error)
 }
 
 // scope is where statements that change the catalogue take effect: at once, for all, or in an open transaction block.
@@ -165,6 +172,11 @@ func (s *scope) create(ctx context.Context, c creation, out pgwire.Output) error
 		out.Notice(notice(sqlerr.DuplicateTable, "relation %q already exists, skipping", c.name.Name))
 		return nil
 	}
+	if c.kind != kindFunction && old == nil {
+		if t, _ := s.cat.Snapshot().Indexed(c.name.Schema, c.name.Name); t != nil {
+			return s.duplicate(c)
+		}
+	}
 	if old != nil && !(c.replace && old.kind == c.kind) {
 		return s.duplicate(c)
 	}
@@ -175,6 +187,11 @@ func (s *scope) create(ctx context.Context, c creation, out pgwire.Output) error
 	created := s.clock()
 	env := s.env()
 	env.SearchPath = c.path
+	if c.planIn != nil {
+		c.plan = func(env *planner.Env, id uint64, created types.EventTime) (planned, error) {
+			return c.planIn(s, env, id, created)
+		}
+	}
 	p, err := c.plan(env, id, created)
 	if err != nil {
 		return err
@@ -184,13 +201,17 @@ func (s *scope) create(ctx context.Context, c creation, out pgwire.Output) error
 	if !slices.Equal(c.path, defaultPath) {
 		o.Meta.Props[propPath] = strings.Join(c.path, ",")
 	}
-	change := job.Change{Create: []job.Object{o}}
+	maps.Copy(o.Meta.Props, c.props)
+	if p.sql != "" {
+		o.Meta.SQL = p.sql
+	}
+	change := job.Change{Create: append(p.also, o)}
 	publish := p.publish
 	if old != nil {
 		if err := s.replaceable(old, c.kind, p.publish); err != nil {
 			return err
 		}
-		comments := s.keepComments(&change.Create[0], old)
+		comments := s.keepComments(&change.Create[len(change.Create)-1], old)
 		publish = func(cat *catalog.Catalog) { p.publish(cat); comments(cat) }
 	}
 	if old != nil && c.kind == kindQuery {
@@ -327,7 +348,9 @@ func (s *scope) existing(r catalog.Relation) *existing {
 	case *catalog.Query:
 		return &existing{kindQuery, object(kindQuery, r.ID, r.Name, r.SQL, &r.Query), remove}
 	case *catalog.Table:
-		return &existing{kindTable, object(kindTable, r.ID, r.Name, r.SQL, &r.Table), remove}
+		return &existing{kindTable, object(kindTable, r.ID, r.Name, tableText(r), &r.Table), remove}
+	case *catalog.Sequence:
+		return &existing{kindSequence, object(kindSequence, r.ID, r.Name, r.SQL, &r.SequenceDef), remove}
 	case *catalog.IOCList:
 		return &existing{kindIOC, object(kindIOC, r.ID, r.Name, r.SQL, &r.IOCList), remove}
 	case *catalog.View:
@@ -342,7 +365,7 @@ func object(kind string, id uint64, name, sql string, def any) job.Object {
 
 // dropKinds maps what follows DROP to the kinds of objects.
 var dropKinds = map[string]string{"STREAM": kindStream, "TABLE": kindTable, "CONTINUOUS QUERY": kindQuery,
-	"IOC LIST": kindIOC, "FUNCTION": kindFunction, "VIEW": kindView, "SCHEMA": kindSchema}
+	"IOC LIST": kindIOC, "FUNCTION": kindFunction, "SEQUENCE": kindSequence, "VIEW": kindView, "SCHEMA": kindSchema}
 
 // drop runs DROP kind names [CASCADE], all or nothing.
 func (s *scope) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) error {
@@ -360,6 +383,8 @@ func (s *scope) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) err
 		case e == nil && st.IfExists:
 			out.Notice(notice(missingCode(kind), "%s %q does not exist, skipping", kindWords[kind], name.Name))
 			continue
+		case e == nil && kind == kindTable && s.isIndex(name):
+			return sqlerr.New(sqlerr.WrongObjectType, "%q is not a table", name.Name).WithHint("Use DROP INDEX to remove an index.")
 		case e == nil:
 			return sqlerr.New(missingCode(kind), "%s %q does not exist", kindWords[kind], name.Name).At(name.Pos)
 		case e.kind == kindStream && kind == kindTable: // CREATE TABLE .. WITH (connector ..) made it
@@ -374,6 +399,11 @@ func (s *scope) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) err
 		return err
 	}
 	return s.remove(ctx, victims)
+}
+
+func (s *scope) isIndex(name parse.Name) bool {
+	t, _ := s.cat.Snapshot().Indexed(name.Schema, name.Name)
+	return t != nil
 }
 
 // remove drops objects together.
@@ -405,7 +435,7 @@ func missingCode(kind string) sqlerr.Code {
 
 // kindWords are the kinds as users read them.
 var kindWords = map[string]string{kindStream: "stream", kindQuery: "continuous query", kindIOC: "IOC list", kindFunction: "function",
-	kindTable: "table", kindView: "view", kindSchema: "schema"}
+	kindTable: "table", kindSequence: "sequence", kindView: "view", kindSchema: "schema"}
 
 // withDependents adds the queries and views that read the victims, or refuses.
 func (s *scope) withDependents(victims []*existing, cascade bool, out pgwire.Output) ([]*existing, error) {
@@ -416,6 +446,15 @@ func (s *scope) withDependents(victims []*existing, cascade bool, out pgwire.Out
 	for at := 0; at < len(victims); at++ { // it grows on the way
 		v := victims[at]
 		m := v.object.Meta
+		if err := s.sequenceUsers(v, going); err != nil {
+			return nil, err
+		}
+		for _, q := range s.cat.Snapshot().OwnedBy(m.ID) {
+			if !going[q.ID] {
+				going[q.ID] = true
+				victims = append(victims, s.existing(q))
+			}
+		}
 		for _, r := range s.cat.Snapshot().Relations() {
 			if going[r.RelID()] || !reads(r, v.kind, m.ID, m.Name) {
 				continue
@@ -452,6 +491,31 @@ func usesOf(r catalog.Relation) (uses, bool) {
 	return uses{}, false
 }
 
+// sequenceUsers refuses to drop a sequence that a column takes its values from.
+func (s *scope) sequenceUsers(v *existing, going map[uint64]bool) error {
+	if v.kind != kindSequence {
+		return nil
+	}
+	q, ok := s.cat.Snapshot().ByID(v.object.Meta.ID).(*catalog.Sequence)
+	if !ok {
+		return nil
+	}
+	for _, t := range s.cat.Snapshot().Tables() {
+		switch {
+		case t.Temp:
+		case q.Identity && q.Owner == t.ID && !going[t.ID]:
+			return sqlerr.New(sqlerr.DependentObjectsExist, "cannot drop sequence %s because column %s of table %s requires it", q.Name, q.Column, t.Name).
+				WithHint("You can drop column %s of table %s instead.", q.Column, t.Name)
+		}
+		if column, ok := takesFrom(t, q); ok && !going[t.ID] {
+			return sqlerr.New(sqlerr.DependentObjectsExist, "cannot drop sequence %s because other objects depend on it", q.Name).
+				WithDetail("default value for column %s of table %s depends on sequence %s", column, t.Name, q.Name).
+				WithHint("ALTER TABLE .. ALTER COLUMN .. DROP DEFAULT first.")
+		}
+	}
+	return nil
+}
+
 // reads tells whether a query or view uses an object.
 func reads(r catalog.Relation, kind string, id uint64, name string) bool {
 	d, _ := usesOf(r)
@@ -470,19 +534,6 @@ func reads(r catalog.Relation, kind string, id uint64, name string) bool {
 		return slices.Contains(d.functions, id)
 	}
 	return false
-}
-
-// resume puts a deactivated query back to work, with fresh state, from now on.
-func (s *scope) resume(ctx context.Context, name parse.Name) error {
-	q, ok := s.cat.Snapshot().Named(display(name)).(*catalog.Query)
-	if !ok {
-		return noQuery(display(name))
-	}
-	if q.State == catalog.Running {
-		return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "continuous query %q is running", q.Name)
-	}
-	return s.apply(ctx, step{change: job.Change{Resume: []job.Object{object(kindQuery, q.ID, q.Name, q.SQL, &q.Query)}},
-		publish: func(cat *catalog.Catalog) { s.setStateIn(cat, q.ID, catalog.Running, "") }})
 }
 
 // notice makes a NOTICE.

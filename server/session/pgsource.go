@@ -22,6 +22,12 @@ func (s source) SearchPath() []string { return defaultPath }
 // Users implements pgcatalog.Source: there are no users yet, whoever connects is the owner.
 func (s source) Users() []pgcatalog.User { return nil }
 
+// SequenceLast implements pgcatalog.Sequencer.
+func (s source) SequenceLast(q *catalog.Sequence) (int64, bool) {
+	st, err := s.srv.eng.SequenceState(&q.SequenceDef)
+	return st.Last, err == nil && st.Called
+}
+
 // sessionSource is what pgcatalog shows to one connection.
 type sessionSource struct {
 	source

@@ -81,7 +81,7 @@ func (s *Session) taskEnvIn(ctx context.Context) *task.Env {
 	}}
 	env.Ctx.Tables = tables
 	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.location(), Session: &fn.Session{User: s.info.User, Database: "vigil",
-		Schema: "public", SearchPath: s.path(), BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.pg,
+		Schema: "public", SearchPath: s.path(), BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.pg, Sequences: sequences{s},
 		Notify: s.notify, Channels: s.listen.channels, Context: ctx, Backends: signals{s}, Warn: s.warn, SetConfig: s.setConfig}}
 	env.Ctx.IOC = s.lists()
 	if s.srv.udf != nil {
@@ -157,6 +157,9 @@ func (s *Session) virtual(ctx context.Context, x *spec.VirtualScan, add func([]t
 	case "", "public":
 		if l, ok := s.snapshot().Named(x.Name).(*catalog.IOCList); ok {
 			return s.iocRows(l, add)
+		}
+		if q, ok := s.snapshot().Named(x.Name).(*catalog.Sequence); ok {
+			return s.sequenceRow(q, add)
 		}
 		if st := s.srv.lateStream(x.Name); st != nil {
 			return s.srv.lateRows(st, add)

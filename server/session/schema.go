@@ -101,7 +101,7 @@ func (s *Session) resolved(d *parse.Drop) *parse.Drop {
 // planSchema makes a schema.
 func (s *Server) planSchema(st *parse.CreateSchema, id uint64) planned {
 	x := &catalog.Schema{ID: id, Name: st.Name.Name, SQL: parse.Print(st)}
-	return planned{nil, func(cat *catalog.Catalog) { cat.PutSchema(x) }}
+	return planned{publish: func(cat *catalog.Catalog) { cat.PutSchema(x) }}
 }
 
 // createSchema runs CREATE SCHEMA.

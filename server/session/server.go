@@ -99,6 +99,7 @@ const (
 	kindTable    = job.KindTable
 	kindView     = "view"
 	kindSchema   = "schema"
+	kindSequence = job.KindSequence
 )
 
 // propCreated is the property that keeps an object's time of creation, microseconds.
@@ -149,8 +150,13 @@ func (s *Server) reload(m meta.Object) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(parsed) != 1 {
-		return nil, fmt.Errorf("stored text has %d statements", len(parsed))
+	var indexes []*parse.CreateIndex
+	for _, p := range parsed[1:] {
+		x, ok := p.Stmt.(*parse.CreateIndex)
+		if !ok {
+			return nil, fmt.Errorf("stored text has %d statements", len(parsed))
+		}
+		indexes = append(indexes, x)
 	}
 	created, err := strconv.ParseInt(m.Props[propCreated], 10, 64)
 	if err != nil {
@@ -164,10 +170,12 @@ func (s *Server) reload(m meta.Object) (any, error) {
 	switch st := parsed[0].Stmt.(type) {
 	case *parse.CreateStream:
 		if planner.IsTable(st) {
-			p, err = s.planTable(env, st, m.ID)
+			p, err = s.planTable(env, st, m.ID, indexes...)
 			break
 		}
 		p, err = s.planStream(env, st, m.ID, at)
+	case *parse.CreateSequence:
+		p, err = s.planSequence(st, m.ID, m.Props)
 	case *parse.CreateIOC:
 		p, err = s.planIOC(env, st, m.ID)
 	case *parse.CreateFunction:
@@ -189,8 +197,9 @@ func (s *Server) reload(m meta.Object) (any, error) {
 	if m.Props[job.PropCorrected] != "" {
 		s.corrected(m.ID)
 	}
-	if m.Props[job.PropState] == string(catalog.Deactivated) {
-		s.deactivated(m.ID, m.Props[job.PropReason])
+	switch state := catalog.State(m.Props[job.PropState]); state {
+	case catalog.Deactivated, catalog.Paused:
+		s.setState(m.ID, state, m.Props[job.PropReason])
 	}
 	return p.def, nil
 }

@@ -24,6 +24,7 @@ type Session struct {
 	block   *block
 	grouped bool
 	temp    *tempTables
+	given   given // by sequences
 	// changedRows are those of the statement whose RETURNING is being evaluated.
 	changedRows [][]types.Value
 	prepared    map[string]*sqlPrepared

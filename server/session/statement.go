@@ -192,7 +192,14 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 		return simple("COMMENT", func(ctx context.Context, _ pgwire.Output) error {
 			return s.scope(func(sc *scope) error { return sc.comment(ctx, s.resolve(st.Name), st) })
 		}), nil
+	case *parse.CreateSequence, *parse.AlterSequence, *parse.AlterTable, *parse.CreateIndex:
+		return s.tableCommand(stmt)
 	case *parse.Drop:
+		if st.Kind == "INDEX" {
+			return s.inScope("DROP INDEX", func(ctx context.Context, sc *scope, out pgwire.Output) error {
+				return s.dropIndex(ctx, sc, st, out)
+			}), nil
+		}
 		return simple("DROP "+st.Kind, func(ctx context.Context, out pgwire.Output) error {
 			rest := s.dropTemp(st)
 			if len(rest.Names) == 0 {
@@ -209,22 +216,53 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 			return s.deleteIOC(ctx, st)
 		}, nil
 	case *parse.PauseQuery:
-		if st.Resume {
-			return simple("RESUME CONTINUOUS QUERY", func(ctx context.Context, _ pgwire.Output) error {
-				return s.scope(func(sc *scope) error { return sc.resume(ctx, s.resolve(st.Name)) })
-			}), nil
-		}
-		return nil, sqlerr.NotSupported("PAUSE CONTINUOUS QUERY", "DROP the query, and CREATE it again when it is wanted.").At(st.Name.Pos)
+		return s.inScope(map[bool]string{true: "RESUME", false: "PAUSE"}[st.Resume]+" CONTINUOUS QUERY", func(ctx context.Context, sc *scope, out pgwire.Output) error {
+			return sc.pause(ctx, s.resolve(st.Name), st.Resume, out)
+		}), nil
 	case *parse.AlterQuery:
-		return nil, sqlerr.NotSupported("ALTER CONTINUOUS QUERY", "CREATE OR REPLACE CONTINUOUS QUERY replaces a query; its results begin anew.").At(st.Name.Pos)
+		return s.inScope("ALTER CONTINUOUS QUERY", func(ctx context.Context, sc *scope, out pgwire.Output) error {
+			return sc.alterQuery(ctx, s.resolve(st.Name), st, s.path(), out)
+		}), nil
+	case *parse.TestQuery:
+		return nil, sqlerr.NotSupported("TEST CONTINUOUS QUERY", "Create the query on a stream of its own and load the events with COPY.").At(st.Pos)
 	case *parse.RefreshIOC:
 		return nil, sqlerr.NotSupported("REFRESH IOC LIST", "Load the list with COPY, or change it with ALTER IOC LIST.").At(st.Name.Pos)
 	}
 	return nil, sqlerr.NotSupported("this statement", "")
 }
 
+// tableCommand gives the statements about tables, sequences and indexes.
+func (s *Session) tableCommand(stmt parse.Statement) (doFunc, error) {
+	switch st := stmt.(type) {
+	case *parse.CreateSequence:
+		return s.inScope("CREATE SEQUENCE", func(ctx context.Context, sc *scope, out pgwire.Output) error {
+			return s.createSequence(ctx, sc, st, out)
+		}), nil
+	case *parse.AlterSequence:
+		return s.inScope("ALTER SEQUENCE", func(ctx context.Context, sc *scope, out pgwire.Output) error {
+			return sc.alterSequence(ctx, s.resolve(st.Name), st, s, out)
+		}), nil
+	case *parse.AlterTable:
+		return s.inScope("ALTER TABLE", func(ctx context.Context, sc *scope, out pgwire.Output) error {
+			return s.alterTable(ctx, sc, st, out)
+		}), nil
+	case *parse.CreateIndex:
+		return s.inScope("CREATE INDEX", func(ctx context.Context, sc *scope, out pgwire.Output) error {
+			return s.createIndex(ctx, sc, st, out)
+		}), nil
+	}
+	return nil, sqlerr.NotSupported("this statement", "")
+}
+
 func simple(tag string, f func(ctx context.Context, out pgwire.Output) error) doFunc {
 	return func(ctx context.Context, _ []types.Value, out pgwire.Output) (string, error) { return tag, f(ctx, out) }
+}
+
+// inScope wraps what changes the catalogue.
+func (s *Session) inScope(tag string, do func(context.Context, *scope, pgwire.Output) error) doFunc {
+	return simple(tag, func(ctx context.Context, out pgwire.Output) error {
+		return s.scope(func(sc *scope) error { return do(ctx, sc, out) })
+	})
 }
 
 // textRows is a statement that gives one text column.

@@ -15,6 +15,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/table"
+	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
 	"github.com/vigil-sql/vigil/planner/catalog"
@@ -22,8 +23,8 @@ import (
 	"github.com/vigil-sql/vigil/server/pgwire"
 )
 
-func (s *Server) planTable(env *planner.Env, st *parse.CreateStream, id uint64) (planned, error) {
-	c, err := planner.Table(env, st, id)
+func (s *Server) planTable(env *planner.Env, st *parse.CreateStream, id uint64, indexes ...*parse.CreateIndex) (planned, error) {
+	c, err := planner.Table(env, st, id, indexes...)
 	if err != nil {
 		return planned{}, err
 	}
@@ -53,9 +54,10 @@ type tableChange struct {
 	view table.Reader
 	ch   table.Change
 	drop map[uint64]bool
-	// added are the keys of the rows that come.
-	added map[string]bool
+	// added are the keys of the rows that come, by the table's unique keys.
+	added []map[string]bool
 	key   []byte
+	env   *task.Env // of expressions, made when they are
 	// n counts the rows that the statement reports.
 	n int
 }
@@ -73,7 +75,10 @@ func (s *Session) changeTable(ctx context.Context, t *catalog.Table, ret *return
 		s.srv.ddl.Lock()
 		defer s.srv.ddl.Unlock()
 	}
-	c := &tableChange{s: s, t: t, view: s.tables(), drop: map[uint64]bool{}, added: map[string]bool{}}
+	c := &tableChange{s: s, t: t, view: s.tables(), drop: map[uint64]bool{}, added: make([]map[string]bool, len(t.Keys))}
+	for i := range c.added {
+		c.added[i] = map[string]bool{}
+	}
 	if err := fill(c); err != nil {
 		return 0, err
 	}
@@ -107,13 +112,29 @@ func (c *tableChange) dropRow(number uint64) {
 	}
 }
 
-// keyOf encodes a row's primary key; the bytes are valid until the next call.
-func (c *tableChange) keyOf(row []types.Value) []byte {
-	c.key = c.key[:0]
-	for _, k := range c.t.Key {
-		c.key = batch.AppendKeyValue(c.key, row[k])
+// keyOf encodes what a row has in the columns of a key; ok is false with a NULL among them, which is equal to nothing. The bytes are
+// valid until the next call.
+func (c *tableChange) keyOf(k *catalog.Key, row []types.Value) (key []byte, ok bool) {
+	c.key, ok = appendKey(c.key[:0], k, row)
+	return c.key, ok
+}
+
+func appendKey(dst []byte, k *catalog.Key, row []types.Value) ([]byte, bool) {
+	for _, i := range k.Cols {
+		if row[i].Null {
+			return dst, false
+		}
+		dst = batch.AppendKeyValue(dst, row[i])
 	}
-	return c.key
+	return dst, true
+}
+
+// context is what expressions are computed in, one for the statement.
+func (c *tableChange) context() *expr.Ctx {
+	if c.env == nil {
+		c.env = c.s.taskEnv()
+	}
+	return &c.env.Ctx
 }
 
 // addRow adds a row after checking its NULLs; later: it takes the place of one that goes.
@@ -124,33 +145,55 @@ func (c *tableChange) addRow(row []types.Value, later bool) error {
 				WithDetail("Failing row contains (%s).", c.text(row, nil))
 		}
 	}
+	for i := range c.t.Checks {
+		k := &c.t.Checks[i]
+		v, err := expr.EvalRow(c.context(), k.X, row)
+		if err != nil {
+			return err
+		}
+		if !v.Null && !v.Bool() {
+			return sqlerr.New(sqlerr.CheckViolation, "new row for relation %q violates check constraint %q", c.t.Name, k.Name).
+				WithDetail("Failing row contains (%s).", c.text(row, nil))
+		}
+	}
 	c.ch.Add = append(c.ch.Add, table.Row{Values: row, Later: later})
 	return nil
 }
 
 // checkKeys refuses a change that leaves two rows with one key.
 func (c *tableChange) checkKeys() error {
-	if len(c.t.Key) == 0 {
-		return nil
-	}
-	seen := make(map[string]bool, len(c.ch.Add))
-	for _, r := range c.ch.Add {
-		key := c.keyOf(r.Values)
-		if _, number, ok := c.view.Find(c.t.ID, key); ok && !c.drop[number] || seen[string(key)] {
-			return c.duplicate(r.Values)
+	for i := range c.t.Keys {
+		k := &c.t.Keys[i]
+		if !k.Unique {
+			continue
 		}
-		seen[string(key)] = true
+		seen := make(map[string]bool, len(c.ch.Add))
+		for _, r := range c.ch.Add {
+			key, ok := c.keyOf(k, r.Values)
+			if !ok {
+				continue
+			}
+			if _, number, ok := c.view.Find(c.t.ID, k.Cols, key); ok && !c.drop[number] || seen[string(key)] {
+				return c.duplicate(k, r.Values)
+			}
+			seen[string(key)] = true
+		}
 	}
 	return nil
 }
 
-func (c *tableChange) duplicate(row []types.Value) error {
-	names := make([]string, len(c.t.Key))
-	for i, k := range c.t.Key {
-		names[i] = c.t.Table.Schema.Cols[k].Name
+func (c *tableChange) duplicate(k *catalog.Key, row []types.Value) error {
+	return sqlerr.New(sqlerr.UniqueViolation, "duplicate key value violates unique constraint %q", k.Name).
+		WithDetail("Key (%s)=(%s) already exists.", keyColumns(c.t, k), c.text(row, k.Cols))
+}
+
+// keyColumns are the names of a key's columns.
+func keyColumns(t *catalog.Table, k *catalog.Key) string {
+	names := make([]string, len(k.Cols))
+	for i, col := range k.Cols {
+		names[i] = t.Table.Schema.Cols[col].Name
 	}
-	return sqlerr.New(sqlerr.UniqueViolation, "duplicate key value violates unique constraint \"%s_pkey\"", c.t.Name).
-		WithDetail("Key (%s)=(%s) already exists.", strings.Join(names, ", "), c.text(row, c.t.Key))
+	return strings.Join(names, ", ")
 }
 
 // text prints columns of a row, all when cols is nil.
@@ -170,15 +213,9 @@ func (c *tableChange) text(row []types.Value, cols []int) string {
 	return strings.Join(parts, ", ")
 }
 
-// conflict is what INSERT does with a row whose key is there.
-type conflict struct {
-	nothing bool
-	update  *planner.Conflict
-}
-
 // insertTable adds full rows to a table; a nil conflict refuses rows whose key is there. It returns how many were
 // inserted or updated.
-func (s *Session) insertTable(ctx context.Context, t *catalog.Table, rows [][]types.Value, on *conflict, ret *returned) (int, error) {
+func (s *Session) insertTable(ctx context.Context, t *catalog.Table, rows [][]types.Value, on *planner.Conflict, ret *returned) (int, error) {
 	return s.changeTable(ctx, t, ret, func(c *tableChange) error {
 		for _, row := range rows {
 			n := len(c.ch.Add)
@@ -194,40 +231,55 @@ func (s *Session) insertTable(ctx context.Context, t *catalog.Table, rows [][]ty
 }
 
 // insert adds one row, or does what ON CONFLICT says.
-func (c *tableChange) insert(row []types.Value, on *conflict) error {
-	if on == nil || len(c.t.Key) == 0 {
+func (c *tableChange) insert(row []types.Value, on *planner.Conflict) error {
+	if on == nil {
 		c.n++
 		return c.addRow(row, false)
 	}
-	key := c.keyOf(row)
-	again := c.added[string(key)]
-	old, number, there := c.view.Find(c.t.ID, key)
-	switch {
-	case !again && !there:
-		c.added[string(key)] = true
+	for _, at := range on.Keys {
+		k := &c.t.Keys[at]
+		key, ok := c.keyOf(k, row)
+		if !ok {
+			continue
+		}
+		again := c.added[at][string(key)]
+		old, number, there := c.view.Find(c.t.ID, k.Cols, key)
+		switch {
+		case !again && !there:
+			continue
+		case on.Row == nil:
+			return nil
+		case again || c.drop[number]:
+			return sqlerr.New("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time").
+				WithHint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
+		}
+		next, ok, err := c.update(on, append(old, row...))
+		if err != nil || !ok {
+			return err
+		}
+		c.note(next)
 		c.n++
-		return c.addRow(row, false)
-	case on.nothing:
-		return nil
-	case again:
-		return sqlerr.New("21000", "ON CONFLICT DO UPDATE command cannot affect row a second time").
-			WithHint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
+		c.dropRow(number)
+		return c.addRow(next, true)
 	}
-	c.added[string(key)] = true
-	next, ok, err := c.update(on.update, append(old, row...))
-	if err != nil || !ok {
-		return err
-	}
+	c.note(row)
 	c.n++
-	c.dropRow(number)
-	return c.addRow(next, true)
+	return c.addRow(row, false)
+}
+
+// note remembers the keys of a row that comes.
+func (c *tableChange) note(row []types.Value) {
+	for i := range c.t.Keys {
+		if key, ok := c.keyOf(&c.t.Keys[i], row); ok {
+			c.added[i][string(key)] = true
+		}
+	}
 }
 
 // update computes the row of ON CONFLICT DO UPDATE; false when its WHERE is not met.
 func (c *tableChange) update(u *planner.Conflict, both []types.Value) ([]types.Value, bool, error) {
-	env := c.s.taskEnv()
 	if u.Where != nil {
-		v, err := expr.EvalRow(&env.Ctx, u.Where, both)
+		v, err := expr.EvalRow(c.context(), u.Where, both)
 		if err != nil || v.Null || !v.Bool() {
 			return nil, false, err
 		}
@@ -235,7 +287,7 @@ func (c *tableChange) update(u *planner.Conflict, both []types.Value) ([]types.V
 	out := make([]types.Value, len(u.Row))
 	for i, e := range u.Row {
 		var err error
-		if out[i], err = expr.EvalRow(&env.Ctx, e, both); err != nil {
+		if out[i], err = expr.EvalRow(c.context(), e, both); err != nil {
 			return nil, false, err
 		}
 	}
@@ -243,7 +295,7 @@ func (c *tableChange) update(u *planner.Conflict, both []types.Value) ([]types.V
 }
 
 // conflictOf plans ON CONFLICT.
-func (s *Session) conflictOf(st *parse.Insert, t *target) (*conflict, error) {
+func (s *Session) conflictOf(st *parse.Insert, t *target) (*planner.Conflict, error) {
 	if st.Conflict == nil {
 		return nil, nil
 	}
@@ -251,11 +303,7 @@ func (s *Session) conflictOf(st *parse.Insert, t *target) (*conflict, error) {
 		return nil, sqlerr.NotSupported("ON CONFLICT for something other than a table", "Leave it out: events may repeat, and an IOC list keeps the newest entry of a value.").
 			At(st.Conflict.Pos)
 	}
-	u, err := planner.OnConflict(s.env(), st, t.table)
-	if err != nil {
-		return nil, err
-	}
-	return &conflict{nothing: u == nil, update: u}, nil
+	return planner.OnConflict(s.env(), st, t.table)
 }
 
 // planUpdate plans UPDATE.
@@ -311,6 +359,9 @@ func (s *Session) truncate(ctx context.Context, st *parse.Truncate) error {
 	if err != nil {
 		return err
 	}
+	if st.Restart && s.changes() != nil { // sequences belong to no transaction: ROLLBACK could not undo it
+		return sqlerr.NotSupported("TRUNCATE .. RESTART IDENTITY in a transaction block", "Run it outside, or ALTER SEQUENCE .. RESTART.")
+	}
 	if s.changes() == nil {
 		s.srv.ddl.Lock()
 		defer s.srv.ddl.Unlock()
@@ -319,8 +370,11 @@ func (s *Session) truncate(ctx context.Context, st *parse.Truncate) error {
 	var all job.Change
 	for _, t := range tables {
 		numbers, err := rowNumbers(view, t.ID)
-		if err != nil || len(numbers) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(numbers) == 0 {
+			continue
 		}
 		if s.changes() == nil && !t.Temp {
 			all.Tables = append(all.Tables, job.TableChange{TableID: t.ID, Change: table.Change{Drop: numbers}})
@@ -330,10 +384,27 @@ func (s *Session) truncate(ctx context.Context, st *parse.Truncate) error {
 			return err
 		}
 	}
-	if len(all.Tables) == 0 {
-		return nil
+	if len(all.Tables) > 0 {
+		if err := s.srv.eng.Apply(ctx, all); err != nil {
+			return err
+		}
 	}
-	return s.srv.eng.Apply(ctx, all)
+	return s.restartIdentity(st, tables)
+}
+
+// restartIdentity does what RESTART IDENTITY says: the sequences of the tables' columns begin again.
+func (s *Session) restartIdentity(st *parse.Truncate, tables []*catalog.Table) error {
+	for _, t := range tables {
+		if !st.Restart {
+			return nil
+		}
+		for _, q := range s.snapshot().OwnedBy(t.ID) {
+			if err := s.srv.eng.SequenceSet(&q.SequenceDef, q.Start, false); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // truncated resolves the names of TRUNCATE, each table once.
@@ -374,7 +445,7 @@ func (s *Session) copyTable(ctx context.Context, t *target, f *copyFormat, p *pi
 	if err != nil {
 		return "", err
 	}
-	l := &tableLoader{t: t, dec: dec, fill: make([]bool, len(t.schema.Cols))}
+	l := &tableLoader{t: t, dec: dec, fill: make([]bool, len(t.schema.Cols)), ctx: &s.taskEnv().Ctx}
 	for i := range l.fill {
 		l.fill[i] = columns != nil
 	}
@@ -402,6 +473,7 @@ type tableLoader struct {
 	t     *target
 	dec   codec.Decoder
 	fill  []bool // columns that get their default
+	ctx   *expr.Ctx
 	rows  [][]types.Value
 	lines int64
 }
@@ -424,8 +496,11 @@ func (l *tableLoader) add(data []byte) error {
 		for i := range b.N {
 			row := b.Row(nil, i)
 			for c, fill := range l.fill {
-				if fill {
-					row[c] = l.t.table.Defaults[c]
+				if x := l.t.table.Defaults[c]; fill && x != nil {
+					var err error
+					if row[c], err = expr.EvalRow(l.ctx, x, nil); err != nil {
+						return err
+					}
 				}
 			}
 			l.rows = append(l.rows, row)

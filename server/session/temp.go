@@ -64,6 +64,12 @@ func (s *Session) createTemp(st *parse.CreateStream, out pgwire.Output) error {
 	if len(s.temp.list) >= tempTablesMax {
 		return sqlerr.New("54000", "a connection can have at most %d temporary tables", tempTablesMax).WithHint("DROP those that are done with.")
 	}
+	for _, c := range st.Columns {
+		if c.Identity != nil {
+			return sqlerr.NotSupported("an identity column of a temporary table", "Give the values in INSERT, or use row_number().").At(c.Pos)
+		}
+	}
+	planner.NameConstraints(st, func(string) bool { return false })
 	s.temp.next++
 	c, err := planner.Table(s.env(), st, s.temp.next)
 	if err != nil {

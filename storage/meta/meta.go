@@ -28,6 +28,7 @@ const (
 	kindLate     = 0x07
 	kindTableRow = 0x08
 	kindTableEnd = 0x09
+	kindSequence = 0x0a
 )
 
 const objectVersion = 1

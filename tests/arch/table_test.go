@@ -65,7 +65,7 @@ var table = []row{
 	})},
 
 	{"planner/parse", []string{"executor/sqlerr"}},
-	{"planner/catalog", with(low, []string{"executor/spec", "storage/meta", "planner/parse"})},
+	{"planner/catalog", with(low, []string{"executor/expr", "executor/spec", "storage/meta", "planner/parse"})},
 	{"planner/logical", bound},
 	{"planner/bind", with(bound, []string{"planner/logical"})},
 	{"planner/rules", with(bound, []string{"planner/logical"})},

@@ -1,0 +1,96 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner"
+	"github.com/vigil-sql/vigil/planner/catalog"
+	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/server/pgwire"
+)
+
+func itoa64(n int64) string { return strconv.FormatInt(n, 10) }
+
+// pause runs PAUSE and RESUME. A query that is resumed begins with fresh state, from now on.
+func (s *scope) pause(ctx context.Context, name parse.Name, resume bool, out pgwire.Output) error {
+	q, ok := s.cat.Snapshot().Named(display(name)).(*catalog.Query)
+	if !ok {
+		return noQuery(display(name))
+	}
+	o, to := object(kindQuery, q.ID, q.Name, q.SQL, &q.Query), catalog.Running
+	var ch job.Change
+	switch {
+	case resume && q.State == catalog.Running:
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "continuous query %q is running", q.Name)
+	case resume:
+		ch.Resume = []job.Object{o}
+		out.Notice(notice("00000", "continuous query %q goes on with fresh state, from now on", q.Name))
+	case q.State != catalog.Running:
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "continuous query %q is %s", q.Name, q.State)
+	default:
+		ch.Pause, to = []job.Object{o}, catalog.Paused
+	}
+	return s.apply(ctx, step{change: ch, publish: func(cat *catalog.Catalog) { s.setStateIn(cat, q.ID, to, "") }})
+}
+
+// alterQuery runs ALTER CONTINUOUS QUERY.
+func (s *scope) alterQuery(ctx context.Context, name parse.Name, st *parse.AlterQuery, path []string, out pgwire.Output) error {
+	q, ok := s.cat.Snapshot().Named(display(name)).(*catalog.Query)
+	if !ok {
+		return noQuery(display(name))
+	}
+	if st.Rename != "" {
+		change, err := s.renameQuery(q, st.Rename)
+		if err != nil {
+			return err
+		}
+		return s.apply(ctx, change)
+	}
+	list, err := parse.Parse(q.SQL)
+	if err != nil {
+		return err
+	}
+	def, ok := list[0].Stmt.(*parse.CreateQuery)
+	if !ok {
+		return fmt.Errorf("the text of query %s is a %T", q.Name, list[0].Stmt)
+	}
+	if st.As == nil {
+		return s.setOptions(ctx, q, def, st)
+	}
+	def.Query, def.Emit, def.Suppress, def.OrReplace = st.As, st.Emit, st.Suppress, true
+	err = s.create(ctx, creation{kind: kindQuery, name: def.Name, path: path, replace: true, sql: parse.Print(def),
+		plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
+			return s.planQuery(env, def, id, at)
+		}}, out)
+	if err == nil {
+		out.Notice(notice("00000", "the state and the results of continuous query %q begin anew", q.Name))
+	}
+	return err
+}
+
+// describing are the options of a query that say something of it and change nothing that runs.
+var describing = []string{"severity", "tags"}
+
+// setOptions runs ALTER CONTINUOUS QUERY .. SET (options).
+func (s *scope) setOptions(ctx context.Context, q *catalog.Query, def *parse.CreateQuery, st *parse.AlterQuery) error {
+	for _, o := range st.Set {
+		if !slices.Contains(describing, o.Key) {
+			return sqlerr.NotSupported("option \""+o.Key+"\" in ALTER CONTINUOUS QUERY", "severity and tags can be set; CREATE OR REPLACE sets the others.").At(o.Pos)
+		}
+		def.Options = slices.DeleteFunc(def.Options, func(x parse.Option) bool { return x.Key == o.Key })
+		def.Options = append(def.Options, o)
+	}
+	p, err := planner.Continuous(s.env(), def, q.ID)
+	if err != nil {
+		return err
+	}
+	next := *q
+	next.SQL, next.Options = p.SQL, p.Options
+	return s.apply(ctx, step{change: job.Change{Alter: []job.Object{object(kindQuery, q.ID, q.Name, next.SQL, &next.Query)}}, publish: putting(&next)})
+}
