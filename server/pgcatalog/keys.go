@@ -224,10 +224,10 @@ func (c *Catalog) keyClasses(w *writer) error {
 
 // keyAttributes are the pg_attribute rows of the indexes' columns.
 func (c *Catalog) keyAttributes(w *writer) error {
-	for _, t := range c.keyed() {
-		for i, k := range t.Key {
-			col := t.Table.Schema.Cols[k]
-			err := w.add(attributeRow(userOID(t.ID)|indexBit, i+1, col.Name, c.sys.types[col.Type.OID()], col.Type.WireMod(), false))
+	for _, k := range c.keys() {
+		for i, at := range k.Cols {
+			col := k.t.Table.Schema.Cols[at]
+			err := w.add(attributeRow(k.indexOID(), i+1, col.Name, c.sys.types[col.Type.OID()], col.Type.WireMod(), false))
 			if err != nil {
 				return err
 			}
