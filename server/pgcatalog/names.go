@@ -2,6 +2,7 @@ package pgcatalog
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -94,8 +95,10 @@ func (c *Catalog) Visible(class string, oid int64) (visible, ok bool) {
 		if r := c.sys.byOID[id]; r != nil {
 			return r.schema == "pg_catalog", true
 		}
-		if _, ok := c.IndexText(oid, 0); ok {
-			return true, true
+		for _, k := range c.keys() {
+			if k.indexOID() == id {
+				return slices.Contains(c.searched(), c.space(k.t)), true
+			}
 		}
 		o, ok := c.object(id)
 		return ok && c.visible(o), ok

@@ -18,6 +18,9 @@ type conn struct {
 	nc net.Conn
 	fe *pgproto3.Frontend
 	tx byte
+	// pid and secret are what a cancel request names.
+	pid    uint32
+	secret []byte
 }
 
 // result is what the server answered to one statement.
@@ -82,8 +85,12 @@ func (c *conn) answers() ([]result, error) {
 			end()
 		case *pgproto3.CopyOutResponse:
 			cur.copy = "out"
+		case *pgproto3.BackendKeyData:
+			c.pid, c.secret = m.ProcessID, m.SecretKey
 		case *pgproto3.CopyInResponse:
-			cur.copy = "in"
+			if cur.copy = "in"; m.OverallFormat == 1 {
+				c.fe.Send(&pgproto3.CopyData{Data: emptyBinary})
+			}
 			c.fe.Send(&pgproto3.CopyDone{})
 			if err := c.fe.Flush(); err != nil {
 				return nil, err
@@ -97,6 +104,28 @@ func (c *conn) answers() ([]result, error) {
 				end() // described, not run
 			}
 			return out, nil
+		}
+	}
+}
+
+// emptyBinary is COPY's binary format without a row: signature, flags, no extension, the end.
+var emptyBinary = []byte("PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff")
+
+// cancel asks the server again and again to cancel what the connection runs, until stop is closed: a request that comes
+// before the statement has begun is lost.
+func (c *conn) cancel(addr string, stop <-chan struct{}) {
+	for {
+		if nc, err := net.DialTimeout("tcp", addr, patience); err == nil {
+			b, err := (&pgproto3.CancelRequest{ProcessID: c.pid, SecretKey: c.secret}).Encode(nil)
+			if err == nil {
+				_, _ = nc.Write(b) // a request that does not arrive is repeated
+			}
+			nc.Close()
+		}
+		select {
+		case <-stop:
+			return
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
