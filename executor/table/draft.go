@@ -68,6 +68,9 @@ func (d *Draft) Create(id uint64, schema *types.Schema, key []int) {
 // Has tells whether the draft changes a table.
 func (d *Draft) Has(id uint64) bool { return d.tables[id] != nil }
 
+// Empty tells whether the draft changes nothing.
+func (d *Draft) Empty() bool { return len(d.tables) == 0 }
+
 // Remove forgets what the draft has of a table.
 func (d *Draft) Remove(id uint64) {
 	delete(d.tables, id)

@@ -30,7 +30,7 @@ type cursor struct {
 	scroll     bool
 	forward    bool // it cannot go back
 	created    types.EventTime
-	pull       *puller
+	pull       rowSource
 
 	rows  [][]types.Value // what was read, unless forward
 	bytes int
@@ -54,14 +54,14 @@ func (s *Session) planDeclare(st *parse.DeclareCursor, hints []types.Type) (*sta
 		}
 		plan.params = query.params
 	}
-	plan.do = func(_ context.Context, params []types.Value, _ pgwire.Output) (string, error) {
-		return "DECLARE CURSOR", s.declare(st, query, params)
+	plan.do = func(ctx context.Context, params []types.Value, out pgwire.Output) (string, error) {
+		return "DECLARE CURSOR", s.declare(ctx, st, query, params)
 	}
 	return plan, nil
 }
 
 // declare opens a cursor for a planned query, or for the statement's subscription.
-func (s *Session) declare(st *parse.DeclareCursor, plan *statement, params []types.Value) error {
+func (s *Session) declare(ctx context.Context, st *parse.DeclareCursor, plan *statement, params []types.Value) error {
 	switch {
 	case s.tx == 'I' && !s.several && !st.Hold && st.Subscribe == nil:
 		return sqlerr.New(sqlerr.NoActiveTransaction, "DECLARE CURSOR can only be used in transaction blocks")
@@ -70,17 +70,17 @@ func (s *Session) declare(st *parse.DeclareCursor, plan *statement, params []typ
 	case len(s.cursors) >= cursorsMax:
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "a connection cannot have more than %d cursors", cursorsMax).WithHint("CLOSE cursors that are not used any more.")
 	}
+	var err error
 	if st.Subscribe != nil {
-		var err error
 		if plan, err = s.planSubscribe(st.Subscribe); err != nil {
 			return err
 		}
 	}
 	c := &cursor{name: st.Name, text: s.text, cols: plan.cols, hold: st.Hold || st.Subscribe != nil, live: st.Subscribe != nil, fresh: st.Subscribe == nil,
 		scroll: st.Scroll, forward: st.NoScroll || st.Subscribe != nil, created: s.srv.clock()}
-	c.pull = newPuller(s.ctx, func(ctx context.Context, emit func([]types.Value) error) error {
-		return plan.rows(ctx, params, emit, quiet{})
-	})
+	if c.pull, err = plan.source(ctx, params, quiet{}); err != nil {
+		return err
+	}
 	s.cursors[st.Name] = c
 	return nil
 }

@@ -30,6 +30,8 @@ type statement struct {
 	// rows produces the result rows; tag is printed with their count ("SELECT 3") unless it holds no verb.
 	rows func(ctx context.Context, params []types.Value, emit func(row []types.Value) error, out pgwire.Output) error
 	tag  func(n int64) string
+	// live: the rows come for ever, and need nothing of the connection.
+	live bool
 	// changes: producing the rows changes something, so they are all produced at once.
 	changes bool
 	// do runs a command and returns its tag.

@@ -160,9 +160,11 @@ func (s *Session) planSubscribe(st *parse.Subscribe) (*statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &statement{s: s, cols: cols, tag: func(int64) string { return "SUBSCRIBE" },
+	named := *st
+	named.Name = s.resolve(st.Name)
+	return &statement{s: s, cols: cols, live: true, tag: func(int64) string { return "SUBSCRIBE" },
 		rows: func(ctx context.Context, _ []types.Value, emit func([]types.Value) error, out pgwire.Output) error {
-			sub, _, err := s.subscription(st)
+			sub, _, err := s.srv.subscribe(&named)
 			if err != nil {
 				return err
 			}

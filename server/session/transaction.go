@@ -52,12 +52,29 @@ func (s *Session) endBlock(ctx context.Context, op string, warn func(sqlerr.Code
 
 // commitAll makes what the transaction changed take effect, and then what it has to say.
 func (s *Session) commitAll(ctx context.Context) error {
-	err := s.end(ctx)
+	err := s.keepHeld(ctx)
+	if err == nil {
+		err = s.end(ctx)
+	} else {
+		s.rollback()
+	}
 	s.endState(err == nil)
 	if err != nil {
 		return err
 	}
 	return s.commitNotes()
+}
+
+// keepHeld reads the cursors WITH HOLD of the transaction to their ends: what they read may change after it.
+func (s *Session) keepHeld(ctx context.Context) error {
+	for _, c := range s.cursors {
+		if c.hold && c.fresh {
+			if err := c.keepRest(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // endState ends what the connection itself keeps of a transaction: settings, cursors, savepoints, and after a rollback what it
