@@ -134,6 +134,13 @@ type Deallocator interface {
 	DeallocateAll()
 }
 
+// PortalFinder is implemented by the Output of a connection: in Postgres a portal that was bound by message is a cursor of its
+// name.
+type PortalFinder interface {
+	// Portal finds a portal; nil when there is none of that name.
+	Portal(name string) Portal
+}
+
 // CopyWriter takes COPY data: each Write is one CopyData message and must be one whole line, newline included.
 type CopyWriter interface {
 	io.Writer

@@ -82,6 +82,14 @@ func (x *execution) DeallocateAll() {
 	}
 }
 
+// Portal implements PortalFinder.
+func (x *execution) Portal(name string) Portal {
+	if p := x.c.portals[name]; p != nil {
+		return p.portal
+	}
+	return nil
+}
+
 // Notice implements Output.
 func (x *execution) Notice(n Notice) { x.c.out.send(noticeResponse(n)) }
 

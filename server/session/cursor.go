@@ -282,6 +282,9 @@ func (s *Session) cursorOf(name string) (*cursor, error) {
 // of the name, as long as it has the same columns.
 func (s *Session) planFetch(st *parse.Fetch) (*statement, error) {
 	c, err := s.cursorOf(st.Cursor)
+	if err != nil && st.Move {
+		return s.movePortal(st, err), nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -317,6 +320,46 @@ func (s *Session) planFetch(st *parse.Fetch) (*statement, error) {
 		return err
 	}
 	return plan, nil
+}
+
+// movePortal is MOVE forward in a portal that was bound by message; missing is the error when there is none.
+func (s *Session) movePortal(st *parse.Fetch, missing error) *statement {
+	return &statement{s: s, do: func(ctx context.Context, _ []types.Value, out pgwire.Output) (string, error) {
+		finder, ok := out.(pgwire.PortalFinder)
+		if !ok {
+			return "", missing
+		}
+		p, ok := finder.Portal(st.Cursor).(*portal)
+		if !ok || p.st.do != nil {
+			return "", missing
+		}
+		count := st.Count
+		switch {
+		case st.Direction == "ALL", st.Direction == "FORWARD" && count < 0:
+			count = math.MaxInt64
+		case st.Direction != "FORWARD" && st.Direction != "NEXT" && st.Direction != "RELATIVE" || count < 0:
+			return "", sqlerr.New(sqlerr.ObjectNotInPrerequisite, "cursor can only scan forward").WithHint("Declare it with SCROLL option to enable backward scan.")
+		}
+		n, err := p.skip(ctx, count, out)
+		return fmt.Sprintf("MOVE %d", n), err
+	}}
+}
+
+// skip passes over rows.
+func (p *portal) skip(ctx context.Context, count int64, out pgwire.Output) (n int64, err error) {
+	if p.pull == nil {
+		if p.pull, err = p.st.source(ctx, p.params, out); err != nil {
+			return 0, err
+		}
+	}
+	for n < count {
+		_, ok, err := p.pull.next(ctx)
+		if err != nil || !ok {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // fetchTimeout is how long FETCH waits for rows: for ever, unless WITH (timeout = '1s') says otherwise; FETCH from a
