@@ -8,6 +8,16 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
+// rounded rounds a time to decimal places of a second; more than six are six.
+func rounded(v value, places int64) (value, error) {
+	if places < 0 {
+		return value{}, sqlerr.New(sqlerr.InvalidParameterValue, "TIMESTAMP(%d) precision must not be negative", places)
+	}
+	v, err := types.ApplyMod(v, int32(min(places, 6))+1, true)
+	v.Type.Mod = 0
+	return v, err
+}
+
 // clockDefs is the functions that read Ctx.Now, time zones, and conversions of epochs.
 func clockDefs() []Def {
 	var out []Def
@@ -16,6 +26,12 @@ func clockDefs() []Def {
 			stable().about("The time of the epoch in a continuous query, of the statement's start elsewhere."))
 	}
 	return append(out,
+		def("current_timestamp", args{tInt4}, tTimestampTZ, func(ctx *Ctx, a values) (value, error) {
+			return rounded(types.NewTime(ctx.Now), a[0].I)
+		}).stable().about("current_timestamp, rounded to decimal places of a second."),
+		def("localtimestamp", args{tInt4}, tTimestamp, func(ctx *Ctx, a values) (value, error) {
+			return rounded(types.NewInt(types.Timestamp, int64(ctx.Now)+types.ZoneOffset(ctx.Now, ctx.TimeZone)), a[0].I)
+		}).stable().about("localtimestamp, rounded to decimal places of a second."),
 		def("clock_timestamp", nil, tTimestampTZ, func(ctx *Ctx, _ values) (value, error) { return types.NewTime(ctx.Now), nil }).
 			stable().about("The same as now(): what an epoch does is a function of its record, so no other clock exists."),
 		def("current_date", nil, tDate, func(ctx *Ctx, _ values) (value, error) {

@@ -5,7 +5,9 @@ import (
 )
 
 // insert parses INSERT INTO table [(cols)] query | DEFAULT VALUES [RETURNING ..].
-func (c *cursor) insert() Statement {
+//
+// with are the tokens of a WITH clause before it, which belongs to the query.
+func (c *cursor) insert(with []token) Statement {
 	c.next()
 	c.expectKw("into")
 	s := &Insert{Table: c.qualified()}
@@ -27,6 +29,9 @@ func (c *cursor) insert() Statement {
 	if t := c.peek(); c.acceptKw("default", "values") {
 		s.Query = &Select{Values: [][]Expr{{}}, Pos: t.pos}
 	} else {
+		if len(with) > 0 {
+			c.putFirst(with)
+		}
 		s.Query = c.subQuery()
 	}
 	s.Conflict = c.onConflict()

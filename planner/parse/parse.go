@@ -98,7 +98,9 @@ func (c *cursor) statement() Statement {
 		return nil
 	}
 	switch t.val {
-	case "select", "with", "values", "table", "sequence":
+	case "with":
+		return c.withStatement()
+	case "select", "values", "table", "sequence":
 		return &SelectStmt{c.subQuery()}
 	case "create":
 		return c.create()
@@ -107,7 +109,7 @@ func (c *cursor) statement() Statement {
 	case "drop":
 		return c.drop()
 	case "insert":
-		return c.insert()
+		return c.insert(nil)
 	case "delete":
 		return c.deleteFrom()
 	case "update":

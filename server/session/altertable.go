@@ -76,7 +76,7 @@ func (sc *scope) tableNamed(s *Session, name parse.Name, ifExists bool, out pgwi
 	case !ok:
 		_, stream := r.(*catalog.Stream)
 		if stream {
-			return nil, sqlerr.NotSupported("this for a stream", "Drop the stream and create it again; streams need no indexes.").At(name.Pos)
+			return nil, sqlerr.NotSupported("an index or a change of the columns of a stream", "Streams need no indexes; for other columns drop the stream and create it again.").At(name.Pos)
 		}
 		return nil, sqlerr.New(sqlerr.WrongObjectType, "%q is not a table", name.Name).At(name.Pos)
 	}
