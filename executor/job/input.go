@@ -194,13 +194,14 @@ func (e *Engine) Append(ctx context.Context, streamID uint64, entries []eventlog
 
 // Settle waits until everything that was appended before the call is committed and its results are visible, so that one
 // who inserts and then selects sees what follows from it. It ends the open epoch.
-func (e *Engine) Settle(ctx context.Context) error { return e.settle(ctx, nil) }
+func (e *Engine) Settle(ctx context.Context) error { return e.settle(ctx, settle{}) }
 
-func (e *Engine) settle(ctx context.Context, x *Inspection) error {
+func (e *Engine) settle(ctx context.Context, x settle) error {
 	done := make(chan error, 1)
+	x.done = done
 	down := sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
 	select {
-	case e.settles <- settle{done, x}:
+	case e.settles <- x:
 	case <-e.ctx.Done():
 		return down
 	case <-e.closing:

@@ -53,6 +53,8 @@ type settle struct {
 	done chan error
 	// inspect, when set, is filled at the end of that epoch; without, what follows from the epoch is waited for too.
 	inspect *Inspection
+	// end: no row will follow on any stream, from an epoch of its own on.
+	end bool
 }
 
 // Inspect counts what a running query has done, after everything that was appended before the call has passed it.
@@ -71,7 +73,7 @@ func (e *Engine) Inspect(ctx context.Context, id uint64) (*Inspection, error) {
 		x.Parts = append(x.Parts, PartStatus{Name: part.spec.Name, Root: part.spec.Program.Root, Counts: task.CountMap{},
 			Inputs: make([]InputStatus, len(part.parts.Inputs))})
 	}
-	if err := e.settle(ctx, x); err != nil {
+	if err := e.settle(ctx, settle{inspect: x}); err != nil {
 		return nil, err
 	}
 	x.gather(e)

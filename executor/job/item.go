@@ -166,8 +166,10 @@ type epoch struct {
 	replay bool // results are known already: discard them
 	// restarted: the server was down before this epoch; idle times begin anew.
 	restarted bool
-	ioc       *ioc.Set
-	tables    *table.View
+	// ended: no row will follow on any stream, so that all time is over.
+	ended  bool
+	ioc    *ioc.Set
+	tables *table.View
 
 	// Sequencer.
 	changes    []*change

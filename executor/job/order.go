@@ -119,7 +119,11 @@ func (e *Engine) orderStart(ep *epoch) {
 			continue
 		}
 		before := t.Watermark()
-		if wm := t.Tick(ep.clock); wm > before {
+		wm := t.Tick(ep.clock)
+		if ep.ended {
+			wm = t.End()
+		}
+		if wm > before {
 			ep.watermarks[s.spec.ID] = wm
 			s.stats.Watermark.Store(int64(wm))
 		}

@@ -20,6 +20,8 @@ type sequencer struct {
 	pending []*change
 	// replan holds the streams whose plan must be renewed before the epoch starts.
 	replan map[*stream]bool
+	// ended: no row will follow on any stream.
+	ended bool
 	// dropOps are operators whose checkpointed state is to be forgotten at the next checkpoint.
 	dropOps []uint64
 }
@@ -42,6 +44,10 @@ func (e *Engine) sequence() {
 		case it := <-inbox:
 			e.place(it)
 		case x := <-e.settles:
+			if x.end {
+				s.ended = true
+				e.turnEpoch(timer)
+			}
 			e.placeSettle(x)
 			e.turnEpoch(timer)
 			due = false
@@ -111,7 +117,7 @@ func (e *Engine) turnEpoch(timer *time.Timer) {
 // openEpoch reads the clock and applies the pending changes.
 func (e *Engine) openEpoch(restarted bool) {
 	s := &e.seq
-	ep := &epoch{n: s.next, clock: e.cfg.Clock(), restarted: restarted, outs: make([]epochOut, len(e.workers)), ioc: e.iocNow.Load()}
+	ep := &epoch{n: s.next, clock: e.cfg.Clock(), restarted: restarted, ended: s.ended, outs: make([]epochOut, len(e.workers)), ioc: e.iocNow.Load()}
 	s.next++
 	s.opened = time.Now()
 	s.epoch = ep

@@ -138,6 +138,12 @@ func (t *Tracker) Tick(clock types.EventTime) types.EventTime {
 	return t.watermark
 }
 
+// End moves the watermark to the end of time: no row follows.
+func (t *Tracker) End() types.EventTime {
+	t.watermark = types.MaxTime
+	return t.watermark
+}
+
 // Silent reports that the stream has splits and none of them has had a row for IdleAfter: as of the last Tick. It has no time
 // then, and what reads other streams as well need not wait for it.
 func (t *Tracker) Silent() bool {

@@ -118,3 +118,16 @@ func TestTrackerIgnoresBatches(t *testing.T) {
 		t.Fatal("the rows were never behind the watermark: the test shows nothing")
 	}
 }
+
+// TestTrackerEnds: at the end nothing holds the watermark back, neither a split without rows nor the delay.
+func TestTrackerEnds(t *testing.T) {
+	tr := NewTracker(5, 0)
+	tr.Announce(1, 0)
+	observe(tr, 0, 0, 10)
+	if wm := tr.Watermark(); wm != types.MinTime {
+		t.Fatal(wm)
+	}
+	if wm := tr.End(); wm != types.MaxTime || tr.Watermark() != wm {
+		t.Error(wm, tr.Watermark())
+	}
+}
