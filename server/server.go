@@ -41,6 +41,8 @@ type Config struct {
 	Insecure bool
 	// Workers is the number of key partitions; 0: one per core.
 	Workers int
+	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
+	TestDir string
 	// UDFCommand starts a JavaScript worker; empty: this executable with the argument udf-worker.
 	UDFCommand []string
 	Logger     *slog.Logger
@@ -117,7 +119,7 @@ func (s *Server) openSession() error {
 		return err
 	}
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
-	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, Job: job.Config{
+	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, TestDir: s.cfg.TestDir, Job: job.Config{
 		Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, UDF: s.pool, Codecs: codec.Builtins(),
 		Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,
 		CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax}})

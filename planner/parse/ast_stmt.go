@@ -1,5 +1,7 @@
 package parse
 
+import "strings"
+
 // ---- statements ----
 
 // ColumnDef is a column of CREATE STREAM, CREATE TABLE or a function's record.
@@ -80,11 +82,17 @@ type AlterAction struct {
 	Pos     Pos
 }
 
-// Fixture is where TEST CONTINUOUS QUERY reads the events of a stream; Stream is "" when the events tell.
+// Fixture is where TEST CONTINUOUS QUERY reads events or expected rows: File is a file's name, or the lines themselves (see
+// Inline). Stream has no name where the query reads one stream, and for expected rows.
 type Fixture struct {
-	Stream string
+	Stream Name
 	File   string
 	Pos    Pos
+}
+
+// Inline tells that the text is the lines and not a file's name: it has more than one line, begins an object, or is empty.
+func (f *Fixture) Inline() bool {
+	return strings.Contains(f.File, "\n") || strings.TrimSpace(f.File) == "" || strings.HasPrefix(strings.TrimSpace(f.File), "{")
 }
 
 // LikeClause is LIKE relation in the column list of CREATE TABLE; it stands before column At.
@@ -196,7 +204,7 @@ type (
 	TestQuery struct {
 		Name   Name
 		Using  []Fixture
-		Expect string
+		Expect *Fixture // nil: the result is shown
 		Pos    Pos
 	}
 	// CreateView is CREATE [OR REPLACE] VIEW.

@@ -168,14 +168,14 @@ func (c *cursor) testQuery() Statement {
 	for first := true; c.err == nil && (first || c.accept(",")); first = false {
 		f := Fixture{Pos: c.peek().pos}
 		if c.peek().isWord() {
-			f.Stream = c.name()
+			f.Stream = c.qualified()
 			c.expect("=")
 		}
 		f.File = c.str()
 		s.Using = append(s.Using, f)
 	}
 	if c.acceptKw("expect") {
-		s.Expect = c.str()
+		s.Expect = &Fixture{Pos: c.peek().pos, File: c.str()}
 	}
 	return s
 }
@@ -200,13 +200,14 @@ func (p *printer) tableStatement(stmt Statement) {
 		p.name(s.Name)
 		for i, f := range s.Using {
 			p.s(map[bool]string{true: " USING ", false: ", "}[i == 0])
-			if f.Stream != "" {
-				p.s(QuoteIdent(f.Stream), " = ")
+			if f.Stream.Name != "" {
+				p.name(f.Stream)
+				p.s(" = ")
 			}
 			p.s(quoteString(f.File))
 		}
-		if s.Expect != "" {
-			p.s(" EXPECT ", quoteString(s.Expect))
+		if s.Expect != nil {
+			p.s(" EXPECT ", quoteString(s.Expect.File))
 		}
 	}
 }

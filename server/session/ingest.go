@@ -32,6 +32,15 @@ type Ingest struct {
 
 // Append makes a payload durable and waits until it is decoded.
 func (srv *Server) Append(ctx context.Context, in Ingest) (job.Outcome, error) {
+	entries := in.entries()
+	if len(entries) == 0 {
+		return job.Outcome{}, nil
+	}
+	return srv.eng.Append(ctx, in.Stream, entries)
+}
+
+// entries cuts a payload into records of the event log.
+func (in *Ingest) entries() []eventlog.Entry {
 	var entries []eventlog.Entry
 	for rest := in.Data; len(rest) > 0; {
 		n := len(rest)
@@ -45,10 +54,7 @@ func (srv *Server) Append(ctx context.Context, in Ingest) (job.Outcome, error) {
 		entries = append(entries, eventlog.Entry{Codec: in.Codec, Columns: in.Columns, Key: in.Key, Payload: rest[:n]})
 		rest = rest[n:]
 	}
-	if len(entries) == 0 {
-		return job.Outcome{}, nil
-	}
-	return srv.eng.Append(ctx, in.Stream, entries)
+	return entries
 }
 
 // StreamID finds a stream for the HTTP interface; its format is returned too.

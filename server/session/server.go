@@ -27,6 +27,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Version is what SHOW server_version adds to the Postgres version.
 	Version string
+	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
+	TestDir string
 }
 
 // Server is the state that all connections share: catalogue and engine. Safe for concurrent use.
@@ -45,6 +47,9 @@ type Server struct {
 	hub      hub
 	// backends are the connections.
 	backends backends
+	// testDir is as in Options; tests holds a place for each TEST CONTINUOUS QUERY under way.
+	testDir string
+	tests   chan struct{}
 	// ddl serialises statements that change the catalogue: plan, apply, publish.
 	ddl sync.Mutex
 }
@@ -52,7 +57,7 @@ type Server struct {
 // New loads the catalogue, recovers the engine and is ready for connections.
 func New(o Options) (*Server, error) {
 	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, udf: o.Job.UDF, version: o.Version, clock: o.Job.Clock,
-		started: time.Now()}
+		started: time.Now(), testDir: o.TestDir, tests: make(chan struct{}, testsMax)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -134,6 +134,8 @@ func (s *Session) plan(ctx context.Context, stmt parse.Statement, hints []types.
 		return s.planExecute(st)
 	case *parse.Replication:
 		return s.planReplication(st)
+	case *parse.TestQuery:
+		return s.planTest(st)
 	case *parse.Unsupported:
 		return nil, sqlerr.NotSupported(st.What, st.Hint).At(st.Pos)
 	}
@@ -225,8 +227,6 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 		return s.inScope("ALTER CONTINUOUS QUERY", func(ctx context.Context, sc *scope, out pgwire.Output) error {
 			return sc.alterQuery(ctx, s.resolve(st.Name), st, s.path(), out)
 		}), nil
-	case *parse.TestQuery:
-		return nil, sqlerr.NotSupported("TEST CONTINUOUS QUERY", "Create the query on a stream of its own and load the events with COPY.").At(st.Pos)
 	case *parse.RefreshIOC:
 		return nil, sqlerr.NotSupported("REFRESH IOC LIST", "Load the list with COPY, or change it with ALTER IOC LIST.").At(st.Name.Pos)
 	}

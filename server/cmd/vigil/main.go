@@ -33,6 +33,7 @@ type serveCmd struct {
 	Insecure   bool            `help:"Allow addresses other than loopback, without users and TLS."`
 	Workers    int             `help:"Key partitions; 0: one per core." default:"0"`
 	Checkpoint time.Duration   `name:"checkpoint-every" help:"Time between checkpoints of keyed state." default:"10s"`
+	TestDir    string          `name:"test-dir" help:"Directory whose files TEST CONTINUOUS QUERY may read; none: no files." type:"existingdir"`
 	LogLevel   slog.Level      `help:"debug, info, warn or error." default:"info"`
 }
 
@@ -40,7 +41,7 @@ type serveCmd struct {
 func (c *serveCmd) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
 	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Workers: c.Workers, Logger: log,
-		CheckpointEvery: c.Checkpoint})
+		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir})
 	if err != nil {
 		return err
 	}
