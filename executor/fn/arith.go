@@ -250,6 +250,8 @@ func bitDefs() []Def {
 		k, t := kind, types.T(kind)
 		two := args{t, t}
 		width := int64(types.T(k).Size()) * 8
+		// As on the processors that Postgres runs on: int2 is shifted as int4.
+		shiftMask := uint64(max(width, 32)) - 1
 		op := func(f func(a, b int64) int64) eval {
 			return func(_ *Ctx, a values) (value, error) { return types.NewInt(k, f(a[0].I, a[1].I)), nil }
 		}
@@ -259,9 +261,9 @@ func bitDefs() []Def {
 			def("|", two, t, op(func(a, b int64) int64 { return a | b })).about("Bitwise OR.", "6 | 3", "7"),
 			def("#", two, t, op(func(a, b int64) int64 { return a ^ b })).about("Bitwise exclusive OR.", "6 # 3", "5"),
 			def("~", args{t}, t, func(_ *Ctx, a values) (value, error) { return types.NewInt(k, ^a[0].I), nil }).about("Bitwise NOT.", "~ 6", "-7"),
-			def("<<", args{t, tInt4}, t, op(func(a, b int64) int64 { return cut(a << (uint64(b) & uint64(width-1))) })).
+			def("<<", args{t, tInt4}, t, op(func(a, b int64) int64 { return cut(a << (uint64(b) & shiftMask)) })).
 				about("Shift left.", "1 << 4", "16"),
-			def(">>", args{t, tInt4}, t, op(func(a, b int64) int64 { return a >> (uint64(b) & uint64(width-1)) })).
+			def(">>", args{t, tInt4}, t, op(func(a, b int64) int64 { return a >> (uint64(b) & shiftMask) })).
 				about("Shift right, keeping the sign.", "-16 >> 2", "-4"))
 	}
 	return out

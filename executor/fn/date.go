@@ -111,10 +111,14 @@ func plainDateDefs() []Def {
 			if y < 0 {
 				y++
 			}
-			if a[0].I == 0 || m < 1 || m > 12 || d < 1 || d > int64(types.DaysInMonth(y, int(m))) || y > 5_000_000 || y < -4713 {
+			if a[0].I == 0 || m < 1 || m > 12 || d < 1 || d > int64(types.DaysInMonth(y, int(m))) {
 				return value{}, sqlerr.New(sqlerr.DatetimeFieldOverflow, "date field value out of range: %d-%02d-%02d", a[0].I, m, d)
 			}
-			return types.NewInt(types.Date, types.DaysFromCivil(y, int(m), int(d))), nil
+			days := types.DaysFromCivil(y, int(m), int(d))
+			if days < firstDay || days > lastDay {
+				return value{}, sqlerr.New(sqlerr.DatetimeFieldOverflow, "date out of range: %d-%02d-%02d", a[0].I, m, d)
+			}
+			return types.NewInt(types.Date, days), nil
 		}).about("From year, month and day.", "make_date(2013, 7, 15)", "2013-07-15"),
 	}
 }
@@ -124,11 +128,17 @@ func addDays(date, days int64) (value, error) {
 		return types.NewInt(types.Date, date), nil
 	}
 	d := date + days
-	if d < types.DaysFromCivil(-4713, 1, 1) || d > types.DaysFromCivil(5874897, 12, 31) {
+	if d < firstDay || d > lastDay {
 		return value{}, dateRange()
 	}
 	return types.NewInt(types.Date, d), nil
 }
+
+// The first and last day of a calendar that counts days from 4714-11-24 BC.
+var (
+	firstDay = types.DaysFromCivil(-4713, 11, 24)
+	lastDay  = types.DaysFromCivil(5874897, 12, 31)
+)
 
 // dateMicros is midnight of a date.
 func dateMicros(d int64) (int64, error) {
@@ -161,7 +171,7 @@ func addToTime(us int64, iv value, sign int64, loc *time.Location) (int64, error
 			date = types.DaysFromCivil(y, m, min(d, types.DaysInMonth(y, m)))
 		}
 		date += days
-		if date > math.MaxInt64/microsPerDay-2 || date < math.MinInt64/microsPerDay+2 {
+		if date > math.MaxInt64/microsPerDay-2 || date < firstDay-1 {
 			return 0, timestampRange()
 		}
 		us = int64(types.LocalToUTC(date*microsPerDay+day, loc))
@@ -170,7 +180,7 @@ func addToTime(us int64, iv value, sign int64, loc *time.Location) (int64, error
 	if sign < 0 {
 		sum, over = subOver(us, v.Micros)
 	}
-	if over || infinite(sum) {
+	if over || infinite(sum) || sum < firstDay*microsPerDay {
 		return 0, timestampRange()
 	}
 	return sum, nil

@@ -18,8 +18,12 @@ type numberTemplate struct {
 	currency             bool // L, $
 }
 
-func readTemplate(f string) numberTemplate {
-	var t numberTemplate
+func readTemplate(f string) (t numberTemplate, err error) {
+	sign := func() bool { return t.signFirst || t.signLast }
+	minus := func() bool { return t.minusFirst || t.minusEnd }
+	clash := func(what string) (numberTemplate, error) {
+		return t, sqlerr.New(sqlerr.SyntaxError, "cannot use %s", what)
+	}
 	for f != "" {
 		rest, ok := cutFold(f, "FM")
 		if ok {
@@ -27,11 +31,17 @@ func readTemplate(f string) numberTemplate {
 			continue
 		}
 		if rest, ok = cutFold(f, "MI"); ok {
+			if sign() {
+				return clash(`"S" and "MI" together`)
+			}
 			t.minusFirst, t.minusEnd = t.before+t.after == "", t.before+t.after != ""
 			f = rest
 			continue
 		}
 		if rest, ok = cutFold(f, "PR"); ok {
+			if sign() || minus() {
+				return clash(`"PR" and "S"/"PL"/"MI"/"SG" together`)
+			}
 			t.angle, f = true, rest
 			continue
 		}
@@ -39,6 +49,12 @@ func readTemplate(f string) numberTemplate {
 		case '.', 'D', 'd':
 			t.point = true
 		case 'S', 's':
+			if sign() {
+				return clash(`"S" twice`)
+			}
+			if minus() || t.angle {
+				return clash(`"S" and "PL"/"MI"/"SG"/"PR" together`)
+			}
 			t.signFirst, t.signLast = t.before+t.after == "", t.before+t.after != ""
 		case 'L', 'l', '$':
 			t.currency = true
@@ -54,7 +70,7 @@ func readTemplate(f string) numberTemplate {
 		}
 		f = f[1:]
 	}
-	return t
+	return t, nil
 }
 
 // formatNumber prints a decimal by a template; what does not fit becomes #.
@@ -62,7 +78,10 @@ func formatNumber(s, f string) (string, error) {
 	if m := rareNumberPatterns.FindString(f); m != "" {
 		return "", sqlerr.NotSupported("the pattern "+m+" in a template of to_char for numbers", "The patterns 9 0 . , D G S MI PR L FM are there.")
 	}
-	t := readTemplate(f)
+	t, err := readTemplate(f)
+	if err != nil {
+		return "", err
+	}
 	if strings.Count(strings.ToUpper(strings.ReplaceAll(f, ".", "D")), "D") > 1 {
 		return "", sqlerr.New(sqlerr.SyntaxError, "multiple decimal points")
 	}

@@ -53,8 +53,9 @@ func newMoment(us int64, loc *time.Location, tz bool) moment {
 }
 
 var (
-	monthNames = []string{"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"}
-	dayNames   = []string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
+	monthNames  = []string{"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"}
+	romanMonths = []string{"I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"}
+	dayNames    = []string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
 )
 
 func toCharTime(ctx *Ctx, a values) (value, error) {
@@ -220,6 +221,13 @@ func (m *moment) namePattern(f string, fill bool) (int, string) {
 			s += strings.Repeat(" ", max(9-len(s), 0))
 		}
 		return len(p.name), likeCase(f, s)
+	}
+	if strings.HasPrefix(f, "RM") || strings.HasPrefix(f, "rm") {
+		s := romanMonths[m.month-1]
+		if fill {
+			s += strings.Repeat(" ", 4-len(s))
+		}
+		return 2, likeCase(f, s)
 	}
 	switch {
 	case strings.HasPrefix(f, "A.M.") || strings.HasPrefix(f, "P.M."):

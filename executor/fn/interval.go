@@ -36,7 +36,6 @@ func intervalDefs() []Def {
 		def("-", args{tInterval}, tInterval, func(_ *Ctx, a values) (value, error) {
 			return addIntervals(types.NewInterval(types.IntervalValue{}), a[0], -1)
 		}).about("Negation.", "- interval '23 hours'", "-23:00:00"),
-		def("+", args{tInterval}, tInterval, func(_ *Ctx, a values) (value, error) { return a[0], nil }).about("The interval itself."),
 		def("*", args{tInterval, tFloat8}, tInterval, mul).about("Multiple.", "interval '1 hour' * 3.5", "03:30:00"),
 		def("*", args{tFloat8, tInterval}, tInterval, func(_ *Ctx, a values) (value, error) { return scale(a[1], a[0].F) }).
 			about("Multiple.", "900 * interval '1 second'", "00:15:00"),

@@ -29,6 +29,7 @@ type pathRun struct {
 	vars   *types.JSONNode // an object, or nil
 	last   []int           // sizes of the arrays whose subscripts are being computed
 	count  int
+	fatal  error
 }
 
 func pathError(code sqlerr.Code, format string, args ...any) error {
@@ -54,7 +55,17 @@ func runPath(ctx *Ctx, doc, path string, vars *string) (items, error) {
 				WithDetail("Jsonpath parameters should be encoded as key-value pairs of \"vars\" object.")
 		}
 	}
-	return r.eval(p.root, r.root)
+	out, err := r.eval(p.root, r.root)
+	if r.fatal != nil {
+		return nil, r.fatal
+	}
+	return out, err
+}
+
+// stop notes an error that is the whole path's, even where a predicate would take it for unknown.
+func (r *pathRun) stop(err error) error {
+	r.fatal = err
+	return err
 }
 
 // eval computes the items of a node; cur is what @ is.
@@ -86,7 +97,7 @@ func (r *pathRun) eval(n *pathNode, cur *types.JSONNode) (items, error) {
 				return items{v}, nil
 			}
 		}
-		return nil, sqlerr.New(sqlerr.UndefinedObject, "could not find jsonpath variable \"%s\"", n.name)
+		return nil, r.stop(sqlerr.New(sqlerr.UndefinedObject, "could not find jsonpath variable \"%s\"", n.name))
 	case "+", "-", "*", "/", "%", "unary+", "unary-":
 		return r.arithmetic(n, cur)
 	}
@@ -100,7 +111,7 @@ func (r *pathRun) eval(n *pathNode, cur *types.JSONNode) (items, error) {
 			return nil, err
 		}
 		if r.count += len(out); len(out) > pathItemsMax || r.count > 64*pathItemsMax {
-			return nil, sqlerr.New(sqlerr.ProgramLimitExceeded, "an SQL/JSON path comes to too many items").WithHint("The limit is %d.", pathItemsMax)
+			return nil, r.stop(sqlerr.New(sqlerr.ProgramLimitExceeded, "an SQL/JSON path comes to too many items").WithHint("The limit is %d.", pathItemsMax))
 		}
 	}
 	return out, nil

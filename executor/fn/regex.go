@@ -206,6 +206,7 @@ func regexDefs() []Def {
 			`regexp_replace('foobarbaz', 'b..', 'X', 'g')`, "fooXX"),
 		def("regexp_substr", t2, tText, regexpSubstr).about("The text that matches first.", "regexp_substr('ABCDEF', 'C.')", "CD"),
 		def("substring", t2, tText, regexpSubstr1).about("The text that matches first, or its first captured part.", "substring('Thomas' from '...$')", "mas"),
+		def("substring", t3, tText, similarSubstring).onNull().about("The part of a match of SQL's pattern that escape and a double quote enclose.", `substring('Thomas' similar '%#"o_a#"_' escape '#')`, "oma"),
 		def("regexp_count", t2, tInt4, func(ctx *Ctx, a values) (value, error) {
 			re, err := ctx.patterns.span(a[1].S, "")
 			if err != nil {

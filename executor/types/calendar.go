@@ -17,7 +17,8 @@ const (
 	// dateMin and dateMax stand for -infinity and infinity.
 	dateMin = int64(-1 << 31)
 	dateMax = int64(1<<31 - 1)
-	// yearMin and yearMax bound timestamps so that microseconds since 1970 fit 64 bits.
+	// yearMin, whose first day is November 24, is where Postgres' calendar begins; yearMax bounds timestamps so that
+	// microseconds since 1970 fit 64 bits.
 	yearMin = -4713
 	yearMax = 294200
 )

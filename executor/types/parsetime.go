@@ -551,7 +551,7 @@ func (c *clock) check(t Type, s string) error {
 		}
 		return err
 	}
-	if c.year < yearMin || c.year > yearMax && t.Kind != Date || c.year > 5874897 {
+	if c.year < yearMin || c.year == yearMin && c.month*100+c.day < 1124 || c.year > yearMax && t.Kind != Date || c.year > 5874897 {
 		return timestampRange(t, s)
 	}
 	return nil

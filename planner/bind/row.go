@@ -411,6 +411,17 @@ func (s *scalar) slice(e *parse.Subscript) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if x.Type().Kind == types.JSONB {
+		in := e.Hi
+		if in == nil {
+			in = e.Index
+		}
+		err := sqlerr.New(sqlerr.DatatypeMismatch, "jsonb subscript does not support slices")
+		if in == nil {
+			return nil, err
+		}
+		return nil, err.At(start(in))
+	}
 	if x.Type().Kind != types.Array {
 		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "cannot subscript type %s because it does not support subscripting", x.Type()).At(start(e.X))
 	}

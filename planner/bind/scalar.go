@@ -433,12 +433,15 @@ func (s *scalar) subscript(e *parse.Subscript) (expr.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	if x.Type().Kind != types.Array {
+	if k := x.Type().Kind; k != types.Array && k != types.JSONB {
 		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "cannot subscript type %s because it does not support subscripting", x.Type()).At(start(e.X))
 	}
 	i, err := s.term(e.Index)
 	if err != nil {
 		return nil, err
+	}
+	if x.Type().Kind == types.JSONB {
+		return s.jsonSubscript(e, x, i)
 	}
 	index, ok, err := s.coerce(i, types.T(types.Int4), expr.Assignment)
 	if err != nil {
@@ -448,6 +451,22 @@ func (s *scalar) subscript(e *parse.Subscript) (expr.Expr, error) {
 		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "array subscript must have type integer").At(i.pos)
 	}
 	return &expr.Subscript{X: x, Index: index, Typ: elemType(x.Type())}, nil
+}
+
+// jsonSubscript binds j[i] of jsonb: a path of one step, which is a key or an index.
+func (s *scalar) jsonSubscript(e *parse.Subscript, x expr.Expr, i term) (expr.Expr, error) {
+	switch k := i.e.Type().Kind; {
+	case isUnknown(i.e), k.IsText(), k == types.Int2, k == types.Int4:
+	default:
+		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "subscript type %s is not supported", i.e.Type()).At(i.pos).
+			WithHint("jsonb subscript must be coercible to either integer or text.")
+	}
+	step, err := s.cast(i, textType, i.pos)
+	if err != nil {
+		return nil, err
+	}
+	path := &expr.ArrayCtor{Typ: types.ArrayOf(types.Text), Elems: []expr.Expr{step}}
+	return s.operator("#>", term{e: x, pos: start(e.X)}, term{e: path, pos: i.pos}, e.Pos)
 }
 
 // collate accepts the collations that mean what vigil does anyway: bytewise.

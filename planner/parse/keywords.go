@@ -49,7 +49,7 @@ var bareCalls = wordSet(`current_catalog current_date current_role current_schem
 	localtime localtimestamp session_user user`)
 
 // plainCalls are keywords that are printed bare before "(" because they are functions there.
-var plainCalls = wordSet(`coalesce greatest least nullif grouping substring overlay position trim left right
+var plainCalls = wordSet(`coalesce greatest least nullif grouping substring overlay trim left right
 	collation current_schema`)
 
 // windowKinds are the window functions of GROUP BY and FROM.

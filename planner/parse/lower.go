@@ -29,6 +29,8 @@ type lowerer struct {
 	// SEQUENCE and is no subscript.
 	inMatch int
 	bareKey bool
+	// plain: see plainExpr.
+	plain bool
 }
 
 // piece is a bit of lowered text with its origin.

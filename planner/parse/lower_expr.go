@@ -54,7 +54,7 @@ func (l *lowerer) infixLevel() int {
 		}
 		return 0
 	}
-	if t.kind != tokIdent {
+	if t.kind != tokIdent || l.plain && !l.plainInfix(t) {
 		return 0
 	}
 	switch t.val {
@@ -64,8 +64,12 @@ func (l *lowerer) infixLevel() int {
 		return andLevel
 	case "is", "isnull", "notnull":
 		return isLevel
-	case "between", "in", "like", "ilike", "similar", "overlaps":
+	case "between", "in", "like", "ilike", "overlaps":
 		return likeLevel
+	case "similar": // alone it stands between the arguments of substring
+		if l.at(1).isKw("to") {
+			return likeLevel
+		}
 	case "not":
 		if l.at(1).isAnyKw("between", "in", "like", "ilike", "similar") {
 			return likeLevel
@@ -84,17 +88,46 @@ func (l *lowerer) infixLevel() int {
 	return 0
 }
 
+// plainInfix tells whether a word is an infix of an operand that ends before AND or IN: IS DISTINCT FROM and OPERATOR() are.
+func (l *lowerer) plainInfix(t *token) bool {
+	return t.val == "operator" || t.val == "is" && l.at(1).isAnyKw("distinct", "not", "document")
+}
+
+// plainExpr lowers an operand that ends before AND of BETWEEN and IN of position: of the constructs with words it takes
+// IS DISTINCT FROM alone.
+func (l *lowerer) plainExpr() int {
+	save := l.plain
+	l.plain = true
+	h := l.expr(isLevel)
+	l.plain = save
+	return h
+}
+
 // expr lowers an expression whose operators bind at least as tightly as level and returns the height of its tree.
 func (l *lowerer) expr(level int) int {
 	if !l.enter() {
 		return 0
 	}
 	defer l.leave()
+	if level == 0 { // within parentheses or brackets
+		defer func(save bool) { l.plain = save }(l.plain)
+		l.plain = false
+	}
 	mark := l.tail
 	height := l.prefix()
 	// barred is a nonassociative level whose operator has just ended with an operand: a < b < c is an error.
-	for barred := 0; ; {
+	// closed: what stands before ends with a word or parenthesis of its own, such as IS NULL.
+	for barred, closed := 0, false; ; {
 		t := l.peek()
+		if closed && t.isOp("::") {
+			l.next()
+			l.castTo(mark, t.pos)
+			if height++; height > heightMax {
+				l.tooComplex(t.pos)
+				return height
+			}
+			continue
+		}
 		lv := l.infixLevel()
 		if lv == 0 || lv < level {
 			return height
@@ -104,7 +137,7 @@ func (l *lowerer) expr(level int) int {
 			return height
 		}
 		right, open := l.infix(mark, lv)
-		barred = 0
+		barred, closed = 0, !open
 		if open && (lv == compareLevel || lv == likeLevel || lv == isLevel) {
 			barred = lv
 		}
@@ -234,6 +267,9 @@ func (l *lowerer) quantifierNext() bool {
 	if !l.peek().isAnyKw("any", "all", "some") {
 		return false
 	}
+	if l.plain {
+		l.fail()
+	}
 	if !l.at(1).isOp("(") {
 		l.failAt(l.at(1))
 	}
@@ -284,6 +320,10 @@ func (l *lowerer) isTest(mark int) (height int, open bool) {
 			}), true
 		}
 		w := l.peek()
+		if l.plain && !w.isKw("document") {
+			l.fail()
+			return 0, false
+		}
 		if w.isAnyKw("json", "document", "normalized", "nfc", "nfd", "of") {
 			l.lack(t.pos, "IS "+strings.ToUpper(w.val), "test the value with a function")
 		}
@@ -355,7 +395,7 @@ func (l *lowerer) between(mark int, word string, pos Pos) int {
 	l.acceptKw("asymmetric")
 	l.insert(mark, piece{text: "(", pos: l.startOf(mark, pos), hole: -1})
 	l.emit(" "+word+"BETWEEN ", pos)
-	h := l.expr(opLevel)
+	h := l.plainExpr()
 	l.expectKw("and")
 	l.emit(" AND ", pos)
 	h = max(h, l.expr(likeLevel+1))
@@ -367,7 +407,7 @@ func (l *lowerer) between(mark int, word string, pos Pos) int {
 func (l *lowerer) symmetric(mark int, not bool, pos Pos) int {
 	k := l.wrap(mark, pos)
 	k.arg()
-	h := l.expr(opLevel)
+	h := l.plainExpr()
 	l.expectKw("and")
 	k.arg()
 	h = max(h, l.expr(likeLevel+1))
@@ -433,7 +473,7 @@ func (l *lowerer) exprList() int {
 func (l *lowerer) prefix() int {
 	t := l.peek()
 	switch {
-	case t.isKw("not"):
+	case t.isKw("not") && !l.plain:
 		l.next()
 		l.emit("(NOT ", t.pos)
 		h := l.expr(isLevel)
@@ -478,10 +518,8 @@ func (l *lowerer) postfix() int {
 		switch {
 		case t.isOp("::"):
 			l.next()
-			typ := l.typeName()
 			fields, subscripts = false, false
-			k := l.wrap(mark, t.pos)
-			k.end(func(a []Expr) Expr { return &Cast{At{t.pos}, a[0], typ} })
+			l.castTo(mark, t.pos)
 		case t.isOp("[") && subscripts && !l.bareKey:
 			height = max(height, l.subscript(mark))
 			fields = true
@@ -501,6 +539,13 @@ func (l *lowerer) postfix() int {
 		}
 	}
 	return height
+}
+
+// castTo lowers the type after ::, whose operand was written after mark.
+func (l *lowerer) castTo(mark int, pos Pos) {
+	typ := l.typeName()
+	k := l.wrap(mark, pos)
+	k.end(func(a []Expr) Expr { return &Cast{At{pos}, a[0], typ} })
 }
 
 // subscript lowers [i] or [lo:hi] after a primary.

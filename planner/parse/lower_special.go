@@ -1,6 +1,9 @@
 package parse
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // specialCall lowers the functions that have keywords between their arguments, if name is one and is written so.
 func (l *lowerer) specialCall(name string) (height int, ok bool) {
@@ -12,18 +15,29 @@ func (l *lowerer) specialCall(name string) (height int, ok bool) {
 	case "overlay":
 		return l.keywordCall("overlay", 0, l.overlayTail), true
 	case "position":
-		// The first operand ends before IN.
-		return l.keywordCall("position", likeLevel+1, func(k *call) int {
-			if l.acceptKw("in") {
-				k.arg()
-				return l.expr(likeLevel + 1)
-			}
-			return -1
-		}), true
+		return l.position(), true
 	case "trim":
 		return l.trim(), true
 	}
 	return 0, false
+}
+
+// position lowers position(a IN b) to a call that has b first, as Postgres' function.
+func (l *lowerer) position() int {
+	t := l.next()
+	l.expect("(")
+	k := l.begin(t.pos)
+	k.arg()
+	h := l.plainExpr()
+	l.expectKw("in")
+	k.arg()
+	h = max(h, l.plainExpr())
+	l.expect(")")
+	k.end(func(a []Expr) Expr {
+		slices.Reverse(a)
+		return plainCall("position", t.pos)(a)
+	})
+	return h + 1
 }
 
 // plainCall builds a call of name over all arguments of a hole.
@@ -54,7 +68,7 @@ func (l *lowerer) keywordCall(name string, level int, tail func(k *call) int) in
 	return h + 1
 }
 
-// substringTail lowers FROM a [FOR b] and FOR b [FROM a].
+// substringTail lowers FROM a [FOR b], FOR b [FROM a] and SIMILAR a ESCAPE b.
 func (l *lowerer) substringTail(k *call) int {
 	switch {
 	case l.acceptKw("from"):
@@ -71,7 +85,12 @@ func (l *lowerer) substringTail(k *call) int {
 		k.arg()
 		return l.expr(0)
 	case l.isKw("similar"):
-		l.lack(l.peek().pos, "SUBSTRING .. SIMILAR", "use substring(text from pattern) with a regular expression")
+		l.next()
+		k.arg()
+		h := l.expr(0)
+		l.expectKw("escape")
+		k.arg()
+		return max(h, l.expr(0))
 	}
 	return -1
 }

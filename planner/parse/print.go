@@ -25,6 +25,8 @@ type printer struct {
 	strings.Builder
 	// full puts every operator in parentheses; tests read precedence from it.
 	full bool
+	// plain: see plainExpr.
+	plain bool
 }
 
 func (p *printer) s(parts ...string) {

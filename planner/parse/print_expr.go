@@ -40,13 +40,32 @@ func levelOf(e Expr) int {
 
 // expr prints e, in parentheses where it binds less tightly than level.
 func (p *printer) expr(e Expr, level int) {
-	if l := levelOf(e); l < level || p.full && l < postfixLevel {
+	if l := levelOf(e); l < level || p.full && l < postfixLevel || p.plain && notPlain(e) {
+		defer func(save bool) { p.plain = save }(p.plain)
+		p.plain = false
 		p.s("(")
 		p.bare(e)
 		p.s(")")
 		return
 	}
 	p.bare(e)
+}
+
+// plainExpr prints an operand that ends before AND of BETWEEN and IN of position.
+func (p *printer) plainExpr(e Expr) {
+	save := p.plain
+	p.plain = true
+	p.expr(e, opLevel)
+	p.plain = save
+}
+
+// notPlain tells what such an operand has in parentheses only.
+func notPlain(e Expr) bool {
+	switch e.(type) {
+	case *AtTimeZone, *Collate, *Quantified:
+		return true
+	}
+	return false
 }
 
 func (p *printer) bare(e Expr) {
@@ -76,7 +95,10 @@ func (p *printer) bare(e Expr) {
 	case *Unary, *Binary, *Like, *Between, *InList, *InQuery, *InIOC, *Quantified, *Is, *IsDistinct, *AtTimeZone, *Collate:
 		p.operator(e)
 	default:
+		save := p.plain
+		p.plain = false
 		p.construct(e)
+		p.plain = save
 	}
 }
 
@@ -136,7 +158,7 @@ func (p *printer) operator(e Expr) {
 		if e.Symmetric {
 			p.s("SYMMETRIC ")
 		}
-		p.expr(e.Lo, level+1)
+		p.plainExpr(e.Lo)
 		p.s(" AND ")
 		p.expr(e.Hi, level+1)
 	case *InList, *InQuery, *InIOC:
@@ -357,6 +379,14 @@ func (p *printer) funcCall(f *FuncCall) {
 				p.s(")")
 				return
 			}
+		}
+		if f.Name.Name == "position" && len(f.Args) == 2 {
+			p.s("position(")
+			p.plainExpr(f.Args[1])
+			p.s(" IN ")
+			p.plainExpr(f.Args[0])
+			p.s(")")
+			return
 		}
 		if f.Name.Name == "overlaps" && len(f.Args) == 2 {
 			p.s("(")

@@ -224,6 +224,10 @@ func special(list []pool) []production {
 		add("at time zone", types.T(types.Timestamp), "(? AT TIME ZONE '"+zone+"')", types.T(types.TimestampTZ))
 	}
 	add("overlay", text, "overlay(? placing ? from ? for ?)", text, text, types.T(types.Int4), types.T(types.Int4))
+	for _, k := range []types.Kind{types.Int4, types.Text} {
+		add("subscript of jsonb", types.T(types.JSONB), "(?)[?]", types.T(types.JSONB), types.T(k))
+	}
+	add("substring similar", text, "substring(? similar ? escape ?)", text, text, text)
 	add("position", types.T(types.Int4), "position(? in ?)", text, text)
 	add("trim both", text, "trim(both ? from ?)", text, text)
 	add("trim leading", text, "trim(leading from ?)", text)
@@ -328,6 +332,7 @@ var hints = map[string][]string{
 	"-> 1":     {"a", "b", "x", "0", "-1"}, "->> 1": {"a", "b", "x"}, "#> 1": {"{a}", "{b,2,c}", "{x,y}", "{0}", "{}"}, "#>> 1": {"{a}", "{b,2,c}", "{x,y}", "{-1}"}, "#- 1": {"{a}", "{b,0}", "{x,y,z}", "{0}"},
 	"jsonb_set 1": {"{a}", "{b,0}", "{x,y,z}", "{new}", "{0}", "{b,99}"}, "jsonb_insert 1": {"{a}", "{b,0}", "{x,y,n}", "{0}", "{b,-1}"}, "jsonb_set_lax 1": {"{a}", "{b,0}", "{new}"}, "jsonb_set_lax 4": {"use_json_null", "delete_key", "return_target", "raise_exception"},
 	"@? 1": paths, "@@ 1": paths, "jsonb_path_exists 1": paths, "jsonb_path_match 1": paths, "jsonb_path_query_array 1": paths, "jsonb_path_query_first 1": paths,
+	"subscript of jsonb 1": {"a", "b", "0", "-1", "x"}, "substring similar 1": sqlParts, "substring similar 2": {"#"}, "substring similar 0": {"abc", "foobar", "x#y", "aaa"},
 	"? 1": {"a", "b", "x"}, "?| 1": {"{a,zz}", "{q}"}, "?& 1": {"{a,b}", "{}"}, "split_part 1": {",", ".", "", "l"}, "string_to_array 1": {",", ".", "", " "}, "translate 1": {"abc", "l", "aA"}, "digest 1": {"md5", "sha256"},
 	"date_bin 0": {"15 minutes", "1 day", "1 month", "-1 hour"}, "make_interval 0": {"1"}, "to_hex 0": {"255", "-1"}, "network 0": {"10.1.2.3/8"}, "@> 1": {`{"a":1}`, "[1]", "{}", "1"},
 	"ltrim 1": {" ", "a", "xyz"}, "rtrim 1": {" ", "z"}, "btrim 1": {"x", " "}, "starts_with 1": {"a", "", "ab"}, "array_to_string 1": {",", "", "--"}, "chr 0": {"65", "233", "26085", "0", "-1", "1114112"},
@@ -338,6 +343,7 @@ var (
 	regexes = []string{"a+", "^a", "b$", "(a)(b)?", "[[:alpha:]]+", `\d+`, `\w+\s\w+`, "a|ab", "(a|ab)(c|bcd)?", "l{2}", "[^a-c]+", `\mW`, `d\M`, `\yWorld\y`, "(?i)HELLO", "x*?y", "(", "[a", "a{2,1}", "a{,2}", "(?:ab)+", ".", "",
 		`(\w)\1`, "a(?=b)", `[\d,]+`, "***=a.b", "^.*$", "(foo|bar)+", "xy+?", "a{1,3}?", `\s`, `\Aa`, `c\Z`, `[[:digit:]-]`, "z+x*", "(x)(y)(z)+", `\.`, "o.*?o", "(o.*?)+", "(l+)(.*)"}
 	likes    = []string{"a%", "%b%", "_", "%", "", "a_c", `a\_b`, "ABC", "%o w%", `%\`, "h%d"}
+	sqlParts = []string{`%#"b%#"%`, `a#"%#"`, `#"_#"%`, `f#"o+#"bar`, `%#"(a|aa)#"a%`, `a%`, `x##%`, `%#"[a-c]+#"_*`, `#"a#"#"b#"`, `#"%`}
 	similars = []string{"a%", "(a|b)%", "[a-c]+", "%", "_+", "abc", "a{1,2}", "(foo)%", "%[0-9]", "[^x]*"}
 	paths    = []string{"$", "$v", "$.b[*] ? (@ >= $v)", "$ ? (@.a == $v)", "$.a * 2 + 1", "$.b[0] / 0", "strict $.a.b", "strict $[*]", "strict $.b[9]", "$.a.double()", "$.size()", "strict $.size()",
 		"$.**.c", "$.**{last}", "$.**{1 to 2}", "$ ? (@.x.y.z like_regex \"EP\" flag \"i\")", "$[0,2]", "$[1 to last]", "$[*].abs()", "$.b[*].floor()", "1 + 2", "$.a < 5 || $.b == 3", "$.b[*] > 1", "$.x.*", "-$.b[*]",

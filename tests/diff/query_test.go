@@ -111,7 +111,7 @@ func (g *queries) value(s scope, kind string) string {
 	case "int":
 		return g.one(g.col(s, "int")+" + 1", "coalesce("+g.col(s, "int")+", -1)", "length("+g.col(s, "text")+")", "abs("+g.col(s, "int")+" - 2)", "2")
 	case "num":
-		return g.one(g.col(s, "num")+" * 2", "coalesce("+g.col(s, "num")+", 0)", g.col(s, "num")+" + "+g.col(s, "int"), "round(("+g.col(s, "num")+")::numeric, 1)")
+		return g.one(g.col(s, "num")+" * 2", "coalesce("+g.col(s, "num")+", 0.0)", g.col(s, "num")+" + "+g.col(s, "int"), "round(("+g.col(s, "num")+")::numeric, 1)")
 	case "text":
 		return g.one("upper("+g.col(s, "text")+")", g.col(s, "text")+" || 'z'", "coalesce("+g.col(s, "text")+", '-')", g.col(s, "int")+"::text", "CASE WHEN "+g.cond(s, 0)+" THEN 'y' END")
 	case "time":
