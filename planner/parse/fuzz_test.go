@@ -40,6 +40,7 @@ func FuzzParse(f *testing.F) {
 }
 
 var fuzzSeeds = []string{
+	`SELECT a BETWEEN b = c IS DISTINCT FROM d AND e IS NULL::int::text, a BETWEEN (x AT TIME ZONE y) AND z COLLATE "C", position(a || (b COLLATE "C") IN c < d), "position"(a), substring(a SIMILAR b ESCAPE c), j['a'][1]`,
 	`SELECT a || b + 1, -x ^ 2, NOT a = b AND c FROM t AS x(y) WHERE a LIKE 'b' ESCAPE '!' OR a IS NOT DISTINCT FROM b`,
 	`SELECT x::int[], (a).b.c, a[1:2], ARRAY[[1],[2]], ROW(1, 2), f(VARIADIC a), count(DISTINCT x ORDER BY y) FILTER (WHERE z) OVER w FROM t WINDOW w AS (PARTITION BY a ROWS 1 PRECEDING)`,
 	`WITH RECURSIVE a(x) AS (SELECT 1 UNION ALL SELECT 2) (SELECT DISTINCT ON (x) x FROM a LIMIT 1) EXCEPT SELECT 3 ORDER BY 1 DESC NULLS LAST LIMIT ALL OFFSET 2`,

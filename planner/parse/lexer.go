@@ -402,7 +402,7 @@ func (l *lexer) operator() *sqlerr.Error {
 		return nil
 	}
 	n := 0
-	for n < len(rest) && strings.IndexByte(opChars, rest[n]) >= 0 {
+	for n < min(len(rest), operatorMax) && strings.IndexByte(opChars, rest[n]) >= 0 {
 		if strings.HasPrefix(rest[n:], "--") || strings.HasPrefix(rest[n:], "/*") {
 			break
 		}
@@ -413,7 +413,8 @@ func (l *lexer) operator() *sqlerr.Error {
 		return l.fail(start, "syntax error at or near \"%s\"", rest[:size])
 	}
 	// A longer operator may end in + or - only if it holds a character that SQL operators lack.
-	for n > 1 && (rest[n-1] == '+' || rest[n-1] == '-') && !strings.ContainsAny(rest[:n-1], "~!@#^&|`?%") {
+	special := strings.IndexAny(rest[:n], "~!@#^&|`?%")
+	for n > 1 && (rest[n-1] == '+' || rest[n-1] == '-') && (special < 0 || special >= n-1) {
 		n--
 	}
 	l.off += n
@@ -424,6 +425,10 @@ func (l *lexer) operator() *sqlerr.Error {
 	l.push(tokOp, op, start)
 	return nil
 }
+
+// operatorMax bounds how far the lexer looks for an operator's end, so that a long run of signs is read in linear time. No
+// operator is as long: the parts of a longer one are unknown, as it is.
+const operatorMax = 256
 
 const opChars = "~!@#^&|`?+-*/%<>="
 
