@@ -22,6 +22,9 @@ import (
 // Env is what a statement is planned in.
 type Env = bind.Env
 
+// Permit decides on what a statement reads.
+type Permit = bind.Permit
+
 // Select plans a bounded query. Its output columns are Program.Root.Schema, its parameters Program.Params: the types in
 // paramTypes where they are known, else inferred, else text.
 func Select(env *Env, q *parse.Select, paramTypes []types.Type) (*spec.Program, error) {

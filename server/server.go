@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,10 @@ type Config struct {
 	PG, HTTP string
 	// Insecure allows addresses other than loopback, without users and TLS.
 	Insecure bool
+	// Auth is "trust" or "" where connections from this machine need no password, "scram" where all do.
+	Auth string
+	// TLSCert and TLSKey are the files of the certificate for Postgres clients, and of its key; empty: no TLS.
+	TLSCert, TLSKey string
 	// Workers is the number of key partitions; 0: one per core.
 	Workers int
 	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
@@ -79,10 +84,16 @@ func Start(cfg Config) (*Server, error) {
 }
 
 func (s *Server) start() error {
-	for _, a := range []struct{ flag, addr string }{{"--pg", s.cfg.PG}, {"--http", s.cfg.HTTP}} {
-		if err := checkAddress(a.flag, a.addr, s.cfg.Insecure); err != nil {
-			return err
-		}
+	encryption, err := s.cfg.tls()
+	if err != nil {
+		return err
+	}
+	// The HTTP interface has neither users nor TLS.
+	if err := checkAddress("--http", s.cfg.HTTP, s.cfg.Insecure, false); err != nil {
+		return err
+	}
+	if err := checkAddress("--pg", s.cfg.PG, s.cfg.Insecure, encryption != nil); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("create data directory: %w", err)
@@ -90,14 +101,17 @@ func (s *Server) start() error {
 	if err := s.openSession(); err != nil {
 		return err
 	}
-	var err error
+	if !s.cfg.Insecure && !isLoopback(s.cfg.PG) && !s.sess.HasPasswords() {
+		return fmt.Errorf("--pg %s is not a loopback address, and no role has a password: nobody could log in; start on 127.0.0.1 and "+
+			"CREATE ROLE name LOGIN PASSWORD '...', or ALTER ROLE vigil PASSWORD '...'", s.cfg.PG)
+	}
 	if s.pgL, err = net.Listen("tcp", s.cfg.PG); err != nil {
 		return fmt.Errorf("listen for Postgres connections: %w", err)
 	}
 	if s.httpL, err = net.Listen("tcp", s.cfg.HTTP); err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
-	s.pg = pgwire.NewServer(s.sess, pgwire.Options{Logger: s.log})
+	s.pg = pgwire.NewServer(s.sess, pgwire.Options{Logger: s.log, TLS: encryption})
 	s.http = httpapi.New(s.sess, httpapi.Options{Logger: s.log}).Server()
 	go func() { s.errs <- s.pg.Serve(context.Background(), s.pgL) }()
 	go func() { s.errs <- s.http.Serve(s.httpL) }()
@@ -119,25 +133,47 @@ func (s *Server) openSession() error {
 		return err
 	}
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
-	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, TestDir: s.cfg.TestDir, Job: job.Config{
-		Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, UDF: s.pool, Codecs: codec.Builtins(),
-		Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,
-		CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax}})
+	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, TestDir: s.cfg.TestDir,
+		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
+			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, UDF: s.pool, Codecs: codec.Builtins(),
+			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,
+			CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax}})
 	return err
 }
 
-// checkAddress refuses to offer an unprotected server to a network.
-func checkAddress(flag, addr string, insecure bool) error {
-	host, _, err := net.SplitHostPort(addr)
+// tls reads the certificate.
+func (c *Config) tls() (*tls.Config, error) {
+	switch {
+	case c.Auth != "" && c.Auth != "trust" && c.Auth != "scram":
+		return nil, fmt.Errorf("--auth %s: it is trust or scram", c.Auth)
+	case c.TLSCert == "" && c.TLSKey == "":
+		return nil, nil
+	case c.TLSCert == "" || c.TLSKey == "":
+		return nil, errors.New("TLS needs both --tls-cert and --tls-key")
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
 	if err != nil {
+		return nil, fmt.Errorf("read the TLS certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip, bad := netip.ParseAddr(host)
+	return err == nil && (host == "localhost" || bad == nil && ip.IsLoopback())
+}
+
+// checkAddress refuses to offer an unprotected server to a network.
+func checkAddress(flag, addr string, insecure, protected bool) error {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
 		return fmt.Errorf("%s %q: %w (write it as 127.0.0.1:5433)", flag, addr, err)
 	}
-	ip, err := netip.ParseAddr(host)
-	if insecure || host == "localhost" || err == nil && ip.IsLoopback() {
+	if insecure || protected || isLoopback(addr) {
 		return nil
 	}
-	return fmt.Errorf("%s %s is not a loopback address, and this server has neither users nor TLS: anybody who reaches it could read "+
-		"and change everything; listen on 127.0.0.1, or pass --insecure if the network is trusted", flag, addr)
+	return fmt.Errorf("%s %s is not a loopback address, and it would have neither users nor TLS: anybody who reaches it could read "+
+		"and change everything; listen on 127.0.0.1, give --pg a certificate with --tls-cert and --tls-key, or pass --insecure if the network is trusted", flag, addr)
 }
 
 // PGAddr and HTTPAddr are the addresses that the server listens on.

@@ -86,7 +86,6 @@ func emptyDefs() []Def {
 		{"pg_describe_object", tText, []args{{tOID, tOID, tInt4}}},
 		{"pg_index_column_has_property", tBool, []args{{tRegClass, tInt4, tText}}},
 		{"pg_indexam_has_property", tBool, []args{{tOID, tText}}},
-		{"acldefault", tTextArray, []args{{tChar, tOID}}},
 		{"inet_server_addr", tInet, []args{nil}},
 		{"inet_server_port", tInt4, []args{nil}},
 		{"inet_client_addr", tInet, []args{nil}},

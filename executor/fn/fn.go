@@ -25,6 +25,8 @@ const (
 // format_type, ...) find their data through Catalog, an interface that server/pgcatalog implements and fn asserts.
 type Session struct {
 	User, Database, Schema string
+	// SessionUser is who logged in, where SET ROLE made User another; "": the same.
+	SessionUser string
 	// SearchPath is the schemas that names are looked up in; nil: Schema only.
 	SearchPath []string
 	BackendPID int32

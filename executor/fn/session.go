@@ -27,8 +27,14 @@ func sessionDefs() []Def {
 			return stored(types.Name, get(s)), nil
 		}
 	}
-	for _, n := range []string{"current_user", "session_user", "user", "current_role"} {
-		out = append(out, def(n, nil, tName, name(func(s *Session) string { return s.User })).stable().about("The connection's user."))
+	out = append(out, def("session_user", nil, tName, name(func(s *Session) string {
+		if s.SessionUser != "" {
+			return s.SessionUser
+		}
+		return s.User
+	})).stable().about("The user who logged in, or that SET SESSION AUTHORIZATION named."))
+	for _, n := range []string{"current_user", "user", "current_role"} {
+		out = append(out, def(n, nil, tName, name(func(s *Session) string { return s.User })).stable().about("The user whose rights the statement has."))
 	}
 	for _, n := range []string{"current_database", "current_catalog"} {
 		out = append(out, def(n, nil, tName, name(func(s *Session) string { return s.Database })).stable().about("The connection's database."))

@@ -30,8 +30,7 @@ func catalogSets() []SetDef {
 			col("relid", types.T(types.RegClass))),
 		none("pg_partition_tree", "The partitions of a table: none.", args{types.T(types.RegClass)},
 			col("relid", types.T(types.RegClass)), col("parentrelid", types.T(types.RegClass)), col("isleaf", tBool), col("level", tInt4)),
-		none("aclexplode", "The entries of an access list: vigil has none.", args{tTextArray},
-			col("grantor", types.T(types.OID)), col("grantee", types.T(types.OID)), col("privilege_type", tText), col("is_grantable", tBool)),
+		aclExplode(),
 	}
 }
 

@@ -36,7 +36,7 @@ func callSet(t *testing.T, name string, in []types.Value) ([]string, error) {
 		}
 		var out []string
 		width := len(d.Cols(ts))
-		err := d.Eval(&Ctx{Session: &Session{Channels: func() []string { return []string{"a", "b"} }}}, in, func(row []types.Value) error {
+		err := d.Eval(&Ctx{Session: &Session{Catalog: fakeCatalog{}, Channels: func() []string { return []string{"a", "b"} }}}, in, func(row []types.Value) error {
 			if len(row) != width {
 				t.Fatalf("%s: %d values for %d columns", name, len(row), width)
 			}
@@ -161,6 +161,9 @@ func TestSetFunctionsStop(t *testing.T) {
 			}
 			in = append(in, arg(t, want, s))
 		}
+		if d.Name == "aclexplode" {
+			in[0] = types.NewArray(types.Text, values{types.NewText("=r/alice"), types.NewText(`"a ""b"=a*w/alice`)})
+		}
 		if strings.HasPrefix(d.Name, "regexp") {
 			in = in[:2] // the third are flags
 		}
@@ -174,7 +177,7 @@ func TestSetFunctionsStop(t *testing.T) {
 			}
 		}
 		n := 0
-		err := d.Eval(&Ctx{Session: &Session{Channels: func() []string { return []string{"a", "b"} }}}, in, func([]types.Value) error { n++; return stop })
+		err := d.Eval(&Ctx{Session: &Session{Catalog: fakeCatalog{}, Channels: func() []string { return []string{"a", "b"} }}}, in, func([]types.Value) error { n++; return stop })
 		if n > 1 || n == 1 && !errors.Is(err, stop) || n == 0 && err != nil {
 			t.Errorf("%s: %d rows, %v", d.Name, n, err)
 		}
@@ -226,6 +229,44 @@ func (fakeCatalog) RegLookup(_ types.Kind, name string) (int64, error) {
 	return 0, sqlerr.New(sqlerr.UndefinedTable, "no")
 }
 
+// Holds implements PrivilegeReader: there is no object 5.
+func (fakeCatalog) Holds(_ string, _, object types.Value, _ string) (holds, known bool, err error) {
+	return true, object.I != 5, nil
+}
+
+// HasRole implements PrivilegeReader.
+func (fakeCatalog) HasRole(_, _ types.Value, privilege string) (holds, known bool, err error) {
+	return privilege == "MEMBER", true, nil
+}
+
+// RoleOID is that of any role.
+func (fakeCatalog) RoleOID(name string) (oid int64, ok bool) {
+	return int64(len(name)), name != "nobody"
+}
+
+// TestACLExplode: entries of access lists, with names in quotes, and what is no entry.
+func TestACLExplode(t *testing.T) {
+	explode := func(item string) (string, error) {
+		var out []string
+		err := aclExplode().Eval(&Ctx{Session: &Session{Catalog: fakeCatalog{}}}, values{types.NewArray(types.Text, values{types.NewText(item)})},
+			func(row values) error {
+				out = append(out, row[0].Text()+" "+row[1].Text()+" "+row[2].Text()+" "+row[3].Text())
+				return nil
+			})
+		return strings.Join(out, ", "), err
+	}
+	for item, want := range map[string]string{"=r/alice": "5 0 SELECT f", "bob=a*w/alice": "5 3 INSERT t, 5 3 UPDATE f", `"a ""b"=X/"x"`: "1 4 EXECUTE f"} {
+		if got, err := explode(item); got != want || err != nil {
+			t.Errorf("%s: %s, %v; want %s", item, got, err, want)
+		}
+	}
+	for _, item := range []string{"", "bob", "bob=r", "bob=?/alice", `"bob=r/alice`, "nobody=r/alice", "bob=r/alice=x"} {
+		if got, err := explode(item); err == nil {
+			t.Errorf("%s: %s", item, got)
+		}
+	}
+}
+
 func TestCatalogFunctions(t *testing.T) {
 	defs := catalogDefs()
 	ctx := &Ctx{Now: 5, Session: &Session{Catalog: fakeCatalog{}, SetConfig: func(n string, v types.Value, local bool) (string, error) { return n + "=" + v.S, nil }}}
@@ -243,7 +284,8 @@ func TestCatalogFunctions(t *testing.T) {
 		{"to_regclass", args{tText}, "auth", "16385"}, {"obj_description", args{tOID, tName}, "1;pg_class", "NULL"},
 		{"set_config", args{tText, tText, tBool}, "a;b;f", "a=b"}, {"txid_current", nil, "", "5"}, {"pg_encoding_to_char", args{tInt4}, "6", "UTF8"},
 		{"pg_char_to_encoding", args{tName}, "LATIN1", "-1"}, {"has_table_privilege", args{tOID, tText}, "1;SELECT", "t"}, {"has_table_privilege", args{tOID, tText}, "5;SELECT", "NULL"},
-		{"has_table_privilege", args{tName, tText, tText}, "u;auth;SELECT", "t"}, {"has_schema_privilege", args{tName, tOID, tText}, "u;5;USAGE", "t"},
+		{"has_table_privilege", args{tName, tText, tText}, "u;auth;SELECT", "t"}, {"has_schema_privilege", args{tName, tOID, tText}, "u;4;USAGE", "t"}, {"pg_has_role", args{tName, tText}, "u;MEMBER", "t"},
+		{"pg_has_role", args{tOID, tText}, "1;USAGE", "f"}, {"acldefault", args{tChar, tOID}, "d;10", "{=Tc/alice,alice=CTc/alice}"},
 		{"oidvectortypes", args{types.ArrayOf(types.OID)}, "{23,25}", "typ, typ"}, {"pg_relation_is_publishable", args{tRegClass}, "1", "f"}, {"pg_is_in_recovery", nil, "", "f"},
 	} {
 		var in []types.Value

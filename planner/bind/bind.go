@@ -26,6 +26,16 @@ type Env struct {
 	TimeZone *time.Location
 	// Trace takes down how the statement is optimized; nil: nobody asks.
 	Trace *logical.Trace
+	// Permit refuses what the statement's user has no privilege for; nil: everything is allowed. Inside of a view nothing is asked: who
+	// may read it reads all that it reads.
+	Permit Permit
+}
+
+// Permit decides on what a statement reads. Its errors are SQLSTATE 42501.
+type Permit interface {
+	// Read allows to read a relation, Call to call a function.
+	Read(r catalog.Relation) error
+	Call(f *catalog.Function) error
 }
 
 // relationsMax bounds the relations of one statement, so that nested WITH queries cannot multiply without end.

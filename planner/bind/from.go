@@ -143,7 +143,7 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 			return fb.cteRef(t, c)
 		}
 	}
-	r, err := fb.lookup(t.Name)
+	r, err := fb.read(t.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +199,15 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 	}
 	it := fb.item(node, bound, hidden)
 	return it, it.rename(t.Columns, bound.alias, t.Name.Pos)
+}
+
+// read finds a relation that the statement may read.
+func (fb *fromBinder) read(n parse.Name) (catalog.Relation, error) {
+	r, err := fb.lookup(n)
+	if err == nil && fb.env.Permit != nil {
+		err = fb.env.Permit.Read(r)
+	}
+	return r, err
 }
 
 // lookup finds a relation by the search path.

@@ -125,6 +125,9 @@ func (s *scalar) scalarCall(f *parse.FuncCall, args []term) (expr.Expr, error) {
 	if f.Name.Schema == "" || f.Name.Schema == catalog.Public {
 		if u := s.env.Catalog.Function(name); u != nil {
 			if e, ok, err := s.userCall(u, args, f.Pos); ok || err != nil {
+				if p := s.env.Permit; err == nil && p != nil {
+					err = p.Call(u)
+				}
 				return e, err
 			}
 		}

@@ -32,7 +32,7 @@ func (fb *fromBinder) namesTable(te parse.TableExpr) bool {
 	if !ok || ref.Name.Schema == "" && fb.ctes.find(ref.Name.Name) != nil {
 		return false
 	}
-	r, err := fb.lookup(ref.Name)
+	r, err := fb.read(ref.Name)
 	_, isTable := r.(*catalog.Table)
 	return err == nil && isTable
 }

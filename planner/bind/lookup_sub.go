@@ -188,7 +188,7 @@ func (l *level) plainTable(m membership) (*parse.TableRef, *catalog.Table, error
 	if !ok || ref.AsOf != nil {
 		return refuse(m.pos, "this subquery")
 	}
-	r, err := (&fromBinder{binder: l.binder}).lookup(ref.Name)
+	r, err := (&fromBinder{binder: l.binder}).read(ref.Name)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -220,6 +220,11 @@ func (s *scalar) inIOC(e *parse.InIOC) (expr.Expr, error) {
 			return nil, sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", n.Name).At(n.Pos).
 				WithHint("SHOW IOC LISTS names those that exist; CREATE IOC LIST makes one.")
 		}
+		if p := s.env.Permit; p != nil {
+			if err := p.Read(l); err != nil {
+				return nil, err
+			}
+		}
 		out.Lists = append(out.Lists, l.Name)
 		s.deps.Lists = addOnce(s.deps.Lists, l.Name)
 	}

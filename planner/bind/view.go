@@ -60,7 +60,7 @@ func (fb *fromBinder) view(t *parse.TableRef, v *catalog.View) (*fromItem, error
 	}
 	fb.deps.Views = addOnce(fb.deps.Views, v.ID)
 	own, before := *fb.env, fb.env
-	own.SearchPath = v.SearchPath
+	own.SearchPath, own.Permit = v.SearchPath, nil
 	fb.binder.env = &own
 	defer func() { fb.binder.env = before }()
 	inner := &fromBinder{binder: fb.binder, qualify: fb.qualify}

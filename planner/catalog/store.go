@@ -32,6 +32,8 @@ type Snapshot struct {
 	functions table[string, *Function]
 	schemas   table[string, *Schema]
 	comments  table[uint64, map[int]string]
+	roles     table[string, *Role]
+	access    table[uint64, Access]
 	virtuals  map[string]map[string]*Virtual // schema, name
 	// temp are the temporary tables of the connection that the snapshot is for.
 	temp map[string]*Table

@@ -40,6 +40,9 @@ func (c *cursor) create() Statement {
 	case (t.isKw("index") || t.isKw("unique") && c.at(n+1).isKw("index")) && !replace:
 		c.i += n
 		return c.createIndex()
+	case roleWord(t) && !replace:
+		c.i += n
+		return c.createRole()
 	}
 	if !t.isWord() || replace {
 		c.i += n
@@ -151,6 +154,9 @@ func (c *cursor) alter() Statement {
 	case c.isKw("alter", "ioc", "list"):
 		c.i += 3
 		return c.alterIOC()
+	case roleWord(c.at(1)):
+		c.next()
+		return c.alterRole()
 	case c.at(1).kind == tokIdent:
 		return c.unsupported()
 	}
@@ -259,6 +265,9 @@ func (c *cursor) replay() Statement {
 // drop parses DROP kind [IF EXISTS] names.
 func (c *cursor) drop() Statement {
 	start := c.next()
+	if roleWord(c.peek()) {
+		return c.dropRole()
+	}
 	d := &Drop{}
 	switch d.Kind = c.objectKind(); {
 	case d.Kind != "":

@@ -132,6 +132,8 @@ func (c *cursor) statement() Statement {
 		return c.replay()
 	case "test":
 		return c.testQuery()
+	case "grant", "revoke":
+		return c.grant()
 	case "pause", "resume", "refresh":
 		return c.pauseOrRefresh()
 	}
@@ -184,8 +186,6 @@ func (c *cursor) session(t *token) Statement {
 // missing lists the beginnings of statements that vigil knows and does not have, with what to do instead.
 var missing = []struct{ words, what, hint string }{
 	{"create sink", "CREATE SINK", "Read the results with SUBSCRIBE, COPY (SUBSCRIBE ..) TO STDOUT, LISTEN or the HTTP long poll."},
-	{"create role", "CREATE ROLE", "Users are set in the server's configuration."},
-	{"create user", "CREATE USER", "Users are set in the server's configuration."},
 	{"create database", "CREATE DATABASE", "A server has the one database vigil; start another server on another directory."},
 	{"create unlogged", "CREATE UNLOGGED TABLE", "Use CREATE TABLE."},
 	{"create type", "CREATE TYPE", "Use the built-in types."},
@@ -195,13 +195,10 @@ var missing = []struct{ words, what, hint string }{
 	{"create rule", "CREATE RULE", "Use CREATE CONTINUOUS QUERY."},
 	{"create procedure", "CREATE PROCEDURE", "Use CREATE FUNCTION .. LANGUAGE javascript."},
 	{"create policy", "CREATE POLICY", ""},
-	{"alter role", "ALTER ROLE", "Users are set in the server's configuration."},
-	{"alter user", "ALTER USER", "Users are set in the server's configuration."},
 	{"alter stream", "ALTER STREAM", "Drop the stream and create it again."},
 	{"alter source", "ALTER STREAM", "Drop the stream and create it again."},
+	{"alter default privileges", "ALTER DEFAULT PRIVILEGES", "GRANT on the objects once they are there."},
 	{"alter", "ALTER", "vigil has ALTER TABLE, ALTER SEQUENCE, ALTER CONTINUOUS QUERY and ALTER IOC LIST."},
-	{"grant", "GRANT", "Users are set in the server's configuration."},
-	{"revoke", "REVOKE", "Users are set in the server's configuration."},
 	{"backup", "BACKUP", "Copy the data directory of a stopped server."},
 	{"restore", "RESTORE", "Start the server on the copied data directory."},
 	{"retro", "RETRO IOC LIST", "Join the stream's history with the list in a SELECT."},

@@ -68,7 +68,9 @@ func (p *printer) statement(stmt Statement) {
 	case *Unsupported:
 		p.s(s.What)
 	default:
-		p.session(stmt)
+		if !p.role(stmt) {
+			p.session(stmt)
+		}
 	}
 }
 

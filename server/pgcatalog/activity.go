@@ -31,10 +31,8 @@ func (c *Catalog) pgStatActivity(ctx context.Context, w *writer) error {
 		f := fields{"datid": databaseOID, "datname": databaseName, "pid": b.PID, "usesysid": OwnerOID, "usename": b.User,
 			"application_name": b.Application, "backend_start": b.Started, "state": b.State, "query": b.Query,
 			"backend_type": "client backend"}
-		for _, u := range c.users() {
-			if u.Name == b.User {
-				f["usesysid"] = u.OID
-			}
+		if r := c.src.Snapshot().Role(b.User); r != nil {
+			f["usesysid"] = roleOID(r.Number())
 		}
 		if b.Client.IsValid() {
 			addr, err := types.ParseText(types.T(types.Inet), b.Client.Addr().Unmap().WithZone("").String(), nil)

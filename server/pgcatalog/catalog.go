@@ -16,8 +16,6 @@ import (
 type Source interface {
 	// Snapshot is the catalogue: streams, queries, IOC lists, functions and virtual relations.
 	Snapshot() *catalog.Snapshot
-	// Users lists the roles. The owner of all objects has OwnerOID; when no user has it, the role "vigil" does.
-	Users() []User
 	// Settings lists the settings of the connection that ctx belongs to, for pg_settings.
 	Settings(ctx context.Context) []Setting
 	// Started is when the server started.
@@ -28,15 +26,6 @@ type Source interface {
 
 // Sizer is implemented by sources that know how much a relation keeps on disk, in bytes.
 type Sizer interface{ RelationBytes(id uint64) int64 }
-
-// User is a role.
-type User struct {
-	OID   uint32
-	Name  string
-	Super bool
-	// CanLogin is false for groups.
-	CanLogin bool
-}
 
 // Setting is one row of pg_settings. Type is Postgres' vartype: bool, integer, real, string or enum.
 type Setting struct{ Name, Value, Default, Type, Doc string }
@@ -59,9 +48,6 @@ const (
 	defaultCollation = 100
 	heapAM           = 2
 )
-
-// ownerName is the owner's name where no user has OwnerOID.
-const ownerName = "vigil"
 
 // Catalog produces the rows. It is safe for concurrent use.
 type Catalog struct {
@@ -166,16 +152,6 @@ func RelationOID(id uint64, virtual bool) uint32 {
 
 // userOID is the oid of a user's object.
 func userOID(id uint64) uint32 { return uint32(id) + FirstObjectOID }
-
-// users lists the roles, the owner included.
-func (c *Catalog) users() []User {
-	list := slices.Clone(c.src.Users())
-	if !slices.ContainsFunc(list, func(u User) bool { return u.OID == OwnerOID }) {
-		list = append(list, User{OID: OwnerOID, Name: ownerName, Super: true, CanLogin: true})
-	}
-	slices.SortFunc(list, func(a, b User) int { return int(int64(a.OID) - int64(b.OID)) })
-	return list
-}
 
 // namespace is a schema.
 type namespace struct {

@@ -17,12 +17,10 @@ import (
 
 // fakeSource is a small database: a stream, a query over it, an IOC list, a function, a relation of schema vigil.
 type fakeSource struct {
-	cat   *catalog.Catalog
-	users []User
+	cat *catalog.Catalog
 }
 
 func (f *fakeSource) Snapshot() *catalog.Snapshot { return f.cat.Snapshot() }
-func (f *fakeSource) Users() []User               { return f.users }
 func (f *fakeSource) Settings(context.Context) []Setting {
 	return []Setting{{Name: "TimeZone", Value: "Europe/Berlin", Default: "UTC", Doc: "zone"}, {Name: "work_mem", Value: "4", Default: "4", Type: "integer"}}
 }
@@ -183,8 +181,12 @@ func TestObjectsAppear(t *testing.T) {
 		"provolatile": "i", "proargtypes": "25"})
 	find(t, rowsOf(t, c, "pg_catalog.pg_settings"), map[string]string{"name": "TimeZone", "source": "session", "vartype": "string"})
 	find(t, rowsOf(t, c, "pg_catalog.pg_roles"), map[string]string{"oid": "10", "rolname": "vigil", "rolsuper": "t"})
-	src.users = []User{{OID: 10, Name: "alice", Super: true, CanLogin: true}, {OID: 20, Name: "bob", CanLogin: true}}
-	if roles := rowsOf(t, c, "pg_catalog.pg_roles"); len(roles) != 2 || c.RoleName(10) != "alice" || c.RoleName(99) != "unknown (OID=99)" {
+	src.cat.PutRole(&catalog.Role{ID: 700, Name: "bob", Login: true, ConnLimit: 3, Password: "SCRAM", MemberOf: []catalog.Membership{{Role: 0, Admin: true}}})
+	roles := rowsOf(t, c, "pg_catalog.pg_roles")
+	find(t, roles, map[string]string{"oid": "17084", "rolname": "bob", "rolsuper": "f", "rolcanlogin": "t", "rolconnlimit": "3", "rolpassword": "********"})
+	find(t, rowsOf(t, c, "pg_catalog.pg_authid"), map[string]string{"rolname": "bob", "rolpassword": "SCRAM"})
+	find(t, rowsOf(t, c, "pg_catalog.pg_auth_members"), map[string]string{"roleid": "10", "member": "17084", "admin_option": "t"})
+	if len(roles) != 2 || c.RoleName(10) != "vigil" || c.RoleName(99) != "unknown (OID=99)" {
 		t.Errorf("roles: %v", roles)
 	}
 	n := find(t, rowsOf(t, c, "information_schema.columns"), map[string]string{"table_name": "auth", "column_name": "n"})

@@ -13,7 +13,11 @@ func (c *Catalog) infoCatalogName(_ context.Context, w *writer) error {
 
 func (c *Catalog) infoSchemata(_ context.Context, w *writer) error {
 	for _, n := range c.schemas() {
-		err := w.add(fields{"catalog_name": databaseName, "schema_name": n.name, "schema_owner": c.RoleName(OwnerOID)})
+		owner := uint32(OwnerOID)
+		if id, ok := c.accessNumber(n); ok {
+			owner = c.ownerOID(id)
+		}
+		err := w.add(fields{"catalog_name": databaseName, "schema_name": n.name, "schema_owner": c.RoleName(int64(owner))})
 		if err != nil {
 			return err
 		}

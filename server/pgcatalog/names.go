@@ -24,9 +24,9 @@ func (c *Catalog) Started() types.EventTime { return c.src.Started() }
 
 // RoleName implements fn.CatalogReader.
 func (c *Catalog) RoleName(oid int64) string {
-	for _, u := range c.users() {
-		if int64(u.OID) == oid {
-			return u.Name
+	for _, r := range c.roles() {
+		if int64(roleOID(r.Number())) == oid {
+			return r.Name
 		}
 	}
 	return fmt.Sprintf("unknown (OID=%d)", oid)

@@ -12,6 +12,9 @@ func (c *Catalog) pgClass(_ context.Context, w *writer) error {
 	for _, o := range c.objects() {
 		f := classRow(o.oid, o.name, o.space, o.kind, len(o.cols))
 		f["reltype"] = rowTypeOID(o)
+		if o.id < systemIDs {
+			f["relowner"], f["relacl"] = c.ownerOID(o.id), c.access(o.id)
+		}
 		if o.space == tempNamespace {
 			f["relpersistence"] = "t"
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
 )
 
 // producers is the table of the relations whose rows depend on what exists.
@@ -26,6 +27,8 @@ func producers() map[string]producer {
 		"pg_catalog.pg_roles":               (*Catalog).pgRoles,
 		"pg_catalog.pg_user":                (*Catalog).pgUser,
 		"pg_catalog.pg_shadow":              (*Catalog).pgUser,
+		"pg_catalog.pg_group":               (*Catalog).pgGroup,
+		"pg_catalog.pg_auth_members":        (*Catalog).pgAuthMembers,
 		"pg_catalog.pg_proc":                (*Catalog).pgProc,
 		"pg_catalog.pg_language":            (*Catalog).pgLanguage,
 		"pg_catalog.pg_settings":            (*Catalog).pgSettings,
@@ -36,6 +39,9 @@ func producers() map[string]producer {
 		"pg_catalog.pg_cursors":             (*Catalog).pgCursors,
 		"pg_catalog.pg_prepared_statements": (*Catalog).pgPreparedStatements,
 		"pg_catalog.pg_rewrite":             (*Catalog).pgRewrite,
+
+		"information_schema.table_privileges":  (*Catalog).infoTablePrivileges,
+		"information_schema.role_table_grants": (*Catalog).infoTablePrivileges,
 
 		"information_schema.schemata":  (*Catalog).infoSchemata,
 		"information_schema.tables":    (*Catalog).infoTables,
@@ -54,7 +60,11 @@ const databaseName = "vigil"
 
 func (c *Catalog) pgNamespace(_ context.Context, w *writer) error {
 	for _, n := range c.schemas() {
-		if err := w.add(fields{"oid": n.oid, "nspname": n.name, "nspowner": OwnerOID}); err != nil {
+		f := fields{"oid": n.oid, "nspname": n.name, "nspowner": OwnerOID}
+		if id, ok := c.accessNumber(n); ok {
+			f["nspowner"], f["nspacl"] = c.ownerOID(id), c.access(id)
+		}
+		if err := w.add(f); err != nil {
 			return err
 		}
 	}
@@ -64,40 +74,7 @@ func (c *Catalog) pgNamespace(_ context.Context, w *writer) error {
 func (c *Catalog) pgDatabase(_ context.Context, w *writer) error {
 	return w.add(fields{"oid": databaseOID, "datname": databaseName, "datdba": OwnerOID, "encoding": encodingUTF8,
 		"datlocprovider": "c", "datallowconn": true, "datconnlimit": -1, "datfrozenxid": 3, "datminmxid": 1,
-		"dattablespace": 1663, "datcollate": "C", "datctype": "C"})
-}
-
-// pgRoles serves pg_authid and pg_roles, which have the same columns but for the password's star and rolconfig.
-func (c *Catalog) pgRoles(_ context.Context, w *writer) error {
-	for _, u := range c.users() {
-		f := fields{"oid": u.OID, "rolname": u.Name, "rolsuper": u.Super, "rolinherit": true, "rolcreaterole": u.Super,
-			"rolcreatedb": u.Super, "rolcanlogin": u.CanLogin, "rolreplication": false, "rolconnlimit": -1, "rolbypassrls": u.Super}
-		if w.rel.name == "pg_roles" {
-			f["rolpassword"] = "********"
-		}
-		if err := w.add(f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// pgUser serves pg_user and pg_shadow.
-func (c *Catalog) pgUser(_ context.Context, w *writer) error {
-	for _, u := range c.users() {
-		if !u.CanLogin {
-			continue
-		}
-		f := fields{"usename": u.Name, "usesysid": u.OID, "usecreatedb": u.Super, "usesuper": u.Super, "userepl": false,
-			"usebypassrls": u.Super}
-		if w.rel.name == "pg_user" {
-			f["passwd"] = "********"
-		}
-		if err := w.add(f); err != nil {
-			return err
-		}
-	}
-	return nil
+		"dattablespace": 1663, "datcollate": "C", "datctype": "C", "datacl": c.access(catalog.DatabaseAccess)})
 }
 
 func (c *Catalog) pgLanguage(_ context.Context, w *writer) error {
@@ -125,7 +102,7 @@ func (c *Catalog) pgProc(_ context.Context, w *writer) error {
 				names = append(names, p.Name)
 			}
 		}
-		row := fields{"oid": userOID(f.ID), "proname": f.Name, "pronamespace": publicNamespace, "proowner": OwnerOID,
+		row := fields{"oid": userOID(f.ID), "proname": f.Name, "pronamespace": publicNamespace, "proowner": c.ownerOID(f.ID), "proacl": c.access(f.ID),
 			"prolang": javascriptOID, "procost": 100.0, "prokind": "f", "proisstrict": f.Strict, "provolatile": volatility(f.Volatility),
 			"proparallel": "u", "pronargs": len(f.Params), "prorettype": f.Ret.OID(), "proargtypes": argTypes, "prosrc": f.Body}
 		if len(names) == len(f.Params) && len(names) > 0 {
@@ -174,15 +151,15 @@ func (c *Catalog) pgRewrite(_ context.Context, w *writer) error {
 }
 
 func (c *Catalog) pgTables(_ context.Context, w *writer) error {
-	return c.eachRelation('r', func(space, name string, _ object) error {
-		return w.add(fields{"schemaname": space, "tablename": name, "tableowner": c.RoleName(OwnerOID), "hasindexes": false,
+	return c.eachRelation('r', func(space, name string, o object) error {
+		return w.add(fields{"schemaname": space, "tablename": name, "tableowner": c.ownerName(o), "hasindexes": false,
 			"hasrules": false, "hastriggers": false, "rowsecurity": false})
 	})
 }
 
 func (c *Catalog) pgViews(_ context.Context, w *writer) error {
 	return c.eachRelation('v', func(space, name string, o object) error {
-		f := fields{"schemaname": space, "viewname": name, "viewowner": c.RoleName(OwnerOID)}
+		f := fields{"schemaname": space, "viewname": name, "viewowner": c.ownerName(o)}
 		if o.def != "" {
 			f["definition"] = c.queryText(o)
 		}
@@ -192,7 +169,7 @@ func (c *Catalog) pgViews(_ context.Context, w *writer) error {
 
 func (c *Catalog) pgMatviews(_ context.Context, w *writer) error {
 	return c.eachRelation('m', func(space, name string, o object) error {
-		return w.add(fields{"schemaname": space, "matviewname": name, "matviewowner": c.RoleName(OwnerOID), "hasindexes": false,
+		return w.add(fields{"schemaname": space, "matviewname": name, "matviewowner": c.ownerName(o), "hasindexes": false,
 			"ispopulated": true, "definition": c.queryText(o)})
 	})
 }

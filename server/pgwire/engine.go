@@ -17,13 +17,28 @@ type Engine interface {
 	Connect(ctx context.Context, c ConnInfo) (Session, error)
 }
 
+// Authenticator is implemented by engines that ask for passwords.
+type Authenticator interface {
+	// Authenticate begins the proof that a client is who it says; nil: it is believed. Its error ends the connection.
+	Authenticate(c ConnInfo) (SASL, error)
+}
+
+// SASL is one exchange of SCRAM-SHA-256, from the server's side: the client's two messages and the answers to them. Errors end the
+// connection.
+type SASL interface {
+	First(message []byte) (answer []byte, err error)
+	Final(message []byte) (answer []byte, err error)
+}
+
 // ConnInfo is what a client said of itself.
 type ConnInfo struct {
 	User, Database string
 	// Params are the other start-up parameters (client_encoding, application_name, options, ...).
 	Params map[string]string
 	Remote string
-	PID    int32 // the process id that BackendKeyData announced
+	// TLS: the connection is encrypted.
+	TLS bool
+	PID int32 // the process id that BackendKeyData announced
 	// Replication: the client asked for replication=database.
 	Replication bool
 	// Control acts on the connection from any goroutine.

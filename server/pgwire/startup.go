@@ -127,6 +127,7 @@ func (c *conn) startSession(code uint32, body []byte) error {
 		return err
 	}
 	info := ConnInfo{User: params["user"], Database: params["database"], Params: params, Remote: c.nc.RemoteAddr().String()}
+	_, info.TLS = c.nc.(*tls.Conn)
 	delete(params, "user")
 	delete(params, "database")
 	c.negotiateVersion(code, params)
@@ -136,7 +137,10 @@ func (c *conn) startSession(code uint32, body []byte) error {
 	if !c.server.enroll(c) {
 		return sqlerr.New(sqlerr.TooManyConnections, "sorry, too many clients already")
 	}
-	c.out.send(&pgproto3.AuthenticationOk{}) // everybody is trusted
+	if err := c.authenticate(info); err != nil {
+		return err
+	}
+	c.out.send(&pgproto3.AuthenticationOk{})
 	info.PID, info.Control = c.pid, c
 	if err := checkStartup(&info); err != nil {
 		return err

@@ -64,19 +64,41 @@ type signals struct{ s *Session }
 // Cancel implements fn.Backends.
 func (x signals) Cancel(pid int32) (bool, error) {
 	other := x.s.srv.backends.find(pid)
-	if other != nil {
-		other.info.Control.Cancel()
+	if other == nil {
+		return false, nil
 	}
-	return other != nil, nil
+	if err := x.may(other, "canceled", "cancel"); err != nil {
+		return false, err
+	}
+	other.info.Control.Cancel()
+	return true, nil
 }
 
 // Terminate implements fn.Backends.
 func (x signals) Terminate(pid int32) (bool, error) {
 	other := x.s.srv.backends.find(pid)
-	if other != nil {
-		other.info.Control.Terminate()
+	if other == nil {
+		return false, nil
 	}
-	return other != nil, nil
+	if err := x.may(other, "terminated", "terminate"); err != nil {
+		return false, err
+	}
+	other.info.Control.Terminate()
+	return true, nil
+}
+
+// may tells whether the connection has the rights of another one's role.
+func (x signals) may(other *Session, done, do string) error {
+	by, r := x.s.actor(), other.srv.cat.Snapshot().Role(other.info.User)
+	switch {
+	case by != nil && by.Super:
+		return nil
+	case r == nil || r.Super:
+		return denied("must be a superuser to %s superuser process", do)
+	case by == nil || !slices.Contains(x.s.snapshot().ActsAs(by, true), r.Number()):
+		return denied("must be a member of the role whose process is being %s or member of pg_signal_backend", done)
+	}
+	return nil
 }
 
 // queryShown is how much of a statement pg_stat_activity shows, bytes: Postgres' track_activity_query_size.
@@ -179,6 +201,25 @@ func (s source) Backends(context.Context) []pgcatalog.Backend {
 	var list []pgcatalog.Backend
 	for _, c := range s.srv.backends.all() {
 		list = append(list, c.backend())
+	}
+	return list
+}
+
+// Backends implements pgcatalog.Activity: what others run is shown to those who have the rights of their role.
+func (s sessionSource) Backends(ctx context.Context) []pgcatalog.Backend {
+	list := s.source.Backends(ctx)
+	by := s.s.actor()
+	if by != nil && by.Super {
+		return list
+	}
+	snap := s.s.snapshot()
+	for i := range list {
+		r := snap.Role(list[i].User)
+		if by != nil && r != nil && slices.Contains(snap.ActsAs(by, true), r.Number()) {
+			continue
+		}
+		b := &list[i]
+		*b = pgcatalog.Backend{PID: b.PID, User: b.User, Query: "<insufficient privilege>"}
 	}
 	return list
 }

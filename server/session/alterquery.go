@@ -23,6 +23,9 @@ func (s *scope) pause(ctx context.Context, name parse.Name, resume bool, out pgw
 	if !ok {
 		return noQuery(display(name))
 	}
+	if err := s.own(kindQuery, q.ID, q.Name); err != nil {
+		return err
+	}
 	o, to := object(kindQuery, q.ID, q.Name, q.SQL, &q.Query), catalog.Running
 	var ch job.Change
 	switch {
@@ -44,6 +47,9 @@ func (s *scope) alterQuery(ctx context.Context, name parse.Name, st *parse.Alter
 	q, ok := s.cat.Snapshot().Named(display(name)).(*catalog.Query)
 	if !ok {
 		return noQuery(display(name))
+	}
+	if err := s.own(kindQuery, q.ID, q.Name); err != nil {
+		return err
 	}
 	if st.Rename != "" {
 		change, err := s.renameQuery(q, st.Rename)

@@ -42,6 +42,9 @@ func (s *Session) alterationOf(sc *scope, t *catalog.Table, out pgwire.Output) (
 	if t.Temp {
 		return nil, sqlerr.NotSupported("a change of a temporary table's definition", "Create it again as it should be.")
 	}
+	if err := sc.own(kindTable, t.ID, t.Name); err != nil {
+		return nil, err
+	}
 	list, err := parse.Parse(t.SQL)
 	if err != nil {
 		return nil, err
@@ -450,17 +453,21 @@ func (a *alteration) step(ctx context.Context, next *catalog.Table, made []*cata
 		relations = append(relations, &c)
 		st.change.Alter = append(st.change.Alter, sequenceObject(&c))
 	}
-	gone := st.change.Drop
+	gone, first := st.change.Drop, st.publish
 	if a.rebuilt {
 		st.change.Drop = append(st.change.Drop, object(kindTable, id, a.t.Name, tableText(a.t), &a.t.Table))
 		o.Meta.Props = map[string]string{propCreated: itoa64(int64(s.clock()))}
+		access, err := s.withAccess(&o, s.existing(a.t))
+		if err != nil {
+			return err
+		}
+		first = access
 		st.change.Create = append(st.change.Create, o)
 	} else {
 		st.change.Alter = append(st.change.Alter, o)
 	}
-	first := st.publish
 	st.publish = func(cat *catalog.Catalog) {
-		if first != nil && !a.rebuilt {
+		if first != nil {
 			first(cat)
 		}
 		for _, g := range gone {

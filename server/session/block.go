@@ -307,6 +307,10 @@ func present(s *catalog.Snapshot, o job.Object) bool {
 		x := s.Schema(o.Meta.Name)
 		return x != nil && x.ID == o.Meta.ID
 	}
+	if o.Meta.Kind == kindRole {
+		x := s.Role(o.Meta.Name)
+		return x != nil && x.ID == o.Meta.ID
+	}
 	return s.ByID(o.Meta.ID) != nil
 }
 
@@ -321,6 +325,12 @@ func named(s *catalog.Snapshot, o job.Object) (uint64, bool) {
 	if o.Meta.Kind == kindSchema {
 		if x := s.Schema(o.Meta.Name); x != nil {
 			return x.ID, true
+		}
+		return 0, false
+	}
+	if o.Meta.Kind == kindRole {
+		if x := s.Role(o.Meta.Name); x != nil {
+			return x.ID, x.ID != 0
 		}
 		return 0, false
 	}

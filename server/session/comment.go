@@ -29,6 +29,9 @@ func (s *scope) comment(ctx context.Context, name parse.Name, st *parse.Comment)
 	if err != nil {
 		return err
 	}
+	if err := s.own(dropKinds[map[bool]string{true: "TABLE", false: st.Kind}[st.Kind == "COLUMN"]], id, st.Name.Name); err != nil {
+		return err
+	}
 	text := ""
 	if st.Text != nil {
 		text = *st.Text

@@ -40,6 +40,9 @@ func (s *Session) createRelation(st *parse.CreateStream) (doFunc, error) {
 				}}
 		})
 	}
+	if err := s.mayConnect(st); err != nil {
+		return nil, err
+	}
 	return s.createDo("CREATE STREAM", st.Name, func(n parse.Name) creation {
 		x := *st
 		x.Name = n
@@ -151,6 +154,9 @@ func (s *Session) withoutLike(st *parse.CreateStream) (*parse.CreateStream, erro
 		rel := s.relation(l.Name)
 		if rel == nil {
 			return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", l.Name.Name).At(l.Name.Pos)
+		}
+		if err := s.allow(rel, catalog.Select); err != nil {
+			return nil, err
 		}
 		cols, err := s.definitions(rel.RelSchema())
 		if err != nil {

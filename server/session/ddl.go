@@ -123,6 +123,8 @@ type scope struct {
 	// cat is the catalogue that the statement sees and changes.
 	cat   *catalog.Catalog
 	block *block // nil: at once
+	// by is the connection whose statement it is.
+	by *Session
 }
 
 // scope gives the connection's scope to fn. Outside of transaction blocks nobody else changes the catalogue meanwhile.
@@ -131,17 +133,17 @@ func (s *Session) scope(fn func(sc *scope) error) error {
 		return err
 	}
 	if b := s.changes(); b != nil {
-		return fn(&scope{Server: s.srv, cat: b.fork(s.srv.cat.Snapshot()), block: b})
+		return fn(&scope{Server: s.srv, cat: b.fork(s.srv.cat.Snapshot()), block: b, by: s})
 	}
 	s.srv.ddl.Lock()
 	defer s.srv.ddl.Unlock()
-	return fn(&scope{Server: s.srv, cat: s.srv.cat})
+	return fn(&scope{Server: s.srv, cat: s.srv.cat, by: s})
 }
 
 // env is what statements of the scope are planned against.
 func (s *scope) env() *planner.Env {
 	env := s.Server.env()
-	env.Catalog = s.cat
+	env.Catalog, env.Permit = s.cat, permit{s.by}
 	return env
 }
 
@@ -201,18 +203,25 @@ func (s *scope) create(ctx context.Context, c creation, out pgwire.Output) error
 	if !slices.Equal(c.path, defaultPath) {
 		o.Meta.Props[propPath] = strings.Join(c.path, ",")
 	}
+	access, err := s.withAccess(&o, old)
+	if err != nil {
+		return err
+	}
 	maps.Copy(o.Meta.Props, c.props)
 	if p.sql != "" {
 		o.Meta.SQL = p.sql
 	}
 	change := job.Change{Create: append(p.also, o)}
-	publish := p.publish
+	publish := chain(access, p.publish) // who listens to a query is asked for the right to when it is there
 	if old != nil {
+		if err := s.own(old.kind, old.object.Meta.ID, old.object.Meta.Name); err != nil {
+			return err
+		}
 		if err := s.replaceable(old, c.kind, p.publish); err != nil {
 			return err
 		}
 		comments := s.keepComments(&change.Create[len(change.Create)-1], old)
-		publish = func(cat *catalog.Catalog) { p.publish(cat); comments(cat) }
+		publish = chain(publish, comments)
 	}
 	if old != nil && c.kind == kindQuery {
 		change.Drop = []job.Object{old.object}
@@ -392,6 +401,9 @@ func (s *scope) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) err
 			return sqlerr.New(sqlerr.WrongObjectType, "%q is not a %s", name.Name, kindWords[kind]).At(name.Pos).
 				WithHint("Use DROP %s to remove it.", strings.ToUpper(kindWords[e.kind]))
 		}
+		if err := s.own(e.kind, e.object.Meta.ID, e.object.Meta.Name); err != nil {
+			return err
+		}
 		victims = append(victims, e)
 	}
 	victims, err := s.withDependents(victims, st.Cascade, out)
@@ -435,7 +447,7 @@ func missingCode(kind string) sqlerr.Code {
 
 // kindWords are the kinds as users read them.
 var kindWords = map[string]string{kindStream: "stream", kindQuery: "continuous query", kindIOC: "IOC list", kindFunction: "function",
-	kindTable: "table", kindSequence: "sequence", kindView: "view", kindSchema: "schema"}
+	kindTable: "table", kindSequence: "sequence", kindView: "view", kindSchema: "schema", kindRole: "role"}
 
 // withDependents adds the queries and views that read the victims, or refuses.
 func (s *scope) withDependents(victims []*existing, cascade bool, out pgwire.Output) ([]*existing, error) {

@@ -246,6 +246,9 @@ func (s *Session) planExplainQuery(st *parse.Explain) (*statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.allow(q, catalog.Select); err != nil {
+		return nil, err
+	}
 	if opts.analyze && q.State != catalog.Running {
 		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "continuous query %q does not run", name.Name).At(name.Pos).
 			WithDetail("It is %s: %s", q.State, q.Reason).WithHint("RESUME CONTINUOUS QUERY %s starts it again.", parse.QuoteIdent(name.Name))

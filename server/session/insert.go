@@ -51,6 +51,11 @@ type target struct {
 // fillable checks that rows can be put into a relation.
 func (s *Session) fillable(rel catalog.Relation, name parse.Name) (*target, error) {
 	t := &target{}
+	if rel != nil {
+		if err := s.allow(rel, catalog.Insert); err != nil {
+			return nil, err
+		}
+	}
 	switch r := rel.(type) {
 	case *catalog.Stream:
 		if r.Connector != "" {
@@ -112,6 +117,9 @@ func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, 
 	}
 	t, err := s.fillable(ch.Target, st.Table)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.allowChange(ch.Target, conflictPrivileges(st), len(st.Returning) > 0); err != nil {
 		return nil, err
 	}
 	on, err := s.conflictOf(st, t)
@@ -276,6 +284,16 @@ func (s *Session) alterIOC(ctx context.Context, st *parse.AlterIOC) error {
 	if !ok {
 		return sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", st.Name.Name).At(st.Name.Pos)
 	}
+	var need catalog.Privileges
+	if len(st.Add) > 0 {
+		need |= catalog.Insert
+	}
+	if len(st.Drop) > 0 {
+		need |= catalog.Delete
+	}
+	if err := s.allow(l, need); err != nil {
+		return err
+	}
 	change := job.IOCChange{ListID: l.ID, List: l.Name}
 	for pass, set := range [][]parse.Expr{st.Add, st.Drop} {
 		want := make([]types.Type, len(set))
@@ -314,6 +332,9 @@ func (s *Session) deleteIOC(ctx context.Context, st *parse.Delete) (string, erro
 		}
 		return "", sqlerr.New(sqlerr.WrongObjectType, "cannot delete from %q: it is not an IOC list", st.Table.Name).At(st.Table.Pos).
 			WithHint("Events of a stream are facts; they go when their retention ends.")
+	}
+	if err := s.allow(l, catalog.Delete); err != nil {
+		return "", err
 	}
 	q := &parse.Select{Core: &parse.SelectCore{From: []parse.TableExpr{&parse.TableRef{Name: st.Table}}, Where: st.Where,
 		Items: []parse.SelectItem{{Expr: &parse.Ident{Parts: []string{"value"}}}}}}

@@ -9,6 +9,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/parse"
 	"github.com/vigil-sql/vigil/server/pgwire"
 )
@@ -46,6 +47,14 @@ func (l *listener) add(channel string) error {
 	return nil
 }
 
+// mayRead tells whether the connection's role may read a query's results. Other goroutines ask, so it reads what everybody sees.
+func (l *listener) mayRead(q *catalog.Query) bool {
+	snap := l.s.srv.cat.Snapshot()
+	r := l.s.roleIn(snap, l.s.user())
+	have, _ := snap.Held(r, catalog.ClassRelation, q.ID)
+	return have&catalog.Select != 0
+}
+
 // attach follows a query that has come to be called as a channel.
 func (l *listener) attach(channel string) {
 	l.mu.Lock()
@@ -59,8 +68,8 @@ func (l *listener) attach(channel string) {
 // follow starts to deliver the results of the query that is called as the channel, if there is one. The caller holds mu.
 func (l *listener) follow(channel string) {
 	sub, _, err := l.s.srv.subscribe(&parse.Subscribe{Name: parse.Name{Name: channel}})
-	if err != nil {
-		return // no query is called so: it is a channel of NOTIFY alone
+	if err != nil || !l.mayRead(sub.q) {
+		return // no query of the listener's is called so: it is a channel of NOTIFY alone
 	}
 	ctx, cancel := context.WithCancel(l.s.ctx)
 	l.cancels[channel] = cancel

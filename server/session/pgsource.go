@@ -19,9 +19,6 @@ func (s source) Snapshot() *catalog.Snapshot { return s.srv.cat.Snapshot() }
 // SearchPath implements pgcatalog.Source.
 func (s source) SearchPath() []string { return defaultPath }
 
-// Users implements pgcatalog.Source: there are no users yet, whoever connects is the owner.
-func (s source) Users() []pgcatalog.User { return nil }
-
 // SequenceLast implements pgcatalog.Sequencer.
 func (s source) SequenceLast(q *catalog.Sequence) (int64, bool) {
 	st, err := s.srv.eng.SequenceState(&q.SequenceDef)
@@ -41,6 +38,11 @@ func (s sessionSource) SearchPath() []string { return s.s.path() }
 
 // Snapshot implements pgcatalog.Source.
 func (s sessionSource) Snapshot() *catalog.Snapshot { return s.s.snapshot() }
+
+// Actor implements pgcatalog.Actor.
+func (s sessionSource) Actor() *catalog.Role { return s.s.actor() }
+
+var _ pgcatalog.Actor = sessionSource{}
 
 // settingsKey is the context key under which a session's settings travel to the catalogue.
 type settingsKey struct{}

@@ -21,6 +21,7 @@ type planBasis struct {
 	catalog    *catalog.Snapshot // without temporary tables
 	temp       string            // the numbers of those
 	searchPath string
+	user       string // whose privileges count
 }
 
 func (s *Session) basis() planBasis {
@@ -32,6 +33,7 @@ func (s *Session) basis() planBasis {
 		b.temp += fmt.Sprint(t.ID, " ")
 	}
 	b.searchPath, _ = s.settings.get("search_path")
+	b.user = s.user()
 	return b
 }
 
@@ -255,5 +257,5 @@ func (s *Session) discard(st *parse.Discard, out pgwire.Output) error {
 	}
 	s.listen.remove("", true)
 	s.settings.resetAll()
-	return nil
+	return s.changeRole("session_authorization", s.info.User, false)
 }

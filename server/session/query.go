@@ -80,7 +80,7 @@ func (s *Session) taskEnvIn(ctx context.Context) *task.Env {
 		return s.scan(ctx, n, emit)
 	}}
 	env.Ctx.Tables = tables
-	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.location(), Session: &fn.Session{User: s.info.User, Database: "vigil",
+	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.location(), Session: &fn.Session{User: s.user(), SessionUser: s.sessionUser(), Database: databaseName,
 		Schema: "public", SearchPath: s.path(), BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.pg, Sequences: sequences{s},
 		Notify: s.notify, Channels: s.listen.channels, Context: ctx, Backends: signals{s}, Warn: s.warn, SetConfig: s.setConfig}}
 	env.Ctx.IOC = s.lists()

@@ -28,6 +28,9 @@ func (s *Session) planReplay(st *parse.ReplayLate) (*statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !s.snapshot().Owns(s.actor(), stream.ID) {
+		return nil, denied("must be owner of stream %s", stream.RelName())
+	}
 	span := int64(replaySinceDefault / time.Microsecond)
 	if st.Since != nil {
 		if span, err = spanOf(st.Since); err != nil {

@@ -31,9 +31,9 @@ func (s *Session) path() []string {
 			name = strings.ToLower(name)
 		}
 		if name == "$user" {
-			name = s.info.User
+			name = s.user()
 		}
-		if snap.HasSchema(name) {
+		if snap.HasSchema(name) && s.allowSchema(name, catalog.Usage) == nil {
 			out = append(out, name)
 		}
 	}
@@ -59,7 +59,7 @@ func (s *Session) place(n parse.Name) (parse.Name, error) {
 		return n, sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied for schema %s", n.Schema).At(n.Pos).
 			WithHint("Objects of users live in schema public, and in schemas that CREATE SCHEMA makes.")
 	}
-	return n, nil
+	return n, s.allowSchema(n.Schema, catalog.Create)
 }
 
 // resolve completes the name of an object that is there with the schema where search_path finds it.
@@ -107,6 +107,9 @@ func (s *Server) planSchema(st *parse.CreateSchema, id uint64) planned {
 // createSchema runs CREATE SCHEMA.
 func (s *scope) createSchema(ctx context.Context, st *parse.CreateSchema, out pgwire.Output) error {
 	name := st.Name.Name
+	if have, _ := s.cat.Snapshot().Held(s.by.actor(), catalog.ClassDatabase, catalog.DatabaseAccess); have&catalog.Create == 0 {
+		return denied("permission denied for database %s", databaseName)
+	}
 	switch {
 	case s.cat.HasSchema(name) && st.IfNotExists:
 		out.Notice(notice(sqlerr.DuplicateSchema, "schema %q already exists, skipping", name))
@@ -122,7 +125,11 @@ func (s *scope) createSchema(ctx context.Context, st *parse.CreateSchema, out pg
 	}
 	p := s.planSchema(st, id)
 	o := job.Object{Meta: meta.Object{Kind: kindSchema, ID: id, Name: name, SQL: parse.Print(st), Props: map[string]string{propCreated: "0"}}}
-	return s.apply(ctx, step{change: job.Change{Create: []job.Object{o}}, publish: p.publish})
+	access, err := s.withAccess(&o, nil)
+	if err != nil {
+		return err
+	}
+	return s.apply(ctx, step{change: job.Change{Create: []job.Object{o}}, publish: chain(p.publish, access)})
 }
 
 // dropSchemas runs DROP SCHEMA: with CASCADE what is in it goes too.
@@ -138,6 +145,9 @@ func (s *scope) dropSchemas(ctx context.Context, st *parse.Drop, out pgwire.Outp
 			continue
 		case x == nil:
 			return sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", n.Name).At(n.Pos)
+		}
+		if err := s.own(kindSchema, x.ID, x.Name); err != nil {
+			return err
 		}
 		for _, r := range s.cat.Snapshot().Relations() {
 			if r.RelNamespace() != x.Name {

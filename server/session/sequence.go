@@ -46,6 +46,9 @@ func (q sequences) NextVal(oid int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := q.s.allowSequence(s); err != nil {
+		return 0, err
+	}
 	if err := q.s.writable("execute nextval()"); err != nil {
 		return 0, err
 	}
@@ -64,6 +67,9 @@ func (q sequences) NextVal(oid int64) (int64, error) {
 func (q sequences) CurrVal(oid int64) (int64, error) {
 	s, err := q.find(oid)
 	if err != nil {
+		return 0, err
+	}
+	if err := q.s.allowSequence(s); err != nil {
 		return 0, err
 	}
 	n, ok := q.s.given.by[s.ID]
@@ -85,6 +91,9 @@ func (q sequences) LastVal() (int64, error) {
 func (q sequences) SetVal(oid, value int64, called bool) error {
 	s, err := q.find(oid)
 	if err != nil {
+		return err
+	}
+	if err := q.s.allow(s, catalog.Update); err != nil {
 		return err
 	}
 	if err := q.s.writable("execute setval()"); err != nil {
@@ -196,6 +205,9 @@ func (s *scope) ownedBy(sess *Session, o *parse.ColumnName) (*catalog.Table, str
 	case t.Table.Schema.Index(o.Column) < 0:
 		return nil, "", sqlerr.New(sqlerr.UndefinedColumn, "column %q of relation %q does not exist", o.Column, t.Name).At(o.Table.Pos)
 	}
+	if err := s.own(kindTable, t.ID, t.Name); err != nil {
+		return nil, "", err
+	}
 	return t, o.Column, nil
 }
 
@@ -211,6 +223,9 @@ func (s *scope) alterSequence(ctx context.Context, name parse.Name, st *parse.Al
 		return sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", st.Name.Name)
 	case !ok:
 		return sqlerr.New(sqlerr.WrongObjectType, "%q is not a sequence", st.Name.Name)
+	}
+	if err := s.own(kindSequence, q.ID, q.Name); err != nil {
+		return err
 	}
 	d, err := planner.AlterSequence(&st.Options, &q.SequenceDef)
 	if err != nil {

@@ -25,6 +25,7 @@ import (
 type Options struct {
 	Job    job.Config
 	Logger *slog.Logger
+	Auth   AuthPolicy
 	// Version is what SHOW server_version adds to the Postgres version.
 	Version string
 	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
@@ -38,13 +39,16 @@ type Server struct {
 	meta *meta.Store
 	// identity is the number that says which server this is, drawn at its first start.
 	identity string
-	pg       *pgcatalog.Catalog
-	log      *slog.Logger
-	udf      job.UDF
-	version  string
-	clock    func() types.EventTime
-	started  time.Time
-	hub      hub
+	// secret is a key of this server alone.
+	secret  []byte
+	auth    AuthPolicy
+	pg      *pgcatalog.Catalog
+	log     *slog.Logger
+	udf     job.UDF
+	version string
+	clock   func() types.EventTime
+	started time.Time
+	hub     hub
 	// backends are the connections.
 	backends backends
 	// testDir is as in Options; tests holds a place for each TEST CONTINUOUS QUERY under way.
@@ -56,7 +60,7 @@ type Server struct {
 
 // New loads the catalogue, recovers the engine and is ready for connections.
 func New(o Options) (*Server, error) {
-	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, udf: o.Job.UDF, version: o.Version, clock: o.Job.Clock,
+	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, udf: o.Job.UDF, version: o.Version, auth: o.Auth, clock: o.Job.Clock,
 		started: time.Now(), testDir: o.TestDir, tests: make(chan struct{}, testsMax)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -121,7 +125,13 @@ func (s *Server) load() ([]job.Object, error) {
 	}
 	var waiting []meta.Object
 	for _, m := range list {
-		if m.Dropped == 0 && m.Kind != kindSystem {
+		if m.Kind == kindAccess {
+			if err := s.loadAccess(m); err != nil {
+				return nil, fmt.Errorf("load the access of %s: %w", m.Name, err)
+			}
+			continue
+		}
+		if m.Dropped == 0 && m.Kind != kindSystem && m.Kind != kindSecret {
 			waiting = append(waiting, m)
 		}
 	}
@@ -151,6 +161,9 @@ func (s *Server) load() ([]job.Object, error) {
 
 // reload plans one object and puts it into the catalogue; it returns the engine's view of it.
 func (s *Server) reload(m meta.Object) (any, error) {
+	if m.Kind == kindRole {
+		return nil, s.loadRole(m)
+	}
 	parsed, err := parse.Parse(m.SQL)
 	if err != nil {
 		return nil, err
@@ -199,6 +212,9 @@ func (s *Server) reload(m meta.Object) (any, error) {
 	}
 	p.publish(s.cat)
 	s.loadComments(m)
+	if err := s.loadAccess(m); err != nil {
+		return nil, err
+	}
 	if m.Props[job.PropCorrected] != "" {
 		s.corrected(m.ID)
 	}

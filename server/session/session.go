@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -16,6 +17,7 @@ import (
 type Session struct {
 	srv      *Server
 	info     pgwire.ConnInfo
+	login    login
 	ctx      context.Context
 	settings *settings
 	tx       byte // 'I', 'T' or 'E'
@@ -62,6 +64,10 @@ func (s *Server) Connect(ctx context.Context, c pgwire.ConnInfo) (pgwire.Session
 		prepared: map[string]*sqlPrepared{}, cursors: map[string]*cursor{}, temp: newTempTables()}
 	sess.pg = pgcatalog.New(sessionSource{source{s}, sess})
 	sess.listen = newListener(sess)
+	sess.settings.apply("session_authorization", c.User)
+	if err := sess.logIn(); err != nil {
+		return nil, err
+	}
 	if err := sess.startupOptions(c.Params["options"]); err != nil {
 		return nil, err
 	}
@@ -69,11 +75,10 @@ func (s *Server) Connect(ctx context.Context, c pgwire.ConnInfo) (pgwire.Session
 		if name == "options" || name == "replication" {
 			continue
 		}
-		if err := sess.settings.set(name, value, false); err != nil {
+		if err := sess.change(strings.ToLower(name), value, false); err != nil {
 			return nil, err
 		}
 	}
-	sess.settings.apply("session_authorization", c.User)
 	sess.settings.keepDefaults()
 	sess.activity.start = s.clock()
 	sess.rest()
@@ -160,8 +165,8 @@ func (s *Session) Close() {
 }
 
 func (s *Session) env() *planner.Env {
-	return &planner.Env{Catalog: s.snapshot(), User: s.info.User, Database: "vigil", Schema: "public",
-		SearchPath: s.path(), Now: s.srv.clock(), TimeZone: s.settings.location(), Trace: s.trace}
+	return &planner.Env{Catalog: s.snapshot(), User: s.user(), Database: databaseName, Schema: "public",
+		SearchPath: s.path(), Now: s.srv.clock(), TimeZone: s.settings.location(), Trace: s.trace, Permit: permit{s}}
 }
 
 // withTimeout applies statement_timeout.

@@ -69,21 +69,11 @@ func (s *Session) setModes(modes []string, prefix string, local bool) error {
 func (s *Session) change(name, value string, local bool) error {
 	switch name {
 	case "role", "session_authorization":
-		if err := s.checkRole(name, value); err != nil {
-			return err
-		}
+		return s.changeRole(name, value, local)
 	case "transaction_isolation", "transaction_read_only", "transaction_deferrable":
 		local = true // they are the transaction's own
 	}
 	return s.settings.set(name, value, local)
-}
-
-// checkRole allows the role that the connection has already.
-func (s *Session) checkRole(name, value string) error {
-	if value == s.info.User || value == s.settings.resetValue(name) || name == "role" && value == "none" {
-		return nil
-	}
-	return sqlerr.New(sqlerr.InvalidParameterValue, "role %q does not exist", value)
 }
 
 // setConfig is the function of that name.
@@ -126,7 +116,7 @@ func (s *Session) startupOptions(text string) error {
 		if !ok {
 			return sqlerr.New(sqlerr.SyntaxError, "-c %s requires a value", assignment)
 		}
-		if err := s.settings.set(strings.ReplaceAll(name, "-", "_"), value, false); err != nil {
+		if err := s.change(strings.ToLower(strings.ReplaceAll(name, "-", "_")), value, false); err != nil {
 			return err
 		}
 	}

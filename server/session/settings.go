@@ -120,6 +120,16 @@ func (s *settings) set(name, value string, local bool) error {
 	return nil
 }
 
+// force sets one that users cannot.
+func (s *settings) force(name, value string, local bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open()
+	if s.apply(name, value); !local {
+		s.kept[name] = value
+	}
+}
+
 // check gives the value as it is kept, or why it cannot be.
 func (s *settings) check(name, value string) (string, error) {
 	d := s.defs[name]

@@ -90,8 +90,17 @@ func (s *Session) definition(st *parse.Show) (string, error) {
 		}
 		return "", missing()
 	}
-	switch r := s.relation(st.Object).(type) {
+	rel := s.relation(st.Object)
+	if rel != nil {
+		if err := s.allow(rel, catalog.Select); err != nil {
+			return "", err
+		}
+	}
+	switch r := rel.(type) {
 	case *catalog.Stream:
+		if r.Connector != "" && !s.snapshot().Owns(s.actor(), r.ID) { // its options may hold a password
+			return "", denied("must be owner of stream %s", r.RelName())
+		}
 		if st.Create == "STREAM" {
 			return r.SQL, nil
 		}

@@ -198,6 +198,8 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 		}), nil
 	case *parse.CreateSequence, *parse.AlterSequence, *parse.AlterTable, *parse.CreateIndex:
 		return s.tableCommand(stmt)
+	case *parse.CreateRole, *parse.AlterRole, *parse.DropRole, *parse.GrantRole, *parse.Grant:
+		return s.roleCommand(stmt), nil
 	case *parse.Drop:
 		if st.Kind == "INDEX" {
 			return s.inScope("DROP INDEX", func(ctx context.Context, sc *scope, out pgwire.Output) error {

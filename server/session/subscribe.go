@@ -40,7 +40,11 @@ func (s *Session) subscription(st *parse.Subscribe) (*subscription, *types.Schem
 	if st.Query == nil {
 		x.Name = s.resolve(st.Name)
 	}
-	return s.srv.subscribe(&x)
+	sub, cols, err := s.srv.subscribe(&x)
+	if err == nil {
+		err = s.allow(sub.q, catalog.Select)
+	}
+	return sub, cols, err
 }
 
 func (srv *Server) subscribe(st *parse.Subscribe) (*subscription, *types.Schema, error) {

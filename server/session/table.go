@@ -312,6 +312,10 @@ func (s *Session) planUpdate(st *parse.Update, hints []types.Type) (*statement, 
 	if err != nil {
 		return nil, err
 	}
+	reads := st.Where != nil || len(st.From)+len(st.Returning) > 0 || readsTarget(st.Set)
+	if err := s.allowChange(ch.Target, catalog.Update, reads); err != nil {
+		return nil, err
+	}
 	n := len(ch.Target.RelSchema().Cols)
 	return s.changeRows("UPDATE", ch, func(c *tableChange, row []types.Value, ret *returned) error {
 		next := append([]types.Value(nil), row[1:1+n]...)
@@ -326,6 +330,9 @@ func (s *Session) planUpdate(st *parse.Update, hints []types.Type) (*statement, 
 func (s *Session) planDelete(st *parse.Delete, hints []types.Type) (*statement, error) {
 	ch, err := planner.Delete(s.env(), st, hints)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.allowChange(ch.Target, catalog.Delete, st.Where != nil || len(st.From)+len(st.Returning) > 0); err != nil {
 		return nil, err
 	}
 	return s.changeRows("DELETE", ch, func(_ *tableChange, row []types.Value, ret *returned) error {
@@ -418,6 +425,9 @@ func (s *Session) truncated(st *parse.Truncate) ([]*catalog.Table, error) {
 		}
 		if !ok {
 			return nil, sqlerr.New(sqlerr.WrongObjectType, "%q is not a table", name.Name).At(name.Pos)
+		}
+		if err := s.allow(t, catalog.Truncate); err != nil {
+			return nil, err
 		}
 		if !t.Temp {
 			if err := s.writable("truncate table " + t.Name); err != nil {

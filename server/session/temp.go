@@ -51,6 +51,9 @@ func (t *tempTables) named(name string) *catalog.Table {
 
 // createTemp runs CREATE TEMP TABLE.
 func (s *Session) createTemp(st *parse.CreateStream, out pgwire.Output) error {
+	if have, _ := s.snapshot().Held(s.actor(), catalog.ClassDatabase, catalog.DatabaseAccess); have&catalog.Temporary == 0 {
+		return denied("permission denied to create temporary tables in database %q", databaseName)
+	}
 	if st.Name.Schema != "" && st.Name.Schema != catalog.PgTemp {
 		return sqlerr.New(sqlerr.InvalidTableDefinition, "cannot create temporary relation in non-temporary schema").At(st.Name.Pos)
 	}

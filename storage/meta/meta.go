@@ -125,6 +125,16 @@ func (s *Store) List() ([]Object, error) {
 	return list, nil
 }
 
+// Keep stores an object under the ID that it has, durably: one that no NextID gives.
+func (s *Store) Keep(o Object) error {
+	b := s.kv.NewBatch()
+	if err := s.Put(b, o); err != nil {
+		b.Discard()
+		return err
+	}
+	return b.Commit(true)
+}
+
 func decodeObject(value []byte) (Object, error) {
 	if len(value) == 0 || value[0] != objectVersion {
 		return Object{}, fmt.Errorf("%w: unknown version of an object", ErrCorrupt)

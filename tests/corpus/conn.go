@@ -39,7 +39,7 @@ func dial(addr string, params map[string]string) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{nc: nc, fe: pgproto3.NewFrontend(nc, nc)}
-	p := map[string]string{"user": "analyst", "database": "vigil"}
+	p := map[string]string{"user": "vigil", "database": "vigil"}
 	for k, v := range params {
 		if k != "_protocol" {
 			p[k] = v

@@ -85,12 +85,18 @@ func (s *script) start() {
 	s.connect("main")
 }
 
-// connect makes the named connection the one that runs what follows.
-func (s *script) connect(name string) {
+// connect makes the named connection the one that runs what follows; "user=u" after the name says as whom it comes.
+func (s *script) connect(name string, options ...string) {
+	user := "test"
+	for _, o := range options {
+		if u, ok := strings.CutPrefix(o, "user="); ok {
+			user = u
+		}
+	}
 	if s.c = s.others[name]; s.c != nil {
 		return
 	}
-	config, err := pgx.ParseConfig("postgres://test@" + s.p.PG + "/vigil?sslmode=disable")
+	config, err := pgx.ParseConfig("postgres://" + user + "@" + s.p.PG + "/vigil?sslmode=disable")
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -139,7 +145,7 @@ func (s *script) step(st *step) error {
 	case "listen":
 		got, err = s.listen(st)
 	case "connection":
-		s.connect(st.words[1])
+		s.connect(st.words[1], st.words[2:]...)
 		return nil
 	case "restart":
 		if code := s.p.Stop(s.t); code != 0 {

@@ -31,6 +31,9 @@ type serveCmd struct {
 	PG         string          `name:"pg" help:"Address for Postgres clients." default:"127.0.0.1:5433"`
 	HTTP       string          `name:"http" help:"Address for HTTP." default:"127.0.0.1:8433"`
 	Insecure   bool            `help:"Allow addresses other than loopback, without users and TLS."`
+	Auth       string          `help:"Who needs a password: trust (connections from other machines) or scram (all)." enum:"trust,scram" default:"trust"`
+	TLSCert    string          `name:"tls-cert" help:"Certificate for Postgres clients, PEM." placeholder:"FILE" type:"path"`
+	TLSKey     string          `name:"tls-key" help:"Key of the certificate, PEM." placeholder:"FILE" type:"path"`
 	Workers    int             `help:"Key partitions; 0: one per core." default:"0"`
 	Checkpoint time.Duration   `name:"checkpoint-every" help:"Time between checkpoints of keyed state." default:"10s"`
 	TestDir    string          `name:"test-dir" help:"Directory whose files TEST CONTINUOUS QUERY may read; none: no files." type:"existingdir"`
@@ -40,7 +43,7 @@ type serveCmd struct {
 // Run serves until SIGTERM or SIGINT.
 func (c *serveCmd) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
-	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Workers: c.Workers, Logger: log,
+	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Auth: c.Auth, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Workers: c.Workers, Logger: log,
 		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir})
 	if err != nil {
 		return err
