@@ -31,7 +31,9 @@ func (s *Session) path() []string {
 			name = strings.ToLower(name)
 		}
 		if name == "$user" {
-			name = s.user()
+			if name = s.user(); snap.Schema(name) == nil {
+				continue // a user of a system schema's name has no schema of his own
+			}
 		}
 		if snap.HasSchema(name) && s.allowSchema(name, catalog.Usage) == nil {
 			out = append(out, name)

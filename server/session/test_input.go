@@ -44,7 +44,7 @@ func (t *queryTest) read() (*testInput, error) {
 	left := int64(testBytesMax)
 	for _, st := range t.streams {
 		f := t.using[st.ID]
-		data, err := t.s.srv.testText(f, &left)
+		data, err := t.s.testText(f, &left)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +54,7 @@ func (t *queryTest) read() (*testInput, error) {
 	if t.st.Expect == nil {
 		return in, nil
 	}
-	data, err := t.s.srv.testText(t.st.Expect, &left)
+	data, err := t.s.testText(t.st.Expect, &left)
 	if err != nil {
 		return nil, err
 	}
@@ -66,17 +66,20 @@ func (t *queryTest) read() (*testInput, error) {
 }
 
 // testText gives the text that a fixture stands for, of left bytes at most.
-func (srv *Server) testText(f *parse.Fixture, left *int64) ([]byte, error) {
+func (s *Session) testText(f *parse.Fixture, left *int64) ([]byte, error) {
 	var data []byte
 	if f.Inline() {
 		data = []byte(f.File)
 	} else {
-		if srv.testDir == "" {
+		if s.srv.testDir == "" {
 			return nil, sqlerr.NotSupported("TEST CONTINUOUS QUERY with files",
 				"This server allows no directory: start it with --test-dir DIR, or write the lines themselves: USING $${\"ts\": ..}$$.").At(f.Pos)
 		}
+		if !s.superuser() {
+			return nil, denied("permission denied to read files of the server").WithHint("Only superusers can; write the lines themselves: USING $${\"ts\": ..}$$.").At(f.Pos)
+		}
 		var err error
-		if data, err = readTestFile(srv.testDir, f.File, *left); err != nil {
+		if data, err = readTestFile(s.srv.testDir, f.File, *left); err != nil {
 			return nil, sqlerr.As(err).At(f.Pos)
 		}
 	}

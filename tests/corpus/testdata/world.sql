@@ -12,4 +12,7 @@ CREATE SCHEMA ioc;
 CREATE TABLE ioc.bad_ips (value TEXT PRIMARY KEY, list TEXT NOT NULL DEFAULT 'default', added TIMESTAMPTZ DEFAULT now());
 INSERT INTO ioc.bad_ips (value) VALUES ('8.8.8.8');
 CREATE INDEX bad_ips_list ON ioc.bad_ips (list);
-CREATE FUNCTION risk(a DOUBLE PRECISION, b BIGINT) RETURNS DOUBLE PRECISION LANGUAGE javascript IMMUTABLE AS $$ return a * Number(b) $$
+CREATE FUNCTION risk(a DOUBLE PRECISION, b BIGINT) RETURNS DOUBLE PRECISION LANGUAGE javascript IMMUTABLE AS $$ return a * Number(b) $$;
+CREATE ROLE analyst LOGIN PASSWORD 'analyst';
+GRANT USAGE ON SCHEMA ioc TO analyst;
+GRANT SELECT ON ALL TABLES IN SCHEMA public, ioc TO analyst
