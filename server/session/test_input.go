@@ -44,7 +44,7 @@ func (t *queryTest) read() (*testInput, error) {
 	left := int64(testBytesMax)
 	for _, st := range t.streams {
 		f := t.using[st.ID]
-		data, err := t.s.testText(f, &left)
+		data, err := t.text(f, &left)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +54,7 @@ func (t *queryTest) read() (*testInput, error) {
 	if t.st.Expect == nil {
 		return in, nil
 	}
-	data, err := t.s.testText(t.st.Expect, &left)
+	data, err := t.text(t.st.Expect, &left)
 	if err != nil {
 		return nil, err
 	}
@@ -65,21 +65,26 @@ func (t *queryTest) read() (*testInput, error) {
 	return in, nil
 }
 
+// text gives the text of a fixture; files are for superusers.
+func (t *queryTest) text(f *parse.Fixture, left *int64) ([]byte, error) {
+	if !f.Inline() && !t.s.superuser() {
+		return nil, denied("permission denied to read files of the server").WithHint("Only superusers can; write the lines themselves: USING $${\"ts\": ..}$$.").At(f.Pos)
+	}
+	return t.s.srv.testText(f, left)
+}
+
 // testText gives the text that a fixture stands for, of left bytes at most.
-func (s *Session) testText(f *parse.Fixture, left *int64) ([]byte, error) {
+func (srv *Server) testText(f *parse.Fixture, left *int64) ([]byte, error) {
 	var data []byte
 	if f.Inline() {
 		data = []byte(f.File)
 	} else {
-		if s.srv.testDir == "" {
+		if srv.testDir == "" {
 			return nil, sqlerr.NotSupported("TEST CONTINUOUS QUERY with files",
 				"This server allows no directory: start it with --test-dir DIR, or write the lines themselves: USING $${\"ts\": ..}$$.").At(f.Pos)
 		}
-		if !s.superuser() {
-			return nil, denied("permission denied to read files of the server").WithHint("Only superusers can; write the lines themselves: USING $${\"ts\": ..}$$.").At(f.Pos)
-		}
 		var err error
-		if data, err = readTestFile(s.srv.testDir, f.File, *left); err != nil {
+		if data, err = readTestFile(srv.testDir, f.File, *left); err != nil {
 			return nil, sqlerr.As(err).At(f.Pos)
 		}
 	}
