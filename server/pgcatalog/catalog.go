@@ -6,6 +6,7 @@ package pgcatalog
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -55,6 +56,8 @@ type Catalog struct {
 	sys *system
 	// rows are the producers by "schema.name"; relations without one hold their static rows only.
 	rows map[string]producer
+	// known is what exists, as of the snapshot that was asked last.
+	known atomic.Pointer[contents]
 }
 
 // producer emits the rows of one relation.
@@ -103,45 +106,6 @@ type object struct {
 	def   string // a query's SQL
 }
 
-// objects lists streams, queries, IOC lists, and virtual relations that are not Postgres', by oid.
-func (c *Catalog) objects() []object {
-	snap := c.src.Snapshot()
-	var out []object
-	for _, s := range snap.Streams() {
-		out = append(out, object{userOID(s.ID), s.ID, s.RelName(), c.space(s), 'r', s.Stream.Schema.Cols, ""})
-	}
-	for _, t := range snap.Tables() {
-		out = append(out, object{userOID(t.ID), t.ID, t.RelName(), c.space(t), 'r', t.Table.Schema.Cols, ""})
-	}
-	out = append(out, c.sequenceObjects(snap)...)
-	for _, q := range snap.Queries() {
-		out = append(out, object{userOID(q.ID), q.ID, q.RelName(), c.space(q), 'm', q.Schema.Cols, q.SQL})
-	}
-	for _, l := range snap.Lists() {
-		out = append(out, object{userOID(l.ID), l.ID, l.RelName(), c.space(l), 'r', catalog.IOCSchema.Cols, ""})
-	}
-	for _, v := range snap.Views() {
-		out = append(out, object{userOID(v.ID), v.ID, v.RelName(), c.space(v), 'v', v.Schema.Cols, v.SQL})
-	}
-	for _, v := range snap.Virtuals() {
-		if c.sys.byName[v.SchemaName+"."+v.Name] == nil {
-			out = append(out, object{uint32(v.ID), v.ID, v.Name, vigilNamespace, 'v', v.Columns.Cols, ""})
-		}
-	}
-	slices.SortFunc(out, func(a, b object) int { return int(int64(a.oid) - int64(b.oid)) })
-	return out
-}
-
-// object finds an object by oid.
-func (c *Catalog) object(oid uint32) (object, bool) {
-	for _, o := range c.objects() {
-		if o.oid == oid {
-			return o, true
-		}
-	}
-	return object{}, false
-}
-
 // RelationOID is the pg_class.oid of a relation by the planner's number of it.
 func RelationOID(id uint64, virtual bool) uint32 {
 	if virtual {
@@ -165,53 +129,6 @@ var namespaces = []namespace{{catalogNamespace, "pg_catalog"}, {publicNamespace,
 // tempName is the schema of the connection's temporary tables, under the name that pg_class shows.
 const tempName = "pg_temp_1"
 
-// schemas lists the schemas, those of users and the connection's temporary one included.
-func (c *Catalog) schemas() []namespace {
-	snap := c.src.Snapshot()
-	out := namespaces[:len(namespaces):len(namespaces)]
-	for _, x := range snap.Schemas() {
-		out = append(out, namespace{userOID(x.ID), x.Name})
-	}
-	for _, t := range snap.Tables() {
-		if t.Temp {
-			return append(out, namespace{tempNamespace, tempName})
-		}
-	}
-	return out
-}
-
-// space is the oid of a relation's schema.
-func (c *Catalog) space(r catalog.Relation) uint32 { return c.namespaceOID(r.RelNamespace()) }
-
-// namespaceName is the name of a schema, "" for an unknown oid.
-func (c *Catalog) namespaceName(oid uint32) string {
-	if oid == tempNamespace {
-		return tempName
-	}
-	for _, n := range c.schemas() {
-		if n.oid == oid {
-			return n.name
-		}
-	}
-	return ""
-}
-
-// namespaceOID is the oid of a schema, 0 when there is none of the name.
-func (c *Catalog) namespaceOID(name string) uint32 {
-	switch name {
-	case tempName, catalog.PgTemp:
-		return tempNamespace
-	case catalog.Public:
-		return publicNamespace
-	}
-	for _, n := range c.schemas() {
-		if n.name == name {
-			return n.oid
-		}
-	}
-	return 0
-}
-
 // searched lists the oids of the schemas where names without one are found, in order.
 func (c *Catalog) searched() []uint32 {
 	out := []uint32{tempNamespace, catalogNamespace}
@@ -228,11 +145,9 @@ func (c *Catalog) visible(o object) bool {
 	if at < 0 {
 		return false
 	}
-	for _, x := range c.objects() {
-		if x.name == o.name && x.oid != o.oid {
-			if i := slices.Index(path, x.space); i >= 0 && i < at {
-				return false
-			}
+	for _, x := range c.contents().named(o.name) {
+		if i := slices.Index(path, x.space); x.oid != o.oid && i >= 0 && i < at {
+			return false
 		}
 	}
 	return true

@@ -132,10 +132,10 @@ func (c *Catalog) lookupRelation(schema, name string) (int64, error) {
 	if schema == "" {
 		spaces = c.searched()
 	}
-	objects := c.objects()
+	candidates := c.contents().named(name)
 	for _, space := range spaces {
-		for _, o := range objects {
-			if o.name == name && o.space == space {
+		for _, o := range candidates {
+			if o.space == space {
 				return int64(o.oid), nil
 			}
 		}

@@ -26,17 +26,6 @@ type keyed struct {
 	at int
 }
 
-// keys lists the indexes of all tables.
-func (c *Catalog) keys() []keyed {
-	var out []keyed
-	for _, t := range c.src.Snapshot().Tables() {
-		for i := range t.Keys {
-			out = append(out, keyed{&t.Keys[i], t, i})
-		}
-	}
-	return out
-}
-
 // partOID is the oid of the n-th part of a table: its own with the place above it and a high bit.
 func partOID(bit uint32, t *catalog.Table, n int) uint32 {
 	return bit | (uint32(n)<<20+userOID(t.ID))&(1<<30-1)
@@ -62,19 +51,16 @@ func (k *keyed) columns(order bool) string {
 
 // IndexText implements fn.KeyReader.
 func (c *Catalog) IndexText(oid int64, column int) (string, bool) {
-	for _, k := range c.keys() {
-		if k.indexOID() != uint32(oid) {
-			continue
-		}
-		if column > 0 {
-			if column > len(k.Cols) {
-				return "", true
-			}
-			return quoteIdent(k.t.Table.Schema.Cols[k.Cols[column-1]].Name), true
-		}
-		return k.text(), true
+	k, ok := c.key(uint32(oid))
+	switch {
+	case !ok:
+		return "", false
+	case column > len(k.Cols):
+		return "", true
+	case column > 0:
+		return quoteIdent(k.t.Table.Schema.Cols[k.Cols[column-1]].Name), true
 	}
-	return "", false
+	return k.text(), true
 }
 
 // text is the index as CREATE INDEX.

@@ -95,10 +95,8 @@ func (c *Catalog) Visible(class string, oid int64) (visible, ok bool) {
 		if r := c.sys.byOID[id]; r != nil {
 			return r.schema == "pg_catalog", true
 		}
-		for _, k := range c.keys() {
-			if k.indexOID() == id {
-				return slices.Contains(c.searched(), c.space(k.t)), true
-			}
+		if k, ok := c.key(id); ok {
+			return slices.Contains(c.searched(), c.space(k.t)), true
 		}
 		o, ok := c.object(id)
 		return ok && c.visible(o), ok

@@ -4,13 +4,14 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/catalog"
 )
 
 // producers is the table of the relations whose rows depend on what exists.
-func producers() map[string]producer {
+var producers = sync.OnceValue(func() map[string]producer {
 	return map[string]producer{
 		"pg_catalog.pg_class":               (*Catalog).pgClass,
 		"pg_catalog.pg_type":                (*Catalog).pgType,
@@ -53,7 +54,7 @@ func producers() map[string]producer {
 
 		"information_schema.information_schema_catalog_name": (*Catalog).infoCatalogName,
 	}
-}
+})
 
 // databaseName is the one database.
 const databaseName = "vigil"

@@ -55,12 +55,3 @@ func (c *Catalog) infoSequences(_ context.Context, w *writer) error {
 	}
 	return nil
 }
-
-// sequenceObjects are the sequences as relations.
-func (c *Catalog) sequenceObjects(snap *catalog.Snapshot) []object {
-	var out []object
-	for _, q := range snap.Sequences() {
-		out = append(out, object{userOID(q.ID), q.ID, q.RelName(), c.space(q), 'S', catalog.SequenceSchema.Cols, ""})
-	}
-	return out
-}

@@ -116,11 +116,7 @@ func (c *cursor) keep(row []types.Value) error {
 	if c.forward {
 		return nil
 	}
-	const perValue = 64
-	for i := range row {
-		c.bytes += perValue + len(row[i].S)
-	}
-	if c.bytes <= cursorBytesMax {
+	if c.bytes += rowBytes(row); c.bytes <= cursorBytesMax {
 		c.rows = append(c.rows, row)
 		return nil
 	}

@@ -116,13 +116,19 @@ type kept struct {
 	bytes int
 }
 
+// rowBytes is about what a row takes in memory.
+func rowBytes(row []types.Value) int {
+	const perValue = 64
+	n := perValue * len(row)
+	for i := range row {
+		n += len(row[i].S)
+	}
+	return n
+}
+
 // add takes a row.
 func (k *kept) add(row []types.Value) error {
-	const perValue = 64
-	for i := range row {
-		k.bytes += perValue + len(row[i].S)
-	}
-	if k.bytes > heldBytesMax {
+	if k.bytes += rowBytes(row); k.bytes > heldBytesMax {
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "the rows of a cursor over what its own transaction changed, or of one WITH HOLD, can take at most %d MB", heldBytesMax>>20).
 			WithHint("Read it before the changes, or ask for fewer rows.")
 	}

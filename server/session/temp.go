@@ -25,10 +25,26 @@ type tempTables struct {
 	// onCommit is what COMMIT does with a table, by its number: "DROP", "DELETE ROWS", or nothing.
 	onCommit map[uint64]string
 	next     uint64
+	// base and seen are the snapshot that on was asked for last, and its answer; base is nil when the tables have changed.
+	base, seen *catalog.Snapshot
 }
 
 func newTempTables() *tempTables {
 	return &tempTables{draft: table.NewDraft(tempLevel), onCommit: map[uint64]string{}, next: tempIDs}
+}
+
+// set replaces the list.
+func (t *tempTables) set(list []*catalog.Table) { t.list, t.base, t.seen = list, nil, nil }
+
+// on is a snapshot with the tables; the same one for the same snapshot, as long as the tables are the same.
+func (t *tempTables) on(cur *catalog.Snapshot) *catalog.Snapshot {
+	if len(t.list) == 0 {
+		return cur
+	}
+	if t.base != cur {
+		t.base, t.seen = cur, cur.WithTemp(t.list)
+	}
+	return t.seen
 }
 
 func (t *tempTables) table(id uint64) *catalog.Table {
@@ -87,13 +103,13 @@ func (s *Session) createTemp(st *parse.CreateStream, out pgwire.Output) error {
 }
 
 func (t *tempTables) add(c *catalog.Table, onCommit string) {
-	t.list = append(t.list, c)
+	t.set(append(t.list, c))
 	t.draft.Create(c.ID, &c.Table.Schema, c.Key)
 	t.onCommit[c.ID] = onCommit
 }
 
 func (t *tempTables) remove(id uint64) {
-	t.list = slices.DeleteFunc(t.list, func(x *catalog.Table) bool { return x.ID == id })
+	t.set(slices.DeleteFunc(t.list, func(x *catalog.Table) bool { return x.ID == id }))
 	t.draft.Remove(id)
 }
 
@@ -112,8 +128,8 @@ func (s *Session) dropTemp(st *parse.Drop) *parse.Drop {
 			s.temp.remove(t.ID)
 			continue
 		}
-		s.temp.list = slices.DeleteFunc(s.temp.list, func(x *catalog.Table) bool { return x.ID == t.ID })
-		b.undo = append(b.undo, func() { s.temp.list = append(s.temp.list, t) })
+		s.temp.set(slices.DeleteFunc(s.temp.list, func(x *catalog.Table) bool { return x.ID == t.ID }))
+		b.undo = append(b.undo, func() { s.temp.set(append(s.temp.list, t)) })
 	}
 	return &rest
 }
@@ -138,7 +154,7 @@ func (s *Session) snapshot() *catalog.Snapshot {
 	if s.block != nil && s.block.cat != nil {
 		cur = s.block.cat.Snapshot()
 	}
-	return cur.WithTemp(s.temp.list)
+	return s.temp.on(cur)
 }
 
 // tables is all tables as the connection sees them.
