@@ -22,27 +22,7 @@ const (
 
 // TestLanguageLikePostgres runs recursion, row values, functions in FROM and subqueries: rows, types and errors are Postgres'.
 func TestLanguageLikePostgres(t *testing.T) {
-	data, err := os.ReadFile(languageFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	statements := strings.Split(strings.TrimSpace(string(data)), "\n")
-	if conn := os.Getenv("VIGIL_TEST_POSTGRES"); conn != "" {
-		var out strings.Builder
-		for _, sql := range statements {
-			out.WriteString(languageAnswer(t, conn, sql) + "\n")
-		}
-		if err := os.WriteFile(languageOutcomes, []byte(out.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if data, err = os.ReadFile(languageOutcomes); err != nil {
-		t.Fatal(err)
-	}
-	want := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
-	if len(want) != len(statements) {
-		t.Fatalf("%d outcomes for %d statements: record them anew with VIGIL_TEST_POSTGRES", len(want), len(statements))
-	}
+	statements, want := recordedAnswers(t, languageFile, languageOutcomes, func(conn, sql string) string { return languageAnswer(t, conn, sql) })
 	known, _ := os.ReadFile(languageKnownFile)
 	w := postgresWorld(t)
 	same := 0

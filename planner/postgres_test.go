@@ -52,6 +52,33 @@ func (w *world) ours(sql string) string {
 	return outcomeError(string(e.Code), e.Position, e.Message, e.Hint)
 }
 
+// recordedAnswers reads statements, one a line, and what a real Postgres answered to each; with VIGIL_TEST_POSTGRES it is asked anew.
+func recordedAnswers(t *testing.T, statementsFile, answersFile string, ask func(conn, sql string) string) (statements, answers []string) {
+	t.Helper()
+	data, err := os.ReadFile(statementsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statements = strings.Split(strings.TrimSpace(string(data)), "\n")
+	if conn := os.Getenv("VIGIL_TEST_POSTGRES"); conn != "" {
+		var out strings.Builder
+		for _, sql := range statements {
+			out.WriteString(ask(conn, sql) + "\n")
+		}
+		if err := os.WriteFile(answersFile, []byte(out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if data, err = os.ReadFile(answersFile); err != nil {
+		t.Fatal(err)
+	}
+	answers = strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
+	if len(answers) != len(statements) {
+		t.Fatalf("%d answers for %d statements of %s: record them anew with VIGIL_TEST_POSTGRES", len(answers), len(statements), statementsFile)
+	}
+	return statements, answers
+}
+
 func outcomeColumns(s types.Schema) string {
 	parts := make([]string, len(s.Cols))
 	for i, c := range s.Cols {
@@ -69,22 +96,7 @@ func outcomeError(code string, pos int, message, hint string) string {
 }
 
 func TestLikePostgres(t *testing.T) {
-	data, err := os.ReadFile(statementsFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	statements := strings.Split(strings.TrimSpace(string(data)), "\n")
-	if conn := os.Getenv("VIGIL_TEST_POSTGRES"); conn != "" {
-		record(t, conn, statements)
-	}
-	data, err = os.ReadFile(outcomesFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	outcomes := strings.Split(strings.TrimSpace(string(data)), "\n")
-	if len(outcomes) != len(statements) {
-		t.Fatalf("%d outcomes for %d statements: record them anew with VIGIL_TEST_POSTGRES", len(outcomes), len(statements))
-	}
+	statements, outcomes := recordedAnswers(t, statementsFile, outcomesFile, func(conn, sql string) string { return askPostgres(t, conn, sql) })
 	known, _ := os.ReadFile(knownFile)
 	w := postgresWorld(t)
 	for i, sql := range statements {
@@ -107,22 +119,16 @@ var (
 	caretLine = regexp.MustCompile(`(?m)^LINE 1: (.*)\n( *)\^`)
 )
 
-// record asks a real Postgres for every outcome.
-func record(t *testing.T, conn string, statements []string) {
-	var out strings.Builder
-	for _, sql := range statements {
-		script := postgresSchema + "\n\\set VERBOSITY verbose\n" + sql + " \\gdesc\n"
-		cmd := exec.Command("psql", conn, "-X", "-q", "-A", "-t", "-F", " ")
-		cmd.Stdin = strings.NewReader(script)
-		res, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("psql: %v\n%s", err, res)
-		}
-		out.WriteString(parsePsql(sql, string(res)) + "\n")
+// askPostgres is a real Postgres' outcome of planning a statement.
+func askPostgres(t *testing.T, conn, sql string) string {
+	t.Helper()
+	cmd := exec.Command("psql", conn, "-X", "-q", "-A", "-t", "-F", " ")
+	cmd.Stdin = strings.NewReader(postgresSchema + "\n\\set VERBOSITY verbose\n" + sql + " \\gdesc\n")
+	res, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("psql: %v\n%s", err, res)
 	}
-	if err := os.WriteFile(outcomesFile, []byte(out.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return parsePsql(sql, string(res))
 }
 
 // parsePsql reads psql's answer; the position is found by laying the shown part of the line over the statement.

@@ -2,7 +2,6 @@ package planner_test
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -65,31 +64,13 @@ func TestRowsLikePostgres(t *testing.T) {
 }
 
 func rowsLikePostgres(t *testing.T, queriesFile, rowsFile string) {
-	data, err := os.ReadFile(queriesFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	queries := strings.Split(strings.TrimSpace(string(data)), "\n")
-	if conn := os.Getenv("VIGIL_TEST_POSTGRES"); conn != "" {
-		var out strings.Builder
-		for _, q := range queries {
-			res, err := exec.Command("psql", conn, "-X", "-q", "-A", "-t", "-P", "null=NULL", "-c", q).CombinedOutput()
-			if err != nil {
-				t.Fatalf("%s: %v\n%s", q, err, res)
-			}
-			out.WriteString(strings.ReplaceAll(strings.TrimSpace(string(res)), "\n", " / ") + "\n")
+	queries, want := recordedAnswers(t, queriesFile, rowsFile, func(conn, q string) string {
+		res, err := exec.Command("psql", conn, "-X", "-q", "-A", "-t", "-P", "null=NULL", "-c", q).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", q, err, res)
 		}
-		if err := os.WriteFile(rowsFile, []byte(out.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if data, err = os.ReadFile(rowsFile); err != nil {
-		t.Fatal(err)
-	}
-	want := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
-	if len(want) != len(queries) {
-		t.Fatalf("%d results for %d queries: record them anew with VIGIL_TEST_POSTGRES", len(want), len(queries))
-	}
+		return strings.ReplaceAll(strings.TrimSpace(string(res)), "\n", " / ")
+	})
 	w := newWorld()
 	for i, q := range queries {
 		if got := runSelect(w, q); got != want[i] {

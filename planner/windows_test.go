@@ -1,7 +1,6 @@
 package planner_test
 
 import (
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -25,29 +24,9 @@ const windowRows = `WITH t (id, k, a, f, n, d, ts, tz, iv, s) AS (VALUES
 
 // TestWindowsLikePostgres: types and rows, or the error, are a real Postgres', see TestRowsLikePostgres.
 func TestWindowsLikePostgres(t *testing.T) {
-	const queriesFile, rowsFile = "testdata_postgres/windows.sql", "testdata_postgres/windows_rows.txt"
-	data, err := os.ReadFile(queriesFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	queries := strings.Split(strings.TrimSpace(string(data)), "\n")
 	prefix := strings.ReplaceAll(windowRows, "\n", "")
-	if conn := os.Getenv("VIGIL_TEST_POSTGRES"); conn != "" {
-		var out strings.Builder
-		for _, q := range queries {
-			out.WriteString(postgresAnswer(t, conn, prefix, q) + "\n")
-		}
-		if err := os.WriteFile(rowsFile, []byte(out.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if data, err = os.ReadFile(rowsFile); err != nil {
-		t.Fatal(err)
-	}
-	want := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
-	if len(want) != len(queries) {
-		t.Fatalf("%d results for %d queries: record them anew with VIGIL_TEST_POSTGRES", len(want), len(queries))
-	}
+	queries, want := recordedAnswers(t, "testdata_postgres/windows.sql", "testdata_postgres/windows_rows.txt",
+		func(conn, q string) string { return postgresAnswer(t, conn, prefix, q) })
 	w := newWorld()
 	for i, q := range queries {
 		if got := answer(w, prefix, q); got != want[i] {

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"github.com/vigil-sql/vigil/executor/expr"
 	"strings"
 )
 
@@ -29,17 +30,23 @@ func columnName(n *Node, i int) string {
 	return fmt.Sprint("column ", i)
 }
 
+// windowCall prints a call of a window function without its window; an aggregate without arguments counts rows.
+func windowCall(name string, args []expr.Expr, aggregate bool, filter expr.Expr) string {
+	text := list(args)
+	if len(args) == 0 && aggregate {
+		text = "*"
+	}
+	text = name + "(" + text + ")"
+	if filter != nil {
+		text += " FILTER " + parens(filter.String())
+	}
+	return text
+}
+
 func overFuncs(funcs []OverFunc) string {
 	parts := make([]string, len(funcs))
 	for i, f := range funcs {
-		args := list(f.Args)
-		if len(f.Args) == 0 && f.Kernel != nil {
-			args = "*"
-		}
-		parts[i] = f.Name + "(" + args + ")"
-		if f.Filter != nil {
-			parts[i] += " FILTER " + parens(f.Filter.String())
-		}
+		parts[i] = windowCall(f.Name, f.Args, f.Kernel != nil, f.Filter)
 		if f.Kernel != nil || len(f.Args) > 0 {
 			parts[i] += " " + describeFrame(f.Frame)
 		}

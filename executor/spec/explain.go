@@ -183,19 +183,24 @@ func aggs(calls []AggCall) string {
 func sorts(keys []SortKey) string {
 	parts := make([]string, len(keys))
 	for i, k := range keys {
-		parts[i] = k.X.String()
-		if k.Desc {
-			parts[i] += " DESC"
-		}
-		if k.NullsFirst != k.Desc {
-			if k.NullsFirst {
-				parts[i] += " NULLS FIRST"
-			} else {
-				parts[i] += " NULLS LAST"
-			}
-		}
+		parts[i] = SortTerm(k.X, k.Desc, k.NullsFirst)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// SortTerm prints a term of ORDER BY; where NULLs come is left out where it is as usual.
+func SortTerm(x expr.Expr, desc, nullsFirst bool) string {
+	s := x.String()
+	if desc {
+		s += " DESC"
+	}
+	switch {
+	case nullsFirst && !desc:
+		s += " NULLS FIRST"
+	case !nullsFirst && desc:
+		s += " NULLS LAST"
+	}
+	return s
 }
 
 func describeJoin(op *Join) string {

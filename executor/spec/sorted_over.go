@@ -91,14 +91,7 @@ func describeSortedOver(o *SortedOver) string {
 	parts := make([]string, len(o.Funcs))
 	for i := range o.Funcs {
 		f := &o.Funcs[i]
-		args := list(f.Args)
-		if len(f.Args) == 0 && f.Kernel != nil {
-			args = "*"
-		}
-		parts[i] = f.Name + "(" + args + ")"
-		if f.Filter != nil {
-			parts[i] += " FILTER " + parens(f.Filter.String())
-		}
+		parts[i] = windowCall(f.Name, f.Args, f.Kernel != nil, f.Filter)
 		if Framed(f) {
 			parts[i] += " " + describeRowFrame(&f.Frame)
 		}

@@ -129,6 +129,20 @@ func (l *level) checkItems() error {
 	return sqlerr.New(sqlerr.TooManyColumns, "target lists can have at most %d entries", itemsMax)
 }
 
+// rewriteItems rewrites the select list and its sets; errors go on pointing at what was written.
+func (l *level) rewriteItems(place logical.Rewrite) {
+	for i := range l.items {
+		old := l.items[i].e
+		l.items[i].e = place.Expr(old, 0)
+		if _, known := l.src[l.items[i].e]; !known {
+			l.src[l.items[i].e] = l.src[old]
+		}
+	}
+	for i := range l.sets {
+		l.sets[i].Args = place.List(l.sets[i].Args, 0)
+	}
+}
+
 // star expands * and t.*.
 func (l *level) star(it parse.SelectItem) error {
 	cols := l.from.star

@@ -209,31 +209,46 @@ func (s *scalar) overFunc(c *overCall, f *parse.FuncCall, def *parse.WindowDef) 
 }
 
 func (s *scalar) overAggregate(c *overCall, f *parse.FuncCall, d *agg.Def, args []term, def *parse.WindowDef) error {
-	c.fn.Def = d
 	if d.Within != nil {
 		return unsupported(f.Pos, d.Name+" as a window function", "Group by a window: it is an aggregate of the rows of one.")
 	}
-	if d.Timed && len(args) == 1 {
-		return unsupported(f.Pos, d.Name+" without a time as a window function", "Name the time: "+d.Name+"(x, ts).")
-	}
-	given := args
-	args, err := s.preparedArgs(f, d, args)
+	a, err := s.aggregateOver(f, d, args)
 	if err != nil {
 		return err
 	}
-	if c.fn.Args, c.fn.Typ, err = s.aggArgs(f, d, args, given); err != nil {
-		return err
-	}
-	if err := s.checkOverFixed(d, c.fn.Args, args); err != nil {
-		return err
-	}
-	if f.Filter != nil {
-		if c.fn.Filter, err = s.condition(f.Filter, "FILTER"); err != nil {
-			return err
-		}
-	}
+	c.fn.Def, c.fn.Args, c.fn.Typ, c.fn.Filter = d, a.args, a.typ, a.filter
 	c.fn.Frame, err = s.overFrame(def)
 	return err
+}
+
+// overArgs is what an aggregate over a window reads, and what it gives.
+type overArgs struct {
+	args   []expr.Expr
+	typ    types.Type
+	filter expr.Expr
+}
+
+// aggregateOver binds the call of an aggregate as a window function, without its window.
+func (s *scalar) aggregateOver(f *parse.FuncCall, d *agg.Def, args []term) (out overArgs, err error) {
+	if d.Timed && len(args) == 1 {
+		return out, unsupported(f.Pos, d.Name+" without a time as a window function", "Name the time: "+d.Name+"(x, ts).")
+	}
+	given := args
+	if args, err = s.preparedArgs(f, d, args); err != nil {
+		return out, err
+	}
+	if out.args, out.typ, err = s.aggArgs(f, d, args, given); err != nil {
+		return out, err
+	}
+	if err := s.checkOverFixed(d, out.args, args); err != nil {
+		return out, err
+	}
+	if f.Filter != nil {
+		in := *s
+		in.clause = "FILTER"
+		out.filter, err = in.condition(f.Filter, "FILTER")
+	}
+	return out, err
 }
 
 // lag is the first value of the frame that is the row so many rows before.

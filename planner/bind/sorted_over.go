@@ -191,26 +191,8 @@ func (s *scalar) sortedFunc(fn *logical.SortedFunc, f *parse.FuncCall) error {
 }
 
 func (s *scalar) sortedAggregate(fn *logical.SortedFunc, f *parse.FuncCall, d *agg.Def, args []term) error {
-	fn.Def = d
-	if d.Timed && len(args) == 1 {
-		return unsupported(f.Pos, d.Name+" without a time as a window function", "Name the time: "+d.Name+"(x, ts).")
-	}
-	given := args
-	args, err := s.preparedArgs(f, d, args)
-	if err != nil {
-		return err
-	}
-	if fn.Args, fn.Typ, err = s.aggArgs(f, d, args, given); err != nil {
-		return err
-	}
-	if err := s.checkOverFixed(d, fn.Args, args); err != nil {
-		return err
-	}
-	if f.Filter != nil {
-		in := *s
-		in.clause = "FILTER"
-		fn.Filter, err = in.condition(f.Filter, "FILTER")
-	}
+	a, err := s.aggregateOver(f, d, args)
+	fn.Def, fn.Args, fn.Typ, fn.Filter = d, a.args, a.typ, a.filter
 	return err
 }
 
@@ -334,14 +316,5 @@ func (l *level) placeRefs(in *logical.Node, at []int) {
 		}
 		return e, false
 	})
-	for i := range l.items {
-		old := l.items[i].e
-		l.items[i].e = place.Expr(old, 0)
-		if _, known := l.src[l.items[i].e]; !known {
-			l.src[l.items[i].e] = l.src[old]
-		}
-	}
-	for i := range l.sets {
-		l.sets[i].Args = place.List(l.sets[i].Args, 0)
-	}
+	l.rewriteItems(place)
 }

@@ -210,16 +210,7 @@ func (l *level) spreadLevel(in *logical.Node, w *logical.Window) (*logical.Node,
 		return nil, err
 	}
 	place := boundsAt(len(in.Schema.Cols))
-	for i := range l.items {
-		old := l.items[i].e
-		l.items[i].e = place.Expr(old, 0)
-		if _, known := l.src[l.items[i].e]; !known {
-			l.src[l.items[i].e] = l.src[old]
-		}
-	}
-	for i := range l.sets {
-		l.sets[i].Args = place.List(l.sets[i].Args, 0)
-	}
+	l.rewriteItems(place)
 	l.placeOver(func(e expr.Expr) expr.Expr { return place.Expr(e, 0) })
 	return logical.NewFilter(node, place.List(l.bounded, 0)), nil
 }

@@ -219,13 +219,7 @@ func named(n *Node, exprs []expr.Expr) string {
 func sortText(keys []SortKey) string {
 	parts := make([]string, len(keys))
 	for i, k := range keys {
-		parts[i] = k.X.String()
-		if k.Desc {
-			parts[i] += " DESC"
-		}
-		if k.NullsFirst != k.Desc {
-			parts[i] += [...]string{" NULLS LAST", " NULLS FIRST"}[map[bool]int{true: 1}[k.NullsFirst]]
-		}
+		parts[i] = spec.SortTerm(k.X, k.Desc, k.NullsFirst)
 	}
 	return strings.Join(parts, ", ")
 }
