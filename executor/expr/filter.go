@@ -248,7 +248,7 @@ func leaf(e Expr, neg bool) (x Expr, p pred, ok bool, err error) {
 		if c.Val.Null {
 			return e.X, neverPred{}, true, nil
 		}
-		m, err := compileLike(c.Val.S, e.Escape, e.Insensitive)
+		m, err := CompileLike(c.Val.S, e.Escape, e.Insensitive)
 		if err != nil { // the error belongs to the rows, if any are reached
 			return nil, nil, false, nil
 		}

@@ -258,12 +258,12 @@ func TestLikeTable(t *testing.T) {
 		{"abab", "%ab", '\\', false, true}, {"abcabd", "%ab_", '\\', false, true}, {"xay", "%a_", '\\', false, true}, {"mississippi", "m%iss%ip%i", '\\', false, true},
 		{"x_y", `x\_y`, '\\', false, true}, {"xzy", `x\_y`, '\\', false, false}, {"aaab", "%a_b", '\\', false, true}, {"aéb", "a_b", '\\', false, true},
 	} {
-		m, err := compileLike(c.pattern, c.escape, c.fold)
+		m, err := CompileLike(c.pattern, c.escape, c.fold)
 		if err != nil || m.match([]byte(c.s)) != c.want {
 			t.Errorf("%q LIKE %q: not %v (%v)", c.s, c.pattern, c.want, err)
 		}
 	}
-	if _, err := compileLike(`a\`, '\\', false); err == nil {
+	if _, err := CompileLike(`a\`, '\\', false); err == nil {
 		t.Error("a pattern may not end with the escape character")
 	}
 }
@@ -410,11 +410,11 @@ func BenchmarkFilter(b *testing.B) {
 func TestFloatOrder(t *testing.T) {
 	order := []float64{math.Inf(-1), -1e300, -1, -5e-324, 0, 5e-324, 1, 1e300, math.Inf(1), math.NaN()}
 	for i := 1; i < len(order); i++ {
-		if floatOrder(order[i-1]) >= floatOrder(order[i]) {
+		if FloatOrder(order[i-1]) >= FloatOrder(order[i]) {
 			t.Errorf("%v is not before %v", order[i-1], order[i])
 		}
 	}
-	if floatOrder(math.Copysign(0, -1)) != floatOrder(0) {
+	if FloatOrder(math.Copysign(0, -1)) != FloatOrder(0) {
 		t.Error("-0 is not 0")
 	}
 }

@@ -21,8 +21,8 @@ const (
 	likeGeneral                   // everything else: segments between the %
 )
 
-// likeMatcher is a compiled pattern. It keeps scratch space: one goroutine.
-type likeMatcher struct {
+// LikeMatcher is a compiled pattern of LIKE or ILIKE. Match keeps scratch space: one goroutine. MatchLower does not.
+type LikeMatcher struct {
 	kind         likeKind
 	fold         bool
 	first, last  []byte
@@ -38,11 +38,12 @@ type likeSegment struct {
 	one bool   // has a _
 }
 
-// compileLike compiles a pattern; escape 0 means none. insensitive patterns compare lower-case forms.
-func compileLike(pattern string, escape rune, insensitive bool) (*likeMatcher, error) {
-	m := &likeMatcher{fold: insensitive}
+// CompileLike compiles a pattern; escape 0 means none. insensitive patterns compare lower-case forms. The error is that of a
+// pattern which ends with its escape character.
+func CompileLike(pattern string, escape rune, insensitive bool) (*LikeMatcher, error) {
+	m := &LikeMatcher{fold: insensitive}
 	if insensitive {
-		pattern = string(appendLower(nil, []byte(pattern)))
+		pattern = string(AppendLower(nil, []byte(pattern)))
 	}
 	segs := []likeSegment{{}}
 	for i := 0; i < len(pattern); {
@@ -77,7 +78,7 @@ func (s *likeSegment) addLiteral(t string) {
 }
 
 // shape picks the quickest form for the segments between the %.
-func (m *likeMatcher) shape(segs []likeSegment) {
+func (m *LikeMatcher) shape(segs []likeSegment) {
 	n := len(segs)
 	m.openL, m.openR = n > 1 && len(segs[0].lit) == 0, n > 1 && len(segs[n-1].lit) == 0
 	kept := make([]likeSegment, 0, n)
@@ -110,12 +111,53 @@ func (m *likeMatcher) shape(segs []likeSegment) {
 	}
 }
 
+// Folds reports whether the pattern compares lower-case forms (ILIKE).
+func (m *LikeMatcher) Folds() bool { return m.fold }
+
+// Literal is text that every match of a pattern contains.
+type Literal struct {
+	Text string
+	// AtStart and AtEnd: it lies at the start or the end of the value.
+	AtStart, AtEnd bool
+	// Whole: a value that contains the text at that place matches the pattern.
+	Whole bool
+}
+
+// Literals are texts that every value matching the pattern contains, in lower case when it Folds.
+func (m *LikeMatcher) Literals() []Literal {
+	var out []Literal
+	for i, s := range m.segs {
+		first, last := i == 0 && !m.openL, i == len(m.segs)-1 && !m.openR
+		if !s.one {
+			whole := len(m.segs) == 1 && (m.kind == likeContains || m.kind == likePrefix || m.kind == likeSuffix || m.kind == likeExact)
+			out = append(out, Literal{Text: string(s.lit), AtStart: first, AtEnd: last, Whole: whole})
+			continue
+		}
+		for from := 0; from < len(s.lit); {
+			to := from
+			for to < len(s.lit) && !s.any[to] {
+				to++
+			}
+			if to > from {
+				out = append(out, Literal{Text: string(s.lit[from:to]), AtStart: first && from == 0, AtEnd: last && to == len(s.lit)})
+			}
+			from = to + 1
+		}
+	}
+	return out
+}
+
 // match reports whether b matches.
-func (m *likeMatcher) match(b []byte) bool {
+func (m *LikeMatcher) match(b []byte) bool {
 	if m.fold {
-		m.buf = appendLower(m.buf[:0], b)
+		m.buf = AppendLower(m.buf[:0], b)
 		b = m.buf
 	}
+	return m.MatchLower(b)
+}
+
+// MatchLower reports whether b, which is in lower case already if the pattern Folds, matches. It is safe for concurrent use.
+func (m *LikeMatcher) MatchLower(b []byte) bool {
 	switch m.kind {
 	case likeExact:
 		return string(b) == string(m.first)
@@ -134,7 +176,7 @@ func (m *likeMatcher) match(b []byte) bool {
 }
 
 // matchGeneral places the segments from left to right, each as early as possible; the last one, unless % follows, at the end.
-func (m *likeMatcher) matchGeneral(b []byte) bool {
+func (m *LikeMatcher) matchGeneral(b []byte) bool {
 	segs := m.segs
 	if !m.openL {
 		n, ok := segs[0].at(b)
@@ -217,8 +259,8 @@ func (s *likeSegment) atEnd(b []byte) bool {
 	return true
 }
 
-// appendLower appends the lower-case form of b.
-func appendLower(dst, b []byte) []byte {
+// AppendLower appends the lower-case form of b, character by character, as ILIKE compares it.
+func AppendLower(dst, b []byte) []byte {
 	for i, c := range b {
 		if c >= utf8.RuneSelf {
 			for _, r := range string(b[i:]) {

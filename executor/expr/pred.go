@@ -27,7 +27,7 @@ func comparePred(op CmpOp, c types.Value, t types.Type) pred {
 	case types.PhysInt:
 		return newIntRange(op, c.I)
 	case types.PhysFloat:
-		r := newIntRange(op, floatOrder(c.F))
+		r := newIntRange(op, FloatOrder(c.F))
 		return &floatRange{intRange: *r}
 	}
 	if types.EqualByBytes(t) && (op == EQ || op == NE) {
@@ -90,8 +90,8 @@ func (p *intRange) match(v *batch.Vec, idx, dst []uint32) []uint32 {
 	return dst
 }
 
-// floatOrder maps floats to integers of the same order: -0 equals 0, NaN equals NaN and is greatest.
-func floatOrder(f float64) int64 {
+// FloatOrder maps floats to integers of the same order: -0 equals 0, NaN equals NaN and is greatest.
+func FloatOrder(f float64) int64 {
 	if f != f {
 		return math.MaxInt64
 	}
@@ -102,12 +102,12 @@ func floatOrder(f float64) int64 {
 	return b
 }
 
-// floatRange is intRange over floatOrder.
+// floatRange is intRange over FloatOrder.
 type floatRange struct{ intRange }
 
 func (p *floatRange) match(v *batch.Vec, idx, dst []uint32) []uint32 {
 	for _, i := range idx {
-		if p.holds(floatOrder(v.F64[i])) && !v.IsNull(int(i)) {
+		if p.holds(FloatOrder(v.F64[i])) && !v.IsNull(int(i)) {
 			dst = append(dst, i)
 		}
 	}
@@ -191,7 +191,7 @@ func (p *nullPred) match(v *batch.Vec, idx, dst []uint32) []uint32 {
 // likePred is [NOT] [I]LIKE with a constant pattern.
 type likePred struct {
 	strictPred
-	m   *likeMatcher
+	m   *LikeMatcher
 	not bool
 }
 
@@ -220,7 +220,7 @@ func inPred(t types.Type, vals []types.Value, not bool) pred {
 		for _, v := range vals {
 			x := v.I
 			if p.float {
-				x = floatOrder(v.F)
+				x = FloatOrder(v.F)
 			}
 			p.set[x] = struct{}{}
 			p.list = append(p.list, x)
@@ -239,7 +239,7 @@ func inPred(t types.Type, vals []types.Value, not bool) pred {
 	return p
 }
 
-// intSet is IN over integers, or over floats in floatOrder.
+// intSet is IN over integers, or over floats in FloatOrder.
 type intSet struct {
 	strictPred
 	set        map[int64]struct{}
@@ -264,7 +264,7 @@ func (p *intSet) match(v *batch.Vec, idx, dst []uint32) []uint32 {
 	for _, i := range idx {
 		var x int64
 		if p.float {
-			x = floatOrder(v.F64[i])
+			x = FloatOrder(v.F64[i])
 		} else {
 			x = v.I64[i]
 		}

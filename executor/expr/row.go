@@ -133,7 +133,7 @@ func likeValue(e *Like, x, pattern types.Value) (types.Value, error) {
 	if x.Null || pattern.Null {
 		return types.Null(boolType), nil
 	}
-	m, err := compileLike(pattern.S, e.Escape, e.Insensitive)
+	m, err := CompileLike(pattern.S, e.Escape, e.Insensitive)
 	if err != nil {
 		return types.Value{}, err
 	}

@@ -126,6 +126,24 @@ func compileRegex(pattern, flags string) (*compiled, error) {
 	return &compiled{re, tr.lazy && (tr.greedy || tr.alternatives)}, nil
 }
 
+// Pattern is a compiled regular expression of ~ and its like. It is safe for concurrent use.
+type Pattern struct{ re *compiled }
+
+// CompilePattern compiles a regular expression as ~ (flags "") and ~* (flags "i") do.
+func CompilePattern(pattern, flags string) (*Pattern, error) {
+	re, err := compileRegex(pattern, flags)
+	if err != nil {
+		return nil, err
+	}
+	return &Pattern{re}, nil
+}
+
+// Match reports whether b contains a match.
+func (p *Pattern) Match(b []byte) bool { return p.re.Match(b) }
+
+// Syntax is the pattern in the syntax of Go's package regexp, which can be taken apart.
+func (p *Pattern) Syntax() string { return p.re.String() }
+
 // embedded takes the director and options at the start of a pattern: ***=literal, (?i)...
 func embedded(pattern, flags string) (string, string) {
 	if s, ok := strings.CutPrefix(pattern, "***="); ok {

@@ -1,0 +1,280 @@
+package predindex
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/expr"
+)
+
+// item is a rule with the rows of the batch that have passed so far.
+type item struct {
+	rule uint32
+	rows []uint32
+}
+
+// collect sorts the pairs by rule.
+func (m *Matcher) collect() {
+	m.items, m.rows, m.touched = m.items[:0], m.rows[:0], m.touched[:0]
+	for _, p := range m.pairs {
+		rule := uint32(p >> 32)
+		if m.counts[rule] == 0 {
+			m.touched = append(m.touched, rule)
+		}
+		m.counts[rule]++
+	}
+	slices.Sort(m.touched)
+	m.rows = slices.Grow(m.rows, len(m.pairs))[:len(m.pairs)]
+	at := uint32(0)
+	for _, rule := range m.touched {
+		n := m.counts[rule]
+		m.items = append(m.items, item{rule: rule, rows: m.rows[at : at+n : at+n]})
+		m.counts[rule], at = at, at+n
+	}
+	for _, p := range m.pairs {
+		rule := uint32(p >> 32)
+		m.rows[m.counts[rule]] = uint32(p)
+		m.counts[rule]++
+	}
+	for i := range m.items {
+		it := &m.items[i]
+		m.counts[it.rule] = 0
+		if m.x.rules[it.rule].several {
+			slices.Sort(it.rows)
+			it.rows = slices.Compact(it.rows)
+		}
+	}
+}
+
+// scan asks the rules about every row for which nothing could be looked up.
+func (m *Matcher) scan() {
+	n := len(m.items)
+	for i, rule := range m.x.scans {
+		if len(m.skip) > 0 && m.skip[rule>>6]&(1<<(rule&63)) != 0 {
+			continue
+		}
+		rows := m.sel
+		if whole := m.x.rules[rule].whole; whole != nil {
+			if m.scans[i] == nil {
+				ev, err := expr.Compile(whole)
+				if err != nil {
+					m.out.Failed(int(rule), err)
+					continue
+				}
+				m.scans[i] = ev
+			}
+			rows = m.filter(m.scans[i], rule, rows)
+		}
+		if len(rows) > 0 {
+			m.items = append(m.items, item{rule: rule, rows: rows})
+		}
+	}
+	if n > 0 && len(m.items) > n {
+		slices.SortFunc(m.items, func(a, b item) int { return cmp.Compare(a.rule, b.rule) })
+	}
+}
+
+// filter evaluates a condition of one rule on rows.
+func (m *Matcher) filter(f Filterer, rule uint32, rows []uint32) []uint32 {
+	m.ctx.RowError = func(row uint32, err error) { m.out.RowError(int(rule), row, err) }
+	from := len(m.rows)
+	out, err := f.Filter(m.ctx, m.b, rows, slices.Grow(m.rows, len(rows)))
+	m.ctx.RowError = nil
+	if err != nil {
+		m.out.Failed(int(rule), err)
+		return nil
+	}
+	m.rows = out
+	return out[from:len(out):len(out)]
+}
+
+// finish tests what is dear, and hands out the rows that passed everything.
+func (m *Matcher) finish() {
+	for level := 0; m.slow.level(level); level++ {
+		m.slow.shared()
+		for i := range m.items {
+			if it := &m.items[i]; len(it.rows) > 0 {
+				m.slow.narrow(it)
+			}
+		}
+	}
+	for i := range m.items {
+		if it := &m.items[i]; len(it.rows) > 0 {
+			m.out.Rows(int(it.rule), it.rows)
+		}
+	}
+}
+
+// slowState evaluates the terms: those of the same place in the rules' lists together, each shared one once for all rows that any
+// rule wants to know of.
+type slowState struct {
+	m     *Matcher
+	at    int // the place
+	terms []termState
+	// wanted are the shared terms of this place.
+	wanted []uint32
+	rows   []uint32
+	hits   []uint32
+}
+
+// termState is one term, with its answers for the batch: bit sets by row, in use if inBatch.
+type termState struct {
+	f            Filterer
+	broken       error
+	inBatch      bool
+	need         []uint64
+	known, holds []uint64
+	isWanted     bool
+	failed       error
+	bad          []rowFailure
+}
+
+type rowFailure struct {
+	row uint32
+	err error
+}
+
+func (s *slowState) init(m *Matcher) {
+	s.m, s.terms = m, make([]termState, len(m.x.terms))
+}
+
+func (s *slowState) begin() {
+	if len(s.terms) == 0 {
+		return
+	}
+	for i := range s.terms {
+		s.terms[i].inBatch = false
+	}
+}
+
+// level begins with the terms of one place; false when no rule has one there.
+func (s *slowState) level(at int) bool {
+	s.at, s.wanted = at, s.wanted[:0]
+	found := false
+	for i := range s.m.items {
+		it := &s.m.items[i]
+		id, ok := s.termOf(it)
+		if !ok || len(it.rows) == 0 {
+			continue
+		}
+		found = true
+		if s.m.x.terms[id].shared {
+			s.want(id, it.rows)
+		}
+	}
+	return found
+}
+
+func (s *slowState) termOf(it *item) (uint32, bool) {
+	list := s.m.x.rules[it.rule].slow
+	if s.at >= len(list) {
+		return 0, false
+	}
+	return list[s.at], true
+}
+
+// want notes rows that a term has to be evaluated for.
+func (s *slowState) want(id uint32, rows []uint32) {
+	t := &s.terms[id]
+	if !t.inBatch {
+		words := (s.m.b.N + 63) / 64
+		t.inBatch, t.failed, t.bad = true, nil, t.bad[:0]
+		for _, set := range []*[]uint64{&t.need, &t.known, &t.holds} {
+			*set = slices.Grow((*set)[:0], words)[:words]
+			clear(*set)
+		}
+	}
+	for _, row := range rows {
+		t.need[row>>6] |= 1 << (row & 63)
+	}
+	if !t.isWanted {
+		t.isWanted = true
+		s.wanted = append(s.wanted, id)
+	}
+}
+
+// shared evaluates the shared terms of this place for the rows that are not known yet.
+func (s *slowState) shared() {
+	m := s.m
+	for _, id := range s.wanted {
+		t := &s.terms[id]
+		t.isWanted = false
+		s.rows = s.rows[:0]
+		for w := range t.need {
+			t.need[w] &^= t.known[w]
+			s.rows = appendBits(s.rows, t.need[w], uint32(w)<<6)
+			t.known[w] |= t.need[w]
+			t.need[w] = 0
+		}
+		if len(s.rows) == 0 || !s.ready(id) {
+			continue
+		}
+		m.ctx.RowError = func(row uint32, err error) { t.bad = append(t.bad, rowFailure{row, err}) }
+		s.hits, t.failed = t.f.Filter(m.ctx, m.b, s.rows, s.hits[:0])
+		m.ctx.RowError = nil
+		for _, row := range s.hits {
+			t.holds[row>>6] |= 1 << (row & 63)
+		}
+	}
+}
+
+// ready makes the term's evaluator; what cannot be made fails the rules that ask for it.
+func (s *slowState) ready(id uint32) bool {
+	t := &s.terms[id]
+	if t.f == nil && t.broken == nil {
+		t.f, t.broken = s.m.x.terms[id].new()
+	}
+	if t.broken != nil {
+		t.failed = t.broken
+	}
+	return t.broken == nil
+}
+
+func appendBits(dst []uint32, word uint64, base uint32) []uint32 {
+	for ; word != 0; word &= word - 1 {
+		dst = append(dst, base+uint32(bits.TrailingZeros64(word)))
+	}
+	return dst
+}
+
+// narrow keeps of an item's rows those that pass its term of this place.
+func (s *slowState) narrow(it *item) {
+	id, ok := s.termOf(it)
+	if !ok {
+		return
+	}
+	m, t := s.m, &s.terms[id]
+	if !m.x.terms[id].shared {
+		if !s.ready(id) {
+			m.out.Failed(int(it.rule), t.failed)
+			it.rows = nil
+			return
+		}
+		it.rows = m.filter(t.f, it.rule, it.rows)
+		return
+	}
+	if t.failed != nil {
+		m.out.Failed(int(it.rule), t.failed)
+		it.rows = nil
+		return
+	}
+	from := len(m.rows)
+	for _, row := range it.rows {
+		if t.holds[row>>6]&(1<<(row&63)) != 0 {
+			m.rows = append(m.rows, row)
+		} else if len(t.bad) > 0 {
+			s.report(it.rule, t, row)
+		}
+	}
+	it.rows = m.rows[from:len(m.rows):len(m.rows)]
+}
+
+func (s *slowState) report(rule uint32, t *termState, row uint32) {
+	for _, b := range t.bad {
+		if b.row == row {
+			s.m.out.RowError(int(rule), row, b.err)
+			return
+		}
+	}
+}

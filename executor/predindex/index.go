@@ -1,0 +1,366 @@
+package predindex
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Index is an immutable index of rules, which are numbered from 0. Any number of Matchers on any goroutines use it.
+type Index struct {
+	rules []rule
+	// posts are the rules by list; a probe of a value gives lists.
+	posts [][]posting
+	// probes have one entry per value that is looked up.
+	probes []*probe
+	// computed are the values that are not columns.
+	computed []expr.Expr
+	// scans are the rules that every row is asked about.
+	scans []uint32
+	terms []*slowTerm
+	atoms int // number of different costly atoms
+}
+
+// rule is a predicate as the index tests it.
+type rule struct {
+	// full are all its conditions that are tested row by row; rest those that are left when the access says that one holds.
+	full, rest []test
+	// slow are indexes of terms.
+	slow []uint32
+	// several: a row may be found more than once.
+	several bool
+	whole   expr.Expr
+}
+
+// posting is a rule in a list.
+type posting struct {
+	rule uint32
+	// exact: an exact hit makes rest enough.
+	exact bool
+}
+
+// test is a node with what the index knows of its atom.
+type test struct {
+	kind nodeKind
+	*atom
+	// id numbers costly atoms; calc is the computed value's index, for subjects that are no column.
+	id, calc uint32
+	kids     []test
+}
+
+// probe is what is looked up for one value.
+type probe struct {
+	col  int // -1: computed value calc
+	calc uint32
+	typ  types.Type
+	// ints and ranges of values of fixed size.
+	ints   *intTable
+	ranges *intervals
+	// equal and lower hold values as they are and in lower case.
+	equal, lower map[string]uint32
+	auto         *automaton
+	nets         networks
+	// few are the values to be compared one by one, where there is nothing but a few of them.
+	few []fewText
+	// lengths has a bit for the length, modulo 64, of each of few.
+	lengths uint64
+}
+
+type fewText struct {
+	text string
+	list uint32
+}
+
+// fewTexts is up to how many texts are compared one by one.
+const fewTexts = 6
+
+// builder collects what goes into an index.
+type builder struct {
+	*Index
+	est     *Estimates
+	schema  *types.Schema
+	lists   map[string]uint32 // by what is looked up
+	probeOf map[string]*probeBuilder
+	ordered []*probeBuilder
+	calcOf  map[string]uint32
+	termOf  map[string]uint32
+	atomOf  map[string]uint32
+}
+
+// probeBuilder is a probe under construction.
+type probeBuilder struct {
+	*probe
+	texts     []acText
+	intervals []interval
+	points    map[int64]uint32
+}
+
+// Build makes an index of predicates over batches of a schema; the position of each is its rule's number. est must not be in use.
+func Build(schema *types.Schema, list []*Predicate, est *Estimates) *Index {
+	b := &builder{Index: &Index{rules: make([]rule, len(list))}, est: est, schema: schema, lists: map[string]uint32{},
+		probeOf: map[string]*probeBuilder{}, calcOf: map[string]uint32{}, termOf: map[string]uint32{}, atomOf: map[string]uint32{}}
+	for i, p := range list {
+		b.rule(uint32(i), p)
+	}
+	for _, p := range b.ordered {
+		b.finish(p)
+	}
+	return b.Index
+}
+
+// Rules is the number of rules, Scans how many of them are asked about every row because nothing in them can be looked up.
+func (x *Index) Rules() int { return len(x.rules) }
+
+// Scans: see Rules.
+func (x *Index) Scans() int { return len(x.scans) }
+
+// Bytes is about the memory of the index without its predicates.
+func (x *Index) Bytes() int64 {
+	n := 0
+	for _, p := range x.probes {
+		if p.auto != nil {
+			n += p.auto.bytes()
+		}
+		if p.ints != nil {
+			n += 12 * len(p.ints.keys)
+		}
+		n += 48 * (len(p.equal) + len(p.lower))
+	}
+	for _, l := range x.posts {
+		n += 24 + 8*cap(l)
+	}
+	return int64(n + 120*len(x.rules))
+}
+
+func (b *builder) rule(id uint32, p *Predicate) {
+	r := &b.rules[id]
+	r.whole = p.whole
+	for _, t := range p.slow {
+		r.slow = append(r.slow, b.term(t))
+	}
+	r.full = b.tests(p.fast)
+	a, which := choose(p, b.est)
+	if which < 0 {
+		b.scans = append(b.scans, id)
+		return
+	}
+	r.rest = r.full
+	if a.exact {
+		r.rest = slices.Delete(slices.Clone(r.full), which, which+1)
+	}
+	keys := 0
+	for _, at := range a.atoms {
+		keys += b.register(at, posting{rule: id, exact: a.exact})
+	}
+	r.several = keys > 1
+}
+
+func (b *builder) tests(list []*node) []test {
+	out := make([]test, len(list))
+	for i, n := range list {
+		out[i] = test{kind: n.kind, atom: n.atom}
+		if n.kind != nodeAtom {
+			out[i].kids = b.tests(n.kids)
+			continue
+		}
+		if n.atom.x.col < 0 {
+			out[i].calc = b.calc(&n.atom.x)
+		}
+		if n.atom.costly() {
+			id, ok := b.atomOf[n.atom.key]
+			if !ok {
+				id = uint32(b.atoms)
+				b.atomOf[n.atom.key] = id
+				b.atoms++
+			}
+			out[i].id = id
+		}
+	}
+	return out
+}
+
+func (b *builder) calc(s *subject) uint32 {
+	key := s.key()
+	id, ok := b.calcOf[key]
+	if !ok {
+		id = uint32(len(b.computed))
+		b.calcOf[key] = id
+		b.computed = append(b.computed, s.x)
+	}
+	return id
+}
+
+func (b *builder) term(t *slowTerm) uint32 {
+	if !t.shared {
+		b.terms = append(b.terms, t)
+		return uint32(len(b.terms) - 1)
+	}
+	id, ok := b.termOf[t.key]
+	if !ok {
+		id = uint32(len(b.terms))
+		b.termOf[t.key] = id
+		b.terms = append(b.terms, t)
+	}
+	return id
+}
+
+// probe finds or makes the probe of a subject. A column and its lower-case form share one.
+func (b *builder) probe(s *subject) *probeBuilder {
+	key := s.key()
+	if s.col >= 0 {
+		key = canonical(&expr.Column{Index: s.col, Typ: s.typ})
+	}
+	p := b.probeOf[key]
+	if p == nil {
+		p = &probeBuilder{probe: &probe{col: s.col, typ: s.typ}, points: map[int64]uint32{}}
+		if s.col < 0 {
+			p.calc = b.calc(s)
+		}
+		b.probeOf[key] = p
+		b.ordered = append(b.ordered, p)
+		b.probes = append(b.probes, p.probe)
+	}
+	return p
+}
+
+// register makes the rows that pass an atom lead to a rule; it returns the number of keys that was needed.
+func (b *builder) register(a *atom, post posting) int {
+	p := b.probe(&a.x)
+	switch a.kind {
+	case atomRange:
+		if a.lo == a.hi {
+			b.point(p, a.lo, post)
+		} else {
+			list := b.list(p, "range "+a.key, post)
+			if len(b.posts[list]) == 1 {
+				p.intervals = append(p.intervals, interval{a.lo, a.hi, list})
+			}
+		}
+		return 1
+	case atomInts:
+		for x := range a.ints {
+			b.point(p, x, post)
+		}
+		return 1
+	case atomEqual:
+		b.text(p, a.x.lower, a.text, post)
+		return 1
+	case atomOneOf:
+		for s := range a.texts {
+			b.text(p, a.x.lower, s, post)
+		}
+		return 1
+	case atomNet:
+		list := p.nets.add(a.net, a.strict, b.newList)
+		b.posts[list] = append(b.posts[list], post)
+		return 1
+	case atomNever:
+		return 1
+	}
+	for i := range a.lits {
+		b.literal(p, &a.lits[i], post)
+	}
+	return 2 // one literal may come twice in a value
+}
+
+func (b *builder) newList() uint32 {
+	b.posts = append(b.posts, nil)
+	return uint32(len(b.posts) - 1)
+}
+
+// list finds or makes the list of what is looked up in a probe, and adds a rule to it.
+func (b *builder) list(p *probeBuilder, what string, post posting) uint32 {
+	key := canonical(&expr.Column{Index: p.col, Typ: p.typ}) + " " + what
+	if p.col < 0 {
+		key = canonical(b.computed[p.calc]) + " " + what
+	}
+	id, ok := b.lists[key]
+	if !ok {
+		id = b.newList()
+		b.lists[key] = id
+	}
+	b.posts[id] = append(b.posts[id], post)
+	return id
+}
+
+func (b *builder) point(p *probeBuilder, x int64, post posting) {
+	list, ok := p.points[x]
+	if !ok {
+		list = b.newList()
+		p.points[x] = list
+	}
+	b.posts[list] = append(b.posts[list], post)
+}
+
+func (b *builder) text(p *probeBuilder, lower bool, s string, post posting) {
+	into := &p.equal
+	if lower {
+		into = &p.lower
+	}
+	if *into == nil {
+		*into = map[string]uint32{}
+	}
+	list, ok := (*into)[s]
+	if !ok {
+		list = b.newList()
+		(*into)[s] = list
+	}
+	b.posts[list] = append(b.posts[list], post)
+}
+
+func (b *builder) literal(p *probeBuilder, l *literal, post posting) {
+	var key strings.Builder
+	key.WriteString("text ")
+	for _, is := range []bool{l.atStart, l.atEnd, l.whole} {
+		if is {
+			key.WriteByte('1')
+		} else {
+			key.WriteByte('0')
+		}
+	}
+	key.WriteString(l.text)
+	list := b.list(p, key.String(), post)
+	if len(b.posts[list]) == 1 {
+		p.texts = append(p.texts, acText{*l, list})
+	}
+}
+
+// finish makes the structures of a probe.
+func (b *builder) finish(p *probeBuilder) {
+	if len(p.points) > 0 {
+		p.ints = newIntTable(len(p.points))
+		for x, list := range p.points {
+			p.ints.put(x, list)
+		}
+	}
+	if len(p.intervals) > 0 {
+		p.ranges = newIntervals(p.intervals)
+	}
+	if len(p.texts) > 0 {
+		p.auto = newAutomaton(p.texts)
+	}
+	if p.auto == nil && p.lower == nil && len(p.nets.groups) == 0 && len(p.equal) <= fewTexts {
+		for s, list := range p.equal {
+			p.few = append(p.few, fewText{s, list})
+			p.lengths |= 1 << (len(s) & 63)
+		}
+		slices.SortFunc(p.few, func(a, b fewText) int { return strings.Compare(a.text, b.text) })
+	}
+}
+
+// textProbe is the probe of a text column that has a dict; nil: it has none.
+func (x *Index) textProbe(col int) *probe {
+	i := slices.IndexFunc(x.probes, func(p *probe) bool { return p.col == col && p.typ.Kind.IsText() && len(p.few) == 0 })
+	if i < 0 {
+		return nil
+	}
+	return x.probes[i]
+}
+
+// absent reports that the batch lacks a column that the probe reads: it was not asked for, so no rule may read it.
+func (p *probe) absent(b *batch.Batch) bool {
+	return p.col >= 0 && (p.col >= len(b.Cols) || b.Cols[p.col].Absent)
+}

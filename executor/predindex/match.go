@@ -1,0 +1,360 @@
+package predindex
+
+import (
+	"slices"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Matcher evaluates an index over batches. It keeps scratch space and what it learned of values: one goroutine per Matcher.
+type Matcher struct {
+	x *Index
+	// What Match works on.
+	ctx *expr.Ctx
+	b   *batch.Batch
+	sel []uint32
+	out Consumer
+	// skip has a bit for each rule that is not asked.
+	skip []uint64
+
+	computed []computed
+	dicts    []*dict    // by column, nil: never needed
+	codes    [][]uint32 // by column and row: 2 + entry of the dict, 1: out of use, 0: not looked up yet
+	coded    []int      // columns whose codes are in use
+	answers  answers
+	low      []byte // scratch of lower
+	lowRow   int64  // column<<32 | row that low is of, -1: none
+	hits     []hit
+
+	// pairs are rule<<32 | row of the rows that passed what is tested row by row.
+	pairs   []uint64
+	counts  []uint32 // by rule
+	touched []uint32
+	rows    []uint32
+	items   []item
+	scans   []Filterer // by Index.scans
+	slow    slowState
+}
+
+// computed is a value that is no column, for all rows of the batch, made when it is first needed.
+type computed struct {
+	ev   *expr.Evaluator
+	vec  *batch.Vec
+	done bool
+}
+
+// NewMatcher makes a Matcher.
+func (x *Index) NewMatcher() *Matcher {
+	m := &Matcher{x: x, counts: make([]uint32, len(x.rules)), computed: make([]computed, len(x.computed)), scans: make([]Filterer, len(x.scans))}
+	m.slow.init(m)
+	return m
+}
+
+// Index is the index that the Matcher evaluates.
+func (m *Matcher) Index() *Index { return m.x }
+
+// Match finds the rows of sel (ascending) for every rule and hands them to out, in the order of the rules. Rules with their bit set
+// in skip are left out. ctx.RowError is taken over during the call: row errors go to out.
+func (m *Matcher) Match(ctx *expr.Ctx, b *batch.Batch, sel []uint32, skip []uint64, out Consumer) {
+	m.ctx, m.b, m.sel, m.skip, m.out = ctx, b, sel, skip, out
+	m.begin()
+	for _, p := range m.x.probes {
+		if !p.absent(b) {
+			m.probe(p)
+		}
+	}
+	m.collect()
+	m.scan()
+	m.finish()
+	m.ctx, m.b, m.sel, m.skip, m.out = nil, nil, nil, nil, nil
+}
+
+func (m *Matcher) begin() {
+	for _, c := range m.coded {
+		m.codes[c] = m.codes[c][:0]
+	}
+	m.coded = m.coded[:0]
+	for i := range m.computed {
+		m.computed[i].done = false
+	}
+	m.pairs, m.lowRow = m.pairs[:0], -1
+	m.slow.begin()
+}
+
+// vec is the vector that a subject's values are in.
+func (m *Matcher) vec(col int, calc uint32) *batch.Vec {
+	if col >= 0 {
+		return &m.b.Cols[col]
+	}
+	c := &m.computed[calc]
+	if c.done {
+		return c.vec
+	}
+	if c.ev == nil {
+		ev, err := expr.Compile(m.x.computed[calc])
+		if err != nil {
+			panic("predindex: a value that cannot be computed: " + err.Error()) // safe let it pass
+		}
+		c.ev = ev
+	}
+	v, err := c.ev.Eval(m.ctx, m.b, batch.All(m.b.N))
+	if err != nil {
+		panic("predindex: a value failed that cannot: " + err.Error())
+	}
+	c.vec, c.done = v, true
+	return v
+}
+
+// probe looks the values of all rows up.
+func (m *Matcher) probe(p *probe) {
+	v := m.vec(p.col, p.calc)
+	switch {
+	case p.typ.Phys() != types.PhysBytes:
+		m.probeInts(p, v)
+	case len(p.few) > 0:
+		m.probeFew(p, v)
+	case p.col >= 0 && p.typ.Kind.IsText():
+		m.probeTexts(p, v)
+	default:
+		for _, row := range m.sel {
+			if !v.IsNull(int(row)) {
+				m.hits = p.find(v.Bytes(int(row)), nil, m.hits[:0])
+				m.lead(row)
+			}
+		}
+	}
+}
+
+func (m *Matcher) probeInts(p *probe, v *batch.Vec) {
+	nulls := len(v.Nulls) > 0
+	for _, row := range m.sel {
+		if nulls && v.IsNull(int(row)) {
+			continue
+		}
+		x := intAt(v, int(row))
+		if p.ints != nil {
+			if list := p.ints.get(x); list != 0 {
+				m.post(row, hit{list: list - 1, exact: true})
+			}
+		}
+		if p.ranges != nil {
+			m.hits = p.ranges.stab(x, m.hits[:0])
+			m.lead(row)
+		}
+	}
+}
+
+func (m *Matcher) probeFew(p *probe, v *batch.Vec) {
+	off, buf := v.Off, v.Buf
+	for _, row := range m.sel {
+		from, to := off[row], off[row+1]
+		if p.lengths&(1<<((to-from)&63)) == 0 {
+			continue
+		}
+		value := buf[from:to]
+		for i := range p.few {
+			if string(value) == p.few[i].text {
+				if !v.IsNull(int(row)) {
+					m.post(row, hit{list: p.few[i].list, exact: true})
+				}
+				break
+			}
+		}
+	}
+}
+
+func (m *Matcher) probeTexts(p *probe, v *batch.Vec) {
+	nulls := len(v.Nulls) > 0
+	d := m.dict(p.col)
+	for _, row := range m.sel {
+		if nulls && v.IsNull(int(row)) {
+			continue
+		}
+		value := v.Bytes(int(row))
+		e := m.entry(d, p.col, row, value)
+		switch {
+		case e == nil:
+			m.hits = p.find(value, nil, m.hits[:0])
+		case e.hits == e.upTo:
+			continue
+		default:
+			m.hits = append(m.hits[:0], d.hits[e.hits:e.upTo]...)
+		}
+		m.lead(row)
+	}
+}
+
+// dict readies a column's dict and codes for the batch.
+func (m *Matcher) dict(col int) *dict {
+	for len(m.dicts) <= col {
+		m.dicts, m.codes = append(m.dicts, nil), append(m.codes, nil)
+	}
+	if m.dicts[col] == nil {
+		m.dicts[col] = &dict{probe: m.x.textProbe(col)}
+	}
+	if len(m.codes[col]) == 0 {
+		m.codes[col] = slices.Grow(m.codes[col], m.b.N)[:m.b.N]
+		clear(m.codes[col])
+		m.coded = append(m.coded, col)
+	}
+	return m.dicts[col]
+}
+
+// entry finds what is known of the value of a row; nil when the column's dict is out of use.
+func (m *Matcher) entry(d *dict, col int, row uint32, value []byte) *dictEntry {
+	codes := m.codes[col]
+	switch code := codes[row]; code {
+	case 0:
+	case 1:
+		return nil
+	default:
+		return &d.ents[code-2]
+	}
+	gen := d.gen
+	code := d.find(value)
+	if d.gen != gen {
+		clear(codes) // the entries that they tell are gone
+		if d.gen&genMask == 0 {
+			clear(m.answers.slots) // they tell entries apart by these bits of gen only
+		}
+	}
+	codes[row] = uint32(code + 2)
+	if code < 0 {
+		return nil
+	}
+	return &d.ents[code]
+}
+
+func isASCII(b []byte) bool {
+	for _, c := range b {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// find appends the lists that a value leads to. low is its lower-case form, nil: not made yet.
+func (p *probe) find(value, low []byte, dst []hit) []hit {
+	if len(p.nets.groups) > 0 {
+		dst = p.nets.find(value, dst)
+	}
+	if list, ok := p.equal[string(value)]; ok {
+		dst = append(dst, hit{list: list, exact: true})
+	}
+	if p.lower != nil {
+		if low == nil {
+			low = expr.AppendLower(nil, value)
+		}
+		if list, ok := p.lower[string(low)]; ok {
+			dst = append(dst, hit{list: list, exact: true})
+		}
+	}
+	if p.auto == nil {
+		return dst
+	}
+	if isASCII(value) {
+		return p.auto.scan(value, true, dst)
+	}
+	return p.auto.scan(fold(nil, value), false, dst)
+}
+
+// lead asks the rules that the hits lead to about a row.
+func (m *Matcher) lead(row uint32) {
+	for _, h := range m.hits {
+		m.post(row, h)
+	}
+}
+
+// post asks the rules of one list about a row.
+func (m *Matcher) post(row uint32, h hit) {
+	for _, p := range m.x.posts[h.list] {
+		r := &m.x.rules[p.rule]
+		if len(m.skip) > 0 && m.skip[p.rule>>6]&(1<<(p.rule&63)) != 0 {
+			continue
+		}
+		tests := r.full
+		if p.exact && h.exact {
+			tests = r.rest
+		}
+		if m.all(tests, row) {
+			m.pairs = append(m.pairs, uint64(p.rule)<<32|uint64(row))
+		}
+	}
+}
+
+func (m *Matcher) all(tests []test, row uint32) bool {
+	for i := range tests {
+		if !m.holds(&tests[i], row) {
+			return false
+		}
+	}
+	return true
+}
+
+// holds tests one row.
+func (m *Matcher) holds(t *test, row uint32) bool {
+	switch t.kind {
+	case nodeAnd:
+		return m.all(t.kids, row)
+	case nodeOr:
+		for i := range t.kids {
+			if m.holds(&t.kids[i], row) {
+				return true
+			}
+		}
+		return false
+	}
+	v := m.vec(t.x.col, t.calc)
+	null := v.IsNull(int(row))
+	switch {
+	case t.atom.kind == atomNull:
+		return null != t.not
+	case null:
+		return false
+	case v.Type.Phys() != types.PhysBytes:
+		return holdsInt(t.atom, intAt(v, int(row)))
+	case t.x.col >= 0 && (t.costly() || t.folds()):
+		return m.holdsText(t, v, row)
+	}
+	value := v.Bytes(int(row))
+	if t.folds() {
+		return holdsBytes(t.atom, value, expr.AppendLower(nil, value))
+	}
+	return holdsBytes(t.atom, value, nil)
+}
+
+// holdsText tests a text column by way of its dict.
+func (m *Matcher) holdsText(t *test, v *batch.Vec, row uint32) bool {
+	col, value := t.x.col, v.Bytes(int(row))
+	d := m.dict(col)
+	e := m.entry(d, col, row, value)
+	if e == nil {
+		return holdsBytes(t.atom, value, m.lower(t, col, row, value))
+	}
+	if !t.costly() || col > colMask || t.id > atomMask {
+		return holdsBytes(t.atom, value, d.low(e))
+	}
+	at, key := m.answers.slot(uint32(col), m.codes[col][row]-2, d.gen, t.id)
+	if *at&^1 == key {
+		return *at&1 == 1
+	}
+	ok := holdsBytes(t.atom, value, d.low(e))
+	if *at = key; ok {
+		*at |= 1
+	}
+	return ok
+}
+
+// lower is a value in lower case where a test needs it. The last one is kept: rules ask for the same one after another.
+func (m *Matcher) lower(t *test, col int, row uint32, value []byte) []byte {
+	if !t.folds() {
+		return nil
+	}
+	if at := int64(col)<<32 | int64(row); m.lowRow != at {
+		m.low, m.lowRow = expr.AppendLower(m.low[:0], value), at
+	}
+	return m.low
+}
