@@ -55,7 +55,10 @@ type Pool struct {
 	functions map[uint64]*function
 	handles   uint64
 	free      []*slot // the last one used is the first one given
-	closed    bool
+	// live are the workers that run; ended is the CPU time that the others have had.
+	live   map[*process]bool
+	ended  time.Duration
+	closed bool
 }
 
 // function is a defined function; it is not changed once it is in the pool.
@@ -97,7 +100,7 @@ func NewPool(o Options) *Pool {
 		}
 		o.Command = []string{exe, "udf-worker"}
 	}
-	p := &Pool{opts: o, log: o.Logger, sem: make(chan struct{}, o.Workers), functions: map[uint64]*function{}}
+	p := &Pool{opts: o, log: o.Logger, sem: make(chan struct{}, o.Workers), functions: map[uint64]*function{}, live: map[*process]bool{}}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -108,6 +111,18 @@ func NewPool(o Options) *Pool {
 func (p *Pool) Stats() Stats {
 	c := &p.ctr
 	return Stats{c.calls.Load(), c.rows.Load(), c.started.Load(), c.violations.Load(), c.crashes.Load(), c.logged.Load()}
+}
+
+// CPU is the CPU time that the workers have had, those that ended included; 0 where the system does not tell.
+func (p *Pool) CPU() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sum := p.ended
+	for proc := range p.live {
+		d, _ := proc.cpu()
+		sum += d
+	}
+	return sum
 }
 
 // Define makes f callable under its ID, in place of what had the ID before: calls under way end with the old one. The
@@ -291,12 +306,20 @@ func (p *Pool) process(s *slot) (*process, error) {
 			WithHint("Workers are started as: %q.", p.opts.Command)
 	}
 	p.ctr.started.Add(1)
+	p.mu.Lock()
+	p.live[proc] = true
+	p.mu.Unlock()
 	s.proc = proc
 	return proc, nil
 }
 
 func (p *Pool) discard(s *slot) {
 	if s.proc != nil {
+		p.mu.Lock()
+		d, _ := s.proc.cpu()
+		p.ended += d
+		delete(p.live, s.proc)
+		p.mu.Unlock()
 		s.proc.close()
 		s.proc = nil
 	}
@@ -336,11 +359,12 @@ func (p *Pool) Close() {
 		p.sem <- struct{}{}
 	}
 	p.mu.Lock()
-	for _, s := range p.free {
-		p.discard(s)
-	}
+	free := p.free
 	p.free = nil
 	p.mu.Unlock()
+	for _, s := range free {
+		p.discard(s)
+	}
 	for range cap(p.sem) {
 		<-p.sem
 	}

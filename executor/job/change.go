@@ -356,6 +356,7 @@ func (e *Engine) addQuery(ep *epoch, q *query) {
 // attachReader puts a query, or a stage, into the plans of its inputs.
 func (e *Engine) attachReader(q *query) error {
 	q.since = e.cfg.Clock()
+	e.costs.attach(q)
 	var streams []*stream
 	for i := range q.parts.Inputs {
 		in := &q.parts.Inputs[i]
@@ -384,6 +385,7 @@ func (e *Engine) attachReader(q *query) error {
 func (e *Engine) applyDrop(ep *epoch, o *Object) {
 	switch d := o.Def.(type) {
 	case *spec.Query:
+		e.costs.drop(d.ID)
 		if q := e.queries[d.ID]; q != nil {
 			q.dropped = true
 			e.detach(ep, q)

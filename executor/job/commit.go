@@ -62,6 +62,10 @@ func (e *Engine) commitLoop() {
 		if err := e.commitEpoch(ep); err != nil {
 			e.fail(fmt.Errorf("commit epoch %d: %w", ep.n, err))
 			ep.answer(e.Err())
+			continue
+		}
+		if ep.sweep {
+			e.sweepCosts(ep)
 		}
 	}
 	e.ckpt.wait()
@@ -91,6 +95,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		first[q] = e.results.Put(b, q.spec.ID, ep.n, int64(ep.clock), list)
 		q.stats.RowsOut.Add(int64(len(list)))
 	}
+	e.costs.published(ep, rows)
 	if err := e.putRejects(b, ep); err != nil {
 		return err
 	}

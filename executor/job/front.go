@@ -28,10 +28,11 @@ type front struct {
 	plans    map[uint64]*frontPlan // by stream
 	rejects  []codec.Reject
 	// The item and batch in work, for the sinks.
-	it  *item
-	fb  *frontBatch
-	bad []badRow
-	cur *frontQuery
+	it    *item
+	fb    *frontBatch
+	bad   []badRow
+	cur   *frontQuery
+	meter frontMeter
 }
 
 type decoderKey struct {
@@ -61,12 +62,13 @@ type frontQuery struct {
 	chain  *task.Chain
 	router *op.Router
 	rowIn  []types.Value
+	spent  frontSpent
 }
 
 func newFront(e *Engine) *front {
 	f := &front{e: e, decoders: map[decoderKey]codec.Decoder{}, queries: map[reader]*frontQuery{},
 		plans: map[uint64]*frontPlan{}}
-	f.ctx.UDF = e.cfg.UDF
+	f.ctx.UDF, f.meter.now = e.cfg.UDF, e.costs.now
 	f.ctx.RowError = func(row uint32, err error) { f.bad = append(f.bad, badRow{row, f.cur.q, err}) }
 	return f
 }
@@ -75,7 +77,10 @@ func (f *front) run() {
 	defer f.e.wg.Done()
 	for it := range f.e.fronts {
 		f.mu.Lock()
+		f.meter.begin()
 		f.process(it)
+		f.meter.keep()
+		it.stream.stats.busy.Add(f.meter.own)
 		f.mu.Unlock()
 		it.ready <- struct{}{}
 	}
@@ -270,7 +275,9 @@ func (f *front) finishBatch() {
 		return
 	}
 	f.fb, f.bad = fb, f.bad[:0]
-	for _, fq := range f.plan().queries {
+	queries := f.plan().queries
+	f.meter.keep()
+	for _, fq := range queries {
 		if fq.q.dead() {
 			continue
 		}
@@ -279,7 +286,9 @@ func (f *front) finishBatch() {
 		if err != nil && !errors.Is(err, op.ErrDone) {
 			f.it.failed = append(f.it.failed, failure{fq.q, err})
 		}
+		f.meter.charge(fq)
 	}
+	f.meter.settle(len(fb.valid))
 	for _, bad := range f.bad {
 		f.reject(bad.q.spec.ID, rowText(fb.b, int(bad.row)), bad.err)
 	}
@@ -323,6 +332,7 @@ func (f *front) plan() *frontPlan {
 func (f *front) open(r reader) (*frontQuery, error) {
 	fq := &frontQuery{f: f, q: r.q, input: r.input}
 	in := &r.q.parts.Inputs[r.input]
+	fq.spent.foreign = !in.IsResult || spec.StageOwner(in.Source) != r.q.owner.spec.ID
 	var sink op.Emitter = rowSink{fq}
 	if in.Exchange != nil {
 		router, err := op.NewRouter(in.Exchange)

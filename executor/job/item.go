@@ -167,7 +167,9 @@ type epoch struct {
 	// restarted: the server was down before this epoch; idle times begin anew.
 	restarted bool
 	// ended: no row will follow on any stream, so that all time is over.
-	ended  bool
+	ended bool
+	// sweep: costs are gathered as the epoch ends.
+	sweep  bool
 	ioc    *ioc.Set
 	tables *table.View
 
@@ -208,6 +210,8 @@ type epochOut struct {
 	rejects []reject
 	late    []lateRow
 	failed  []failure
+	// spent is what the worker spent on queries, of an epoch that is swept.
+	spent []spentReport
 }
 
 func (o *epochOut) add(q *query, row outRow) {

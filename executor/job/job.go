@@ -58,6 +58,10 @@ type Config struct {
 	Results *results.Store
 	// OnDeactivate is called when a query was taken out of service, after that is durable.
 	OnDeactivate func(queryID uint64, reason string)
+	// CostsEvery is the time between two looks at what queries cost; default a second.
+	CostsEvery time.Duration
+	// CPU is the CPU time that the process and its JavaScript workers have had; default: what the system tells.
+	CPU func() time.Duration
 }
 
 // UDF is the pool of JavaScript workers as the engine uses it.
@@ -82,6 +86,9 @@ func (c *Config) defaults() {
 	}
 	if c.CheckpointEvery == 0 {
 		c.CheckpointEvery = 10 * time.Second
+	}
+	if c.CostsEvery <= 0 {
+		c.CostsEvery = time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -133,6 +140,7 @@ type Engine struct {
 	// changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
 	changeMu      sync.Mutex
 	lists         *ioc.Set
+	costs         costs
 	failMu        sync.Mutex
 	failedQueries []*query
 }
@@ -159,13 +167,18 @@ type stream struct {
 	stats   StreamStats
 	// progress remembers how recent payloads were decoded, for those who wait for the outcome.
 	progress progress
+	// cpu is what the stream has cost since the server started, nanoseconds; guarded by the mutex of costs.
+	cpu      int64
+	spending spending
 }
 
 // StreamStats are counters since the server started.
 type StreamStats struct {
 	Rows, Rejected, Late, Bytes atomic.Int64
 	Watermark                   atomic.Int64
-	LastError                   atomic.Pointer[string]
+	// busy are the nanoseconds of the fronts and workers that no query is charged with, since the last sweep.
+	busy      atomic.Int64
+	LastError atomic.Pointer[string]
 }
 
 // plan is what the front stage does for a stream: immutable, replaced when a query comes or goes.
@@ -206,6 +219,10 @@ type query struct {
 	// dropped: detached for good, its results go too.
 	dropped bool
 	stats   QueryStats
+	// cost and spending are of a query of the catalogue; held, by worker, of each part. See costs.
+	cost     *queryCost
+	spending spending
+	held     []held
 }
 
 // all are the query's stages and the query itself, in the order in which rows pass them.

@@ -29,6 +29,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	e.seq.replan = map[*stream]bool{}
 	e.iocNow.Store(ioc.NewSet())
 	e.tables = table.NewSet()
+	e.openCosts()
 	for i := range cfg.Workers {
 		e.workers = append(e.workers, newWorker(e, i))
 	}

@@ -129,6 +129,7 @@ func (e *Engine) openEpoch(restarted bool) {
 	ep.ioc = e.iocNow.Load()
 	ep.tables = e.tables.At(ep.n, ep.clock)
 	ep.feeds = e.feedsOf()
+	ep.sweep = e.costs.sweepDue()
 	e.startEpoch(ep)
 }
 

@@ -28,6 +28,9 @@ type worker struct {
 	// steps counts the batches of the epoch, which all workers see alike; advancing: a watermark moves.
 	steps     uint32
 	advancing bool
+	meter     meter
+	// active are the queries that cost something since the last sweep.
+	active []*workerQuery
 	// What is being worked on, for the functions below, which are bound once so that the hot path allocates nothing.
 	item       *item
 	at         *frontBatch
@@ -72,6 +75,9 @@ type workerQuery struct {
 	floored batch.Batch
 	// timeCol is the result's window_end, -1 without one.
 	timeCol int
+	// busy is what the query cost since the last sweep, nanoseconds; active: it is in the worker's list.
+	busy   int64
+	active bool
 }
 
 // groupErrors is an operator that reports errors in the result of one group, and goes on with the others.
@@ -82,7 +88,7 @@ type groupErrors interface {
 func newWorker(e *Engine, index int) *worker {
 	w := &worker{e: e, index: index, in: make(chan *item, 16),
 		queries: map[*query]*workerQuery{}, streams: map[uint64]*workerStream{}}
-	w.ctx.UDF = e.cfg.UDF
+	w.ctx.UDF, w.meter.now = e.cfg.UDF, e.costs.now
 	w.processOne = func() error {
 		in := w.routed.parts[w.index].Input(w.routed.batch(w.at))
 		if w.wq.several {
@@ -115,6 +121,7 @@ func newWorker(e *Engine, index int) *worker {
 func (w *worker) run() {
 	defer w.e.wg.Done()
 	for it := range w.in {
+		w.meter.begin()
 		switch it.kind {
 		case itemStart:
 			w.start(it.epoch)
@@ -123,6 +130,8 @@ func (w *worker) run() {
 		case itemEnd:
 			w.end(it.epoch)
 		}
+		w.meter.keep()
+		w.e.costs.spent(it, w.meter.own)
 		w.e.release(it)
 	}
 }
@@ -239,6 +248,7 @@ func (w *worker) data(it *item) {
 	for _, fb := range it.batches {
 		w.at = fb
 		w.steps++
+		w.meter.keep()
 		for i := range fb.routed[:fb.used] {
 			r := &fb.routed[i]
 			wq := w.queries[r.q]
@@ -247,6 +257,7 @@ func (w *worker) data(it *item) {
 			}
 			w.wq, w.routed = wq, r
 			w.check(wq, guard(w.processOne))
+			w.charge(wq)
 			if !wq.several {
 				ws.deadline = min(ws.deadline, wq.deadline())
 			}
@@ -325,7 +336,9 @@ func (w *worker) advanceQuery(wq *workerQuery, wm types.EventTime) {
 		return
 	}
 	w.wq, w.wm, w.routed = wq, wm, nil
+	w.meter.keep()
 	w.check(wq, guard(w.advanceOne))
+	w.charge(wq)
 }
 
 // watermark is the least of the query's inputs.
@@ -386,6 +399,7 @@ func (w *worker) end(ep *epoch) {
 	for _, x := range ep.inspect {
 		x.atWorker(w)
 	}
+	w.report(ep)
 	w.epoch, w.out = nil, nil
 	ep.done.Done()
 }
@@ -400,7 +414,9 @@ func (w *worker) tellRest() {
 		case wq.dead:
 		case wq.tree.HoldsBack():
 			w.wq, w.wm = wq, wm
+			w.meter.keep()
 			w.check(wq, guard(w.endOne))
+			w.charge(wq)
 		default:
 			w.advanceQuery(wq, wm)
 		}

@@ -15,7 +15,9 @@ type Chain struct {
 	nodes []*spec.Node
 	// in and batches are what came to the chain.
 	in, batches int64
-	sink        op.Emitter
+	// filters is how many filters stand first.
+	filters int
+	sink    op.Emitter
 }
 
 // link takes the output of an operator of the chain to the next one, or out of it.
@@ -43,6 +45,9 @@ func NewChain(ctx *expr.Ctx, nodes []*spec.Node, sink op.Emitter) (*Chain, error
 		if err != nil {
 			return nil, err
 		}
+		if _, ok := n.Op.(*spec.Filter); ok && c.filters == len(c.ops) {
+			c.filters++
+		}
 		c.ops = append(c.ops, o)
 	}
 	for i := range c.links {
@@ -67,6 +72,14 @@ func (c *Chain) Process(in op.Input) error {
 		return c.sink.Emit(in)
 	}
 	return c.ops[0].Process(0, in, &c.links[0])
+}
+
+// Passed is how many rows have come through the filters that stand first in the chain; without any, all that came.
+func (c *Chain) Passed() int64 {
+	if c.filters == 0 {
+		return c.in
+	}
+	return c.links[c.filters-1].counts.Out
 }
 
 // Close closes all operators.

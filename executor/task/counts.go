@@ -95,3 +95,20 @@ func (t *Tree) Count(m CountMap) {
 		m.add(n.spec, c)
 	}
 }
+
+// Held is the state that the tree's operators hold: keys, a key as often as operators and windows hold it, and bytes. It is for
+// the goroutine that drives the tree.
+func (t *Tree) Held() (keys, bytes int64) {
+	for _, n := range t.nodes {
+		if s, ok := n.raw.(sized); ok {
+			bytes += s.Bytes()
+		}
+		switch s := n.raw.(type) {
+		case grouped:
+			keys += int64(s.Groups())
+		case indexed:
+			keys += int64(s.Keys())
+		}
+	}
+	return keys, bytes
+}

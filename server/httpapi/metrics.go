@@ -10,9 +10,10 @@ import (
 
 // engineMetrics reads the engine's counters when it is scraped.
 type engineMetrics struct {
-	srv                                               *session.Server
-	rows, rejected, late, bytes, lag, pending, alerts *prometheus.Desc
-	epoch, ready                                      *prometheus.Desc
+	srv                                                 *session.Server
+	rows, rejected, late, bytes, lag, pending, alerts   *prometheus.Desc
+	epoch, ready                                        *prometheus.Desc
+	queryCPU, streamCPU, serverCPU, rowsIn, state, keys *prometheus.Desc
 }
 
 func registry(srv *session.Server) *prometheus.Registry {
@@ -21,23 +22,30 @@ func registry(srv *session.Server) *prometheus.Registry {
 	}
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &engineMetrics{
-		srv:      srv,
-		rows:     desc("stream_rows_total", "Rows decoded since the server started.", "stream"),
-		rejected: desc("stream_rejected_total", "Records rejected since the server started.", "stream"),
-		late:     desc("stream_late_total", "Rows that came after their windows had closed.", "stream"),
-		bytes:    desc("stream_bytes_total", "Payload bytes taken in since the server started.", "stream"),
-		lag:      desc("stream_watermark_lag_seconds", "Clock minus watermark.", "stream"),
-		pending:  desc("stream_pending_bytes", "Bytes of the event log that wait to be processed.", "stream"),
-		alerts:   desc("query_rows_total", "Result rows since the server started.", "query"),
-		epoch:    desc("epoch", "Number of the last committed epoch."),
-		ready:    desc("ready", "1 while the engine runs."),
+		srv:       srv,
+		rows:      desc("stream_rows_total", "Rows decoded since the server started.", "stream"),
+		rejected:  desc("stream_rejected_total", "Records rejected since the server started.", "stream"),
+		late:      desc("stream_late_total", "Rows that came after their windows had closed.", "stream"),
+		bytes:     desc("stream_bytes_total", "Payload bytes taken in since the server started.", "stream"),
+		lag:       desc("stream_watermark_lag_seconds", "Clock minus watermark.", "stream"),
+		pending:   desc("stream_pending_bytes", "Bytes of the event log that wait to be processed.", "stream"),
+		alerts:    desc("query_rows_total", "Result rows since the server started.", "query"),
+		queryCPU:  desc("query_cpu_seconds_total", "CPU time of the query since the server started.", "query"),
+		streamCPU: desc("stream_cpu_seconds_total", "CPU time of decoding the stream and telling which rows are for which query.", "stream"),
+		serverCPU: desc("other_cpu_seconds_total", "CPU time that is no query's and no stream's."),
+		rowsIn:    desc("query_input_rows_total", "Rows that passed the filters of the query's inputs.", "query"),
+		state:     desc("query_state_bytes", "Keyed state of the query.", "query"),
+		keys:      desc("query_state_keys", "Keys in the query's state.", "query"),
+		epoch:     desc("epoch", "Number of the last committed epoch."),
+		ready:     desc("ready", "1 while the engine runs."),
 	})
 	return r
 }
 
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.epoch, m.ready} {
+	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.epoch, m.ready,
+		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys} {
 		ch <- d
 	}
 }
@@ -70,10 +78,30 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 			counter(m.alerts, st.RowsOut, q.Name)
 		}
 	}
+	m.collectCosts(ch)
 	gauge(m.epoch, float64(eng.Committed()))
 	ready := 1.0
 	if eng.Err() != nil {
 		ready = 0
 	}
 	gauge(m.ready, ready)
+}
+
+// collectCosts tells what queries and streams cost.
+func (m *engineMetrics) collectCosts(ch chan<- prometheus.Metric) {
+	tell := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, t, v, labels...)
+	}
+	costs, snap := m.srv.Engine().Costs(), m.srv.Catalog().Snapshot()
+	for _, q := range snap.Queries() {
+		c := costs.Queries[q.ID]
+		tell(m.queryCPU, prometheus.CounterValue, c.CPU.Seconds(), q.Name)
+		tell(m.rowsIn, prometheus.CounterValue, float64(c.RowsIn), q.Name)
+		tell(m.state, prometheus.GaugeValue, float64(c.Bytes), q.Name)
+		tell(m.keys, prometheus.GaugeValue, float64(c.Keys), q.Name)
+	}
+	for _, s := range snap.Streams() {
+		tell(m.streamCPU, prometheus.CounterValue, costs.Streams[s.ID].CPU.Seconds(), s.Name)
+	}
+	tell(m.serverCPU, prometheus.CounterValue, costs.Server.CPU.Seconds())
 }

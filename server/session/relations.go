@@ -32,6 +32,8 @@ func sysRelations() []sysRelation {
 		{"rejected", "at timestamptz, stream text, query text, code text, reason text, raw text, epoch bigint", (*Server).rejectedRows},
 		{"epochs", "epoch bigint, clock timestamptz, inputs integer, restarted boolean", (*Server).epochRows},
 		{"tables", "name text, key text, rows bigint, sql text", (*Server).tableRows},
+		{"query_costs", "name text, kind text, cpu_ms float8, cpu_ms_per_s float8, cpu_share float8, rows_in bigint, " +
+			"rows_out bigint, rows_per_min float8, rows_withheld bigint, state_bytes bigint, keys bigint", (*Server).costRows},
 	}
 }
 

@@ -71,6 +71,11 @@ type Options struct {
 	Workers    int
 	// EpochMin, EpochMax and CheckpointEvery are by the wall clock, as everywhere.
 	EpochMin, EpochMax, CheckpointEvery time.Duration
+	// CostsEvery and CPU are job.Config's.
+	CostsEvery time.Duration
+	CPU        func() time.Duration
+	// UDF runs JavaScript; nil refuses it.
+	UDF job.UDF
 }
 
 // DB is a running vigil with one connection to it. Exec and Rows are for one goroutine.
@@ -97,7 +102,7 @@ func Open(o Options) (*DB, error) {
 	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Job: job.Config{
 		Dir: "inproc", KV: o.Disk.KV, LogFS: o.Disk.FS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
-		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery}})
+		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CPU: o.CPU, UDF: o.UDF}})
 	if err != nil {
 		return nil, err
 	}

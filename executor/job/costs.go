@@ -1,0 +1,335 @@
+package job
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/spec"
+)
+
+// costs is what queries and streams cost, as of the last sweep. The goroutines measure by wall time how long they were busy, and
+// with what (see meter). Once a second the committer gathers that and scales it by the CPU time that the process had meanwhile: on
+// a machine with less time than work, a goroutine that seems busy is waiting for a core for a part of it.
+type costs struct {
+	base  time.Time
+	every time.Duration
+	cpu   func() time.Duration
+	// epochs is the time, in nanoseconds, that workers spent between the items of streams.
+	epochs atomic.Int64
+	// due is when the next sweep is: since base. The sequencer's.
+	due time.Duration
+
+	// mu guards what follows, the costs of queries and streams, and what queries hold.
+	mu sync.Mutex
+	// byID has the costs of all queries that are not dropped, also of those out of service.
+	byID map[uint64]*queryCost
+	// began is the CPU time of the process when the engine started, last at the last sweep.
+	began, last time.Duration
+	// sweeps counts them; spans are the lengths of the last ones, at times the ends; of the time since base.
+	sweeps int
+	swept  time.Duration
+	spans  spans
+	total  ring
+}
+
+// spendSlots is how many sweeps the recent rates are taken over: about as many seconds.
+const spendSlots = 10
+
+type (
+	// ring holds the nanoseconds of the last sweeps.
+	ring  [spendSlots]int64
+	spans [spendSlots]time.Duration
+)
+
+func (r *ring) sum() int64 {
+	n := int64(0)
+	for _, x := range r {
+		n += x
+	}
+	return n
+}
+
+// queryCost is what a query has cost since the server started, over all times it was in service.
+type queryCost struct {
+	cpu                       int64 // nanoseconds
+	rowsIn, rowsOut, withheld int64
+	minutes                   minutes
+}
+
+// minutes counts results by minutes of the engine's clock: those of the running one and of the one before.
+type minutes struct{ minute, rows, before int64 }
+
+func (m *minutes) add(minute, rows int64) {
+	switch minute {
+	case m.minute:
+	case m.minute + 1:
+		m.minute, m.before, m.rows = minute, m.rows, 0
+	default:
+		m.minute, m.before, m.rows = minute, 0, 0
+	}
+	m.rows += rows
+}
+
+const minuteMicros = 60_000_000
+
+// rate is the number of results in the minute up to now, as if those of the minute before had come evenly.
+func (m *minutes) rate(now int64) float64 {
+	x := *m
+	x.add(now/minuteMicros, 0)
+	return float64(x.rows) + float64(x.before)*float64(minuteMicros-now%minuteMicros)/minuteMicros
+}
+
+// spending is what the sweep gathers of a query or stream. busy and rows are the committer's, of the sweep under way.
+type spending struct {
+	busy, rows int64
+	// recent are the nanoseconds of CPU time by sweep; guarded by the mutex of costs.
+	recent ring
+}
+
+func (e *Engine) openCosts() {
+	c := &e.costs
+	c.base, c.byID, c.every = time.Now(), map[uint64]*queryCost{}, e.cfg.CostsEvery
+	c.cpu = e.cfg.CPU
+	if c.cpu == nil {
+		c.cpu = processCPU
+		if u, ok := e.cfg.UDF.(cpuUser); ok {
+			c.cpu = func() time.Duration { return processCPU() + u.CPU() }
+		}
+	}
+	c.began = c.cpu()
+	c.last = c.began
+}
+
+// now reads the clock of the meters.
+func (c *costs) now() int64 { return int64(time.Since(c.base)) }
+
+// cpuUser is a pool of JavaScript workers that can tell the CPU time they have had, ended ones included.
+type cpuUser interface{ CPU() time.Duration }
+
+// sweepDue tells the sequencer whether the epoch that it opens is to be swept.
+func (c *costs) sweepDue() bool {
+	now := time.Since(c.base)
+	if now < c.due {
+		return false
+	}
+	c.due = now + c.every
+	return true
+}
+
+// attach finds or makes the costs of a query that comes into service.
+func (c *costs) attach(q *query) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cost := c.byID[q.owner.spec.ID]
+	if cost == nil {
+		cost = &queryCost{}
+		c.byID[q.owner.spec.ID] = cost
+	}
+	q.owner.cost = cost
+}
+
+// drop forgets a query; what it cost becomes the server's own.
+func (c *costs) drop(id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.byID, id)
+}
+
+// published counts an epoch's results.
+func (c *costs) published(ep *epoch, rows map[*query][]outRow) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for q, list := range rows {
+		if q.owner == q {
+			q.cost.rowsOut += int64(len(list))
+			q.cost.minutes.add(int64(ep.clock)/minuteMicros, int64(len(list)))
+		}
+	}
+}
+
+// sweepCosts runs in the committer after a swept epoch is on disk.
+func (e *Engine) sweepCosts(ep *epoch) {
+	c := &e.costs
+	for _, f := range e.frontList {
+		f.mu.Lock()
+		for r, fq := range f.queries {
+			to := &r.q.owner.spending
+			to.busy, to.rows = to.busy+fq.spent.busy, to.rows+fq.spent.rows
+			fq.spent.busy, fq.spent.rows = 0, 0
+		}
+		f.mu.Unlock()
+	}
+	for i := range ep.outs {
+		for _, r := range ep.outs[i].spent {
+			r.q.owner.spending.busy += r.busy
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range ep.outs {
+		for _, r := range ep.outs[i].spent {
+			r.q.hold(i, len(ep.outs), r.held)
+		}
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	c.fold(e, time.Since(c.base))
+}
+
+// hold notes what a worker holds of a query or stage.
+func (q *query) hold(worker, workers int, h held) {
+	if q.held == nil {
+		q.held = make([]held, workers)
+	}
+	q.held[worker] = h
+}
+
+// fold turns the busy times of the sweep into CPU time; now is since base. Called with mu and the engine's mu held.
+func (c *costs) fold(e *Engine, now time.Duration) {
+	busy := c.epochs.Swap(0)
+	for _, s := range e.streams {
+		n := s.stats.busy.Swap(0)
+		if q := e.queries[spec.StageOwner(s.spec.ID)]; s.isResult && q != nil {
+			q.spending.busy += n // handing a result on is for the query that makes it
+		} else {
+			s.spending.busy += n
+		}
+	}
+	for _, s := range e.streams {
+		busy += s.spending.busy
+	}
+	for _, q := range e.queries {
+		if q.owner == q {
+			busy += q.spending.busy
+		}
+	}
+	cpu := c.cpu()
+	used := max(0, int64(cpu-c.last))
+	c.last = cpu
+	scale := 1.0
+	if busy > used {
+		scale = float64(used) / float64(busy)
+	}
+	slot := c.sweeps % spendSlots
+	c.sweeps++
+	c.spans[slot], c.swept = now-c.swept, now
+	c.total[slot] = used
+	for _, s := range e.streams {
+		s.cpu += s.spending.take(slot, scale)
+	}
+	for _, q := range e.queries {
+		if q.owner == q {
+			q.cost.rowsIn += q.spending.rows
+			q.cost.cpu += q.spending.take(slot, scale)
+		}
+	}
+}
+
+// take makes CPU time of what was gathered, and begins anew.
+func (s *spending) take(slot int, scale float64) int64 {
+	ns := int64(float64(s.busy) * scale)
+	s.recent[slot] = ns
+	s.busy, s.rows = 0, 0
+	return ns
+}
+
+// span is the time that the rings hold.
+func (c *costs) span() time.Duration {
+	d := time.Duration(0)
+	for _, x := range c.spans {
+		d += x
+	}
+	return d
+}
+
+// Spent is CPU time.
+type Spent struct {
+	// CPU is since the server started.
+	CPU time.Duration
+	// PerSecond is milliseconds of CPU time per second, over about the last ten seconds.
+	PerSecond float64
+	// Share is the part of what the server used in that time, 0 to 1.
+	Share float64
+}
+
+// QueryCost is what a query has cost since the server started, its stages included, and what it holds.
+type QueryCost struct {
+	Spent
+	// RowsIn are the rows that passed the filters of its inputs, RowsOut the changes published, Withheld those that a limit held back.
+	RowsIn, RowsOut, Withheld int64
+	// RowsPerMinute is the rate of results over the last minute.
+	RowsPerMinute float64
+	// Keys and Bytes are the keyed state held.
+	Keys, Bytes int64
+}
+
+// Costs is what the server's CPU time goes to. Queries and Streams (decoding, and finding out which rows are for which query),
+// by id, and Server add up to Total. Server is the rest: commits, checkpoints, connections, SELECT, collecting garbage, queries
+// that were dropped.
+type Costs struct {
+	Total, Server Spent
+	Queries       map[uint64]QueryCost
+	Streams       map[uint64]Spent
+}
+
+// Costs reports what queries and streams cost, as of the last sweep.
+func (e *Engine) Costs() Costs {
+	c := &e.costs
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	span, total := c.span(), c.total.sum()
+	recent := func(cpu int64, r *ring) Spent {
+		s := Spent{CPU: time.Duration(cpu)}
+		if n := r.sum(); n > 0 && span > 0 {
+			s.PerSecond = float64(n) / 1e6 / span.Seconds()
+			s.Share = float64(n) / float64(max(n, total))
+		}
+		return s
+	}
+	out := Costs{Total: recent(int64(c.last-c.began), &c.total), Queries: map[uint64]QueryCost{}, Streams: map[uint64]Spent{}}
+	rest, restRecent := int64(c.last-c.began), c.total
+	less := func(cpu int64, r *ring) Spent {
+		rest -= cpu
+		for i, n := range r {
+			restRecent[i] -= n
+		}
+		return recent(cpu, r)
+	}
+	for id, s := range e.streams {
+		if !s.isResult {
+			out.Streams[id] = less(s.cpu, &s.spending.recent)
+		}
+	}
+	now := int64(e.cfg.Clock())
+	for id, cost := range c.byID {
+		r := QueryCost{RowsIn: cost.rowsIn, RowsOut: cost.rowsOut, Withheld: cost.withheld, RowsPerMinute: cost.minutes.rate(now)}
+		none := ring{}
+		if q := e.queries[id]; q != nil {
+			r.Spent = less(cost.cpu, &q.spending.recent)
+			h := q.holds()
+			r.Keys, r.Bytes = h.keys, h.bytes
+		} else {
+			r.Spent = less(cost.cpu, &none)
+		}
+		out.Queries[id] = r
+	}
+	for i := range restRecent {
+		restRecent[i] = max(0, restRecent[i])
+	}
+	out.Server = recent(max(0, rest), &restRecent)
+	return out
+}
+
+// holds is the keyed state of the query and its stages, over all workers. Called with the mutex of costs held.
+func (q *query) holds() held {
+	var sum held
+	for _, part := range q.all() {
+		for _, h := range part.held {
+			sum.keys, sum.bytes = sum.keys+h.keys, sum.bytes+h.bytes
+		}
+	}
+	return sum
+}

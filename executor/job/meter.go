@@ -1,0 +1,130 @@
+package job
+
+// meter shares out the time of one goroutine of the engine: each reading of the clock ends what came before it and begins what
+// follows, so that there is one reading per query and batch. It measures wall time; the sweep makes CPU time of it.
+type meter struct {
+	// now reads a clock that never goes back, nanoseconds.
+	now func() int64
+	// at is the last reading, own what of the item in work is no single query's: nanoseconds.
+	at, own int64
+}
+
+// lap returns the nanoseconds since the last reading.
+func (m *meter) lap() int64 {
+	now := m.now()
+	d := now - m.at
+	m.at = now
+	return d
+}
+
+// begin starts an item: what came before was waiting.
+func (m *meter) begin() {
+	m.lap()
+	m.own = 0
+}
+
+// keep counts the time since the last reading as nobody's in particular.
+func (m *meter) keep() { m.own += m.lap() }
+
+// frontMeter is a front goroutine's meter. A batch is measured so:
+//
+//	keep                       what came before, decoding, is the stream's
+//	pool                       what was done for all queries at once, by an index of their predicates
+//	charge(fq), charge(fq) ..  each after the query's own chain has run
+//	settle                     the pool is shared out
+type frontMeter struct {
+	meter
+	// pooled are the nanoseconds to be shared out, pool the queries that had rows of the batch, matched the sum of those rows.
+	pooled, matched int64
+	sharers         []*frontQuery
+}
+
+// frontSpent is what one front goroutine has spent on one input of a query since the last sweep.
+type frontSpent struct {
+	busy, rows int64
+	// passed is the chain's count at the last charge, matched its rows of the batch in work.
+	passed, matched int64
+	// foreign: the input is not one of the query's own stages, so that its rows count as the query's.
+	foreign bool
+}
+
+// pool counts the time since the last reading as spent for all queries of the batch.
+func (m *frontMeter) pool() { m.pooled += m.lap() }
+
+// charge counts the time since the last reading as the query's, and the rows that its chain has let in.
+func (m *frontMeter) charge(fq *frontQuery) {
+	s := &fq.spent
+	s.busy += m.lap()
+	passed := fq.chain.Passed()
+	s.matched = passed - s.passed
+	s.passed = passed
+	if s.foreign {
+		s.rows += s.matched
+	}
+	if m.pooled > 0 && s.matched > 0 {
+		m.matched += s.matched
+		m.sharers = append(m.sharers, fq)
+	}
+}
+
+// settle shares the pool out over the queries by their rows of a batch of rows; a part that stands for the batch itself stays the
+// stream's own, so that a query that alone matches one row of a thousand does not pay for the thousand.
+func (m *frontMeter) settle(rows int) {
+	if m.pooled > 0 {
+		rest, all := m.pooled, float64(m.matched+int64(rows))
+		for _, fq := range m.sharers {
+			part := int64(float64(m.pooled) * float64(fq.spent.matched) / all)
+			fq.spent.busy += part
+			rest -= part
+		}
+		m.own += rest
+	}
+	m.pooled, m.matched, m.sharers = 0, 0, m.sharers[:0]
+}
+
+// charge counts the time since the last reading as the query's.
+func (w *worker) charge(wq *workerQuery) {
+	wq.busy += w.meter.lap()
+	if !wq.active {
+		wq.active = true
+		w.active = append(w.active, wq)
+	}
+}
+
+// held is the keyed state of a query, or of one of its stages, in one worker.
+type held struct{ keys, bytes int64 }
+
+// spentReport is what a worker spent on a query, or a stage, since the last sweep: nanoseconds; and what it holds of it.
+type spentReport struct {
+	q    *query
+	busy int64
+	held held
+}
+
+// report hands over, at the end of an epoch that is swept, what the worker spent. Queries that had nothing to do hold what they
+// held: they are not asked.
+func (w *worker) report(ep *epoch) {
+	if !ep.sweep {
+		return
+	}
+	for _, wq := range w.active {
+		w.out.spent = append(w.out.spent, spentReport{wq.q, wq.busy, wq.held()})
+		wq.busy, wq.active = 0, false
+	}
+	clear(w.active)
+	w.active = w.active[:0]
+}
+
+func (wq *workerQuery) held() held {
+	keys, bytes := wq.tree.Held()
+	return held{keys, bytes}
+}
+
+// spent counts what the worker spent on an item that is no query's.
+func (c *costs) spent(it *item, ns int64) {
+	if it.stream != nil {
+		it.stream.stats.busy.Add(ns)
+		return
+	}
+	c.epochs.Add(ns)
+}
