@@ -1,5 +1,5 @@
-// Package rules reads thousands of detection rules that others wrote, as continuous queries of vigil. It has no proof of its own:
-// its tests are.
+// Package rules reads thousands of detection rules that others wrote for SQLite, as continuous queries of vigil, and the events
+// that they look at. It has no proof of its own: its tests are.
 package rules
 
 import (
@@ -12,15 +12,18 @@ import (
 	"strings"
 )
 
-// Rule is a detection rule: Where is its condition in vigil's SQL, over the columns that Columns lists.
-type Rule struct{ ID, Where string }
+// Rule is a detection rule: Where is its condition in vigil's SQL, over the columns that Columns lists. Key is SET:ID, because
+// several sets have a rule of the same ID.
+type Rule struct{ ID, Key, Where string }
+
+// Foreign is a rule that is left out, and why.
+type Foreign struct{ Key, Reason string }
 
 // Set is the rules and the columns that they read, in lower case and in order.
 type Set struct {
 	Rules   []Rule
 	Columns []string
-	// Foreign counts what is no SQL as Postgres reads it: strings with a backslash before a quote.
-	Foreign int
+	Foreign []Foreign
 }
 
 // Load reads the rules in dir.
@@ -36,18 +39,18 @@ func Load(dir string) (*Set, error) {
 			ID   string   `json:"id"`
 			Rule []string `json:"rule"`
 		}
-		if err := read(f, &list); err != nil {
+		if err := ReadGzip(f, &list); err != nil {
 			return nil, fmt.Errorf("%s: %w", f, err)
 		}
+		set := strings.TrimSuffix(filepath.Base(f), ".json.gz")
 		for _, r := range list {
-			for _, sql := range r.Rule {
-				where, ok := rewrite(sql, columns)
-				if !ok {
-					s.Foreign++
-					continue
-				}
-				s.Rules = append(s.Rules, Rule{ID: r.ID, Where: where})
+			key := set + ":" + r.ID
+			where, err := rewrite(r.Rule, columns)
+			if err != nil {
+				s.Foreign = append(s.Foreign, Foreign{Key: key, Reason: err.Error()})
+				continue
 			}
+			s.Rules = append(s.Rules, Rule{ID: r.ID, Key: key, Where: where})
 		}
 	}
 	for c := range columns {
@@ -57,7 +60,8 @@ func Load(dir string) (*Set, error) {
 	return s, nil
 }
 
-func read(file string, into any) error {
+// ReadGzip reads a compressed JSON file.
+func ReadGzip(file string, into any) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return err
@@ -70,79 +74,19 @@ func read(file string, into any) error {
 	return json.NewDecoder(z).Decode(into)
 }
 
-// Stream is the statement that creates the stream which the rules read.
-func (s *Set) Stream(name string) string {
+// Stream is the statement that creates the stream which the rules read; options follow it. Every column is text, as in the
+// tables that the rules were written for; event_number is the events' own number, see Number.
+func (s *Set) Stream(name, options string) string {
 	var b strings.Builder
-	b.WriteString("CREATE STREAM " + name + " (ts TIMESTAMPTZ")
+	b.WriteString("CREATE STREAM " + name + " (ts TIMESTAMPTZ, event_number BIGINT")
 	for _, c := range s.Columns {
-		typ := " TEXT"
-		if c == "eventid" {
-			typ = " BIGINT"
-		}
-		b.WriteString(`, "` + c + `"` + typ)
+		b.WriteString(`, "` + c + `" TEXT`)
 	}
-	b.WriteString(", WATERMARK FOR ts AS ts) FORMAT JSON")
+	b.WriteString(", WATERMARK FOR ts AS ts) " + options + " FORMAT JSON")
 	return b.String()
 }
 
-// Query is the statement that makes rule i a continuous query: beyond the last the list begins anew.
-func (s *Set) Query(stream string, i int) string {
-	return fmt.Sprintf("CREATE CONTINUOUS QUERY r%d AS SELECT * FROM %s WHERE %s", i, stream, s.Rules[i%len(s.Rules)].Where)
-}
-
-// words are the ones of the rules' dialect; all others are columns.
-var words = []string{"LIKE", "ESCAPE", "OR", "AND", "NOT", "IS", "NULL", "REGEXP"}
-
-// rewrite turns a rule into a condition: REGEXP becomes ~, columns are quoted in lower case, numbers are strings but for EventID.
-func rewrite(sql string, columns map[string]bool) (where string, ok bool) {
-	const head = "SELECT * FROM logs WHERE "
-	if !strings.HasPrefix(sql, head) {
-		return "", false
-	}
-	var b strings.Builder
-	column := ""
-	for rest := sql[len(head):]; rest != ""; {
-		n := tokenLen(rest)
-		tok := rest[:n]
-		rest = rest[n:]
-		switch c := tok[0]; {
-		case c == '\'' && (len(tok) < 2 || tok[len(tok)-1] != '\''):
-			return "", false
-		case c >= '0' && c <= '9' && column != "eventid":
-			tok = "'" + tok + "'"
-		case tok == "REGEXP":
-			tok = "~"
-		case isLetter(c) && !slices.Contains(words, tok):
-			column = strings.ToLower(tok)
-			columns[column] = true
-			tok = `"` + column + `"`
-		case !isLetter(c) && !strings.ContainsRune("'()=0123456789 ", rune(c)):
-			return "", false
-		}
-		b.WriteString(tok)
-	}
-	return b.String(), true
-}
-
-func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' }
-
-// tokenLen is the length of the token that text begins with.
-func tokenLen(text string) int {
-	n := 1
-	switch c := text[0]; {
-	case c == '\'':
-		for ; n < len(text); n++ {
-			if text[n] == '\'' {
-				n++
-				if n == len(text) || text[n] != '\'' {
-					return n
-				}
-			}
-		}
-	case isLetter(c) || c >= '0' && c <= '9':
-		for n < len(text) && (isLetter(text[n]) || text[n] >= '0' && text[n] <= '9') {
-			n++
-		}
-	}
-	return n
+// Query is the statement that makes rule i a continuous query r<i> which selects columns: beyond the last the list begins anew.
+func (s *Set) Query(stream, columns string, i int) string {
+	return fmt.Sprintf("CREATE CONTINUOUS QUERY r%d AS SELECT %s FROM %s WHERE %s", i, columns, stream, s.Rules[i%len(s.Rules)].Where)
 }

@@ -21,8 +21,8 @@ func load(t *testing.T) *Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Rules) < 3800 || s.Foreign > 20 {
-		t.Fatalf("%d rules, %d in a foreign dialect", len(s.Rules), s.Foreign)
+	if len(s.Rules) < 3800 || len(s.Foreign) > 20 {
+		t.Fatalf("%d rules, %d in a foreign dialect", len(s.Rules), len(s.Foreign))
 	}
 	return s
 }
@@ -30,7 +30,7 @@ func load(t *testing.T) *Set {
 // world is a catalogue with the rules' stream.
 func world(t *testing.T, s *Set) *bind.Env {
 	env := &bind.Env{Catalog: catalog.New(), Now: 1, TimeZone: time.UTC, Database: "vigil"}
-	stream, err := planner.Stream(env, statement(t, s.Stream("logs")).(*parse.CreateStream), 1)
+	stream, err := planner.Stream(env, statement(t, s.Stream("logs", "")).(*parse.CreateStream), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestTenThousand(t *testing.T) {
 	texts := make([]string, rules)
 	bytes := 0
 	for i := range texts {
-		texts[i] = s.Query("logs", i)
+		texts[i] = s.Query("logs", "*", i)
 		bytes += len(texts[i])
 	}
 	start := cpu()
@@ -114,7 +114,7 @@ func TestCreate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := db.Exec(s.Stream("logs")); err != nil {
+		if err := db.Exec(s.Stream("logs", "")); err != nil {
 			t.Fatal(err)
 		}
 		start, wall := cpu(), time.Now()
@@ -122,7 +122,7 @@ func TestCreate(t *testing.T) {
 		for i := 0; i < n; i += together {
 			list := make([]string, together)
 			for j := range list {
-				list[j] = s.Query("logs", i+j)
+				list[j] = s.Query("logs", "*", i+j)
 			}
 			if err := db.Exec(strings.Join(list, ";")); err != nil {
 				t.Fatal(err)
@@ -148,7 +148,7 @@ func TestLongest(t *testing.T) {
 			longest = i
 		}
 	}
-	sql := s.Query("logs", longest)
+	sql := s.Query("logs", "*", longest)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start := cpu()
