@@ -219,7 +219,7 @@ func (e *Engine) prepareQuery(o *Object) (*query, error) {
 	}
 	for _, part := range q.all() {
 		for i := range part.parts.Inputs {
-			if _, err := newFront(e).open(reader{part, i}); err != nil {
+			if _, err := newFront(e).openFrom(reader{part, i}, 0); err != nil {
 				return nil, err
 			}
 		}
@@ -231,7 +231,7 @@ func (o *Object) query() *spec.Query { return o.Def.(*spec.Query) }
 
 // newStream opens what a stream reads from.
 func (e *Engine) newStream(d *spec.Stream) (*stream, error) {
-	s := &stream{spec: d, next: map[int32]int64{}}
+	s := &stream{spec: d, next: map[int32]int64{}, rules: newRuleset(&d.Schema)}
 	s.progress.init()
 	if d.Connector != "" {
 		src, err := e.newSource(d)
@@ -377,6 +377,10 @@ func (e *Engine) attachReader(q *query) error {
 	}
 	for i, s := range streams {
 		s.attached = append(s.attached, reader{q, i})
+		if s.rules != nil {
+			s.rules.add(reader{q, i})
+			e.seq.unsettled[s] = true
+		}
 		e.markReplan(s)
 	}
 	return nil
@@ -411,6 +415,7 @@ func (e *Engine) applyDrop(ep *epoch, o *Object) {
 // detach takes a query and its stages out of the plans of their inputs.
 func (e *Engine) detach(ep *epoch, q *query) {
 	for _, part := range q.all() {
+		part.gone.Store(true)
 		e.mu.Lock()
 		delete(e.queries, part.spec.ID)
 		for i := range part.parts.Inputs {
@@ -419,6 +424,10 @@ func (e *Engine) detach(ep *epoch, q *query) {
 				continue
 			}
 			s.attached = slices.DeleteFunc(s.attached, func(x reader) bool { return x.q == part })
+			if s.rules != nil {
+				s.rules.remove(reader{part, i})
+				e.seq.unsettled[s] = true
+			}
 			if s.isResult && len(s.attached) == 0 {
 				delete(e.streams, s.spec.ID) // nobody reads the result any more
 				delete(e.seq.replan, s)

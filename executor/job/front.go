@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/fn"
 	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/predindex"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/task"
@@ -33,6 +34,12 @@ type front struct {
 	bad   []badRow
 	cur   *frontQuery
 	meter frontMeter
+	// seg is the segment in work, in the input of cur; processOne runs cur on in, bound once.
+	seg        *frontSegment
+	in         op.Input
+	rowError   func(row uint32, err error)
+	processOne func() error
+	matchOne   func() error
 }
 
 type decoderKey struct {
@@ -51,10 +58,23 @@ type badRow struct {
 // frontPlan is a plan with this goroutine's evaluators.
 type frontPlan struct {
 	version uint64
-	queries []*frontQuery
+	// queries are those that read a result; the readers of other streams are in segments.
+	queries  []*frontQuery
+	segments []frontSegment
+	sampler  *sampler
+	// swept is the plan's count of removals when what is gone was last thrown away.
+	swept int
 }
 
-// frontQuery is the stateless half of one input of a query in one front goroutine.
+// frontSegment is a segment with this goroutine's evaluators: of those of its readers that have had rows.
+type frontSegment struct {
+	planSegment
+	m       *predindex.Matcher
+	queries []*frontQuery // by ordinal, nil: not opened yet
+}
+
+// frontQuery is the stateless half of one input of a query in one front goroutine, without the conditions that the index
+// of the stream evaluates.
 type frontQuery struct {
 	f      *front
 	q      *query
@@ -69,7 +89,13 @@ func newFront(e *Engine) *front {
 	f := &front{e: e, decoders: map[decoderKey]codec.Decoder{}, queries: map[reader]*frontQuery{},
 		plans: map[uint64]*frontPlan{}}
 	f.ctx.UDF, f.meter.now = e.cfg.UDF, e.costs.now
-	f.ctx.RowError = func(row uint32, err error) { f.bad = append(f.bad, badRow{row, f.cur.q, err}) }
+	f.rowError = func(row uint32, err error) { f.bad = append(f.bad, badRow{row, f.cur.q, err}) }
+	f.ctx.RowError = f.rowError
+	f.processOne = func() error { return f.cur.chain.Process(f.in) }
+	f.matchOne = func() error {
+		f.seg.m.Match(&f.ctx, f.fb.b, f.fb.valid, f.seg.skip, (*segmentConsumer)(f))
+		return nil
+	}
 	return f
 }
 
@@ -275,76 +301,40 @@ func (f *front) finishBatch() {
 		return
 	}
 	f.fb, f.bad = fb, f.bad[:0]
-	queries := f.plan().queries
+	plan := f.plan()
 	f.meter.keep()
-	for _, fq := range queries {
-		if fq.q.dead() {
-			continue
-		}
-		f.cur = fq
-		err := guard(func() error { return fq.chain.Process(op.Input{B: fb.b, Sel: fb.valid}) })
-		if err != nil && !errors.Is(err, op.ErrDone) {
-			f.it.failed = append(f.it.failed, failure{fq.q, err})
-		}
-		f.meter.charge(fq)
+	f.in = op.Input{B: fb.b, Sel: fb.valid}
+	for _, fq := range plan.queries {
+		f.run1(fq)
 	}
+	for i := range plan.segments {
+		f.seg = &plan.segments[i]
+		err := guard(f.matchOne)
+		f.ctx.RowError = f.rowError
+		if err != nil {
+			f.failSegment(err)
+		}
+	}
+	f.meter.pool()
 	f.meter.settle(len(fb.valid))
 	for _, bad := range f.bad {
 		f.reject(bad.q.spec.ID, rowText(fb.b, int(bad.row)), bad.err)
 	}
 	f.fb = nil
+	f.sample(plan, fb)
 }
 
-// plan returns the item's plan with this goroutine's evaluators.
-func (f *front) plan() *frontPlan {
-	p := f.it.plan
-	fp := f.plans[p.stream.spec.ID]
-	if fp != nil && fp.version == p.version {
-		return fp
+// run1 passes the rows of in to a query.
+func (f *front) run1(fq *frontQuery) {
+	if fq.q.dead() {
+		return
 	}
-	next := &frontPlan{version: p.version, queries: make([]*frontQuery, 0, len(p.readers))}
-	old := map[reader]bool{}
-	if fp != nil {
-		for _, fq := range fp.queries {
-			old[reader{fq.q, fq.input}] = true
-		}
+	f.cur = fq
+	err := guard(f.processOne)
+	if err != nil && !errors.Is(err, op.ErrDone) {
+		f.it.failed = append(f.it.failed, failure{fq.q, err})
 	}
-	for _, r := range p.readers {
-		delete(old, r)
-		fq := f.queries[r]
-		if fq == nil {
-			var err error
-			if fq, err = f.open(r); err != nil {
-				f.it.failed = append(f.it.failed, failure{r.q, err})
-				continue
-			}
-			f.queries[r] = fq
-		}
-		next.queries = append(next.queries, fq)
-	}
-	for r := range old {
-		delete(f.queries, r)
-	}
-	f.plans[p.stream.spec.ID] = next
-	return next
-}
-
-func (f *front) open(r reader) (*frontQuery, error) {
-	fq := &frontQuery{f: f, q: r.q, input: r.input}
-	in := &r.q.parts.Inputs[r.input]
-	fq.spent.foreign = !in.IsResult || spec.StageOwner(in.Source) != r.q.owner.spec.ID
-	var sink op.Emitter = rowSink{fq}
-	if in.Exchange != nil {
-		router, err := op.NewRouter(in.Exchange)
-		if err != nil {
-			return nil, err
-		}
-		router.Open(&f.ctx)
-		fq.router, sink = router, routeSink{fq}
-	}
-	chain, err := task.NewChain(&f.ctx, in.Front, sink)
-	fq.chain = chain
-	return fq, err
+	f.meter.charge(fq)
 }
 
 // rowSink encodes the result rows of a stateless query.

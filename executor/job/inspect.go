@@ -111,8 +111,18 @@ func (x *Inspection) atOrderer(e *Engine) {
 			e.mu.RLock()
 			s := e.streams[part.parts.Inputs[j].Source]
 			e.mu.RUnlock()
-			if s != nil && (s.isResult || s.order.tracker != nil) {
+			if s == nil {
+				continue
+			}
+			if s.isResult || s.order.tracker != nil {
 				out.Watermark, out.Silent = s.order.now(), s.order.silent()
+			}
+			if !s.isResult {
+				rows, batches := s.order.rows, s.order.batches
+				if len(part.readFrom) > 0 { // without, it was there when the server started
+					rows, batches = rows-part.readFrom[j].rows, batches-part.readFrom[j].batches
+				}
+				part.parts.Inputs[j].CountRead(rows, batches, part.fronts[j].nodes, x.Parts[i].Counts)
 			}
 		}
 	}
@@ -143,7 +153,12 @@ func (x *Inspection) gather(e *Engine) {
 		for i, part := range parts {
 			for j := range part.parts.Inputs {
 				if fq := f.queries[reader{part, j}]; fq != nil {
-					part.parts.Inputs[j].Count(fq.chain, x.Parts[i].Counts)
+					in := &part.parts.Inputs[j]
+					if in.IsResult {
+						rows, batches := fq.chain.In()
+						in.CountRead(rows, batches, 0, x.Parts[i].Counts)
+					}
+					in.Count(fq.chain, x.Parts[i].Counts)
 				}
 			}
 		}

@@ -19,10 +19,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/ioc"
+	"github.com/vigil-sql/vigil/executor/predindex"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/table"
 	"github.com/vigil-sql/vigil/executor/task"
@@ -115,6 +117,7 @@ type Engine struct {
 	ordered chan *item    // sequencer -> orderer, same items in order
 	commits chan *epoch   // sequencer -> committer, in order
 	wake    chan struct{} // a result waits (capacity 1)
+	built   chan built    // segments of rules that were built beside their stream
 
 	workers []*worker
 	// frontList are the front goroutines; set before they run.
@@ -127,7 +130,9 @@ type Engine struct {
 	// committed is the last epoch on disk.
 	committed atomic.Uint64
 	// fed is what was committed for queries to read, and waits for the sequencer.
-	fed       feedQueue
+	fed feedQueue
+	// sampled: some stream has a sample.
+	sampled   atomic.Bool
 	fatal     atomic.Pointer[error]
 	iocNow    atomic.Pointer[ioc.Set]
 	tables    *table.Set
@@ -158,6 +163,11 @@ type stream struct {
 	attached []reader        // the inputs of queries that read the stream, in order of creation
 	opened   bool            // src is open already, for re-running epochs
 
+	// rules are the predicates of the queries that read the stream; of results, which few read, nil.
+	rules *ruleset
+	// sample is rows for the rules' estimates, from a front goroutine to the sequencer.
+	sample atomic.Pointer[batch.Batch]
+
 	// isResult: the stream is a query's changelog; result is that query, nil while it is out of service. The sequencer's.
 	isResult bool
 	result   *query
@@ -185,8 +195,19 @@ type StreamStats struct {
 type plan struct {
 	stream  *stream
 	version uint64
-	readers []reader
-	want    []bool
+	// readers are the inputs that read a result; those of other streams are in segments.
+	readers  []reader
+	segments []planSegment
+	want     []bool
+	// removals counts how often a reader went.
+	removals int
+}
+
+// frontPart is how an input of a query begins: with a predicate, which the index of the stream evaluates, and the nodes of its
+// front stage that the predicate stands for.
+type frontPart struct {
+	predicate *predindex.Predicate
+	nodes     int
 }
 
 // reader is one input of a query.
@@ -204,6 +225,12 @@ type query struct {
 	stages []*query
 	// endless: the result is of groups without a window, which stay however old they are.
 	endless bool
+	// fronts are the beginnings of the inputs; zero for results.
+	fronts []frontPart
+	// readFrom is how much of each input came by before the query began. The orderer's.
+	readFrom []readCount
+	// gone: the query was detached. The sequencer sets it.
+	gone atomic.Bool
 	// ops is the number of operators of the keyed half.
 	ops int
 	// outDelay is how far behind its inputs' watermark the result may lie, microseconds.

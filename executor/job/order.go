@@ -13,7 +13,11 @@ type orderState struct {
 	tracker *task.Tracker // nil for results
 	// watermark of a query's result, as its readers have it.
 	watermark types.EventTime
+	readCount
 }
+
+// readCount is how much of a stream has come by.
+type readCount struct{ rows, batches int64 }
 
 // newTracker makes the tracker of a stream of the catalogue. What its event log will hold is one split, which is there from the
 // beginning; connectors announce theirs.
@@ -106,6 +110,7 @@ func (e *Engine) orderStart(ep *epoch) {
 	for _, s := range ep.newStreams {
 		s.order.tracker = s.newTracker()
 	}
+	e.noteReaders(ep.attach)
 	ep.watermarks = make(map[uint64]types.EventTime)
 	for _, s := range e.streamList() {
 		t := s.order.tracker
@@ -133,6 +138,23 @@ func (e *Engine) orderStart(ep *epoch) {
 	}
 }
 
+// noteReaders notes how much of their streams came before the queries that begin.
+func (e *Engine) noteReaders(list []*query) {
+	if len(list) == 0 {
+		return
+	}
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, q := range list {
+		q.readFrom = make([]readCount, len(q.parts.Inputs))
+		for i := range q.parts.Inputs {
+			if s := e.streams[q.parts.Inputs[i].Source]; s != nil {
+				q.readFrom[i] = s.order.readCount
+			}
+		}
+	}
+}
+
 func (e *Engine) orderData(it *item) {
 	s, ep := it.stream, it.epoch
 	s.stats.Rows.Add(it.rowsIn)
@@ -152,6 +174,9 @@ func (e *Engine) orderData(it *item) {
 			fb.b.Behind, fb.watermark = fb.b.Behind[:0], types.MinTime
 		}
 		fb.markOwn()
+		if n := len(fb.valid); n > 0 {
+			s.order.rows, s.order.batches = s.order.rows+int64(n), s.order.batches+1
+		}
 	}
 	if s.isResult {
 		s.order.watermark = max(s.order.watermark, it.watermark)

@@ -23,10 +23,10 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	cfg.defaults()
 	e := &Engine{cfg: cfg, kv: cfg.KV, meta: cfg.Meta, results: cfg.Results, log: cfg.Logger,
 		inbox: make(chan *item, 4), changes: make(chan *change, 256), settles: make(chan settle), fronts: make(chan *item, 2*cfg.Workers),
-		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1),
+		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1), built: make(chan built),
 		fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.seq.replan = map[*stream]bool{}
+	e.seq.replan, e.seq.unsettled = map[*stream]bool{}, map[*stream]bool{}
 	e.iocNow.Store(ioc.NewSet())
 	e.tables = table.NewSet()
 	e.openCosts()
@@ -326,6 +326,7 @@ func (b opBlocks) Blocks(fn func(slice int64, data []byte) error) error {
 func (r *recovery) rerun() error {
 	e := r.e
 	var ends []*epoch
+	e.settleRules()
 	e.flushReplan()
 	err := e.meta.Epochs(r.cut.epoch+1, func(n uint64, data []byte) (bool, error) {
 		rec, err := decodeEpoch(data)

@@ -20,6 +20,8 @@ type sequencer struct {
 	pending []*change
 	// replan holds the streams whose plan must be renewed before the epoch starts.
 	replan map[*stream]bool
+	// unsettled are the streams whose rules may be worth building anew.
+	unsettled map[*stream]bool
 	// ended: no row will follow on any stream.
 	ended bool
 	// dropOps are operators whose checkpointed state is to be forgotten at the next checkpoint.
@@ -70,6 +72,8 @@ func (e *Engine) sequence() {
 				e.turnEpoch(timer)
 				due = false
 			}
+		case b := <-e.built:
+			e.placeBuilt(b)
 		case <-timer.C:
 			e.turnEpoch(timer)
 			due = false
@@ -126,6 +130,7 @@ func (e *Engine) openEpoch(restarted bool) {
 	}
 	s.pending = nil
 	e.detachFailed(ep)
+	e.compact()
 	ep.ioc = e.iocNow.Load()
 	ep.tables = e.tables.At(ep.n, ep.clock)
 	ep.feeds = e.feedsOf()
@@ -208,7 +213,7 @@ func (e *Engine) streamGone(s *stream) bool {
 func (e *Engine) replan(s *stream) {
 	p := &plan{stream: s, want: make([]bool, len(s.spec.Schema.Cols)), version: 1}
 	if s.plan != nil {
-		p.version = s.plan.version + 1
+		p.version, p.removals = s.plan.version+1, s.plan.removals
 	}
 	if s.spec.TimeCol >= 0 {
 		p.want[s.spec.TimeCol] = true
@@ -216,15 +221,19 @@ func (e *Engine) replan(s *stream) {
 	for i := range s.spec.Schema.Cols {
 		p.want[i] = p.want[i] || s.spec.Schema.Cols[i].NotNull
 	}
-	e.mu.RLock()
-	p.readers = append(p.readers, s.attached...)
-	for _, r := range s.attached {
-		want := r.q.parts.Inputs[r.input].Want
+	if rs := s.rules; rs != nil {
+		p.segments, p.removals = rs.segments, rs.removals
 		for i := range p.want {
-			p.want[i] = p.want[i] || want == nil || want[i]
+			p.want[i] = p.want[i] || rs.wants(i)
+		}
+	} else {
+		e.mu.RLock()
+		p.readers = append(p.readers, s.attached...)
+		e.mu.RUnlock()
+		for i := range p.want {
+			p.want[i] = len(p.readers) > 0
 		}
 	}
-	e.mu.RUnlock()
 	p.want = withSources(s.spec, p.want)
 	s.plan = p
 }
@@ -262,6 +271,12 @@ func newPart(q *spec.Query, owner *query) (*query, error) {
 	rt := &query{spec: q, parts: parts, owner: owner, handed: types.MinTime, endless: spec.Endless(q.Program.Root)}
 	if owner == nil {
 		rt.owner = rt
+	}
+	rt.fronts = make([]frontPart, len(parts.Inputs))
+	for i := range parts.Inputs {
+		if in := &parts.Inputs[i]; !in.IsResult {
+			rt.fronts[i].predicate, rt.fronts[i].nodes = in.Predicate()
+		}
 	}
 	if parts.HasKeyed() {
 		tree, err := task.NewTree(&expr.Ctx{}, parts, nil)

@@ -56,7 +56,7 @@ type subject struct {
 
 // key is the same for subjects that are the same value.
 func (s *subject) key() string {
-	return canonical(s.x)
+	return Canonical(s.x)
 }
 
 // subjectOf finds out what an expression reads; false when it might fail.
@@ -96,7 +96,7 @@ func atomOf(e expr.Expr, neg bool) *atom {
 	if a.not {
 		a.lits = nil
 	}
-	a.key = canonical(e)
+	a.key = Canonical(e)
 	if neg {
 		a.key = "NOT " + a.key
 	}

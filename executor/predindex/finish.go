@@ -3,9 +3,11 @@ package predindex
 import (
 	"cmp"
 	"math/bits"
+	"runtime/debug"
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
 )
 
 // item is a rule with the rows of the batch that have passed so far.
@@ -77,9 +79,11 @@ func (m *Matcher) scan() {
 
 // filter evaluates a condition of one rule on rows.
 func (m *Matcher) filter(f Filterer, rule uint32, rows []uint32) []uint32 {
+	m.out.Alone(int(rule))
+	defer m.out.Done(int(rule))
 	m.ctx.RowError = func(row uint32, err error) { m.out.RowError(int(rule), row, err) }
 	from := len(m.rows)
-	out, err := f.Filter(m.ctx, m.b, rows, slices.Grow(m.rows, len(rows)))
+	out, err := m.guarded(f, rows, slices.Grow(m.rows, len(rows)))
 	m.ctx.RowError = nil
 	if err != nil {
 		m.out.Failed(int(rule), err)
@@ -87,6 +91,16 @@ func (m *Matcher) filter(f Filterer, rule uint32, rows []uint32) []uint32 {
 	}
 	m.rows = out
 	return out[from:len(out):len(out)]
+}
+
+// guarded evaluates a condition. A panic in it is a bug that must cost the rules that have it, not the others.
+func (m *Matcher) guarded(f Filterer, sel, dst []uint32) (out []uint32, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			out, err = dst, sqlerr.New(sqlerr.InternalError, "internal error: %v", r).WithDetail("%s", debug.Stack())
+		}
+	}()
+	return f.Filter(m.ctx, m.b, sel, dst)
 }
 
 // finish tests what is dear, and hands out the rows that passed everything.
@@ -211,7 +225,7 @@ func (s *slowState) shared() {
 			continue
 		}
 		m.ctx.RowError = func(row uint32, err error) { t.bad = append(t.bad, rowFailure{row, err}) }
-		s.hits, t.failed = t.f.Filter(m.ctx, m.b, s.rows, s.hits[:0])
+		s.hits, t.failed = m.guarded(t.f, s.rows, s.hits[:0])
 		m.ctx.RowError = nil
 		for _, row := range s.hits {
 			t.holds[row>>6] |= 1 << (row & 63)

@@ -211,7 +211,7 @@ func (b *builder) term(t *slowTerm) uint32 {
 func (b *builder) probe(s *subject) *probeBuilder {
 	key := s.key()
 	if s.col >= 0 {
-		key = canonical(&expr.Column{Index: s.col, Typ: s.typ})
+		key = Canonical(&expr.Column{Index: s.col, Typ: s.typ})
 	}
 	p := b.probeOf[key]
 	if p == nil {
@@ -273,9 +273,9 @@ func (b *builder) newList() uint32 {
 
 // list finds or makes the list of what is looked up in a probe, and adds a rule to it.
 func (b *builder) list(p *probeBuilder, what string, post posting) uint32 {
-	key := canonical(&expr.Column{Index: p.col, Typ: p.typ}) + " " + what
+	key := Canonical(&expr.Column{Index: p.col, Typ: p.typ}) + " " + what
 	if p.col < 0 {
-		key = canonical(b.computed[p.calc]) + " " + what
+		key = Canonical(b.computed[p.calc]) + " " + what
 	}
 	id, ok := b.lists[key]
 	if !ok {

@@ -79,7 +79,7 @@ func New(cond expr.Expr, terms []Term) *Predicate {
 func keyOf(cond expr.Expr, terms []Term) string {
 	key, unique := "true", true
 	if cond != nil {
-		key = canonical(cond)
+		key = Canonical(cond)
 		expr.Walk(cond, func(e expr.Expr) bool {
 			switch e.(type) {
 			case *expr.Subquery, *expr.Outer, *expr.Param:
@@ -104,11 +104,11 @@ func (p *Predicate) Key() string { return p.key }
 func (p *Predicate) All() bool { return len(p.fast) == 0 && len(p.slow) == 0 }
 
 func slowOf(e expr.Expr, shared bool) *slowTerm {
-	return &slowTerm{key: canonical(e), shared: shared, new: func() (Filterer, error) { return expr.Compile(e) }}
+	return &slowTerm{key: Canonical(e), shared: shared, new: func() (Filterer, error) { return expr.Compile(e) }}
 }
 
-// canonical is the text of an expression whatever its columns are called: equal texts mean equal expressions over a stream's rows.
-func canonical(e expr.Expr) string {
+// Canonical is the text of an expression whatever its columns are called: equal texts mean equal expressions over a stream's rows.
+func Canonical(e expr.Expr) string {
 	return expr.Transform(e, func(e expr.Expr) expr.Expr {
 		if c, ok := e.(*expr.Column); ok {
 			return &expr.Column{Index: c.Index, Name: "$" + strconv.Itoa(c.Index), Typ: c.Typ}

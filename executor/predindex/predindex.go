@@ -38,4 +38,7 @@ type Consumer interface {
 	RowError(rule int, row uint32, err error)
 	// Failed: the predicate failed as a whole; the rule gets no rows of this batch.
 	Failed(rule int, err error)
+	// Alone and Done enclose what is done for one rule alone: work that no other rule shares.
+	Alone(rule int)
+	Done(rule int)
 }

@@ -36,6 +36,10 @@ func safe(e expr.Expr) bool {
 	return ok
 }
 
+// Safe reports that evaluating an expression for a row cannot fail, so that it may be evaluated for rows that other conditions
+// exclude.
+func Safe(e expr.Expr) bool { return safe(e) }
+
 func constantPattern(e *expr.Like) bool {
 	c, ok := e.Pattern.(*expr.Const)
 	if !ok {

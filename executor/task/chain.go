@@ -74,6 +74,9 @@ func (c *Chain) Process(in op.Input) error {
 	return c.ops[0].Process(0, in, &c.links[0])
 }
 
+// In is how many rows, and batches of them, have come to the chain.
+func (c *Chain) In() (rows, batches int64) { return c.in, c.batches }
+
 // Passed is how many rows have come through the filters that stand first in the chain; without any, all that came.
 func (c *Chain) Passed() int64 {
 	if c.filters == 0 {

@@ -44,10 +44,21 @@ func (m CountMap) AddAll(o CountMap) {
 	}
 }
 
-// Count adds the counts of the operators of one front stage that the input runs through, from its scan to its exchange. It is
-// for the goroutine that drives the chain, or one that keeps it from doing so.
+// CountRead adds what an input's scan read: rows and batches. Where an index evaluates the first nodes of the front stage, nobody
+// counts rows between them: each of them is said to take in what was read.
+func (in *Input) CountRead(rows, batches int64, indexed int, m CountMap) {
+	m.add(in.scan, Counts{Out: rows, Batches: batches})
+	for _, n := range in.Front[:indexed] {
+		m.add(n, Counts{In: rows})
+	}
+}
+
+// Count adds the counts of the operators of one front stage that the input runs through, after the nodes that an index evaluated, up
+// to its exchange. It is for the goroutine that drives the chain, or one that keeps it from doing so.
 func (in *Input) Count(c *Chain, m CountMap) {
-	m.add(in.scan, Counts{Out: c.in, Batches: c.batches})
+	for _, n := range in.Front[:len(in.Front)-len(c.nodes)] {
+		m.add(n, Counts{Out: c.in, Batches: c.batches})
+	}
 	c.count(m)
 	if in.below != nil {
 		k := Counts{In: c.in, Batches: c.batches}

@@ -1,0 +1,187 @@
+package job
+
+import (
+	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/predindex"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/task"
+)
+
+// plan returns the item's plan with this goroutine's evaluators.
+func (f *front) plan() *frontPlan {
+	p := f.it.plan
+	old := f.plans[p.stream.spec.ID]
+	if old != nil && old.version == p.version {
+		return old
+	}
+	if old == nil {
+		old = &frontPlan{sampler: &sampler{}}
+	}
+	next := &frontPlan{version: p.version, sampler: old.sampler, swept: old.swept}
+	for _, r := range p.readers {
+		if fq := f.query(r); fq != nil {
+			next.queries = append(next.queries, fq)
+		}
+	}
+	for _, ps := range p.segments {
+		fs := frontSegment{planSegment: ps}
+		for i := range old.segments {
+			if o := &old.segments[i]; o.segment == ps.segment {
+				fs.m, fs.queries = o.m, o.queries
+			}
+		}
+		if fs.m == nil {
+			fs.m, fs.queries = ps.index.NewMatcher(), make([]*frontQuery, len(ps.readers))
+		}
+		next.segments = append(next.segments, fs)
+	}
+	f.sweep(p, next)
+	f.plans[p.stream.spec.ID] = next
+	return next
+}
+
+// sweepAfter is how many readers of a stream go before what is left of them is looked for, beside a quarter of those there are.
+const sweepAfter = 64
+
+// sweep throws away the evaluators of queries that are gone; of results at once, of other streams now and then.
+func (f *front) sweep(p *plan, next *frontPlan) {
+	if len(p.segments) > 0 && p.removals-next.swept < sweepAfter+len(f.queries)/4 {
+		return
+	}
+	next.swept = p.removals
+	for r := range f.queries {
+		if r.q.gone.Load() && r.q.parts.Inputs[r.input].Source == p.stream.spec.ID {
+			delete(f.queries, r)
+		}
+	}
+}
+
+// query finds or makes an input's evaluator; nil when it cannot be made, which fails the query.
+func (f *front) query(r reader) *frontQuery {
+	fq := f.queries[r]
+	if fq == nil {
+		var err error
+		if fq, err = f.open(r); err != nil {
+			f.it.failed = append(f.it.failed, failure{r.q, err})
+			return nil
+		}
+		f.queries[r] = fq
+	}
+	return fq
+}
+
+// open makes the evaluators of what follows an input's predicate.
+func (f *front) open(r reader) (*frontQuery, error) { return f.openFrom(r, r.q.fronts[r.input].nodes) }
+
+// openFrom makes the evaluators of an input's front stage from one node on.
+func (f *front) openFrom(r reader, node int) (*frontQuery, error) {
+	fq := &frontQuery{f: f, q: r.q, input: r.input}
+	in := &r.q.parts.Inputs[r.input]
+	fq.spent.foreign = !in.IsResult || spec.StageOwner(in.Source) != r.q.owner.spec.ID
+	var sink op.Emitter = rowSink{fq}
+	if in.Exchange != nil {
+		router, err := op.NewRouter(in.Exchange)
+		if err != nil {
+			return nil, err
+		}
+		router.Open(&f.ctx)
+		fq.router, sink = router, routeSink{fq}
+	}
+	chain, err := task.NewChain(&f.ctx, in.Front[node:], sink)
+	fq.chain = chain
+	return fq, err
+}
+
+// sample collects rows for the estimates of the stream's rules, where there are enough of them to choose between.
+func (f *front) sample(p *frontPlan, fb *frontBatch) {
+	rules := 0
+	for i := range p.segments {
+		rules += len(p.segments[i].classes)
+	}
+	if rules <= sampleFrom {
+		return
+	}
+	if full := p.sampler.take(fb.b, fb.valid); full != nil {
+		f.it.stream.sample.Store(full)
+		f.e.sampled.Store(true)
+	}
+}
+
+// sampleFrom is from how many different predicates on estimates are made.
+const sampleFrom = 8
+
+// segmentConsumer takes what the index of a segment finds to the queries.
+type segmentConsumer front
+
+var _ predindex.Consumer = (*segmentConsumer)(nil)
+
+// Rows implements predindex.Consumer.
+func (c *segmentConsumer) Rows(rule int, rows []uint32) {
+	f := (*front)(c)
+	f.meter.pool()
+	f.ctx.RowError = f.rowError
+	f.in.Sel = rows
+	for _, ordinal := range f.seg.classes[rule] {
+		if hasBit(f.seg.dead, ordinal) {
+			continue
+		}
+		if fq := c.query(ordinal); fq != nil {
+			f.run1(fq)
+		}
+	}
+}
+
+// query finds or makes a reader's evaluator.
+func (c *segmentConsumer) query(ordinal uint32) *frontQuery {
+	fq := c.seg.queries[ordinal]
+	if fq == nil {
+		fq = (*front)(c).query(c.seg.readers[ordinal])
+		c.seg.queries[ordinal] = fq
+	}
+	return fq
+}
+
+// RowError implements predindex.Consumer.
+func (c *segmentConsumer) RowError(rule int, row uint32, err error) {
+	c.each(rule, func(q *query) { c.bad = append(c.bad, badRow{row, q, err}) })
+}
+
+// Failed implements predindex.Consumer.
+func (c *segmentConsumer) Failed(rule int, err error) {
+	c.each(rule, func(q *query) { c.it.failed = append(c.it.failed, failure{q, err}) })
+}
+
+// each calls fn for the queries of a rule that are in service.
+func (c *segmentConsumer) each(rule int, fn func(q *query)) {
+	for _, ordinal := range c.seg.classes[rule] {
+		if q := c.seg.readers[ordinal].q; !hasBit(c.seg.dead, ordinal) && !q.dead() {
+			fn(q)
+		}
+	}
+}
+
+// Alone implements predindex.Consumer: what follows is one rule's.
+func (c *segmentConsumer) Alone(int) { c.meter.pool() }
+
+// Done implements predindex.Consumer.
+func (c *segmentConsumer) Done(rule int) {
+	busy := c.meter.lap()
+	n := int64(0)
+	c.each(rule, func(*query) { n++ })
+	for _, ordinal := range c.seg.classes[rule] {
+		if hasBit(c.seg.dead, ordinal) || c.seg.readers[ordinal].q.dead() {
+			continue
+		}
+		if fq := c.query(ordinal); fq != nil {
+			fq.spent.busy += busy / n
+		}
+	}
+}
+
+// failSegment takes all queries of the segment in work out of service: its index broke.
+func (f *front) failSegment(err error) {
+	c := (*segmentConsumer)(f)
+	for rule := range f.seg.classes {
+		c.Failed(rule, err)
+	}
+}

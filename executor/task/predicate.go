@@ -1,0 +1,101 @@
+package task
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/predindex"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/types"
+)
+
+// Predicate takes the conditions off the front of an input: the filters that its rows pass first, and the lookups in tables that
+// are conditions too. It returns them as one predicate, for the index of the stream's queries, and how many of Front's nodes
+// they are.
+func (in *Input) Predicate() (p *predindex.Predicate, nodes int) {
+	var conds []expr.Expr
+	var terms []predindex.Term
+	for _, n := range in.Front {
+		switch o := n.Op.(type) {
+		case *spec.Filter:
+			conds = append(conds, o.Cond)
+		case *spec.LookupJoin:
+			if !isCondition(o) {
+				return predindex.New(conjunction(conds), terms), nodes
+			}
+			schema := &n.In[0].Schema
+			terms = append(terms, predindex.Term{Key: lookupKey(o), New: func() (predindex.Filterer, error) { return newLookupFilter(o, schema) }})
+		default:
+			return predindex.New(conjunction(conds), terms), nodes
+		}
+		nodes++
+	}
+	return predindex.New(conjunction(conds), terms), nodes
+}
+
+func conjunction(list []expr.Expr) expr.Expr {
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return list[0]
+	}
+	return &expr.And{Args: list}
+}
+
+// isCondition reports a lookup that only says which rows pass, and cannot fail for one of them.
+func isCondition(o *spec.LookupJoin) bool {
+	if o.Kind != spec.Semi && o.Kind != spec.Anti || o.AsOf != nil || o.Cond != nil && !predindex.Safe(o.Cond) {
+		return false
+	}
+	for _, k := range o.Keys {
+		if !predindex.Safe(k) {
+			return false
+		}
+	}
+	return true
+}
+
+// lookupKey is equal for lookups that let the same rows pass.
+func lookupKey(o *spec.LookupJoin) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "table %d kind %d columns %v aware %v", o.TableID, o.Kind, o.Cols, o.NullAware)
+	for _, k := range o.Keys {
+		b.WriteString("\x00" + predindex.Canonical(k))
+	}
+	if o.Cond != nil {
+		b.WriteString("\x00where " + predindex.Canonical(o.Cond))
+	}
+	return b.String()
+}
+
+// lookupFilter is a lookup as a condition.
+type lookupFilter struct {
+	join *op.LookupJoin
+	out  []uint32
+}
+
+func newLookupFilter(o *spec.LookupJoin, in *types.Schema) (*lookupFilter, error) {
+	j, err := op.NewLookupJoin(o, in)
+	return &lookupFilter{join: j}, err
+}
+
+// Filter implements predindex.Filterer.
+func (f *lookupFilter) Filter(ctx *expr.Ctx, b *batch.Batch, sel, dst []uint32) ([]uint32, error) {
+	if err := f.join.Open(ctx); err != nil {
+		return dst, err
+	}
+	f.out = dst
+	err := f.join.Process(0, op.Input{B: b, Sel: sel}, f)
+	dst, f.out = f.out, nil
+	return dst, err
+}
+
+// Emit implements op.Emitter.
+func (f *lookupFilter) Emit(in op.Input) error {
+	f.out = append(f.out, in.Sel...)
+	return nil
+}
