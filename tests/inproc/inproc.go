@@ -161,18 +161,27 @@ func (db *DB) Exec(sql string) error {
 
 // Rows runs statements and returns the rows of all, each value as text and "NULL" for NULL.
 func (db *DB) Rows(sql string) ([][]string, error) {
-	ctx := context.Background()
+	out := &output{format: &types.TextFormat{}, in: bytes.NewReader(nil)}
+	err := db.statements(sql, out)
+	return out.rows, err
+}
+
+// Copy runs a COPY FROM STDIN that reads in.
+func (db *DB) Copy(sql string, in io.Reader) error {
+	return db.statements(sql, &output{format: &types.TextFormat{}, in: in})
+}
+
+func (db *DB) statements(sql string, out *output) error {
 	list, err := db.conn.Split(sql)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out := &output{format: &types.TextFormat{}}
 	for _, p := range list {
-		if err := db.run(ctx, p, out); err != nil {
-			return nil, err
+		if err := db.run(context.Background(), p, out); err != nil {
+			return err
 		}
 	}
-	return out.rows, nil
+	return nil
 }
 
 func (db *DB) run(ctx context.Context, p pgwire.Parsed, out *output) error {
@@ -200,10 +209,13 @@ func (db *DB) Append(stream string, data []byte) (rejected int64, err error) {
 	return res.Rejected, err
 }
 
-// StreamID is the id of a stream.
+// StreamID is the id of a stream, with a connector or without.
 func (db *DB) StreamID(stream string) (uint64, error) {
-	id, _, err := db.srv.StreamID(stream)
-	return id, err
+	s, ok := db.srv.Catalog().Relation("", stream).(*catalog.Stream)
+	if !ok {
+		return 0, fmt.Errorf("there is no stream %q", stream)
+	}
+	return s.ID, nil
 }
 
 // Settle waits until everything that came in is committed.
@@ -229,6 +241,20 @@ func (db *DB) Pass(d time.Duration) error {
 type Change struct {
 	Op   byte // job.OpInsert, ...
 	Text string
+}
+
+// Changes is how many changes a query's changelog has.
+func (db *DB) Changes(query string) (int, error) {
+	q, ok := db.srv.Catalog().Relation("", query).(*catalog.Query)
+	if !ok {
+		return 0, fmt.Errorf("there is no query %q", query)
+	}
+	n := 0
+	err := db.srv.Engine().Results().Scan(q.ID, 0, 0, func(results.Row) (bool, error) {
+		n++
+		return true, nil
+	})
+	return n, err
 }
 
 // Changelog reads all changes of a query, oldest first; a row's values are joined by "|".
@@ -271,6 +297,7 @@ func appendValue(dst []byte, v types.Value) []byte {
 type output struct {
 	format *types.TextFormat
 	rows   [][]string
+	in     io.Reader
 }
 
 var _ pgwire.Output = (*output)(nil)
@@ -297,7 +324,7 @@ func (o *output) CopyOut(int, int16) (pgwire.CopyWriter, error) {
 }
 
 // CopyIn implements pgwire.Output.
-func (o *output) CopyIn(int, int16) (io.Reader, error) { return bytes.NewReader(nil), nil }
+func (o *output) CopyIn(int, int16) (io.Reader, error) { return o.in, nil }
 
 // Flush implements pgwire.Output.
 func (o *output) Flush() error { return nil }
