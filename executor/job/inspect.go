@@ -134,10 +134,24 @@ func (x *Inspection) atWorker(w *worker) {
 	for i, part := range x.q.all() {
 		if wq := w.queries[part]; wq != nil && !wq.dead {
 			maps[i] = task.CountMap{}
-			wq.tree.Count(maps[i])
+			wq.count(maps[i])
 		}
 	}
 	x.counted[w.index] = maps
+}
+
+// count adds what the query's operators did; those that are not there yet have done nothing.
+func (wq *workerQuery) count(m task.CountMap) {
+	if wq.tree != nil {
+		wq.tree.Count(m)
+		return
+	}
+	tree, err := task.NewTree(&wq.w.ctx, wq.q.parts, nil)
+	if err != nil {
+		return // it will fail where it matters
+	}
+	tree.Count(m)
+	_ = tree.Close() // it held nothing
 }
 
 // gather sums over workers and adds what the fronts did. A front may be ahead of the epoch by what it has in work.

@@ -231,8 +231,9 @@ type query struct {
 	readFrom []readCount
 	// gone: the query was detached. The sequencer sets it.
 	gone atomic.Bool
-	// ops is the number of operators of the keyed half.
-	ops int
+	// ops is the number of operators of the keyed half; idle: they have nothing to do before a row comes.
+	ops  int
+	idle bool
 	// outDelay is how far behind its inputs' watermark the result may lie, microseconds.
 	outDelay int64
 	// handed is the newest watermark that was handed to the queries that read this one. The orderer's.

@@ -116,6 +116,9 @@ func (w *worker) report(ep *epoch) {
 }
 
 func (wq *workerQuery) held() held {
+	if wq.tree == nil {
+		return held{}
+	}
 	keys, bytes := wq.tree.Held()
 	return held{keys, bytes}
 }

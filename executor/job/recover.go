@@ -12,7 +12,6 @@ import (
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/table"
-	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/checkpoint"
 	"github.com/vigil-sql/vigil/storage/meta"
 )
@@ -61,6 +60,8 @@ type recovery struct {
 	// later are the objects that came after the cut, by the epoch of their coming.
 	later map[uint64][]*Object
 	iocs  map[uint64][]ioc.Change
+	// saved are the operators that the checkpoint has state of.
+	saved map[uint64]bool
 	last  uint64
 	reran int
 }
@@ -159,7 +160,16 @@ func since(o *Object) uint64 {
 // attachOld builds the runtimes of the objects that the checkpoint knows, with their state, and sorts the others by epoch.
 func (r *recovery) attachOld() error {
 	e := r.e
-	r.later = map[uint64][]*Object{}
+	r.later, r.saved = map[uint64][]*Object{}, map[uint64]bool{}
+	// The next snapshot writes restored state whole; what earlier workers wrote, perhaps more of them, goes with it. So does what
+	// queries left that are out of service or gone: a query that is resumed would find it.
+	var err error
+	if e.seq.dropOps, err = e.ckpt.store.Ops(); err != nil {
+		return err
+	}
+	for _, id := range e.seq.dropOps {
+		r.saved[id] = true
+	}
 	order := map[bool]int{true: 0, false: 1}
 	sort.SliceStable(r.objects, func(i, j int) bool {
 		_, si := r.objects[i].Def.(*spec.Stream)
@@ -199,12 +209,6 @@ func (r *recovery) attachOld() error {
 // forgetOld arranges for what is on disk and nobody's any more to go, and tells the workers the time.
 func (r *recovery) forgetOld() error {
 	e := r.e
-	// The next snapshot writes restored state whole; what earlier workers wrote, perhaps more of them, goes with it. So does what
-	// queries left that are out of service or gone: a query that is resumed would find it.
-	var err error
-	if e.seq.dropOps, err = e.ckpt.store.Ops(); err != nil {
-		return err
-	}
 	alive := map[uint64]bool{}
 	for i := range r.objects {
 		if d, ok := r.objects[i].Def.(*spec.Query); ok {
@@ -223,8 +227,11 @@ func (r *recovery) forgetOld() error {
 	}
 	for _, w := range e.workers {
 		for id, s := range e.streams {
-			w.stream(id).watermark = s.order.now() // queries that come while epochs run again meet it, too
+			ws := w.stream(id)
+			ws.watermark = s.order.now() // queries that come while epochs run again meet it, too
+			ws.ended = ws.watermark
 		}
+		w.ends++ // a checkpoint is cut at the end of an epoch
 	}
 	return nil
 }
@@ -282,32 +289,50 @@ func (r *recovery) restorePart(q *query) error {
 	if !q.parts.HasKeyed() {
 		return nil
 	}
+	saved := false
+	for i := range q.ops {
+		saved = saved || r.saved[opID(q, i)]
+	}
 	for _, w := range e.workers {
 		wq, err := w.attach(q)
 		if err != nil {
 			return err
 		}
-		for i, o := range wq.tree.Ops() {
-			st, ok := o.(op.Stateful)
-			if !ok {
-				continue
-			}
-			own := func(hash uint64) bool { return op.Owner(hash, len(e.workers)) == w.index }
-			if err := st.Restore(opBlocks{e.ckpt.store, opID(q, i)}, own); err != nil {
-				return err
-			}
-		}
-		wq.reached = types.MinTime
-		if at, ok := r.cut.reached[q.spec.ID]; ok {
-			wq.reached = at
-		}
 		for i, ws := range wq.inputs {
 			ws.watermark = e.streams[q.parts.Inputs[i].Source].order.now()
 		}
-		if !wq.several {
-			wq.inputs[0].deadline = min(wq.inputs[0].deadline, wq.deadline())
+		if at, ok := r.cut.reached[q.spec.ID]; ok {
+			wq.reached = at
+		}
+		if saved {
+			if err := r.restoreTree(w, wq); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
+}
+
+// restoreTree gives one worker its keys of a query's state.
+func (r *recovery) restoreTree(w *worker, wq *workerQuery) error {
+	e := r.e
+	if wq.tree == nil {
+		if err := wq.build(); err != nil {
+			return err
+		}
+	}
+	for i, o := range wq.tree.Ops() {
+		st, ok := o.(op.Stateful)
+		if !ok {
+			continue
+		}
+		own := func(hash uint64) bool { return op.Owner(hash, len(e.workers)) == w.index }
+		if err := st.Restore(opBlocks{e.ckpt.store, opID(wq.q, i)}, own); err != nil {
+			return err
+		}
+	}
+	w.touch(wq)
+	wq.setDeadline()
 	return nil
 }
 

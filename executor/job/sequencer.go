@@ -283,7 +283,7 @@ func newPart(q *spec.Query, owner *query) (*query, error) {
 		if err != nil {
 			return nil, err
 		}
-		rt.outDelay, rt.ops = tree.OutDelay(), len(tree.Ops())
+		rt.outDelay, rt.ops, rt.idle = tree.OutDelay(), len(tree.Ops()), tree.Idle()
 		if err := tree.Close(); err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
@@ -25,6 +26,12 @@ type worker struct {
 	out     *epochOut
 	epoch   *epoch
 	late    lateRows
+	// ends counts the ends of epochs. touched are the queries that were driven in this epoch, and those that must hear of its end;
+	// changed those that were driven since the last checkpoint, moved the streams whose time moved in this epoch. See idle.go. due is
+	// scratch.
+	ends                  uint64
+	touched, changed, due []*workerQuery
+	moved                 []*workerStream
 	// steps counts the batches of the epoch, which all workers see alike; advancing: a watermark moves.
 	steps     uint32
 	advancing bool
@@ -42,6 +49,7 @@ type worker struct {
 	processOne func() error
 	advanceOne func() error
 	endOne     func() error
+	rouseOne   func() error
 }
 
 // workerStream is the keyed queries of one stream in one worker.
@@ -50,29 +58,37 @@ type workerStream struct {
 	watermark types.EventTime
 	// silent: the stream has had no row for so long that it holds no query back.
 	silent bool
-	// single are the queries that read this stream only. deadline is the earliest event time at which any of them has
-	// something to do.
-	single   []*workerQuery
-	deadline types.EventTime
+	// ended is the watermark that queries over this stream alone had at the last end of an epoch; moved: it may be another now.
+	ended types.EventTime
+	moved bool
+	// deadlines are those of the queries that read this stream only.
+	deadlines deadlines
 	// several are the queries that read other streams too: their time is the least of all.
 	several []*workerQuery
 }
 
 // workerQuery is one query's keyed half in one worker.
 type workerQuery struct {
-	w     *worker
-	q     *query
+	w *worker
+	q *query
+	// tree is nil until the first row comes, or state that a checkpoint has.
 	tree  *task.Tree
 	late  int64
 	rowIn []types.Value
 	dead  bool
+	// gone: it was detached. touched and changed: it is in the worker's lists. told is the last end of an epoch that it was told of.
+	gone, touched, changed bool
+	told                   uint64
+	// due is its deadline, of the stream's watermark, and place where it is in the stream's deadlines, from 1; 0: nowhere.
+	due   types.EventTime
+	place int
 	// inputs are the streams of the query's inputs; several: not all of them are the same.
 	inputs  []*workerStream
 	several bool
 	// reached is the largest watermark that a query over several streams has had. It may be ahead of that of a stream that had
 	// been silent: its rows are measured against reached then.
 	reached types.EventTime
-	floored batch.Batch
+	floored *batch.Batch
 	// timeCol is the result's window_end, -1 without one.
 	timeCol int
 	// busy is what the query cost since the last sweep, nanoseconds; active: it is in the worker's list.
@@ -101,6 +117,7 @@ func newWorker(e *Engine, index int) *worker {
 	}
 	w.advanceOne = func() error { return w.wq.tree.Advance(w.wm) }
 	w.endOne = func() error { return w.wq.tree.EndEpoch(w.wm) }
+	w.rouseOne = w.rouseQuery
 	w.rowError = func(row uint32, err error) {
 		var raw []byte
 		if w.routed != nil {
@@ -161,48 +178,37 @@ func (w *worker) start(ep *epoch) {
 	}
 	for _, id := range ep.silent {
 		if ws := w.streams[id]; ws != nil {
+			w.move(ws)
 			ws.silent = true
 			w.advanceSeveral(ws)
 		}
 	}
 }
 
+// attach makes a query known. Its operators are made at once where they have something to do before a row comes.
 func (w *worker) attach(q *query) (*workerQuery, error) {
-	wq := &workerQuery{w: w, q: q, reached: types.MinTime, timeCol: q.parts.Schema.Index("window_end")}
+	wq := &workerQuery{w: w, q: q, reached: types.MinTime, told: w.ends, timeCol: q.parts.Schema.Index("window_end")}
 	if wq.timeCol >= 0 && q.parts.Schema.Cols[wq.timeCol].Type.Kind != types.TimestampTZ {
 		wq.timeCol = -1
 	}
-	tree, err := task.NewTree(&w.ctx, q.parts, wq)
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range tree.Raw() {
-		if g, ok := o.(groupErrors); ok {
-			g.OnGroupError(func(_ window.Window, err error) { w.reject(wq, nil, err) })
-		}
-	}
-	for _, o := range tree.Raw() {
-		if m, ok := o.(*op.Match); ok {
-			m.Failed = func(_ types.EventTime, err error) { w.reject(wq, nil, err) }
-		}
-	}
-	wq.tree = tree
-	w.queries[q] = wq
 	for i := range q.parts.Inputs {
 		ws := w.stream(q.parts.Inputs[i].Source)
 		wq.several = wq.several || i > 0 && ws != wq.inputs[0]
 		wq.inputs = append(wq.inputs, ws)
 	}
-	seen := map[*workerStream]bool{}
-	for _, ws := range wq.inputs {
-		switch {
-		case seen[ws]:
-		case wq.several:
-			ws.several = append(ws.several, wq)
-		default:
-			ws.single = append(ws.single, wq)
+	if wq.several || !q.idle {
+		if err := wq.build(); err != nil {
+			return nil, err
 		}
-		seen[ws] = true
+		w.touch(wq)
+	}
+	w.queries[q] = wq
+	if wq.several {
+		for i, ws := range wq.inputs {
+			if !slices.Contains(wq.inputs[:i], ws) {
+				ws.several = append(ws.several, wq)
+			}
+		}
 	}
 	return wq, nil
 }
@@ -211,7 +217,7 @@ func (w *worker) attach(q *query) (*workerQuery, error) {
 func (w *worker) stream(id uint64) *workerStream {
 	ws := w.streams[id]
 	if ws == nil {
-		ws = &workerStream{deadline: types.MaxTime, watermark: types.MinTime}
+		ws = &workerStream{watermark: types.MinTime, ended: types.MinTime}
 		w.streams[id] = ws
 	}
 	return ws
@@ -223,9 +229,13 @@ func (w *worker) detach(q *query) {
 		return
 	}
 	delete(w.queries, q)
-	_ = wq.tree.Close() // the query is gone; nothing of it is kept
+	wq.gone = true
+	if wq.tree != nil {
+		_ = wq.tree.Close() // the query is gone; nothing of it is kept
+	}
+	wq.inputs[0].deadlines.set(wq, types.MaxTime)
 	for _, ws := range wq.inputs {
-		ws.single, ws.several = without(ws.single, wq), without(ws.several, wq)
+		ws.several = without(ws.several, wq)
 	}
 }
 
@@ -242,7 +252,8 @@ func without(list []*workerQuery, wq *workerQuery) []*workerQuery {
 func (w *worker) data(it *item) {
 	ws := w.stream(it.stream.spec.ID)
 	w.item = it
-	if it.rowsIn > 0 {
+	if it.rowsIn > 0 && ws.silent {
+		w.move(ws)
 		ws.silent = false
 	}
 	for _, fb := range it.batches {
@@ -250,20 +261,10 @@ func (w *worker) data(it *item) {
 		w.steps++
 		w.meter.keep()
 		for i := range fb.routed[:fb.used] {
-			r := &fb.routed[i]
-			wq := w.queries[r.q]
-			if len(r.parts[w.index].Sel) == 0 || wq == nil || wq.dead {
-				continue
-			}
-			w.wq, w.routed = wq, r
-			w.check(wq, guard(w.processOne))
-			w.charge(wq)
-			if !wq.several {
-				ws.deadline = min(ws.deadline, wq.deadline())
-			}
+			w.process(&fb.routed[i])
 		}
 		w.routed = nil
-		if wm := max(fb.watermark, ws.watermark); wm > ws.watermark || wm >= ws.deadline {
+		if wm := max(fb.watermark, ws.watermark); wm > ws.watermark || wm >= ws.deadlines.next() {
 			w.advance(ws, wm) // also when only rows behind it made something due
 		}
 	}
@@ -276,19 +277,46 @@ func (w *worker) data(it *item) {
 	w.item = nil
 }
 
+// process gives a query its rows of the batch in work.
+func (w *worker) process(r *routed) {
+	wq := w.queries[r.q]
+	if len(r.parts[w.index].Sel) == 0 || wq == nil {
+		return
+	}
+	if w.rouse(wq); wq.dead {
+		return
+	}
+	w.touch(wq)
+	w.wq, w.routed = wq, r
+	w.check(wq, guard(w.processOne))
+	w.charge(wq)
+	wq.setDeadline()
+}
+
 // advance moves time for the queries of a stream that have something due.
 func (w *worker) advance(ws *workerStream, wm types.EventTime) {
+	w.move(ws)
 	ws.watermark = wm
 	w.advancing = true
 	defer func() { w.advancing = false }()
-	if wm >= ws.deadline {
-		ws.deadline = types.MaxTime
-		for _, wq := range ws.single {
-			w.advanceQuery(wq, earlier(wm, wq.q.parts.Inputs[0].Delay))
-			ws.deadline = min(ws.deadline, wq.deadline())
-		}
+	w.due = ws.deadlines.take(wm, w.due[:0])
+	if wm == types.MaxTime {
+		w.due = w.readersOf(ws, w.due[:0]) // all hear of the end of time
+	}
+	for _, wq := range w.due {
+		w.advanceQuery(wq, earlier(wm, wq.q.parts.Inputs[0].Delay))
 	}
 	w.advanceSeveral(ws)
+}
+
+// readersOf appends the queries that have operators and read this stream only.
+func (w *worker) readersOf(ws *workerStream, dst []*workerQuery) []*workerQuery {
+	for _, wq := range w.queries {
+		if !wq.several && wq.tree != nil && wq.inputs[0] == ws {
+			dst = append(dst, wq)
+		}
+	}
+	return dst
 }
 
 // advanceSeveral moves time for the queries that read other streams too.
@@ -309,7 +337,10 @@ func (w *worker) floor(in op.Input) op.Input {
 	}
 	times, own := w.at.b.Cols[s.TimeCol].I64, w.routed.own
 	behind := in.B.Behind
-	wq.floored = *in.B
+	if wq.floored == nil {
+		wq.floored = &batch.Batch{}
+	}
+	*wq.floored = *in.B
 	wq.floored.Behind = nil
 	for row := range uint32(in.B.N) {
 		src, closed := row, types.MinTime
@@ -326,19 +357,26 @@ func (w *worker) floor(in op.Input) op.Input {
 			wq.floored.Behind = append(wq.floored.Behind, batch.Behind{Row: row, Watermark: closed})
 		}
 	}
-	in.B, in.Several = &wq.floored, false
+	in.B, in.Several = wq.floored, false
 	return in
 }
 
 // advanceQuery moves a query's time if it has something due by then.
 func (w *worker) advanceQuery(wq *workerQuery, wm types.EventTime) {
-	if wq.dead || wq.tree.Deadline() > wm {
+	if wq.dead || wq.tree == nil {
 		return
 	}
-	w.wq, w.wm, w.routed = wq, wm, nil
-	w.meter.keep()
-	w.check(wq, guard(w.advanceOne))
-	w.charge(wq)
+	if wq.tree.Deadline() <= wm {
+		if w.rouse(wq); wq.dead {
+			return
+		}
+		w.touch(wq)
+		w.wq, w.wm, w.routed = wq, wm, nil
+		w.meter.keep()
+		w.check(wq, guard(w.advanceOne))
+		w.charge(wq)
+	}
+	wq.setDeadline()
 }
 
 // watermark is the least of the query's inputs.
@@ -393,9 +431,7 @@ func (w *worker) end(ep *epoch) {
 	if ep.checkpoint != nil {
 		w.snapshot(ep.checkpoint)
 	}
-	for _, wq := range w.queries {
-		wq.countLate()
-	}
+	w.settleEpoch()
 	for _, x := range ep.inspect {
 		x.atWorker(w)
 	}
@@ -409,15 +445,18 @@ func (w *worker) end(ep *epoch) {
 func (w *worker) tellRest() {
 	w.steps++
 	w.advancing, w.routed = true, nil
-	for _, wq := range w.queries {
+	for _, wq := range w.touched {
 		switch wm := wq.watermark(); {
-		case wq.dead:
+		case wq.dead || wq.gone:
 		case wq.tree.HoldsBack():
-			w.wq, w.wm = wq, wm
+			w.change(wq)
+			w.wq, w.wm, wq.told = wq, wm, w.ends+1
 			w.meter.keep()
 			w.check(wq, guard(w.endOne))
 			w.charge(wq)
+			wq.setDeadline()
 		default:
+			w.change(wq)
 			w.advanceQuery(wq, wm)
 		}
 	}
@@ -426,10 +465,12 @@ func (w *worker) tellRest() {
 
 // snapshot copies what changed in all keyed state; writing it out happens in the background.
 func (w *worker) snapshot(cut *checkpointCut) {
-	for q, wq := range w.queries {
-		if wq.dead {
+	for _, wq := range w.changed {
+		wq.changed = false
+		if wq.dead || wq.gone {
 			continue
 		}
+		q := wq.q
 		if wq.several && w.index == 0 {
 			cut.reached[q.spec.ID] = wq.reached
 		}
@@ -443,6 +484,8 @@ func (w *worker) snapshot(cut *checkpointCut) {
 			}
 		}
 	}
+	clear(w.changed)
+	w.changed = w.changed[:0]
 }
 
 // Emit implements op.Emitter: changes of the query's result, encoded.
@@ -463,16 +506,27 @@ func (wq *workerQuery) Emit(in op.Input) error {
 	return nil
 }
 
-// deadline is the watermark of the query's stream at which it has something to do; of a query over one stream.
-func (wq *workerQuery) deadline() types.EventTime {
+// setDeadline notes the watermark of the query's stream at which it has something to do; of a query over one stream.
+func (wq *workerQuery) setDeadline() {
+	if wq.several {
+		return
+	}
 	at, delay := wq.tree.Deadline(), types.EventTime(wq.q.parts.Inputs[0].Delay)
 	if at > types.MaxTime-delay {
-		return types.MaxTime
+		at = types.MaxTime
+	} else {
+		at += delay
 	}
-	return at + delay
+	if wq.dead {
+		at = types.MaxTime
+	}
+	wq.inputs[0].deadlines.set(wq, at)
 }
 
 func (wq *workerQuery) countLate() {
+	if wq.tree == nil {
+		return
+	}
 	var late int64
 	for _, o := range wq.tree.Ops() {
 		if l, ok := o.(op.LateCounter); ok {

@@ -105,6 +105,12 @@ func (c *checked) EndEpoch(out Emitter) error {
 	return e.EndEpoch(&checkedEmitter{c: c, out: out})
 }
 
+// Holding implements EpochEnder.
+func (c *checked) Holding() bool {
+	e, ok := c.op.(EpochEnder)
+	return ok && e.Holding()
+}
+
 // Close implements Operator.
 func (c *checked) Close() error {
 	if c.life != opened {

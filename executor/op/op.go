@@ -92,7 +92,12 @@ type Delayer interface{ OutDelay() int64 }
 // EpochEnder is an operator that holds results back until the epoch ends. When an epoch runs again its rows may be cut into
 // other batches, and the watermark stands elsewhere between them; at the end both are what they were. EndEpoch comes after
 // Advance to the epoch's last watermark, due or not, and before the epoch's Snapshot, if there is one.
-type EpochEnder interface{ EndEpoch(out Emitter) error }
+type EpochEnder interface {
+	EndEpoch(out Emitter) error
+	// Holding tells whether results wait. While none do, and no row comes, and nothing is due, the ends of several epochs may be
+	// told by the last of them alone.
+	Holding() bool
+}
 
 // Late rows are reported through expr.Ctx.LateRow, by the number of the row in the batch given to Process.
 

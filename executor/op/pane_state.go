@@ -283,24 +283,20 @@ func (p *PaneAgg) loadStates(entry []byte, s *agg.Slab, gid uint32) (err error) 
 	return nil
 }
 
-// loadTimes reads the watermark, which is the greatest of all workers, and the changes that the last snapshot has written:
-// blocks of an earlier generation are of workers that are no more.
+// loadTimes reads the watermark, which is the greatest of all workers, and the changes that each of them wrote last.
 func (r *paneRestorer) loadTimes() error {
 	p := r.p
-	newest := uint64(0)
-	for pass := range 2 {
-		for i, block := range r.times {
-			if err := r.loadTime(block, pass == 1, &newest); err != nil {
-				return sqlerr.New(sqlerr.DataCorrupted, "time of a grouping: block %d of %d: %v", i+1, len(r.times), err)
-			}
+	for i, block := range r.times {
+		if err := r.loadTime(block); err != nil {
+			return sqlerr.New(sqlerr.DataCorrupted, "time of a grouping: block %d of %d: %v", i+1, len(r.times), err)
 		}
 	}
-	p.generation, p.ended = newest, p.watermark
+	p.ended = p.watermark
 	return nil
 }
 
-// loadTime reads a block's head, and with all its changes too, if it is of the newest generation.
-func (r *paneRestorer) loadTime(block []byte, all bool, newest *uint64) error {
+// loadTime reads a block.
+func (r *paneRestorer) loadTime(block []byte) error {
 	p := r.p
 	src, err := blockEntries(block, stateVersionTime, len(p.aggs))
 	if err != nil {
@@ -315,13 +311,9 @@ func (r *paneRestorer) loadTime(block []byte, all bool, newest *uint64) error {
 	if width <= 0 {
 		return fmt.Errorf("block ends early")
 	}
-	if !all {
-		*newest = max(*newest, generation)
-		p.watermark = max(p.watermark, types.EventTime(watermark))
-		return nil
-	}
-	src = src[width:]
-	for generation == *newest && len(src) > 0 {
+	p.generation = max(p.generation, generation)
+	p.watermark = max(p.watermark, types.EventTime(watermark))
+	for src = src[width:]; len(src) > 0; {
 		if src, err = r.loadChange(src); err != nil {
 			return err
 		}

@@ -61,6 +61,9 @@ func (p *PaneAgg) EndEpoch(out Emitter) error {
 	return p.changes.flush(upTo, out)
 }
 
+// Holding implements EpochEnder.
+func (p *PaneAgg) Holding() bool { return p.emit.Mode == spec.EmitEvery && len(p.changes.list) > 0 }
+
 // multiples is t / every, rounded down.
 func multiples(t types.EventTime, every int64) int64 {
 	n := int64(t) / every

@@ -189,8 +189,8 @@ func (f *found) Rows(rule int, rows []uint32) { f.rows[rule] = slices.Clone(rows
 func (f *found) RowError(rule int, row uint32, err error) {
 	f.bad[rule] = append(f.bad[rule], row)
 }
-func (f *found) Alone(int) {}
-func (f *found) Done(int)  {}
+func (f *found) Alone(int)                  {}
+func (f *found) Done(int)                   {}
 func (f *found) Failed(rule int, err error) { f.fail[rule] = err }
 
 // oneByOne evaluates a condition by itself, those of its conjuncts that cannot fail first.

@@ -174,6 +174,19 @@ func (t *Tree) Advance(wm types.EventTime) error {
 // HoldsBack tells whether the end of an epoch is anything to the operators: see EndEpoch.
 func (t *Tree) HoldsBack() bool { return t.holdsBack }
 
+// Holding tells whether results wait for the end of an epoch.
+func (t *Tree) Holding() bool {
+	for _, n := range t.nodes {
+		if n.ender != nil && n.ender.Holding() {
+			return true
+		}
+	}
+	return false
+}
+
+// Idle tells whether the tree, as it was built, has nothing to do before a row comes.
+func (t *Tree) Idle() bool { return t.Deadline() == types.MaxTime && !t.Holding() }
+
 // EndEpoch tells the operators that the epoch ends at the program's watermark, lower ones first.
 func (t *Tree) EndEpoch(wm types.EventTime) error {
 	if err := t.Advance(wm); err != nil {
