@@ -48,6 +48,37 @@ func AppendRow(dst []byte, row []types.Value) []byte {
 	return dst
 }
 
+// AppendBatchRow appends row i of a batch in the form of AppendRow; cols are the columns that make it up, in order, none of them
+// absent.
+func AppendBatchRow(dst []byte, b *batch.Batch, cols []int, i int) []byte {
+	start := len(dst)
+	dst = append(dst, rowsVersion, 0, 0, 0, 0)
+	dst = binary.AppendUvarint(dst, uint64(len(cols)))
+	nulls := len(dst)
+	for range (len(cols) + 7) / 8 {
+		dst = append(dst, 0)
+	}
+	for at, c := range cols {
+		v := &b.Cols[c]
+		if v.IsNull(i) {
+			dst[nulls+at/8] |= 1 << (at % 8)
+			continue
+		}
+		switch v.Type.Phys() {
+		case types.PhysInt:
+			dst = binary.AppendVarint(dst, v.I64[i])
+		case types.PhysFloat:
+			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(v.F64[i]))
+		default:
+			raw := v.Bytes(i)
+			dst = binary.AppendUvarint(dst, uint64(len(raw)))
+			dst = append(dst, raw...)
+		}
+	}
+	binary.LittleEndian.PutUint32(dst[start+1:], uint32(len(dst)-start-5))
+	return dst
+}
+
 // DecodeRow decodes the single row that b holds into values of the given types. It never panics; bytes that are not a row of
 // that shape are an error (DataCorrupted).
 func DecodeRow(ts []types.Type, b []byte) ([]types.Value, error) {

@@ -87,10 +87,12 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	}
 	rows := e.gather(ep)
 	first := make(map[*query]int64, len(rows))
+	e.putting.Store(int64(len(rows)))
+	var list []results.Row
 	for q, data := range rows {
-		list := make([]results.Row, len(data))
-		for i, d := range data {
-			list[i] = results.Row{Op: byte(d.op), Data: d.data}
+		list = list[:0]
+		for _, d := range data {
+			list = append(list, results.Row{Op: byte(d.op), Data: d.data})
 		}
 		first[q] = e.results.Put(b, q.spec.ID, ep.n, int64(ep.clock), list)
 		q.stats.RowsOut.Add(int64(len(list)))
@@ -190,11 +192,9 @@ func (ep *epoch) answer(err error) {
 
 // gather collects the epoch's result rows: stateless ones in the order of the input, then those of the workers.
 func (e *Engine) gather(ep *epoch) map[*query][]outRow {
-	rows := map[*query][]outRow{}
+	var all [][]queryRow
 	take := func(o *epochOut) {
-		for q, data := range o.rows {
-			rows[q] = append(rows[q], data...)
-		}
+		all = append(all, o.rows)
 		for _, f := range o.failed {
 			f.q.fail(ep.n)
 		}
@@ -202,14 +202,19 @@ func (e *Engine) gather(ep *epoch) map[*query][]outRow {
 	take(&ep.order)
 	for _, c := range ep.changes {
 		for i := range c.Corrections {
-			if q := e.queryByID(c.Corrections[i].QueryID); q != nil && len(c.Corrections[i].rows) > 0 {
-				rows[q] = append(rows[q], c.Corrections[i].rows...)
+			if q := e.queryByID(c.Corrections[i].QueryID); q != nil {
+				var list []queryRow
+				for _, row := range c.Corrections[i].rows {
+					list = append(list, queryRow{q, row})
+				}
+				all = append(all, list)
 			}
 		}
 	}
 	for i := range ep.outs {
 		take(&ep.outs[i])
 	}
+	rows := byQuery(all)
 	for q, list := range rows {
 		if len(ep.outs) > 1 {
 			sortSteps(list)
@@ -219,6 +224,38 @@ func (e *Engine) gather(ep *epoch) map[*query][]outRow {
 		}
 		if from := q.owner.deadFrom.Load(); from != 0 && from <= ep.n {
 			delete(rows, q)
+		}
+	}
+	return rows
+}
+
+// byQuery sorts rows by their queries; those of one keep their order. The rows of all share one piece of memory.
+func byQuery(all [][]queryRow) map[*query][]outRow {
+	total, queries := 0, 0
+	for _, list := range all {
+		total += len(list)
+		for i := range list {
+			if q := list[i].q; q.gathered == 0 {
+				q.gathered = 1
+				queries++
+			} else {
+				q.gathered++
+			}
+		}
+	}
+	rows := make(map[*query][]outRow, queries)
+	memory := make([]outRow, total)
+	for _, list := range all {
+		for i := range list {
+			q := list[i].q
+			if q.gathered > 0 { // its first row
+				q.into, memory = memory[:0:q.gathered], memory[q.gathered:]
+				q.gathered = -q.gathered
+			}
+			q.into = append(q.into, list[i].row)
+			if q.gathered++; q.gathered == 0 { // its last
+				rows[q], q.into = q.into, nil
+			}
 		}
 	}
 	return rows

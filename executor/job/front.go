@@ -33,6 +33,7 @@ type front struct {
 	fb    *frontBatch
 	bad   []badRow
 	cur   *frontQuery
+	rows  rowArena
 	meter frontMeter
 	// seg is the segment in work, in the input of cur; processOne runs cur on in, bound once.
 	seg        *frontSegment
@@ -81,7 +82,9 @@ type frontQuery struct {
 	input  int
 	chain  *task.Chain
 	router *op.Router
-	rowIn  []types.Value
+	// cols are the columns that result rows are made of; direct: those of the stream's own batch, past the chain.
+	cols   []int
+	direct bool
 	spent  frontSpent
 }
 
@@ -91,7 +94,7 @@ func newFront(e *Engine) *front {
 	f.ctx.UDF, f.meter.now = e.cfg.UDF, e.costs.now
 	f.rowError = func(row uint32, err error) { f.bad = append(f.bad, badRow{row, f.cur.q, err}) }
 	f.ctx.RowError = f.rowError
-	f.processOne = func() error { return f.cur.chain.Process(f.in) }
+	f.processOne = func() error { return f.cur.process(f.in) }
 	f.matchOne = func() error {
 		f.seg.m.Match(&f.ctx, f.fb.b, f.fb.valid, f.seg.skip, (*segmentConsumer)(f))
 		return nil
@@ -337,17 +340,60 @@ func (f *front) run1(fq *frontQuery) {
 	f.meter.charge(fq)
 }
 
+// process passes rows through what follows the query's predicate.
+func (fq *frontQuery) process(in op.Input) error {
+	if !fq.direct {
+		return fq.chain.Process(in)
+	}
+	fq.chain.Note(int64(len(in.Sel)))
+	fq.encode(in)
+	return nil
+}
+
 // rowSink encodes the result rows of a stateless query.
 type rowSink struct{ fq *frontQuery }
 
 // Emit encodes rows into the item.
 func (s rowSink) Emit(in op.Input) error {
 	fq := s.fq
-	for _, r := range in.Sel {
-		fq.rowIn = in.B.Row(fq.rowIn[:0], int(r))
-		fq.f.it.rows = append(fq.f.it.rows, queryRow{fq.q, outRow{op: in.B.Op(int(r)), data: codec.AppendRow(nil, fq.rowIn)}})
+	if len(fq.cols) != len(in.B.Cols) {
+		fq.cols = allColumns(len(in.B.Cols))
 	}
+	fq.encode(in)
 	return nil
+}
+
+func allColumns(n int) []int {
+	cols := make([]int, n)
+	for i := range cols {
+		cols[i] = i
+	}
+	return cols
+}
+
+// encode makes result rows of the columns cols.
+func (fq *frontQuery) encode(in op.Input) {
+	f := fq.f
+	for _, r := range in.Sel {
+		f.it.rows = append(f.it.rows, queryRow{fq.q, outRow{op: in.B.Op(int(r)), data: f.rows.encode(in.B, fq.cols, int(r))}})
+	}
+}
+
+// rowArena makes encoded rows. They live in chunks, which go when the last of their rows does.
+type rowArena struct{ chunk []byte }
+
+const (
+	chunkBytes = 64 << 10
+	chunkSpare = 1 << 10
+)
+
+func (a *rowArena) encode(b *batch.Batch, cols []int, row int) []byte {
+	if cap(a.chunk)-len(a.chunk) < chunkSpare {
+		a.chunk = make([]byte, 0, chunkBytes)
+	}
+	from := len(a.chunk)
+	a.chunk = codec.AppendBatchRow(a.chunk, b, cols, row)
+	return a.chunk[from:len(a.chunk):len(a.chunk)]
 }
 
 // routeSink splits the rows of a keyed query by the hash of their key.

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/predindex"
 	"github.com/vigil-sql/vigil/executor/spec"
@@ -89,7 +90,33 @@ func (f *front) openFrom(r reader, node int) (*frontQuery, error) {
 	}
 	chain, err := task.NewChain(&f.ctx, in.Front[node:], sink)
 	fq.chain = chain
+	if in.Exchange == nil && !in.IsResult {
+		fq.cols, fq.direct = plainColumns(in.Front[node:], len(in.Schema.Cols))
+	}
 	return fq, err
+}
+
+// plainColumns are the columns of the stream that a result consists of; false when it computes something.
+func plainColumns(nodes []*spec.Node, n int) ([]int, bool) {
+	switch len(nodes) {
+	case 0:
+		return allColumns(n), true
+	case 1:
+		p, ok := nodes[0].Op.(*spec.Project)
+		if !ok {
+			return nil, false
+		}
+		var cols []int
+		for _, e := range p.Exprs {
+			c, ok := e.(*expr.Column)
+			if !ok {
+				return nil, false
+			}
+			cols = append(cols, c.Index)
+		}
+		return cols, true
+	}
+	return nil, false
 }
 
 // sample collects rows for the estimates of the stream's rules, where there are enough of them to choose between.

@@ -206,7 +206,7 @@ type epoch struct {
 
 // epochOut is what one goroutine produced in an epoch.
 type epochOut struct {
-	rows    map[*query][]outRow
+	rows    []queryRow
 	rejects []reject
 	late    []lateRow
 	failed  []failure
@@ -214,12 +214,7 @@ type epochOut struct {
 	spent []spentReport
 }
 
-func (o *epochOut) add(q *query, row outRow) {
-	if o.rows == nil {
-		o.rows = make(map[*query][]outRow)
-	}
-	o.rows[q] = append(o.rows[q], row)
-}
+func (o *epochOut) add(q *query, row outRow) { o.rows = append(o.rows, queryRow{q, row}) }
 
 // empty reports that the epoch need not be recorded: it consumed nothing and nobody could tell that it was.
 func (ep *epoch) empty() bool {

@@ -131,6 +131,8 @@ type Engine struct {
 	committed atomic.Uint64
 	// fed is what was committed for queries to read, and waits for the sequencer.
 	fed feedQueue
+	// putting is how many queries had results in the last epoch that was committed.
+	putting atomic.Int64
 	// sampled: some stream has a sample.
 	sampled   atomic.Bool
 	fatal     atomic.Pointer[error]
@@ -227,6 +229,9 @@ type query struct {
 	endless bool
 	// fronts are the beginnings of the inputs; zero for results.
 	fronts []frontPart
+	// gathered and into are the committer's while it sorts an epoch's rows by query.
+	gathered int
+	into     []outRow
 	// readFrom is how much of each input came by before the query began. The orderer's.
 	readFrom []readCount
 	// gone: the query was detached. The sequencer sets it.

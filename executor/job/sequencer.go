@@ -65,7 +65,7 @@ func (e *Engine) sequence() {
 				due = false
 			}
 		case <-e.wake:
-			if wait := e.cfg.EpochMin - time.Since(s.opened); wait > 0 && !due {
+			if wait := e.epochMin() - time.Since(s.opened); wait > 0 && !due {
 				due = true
 				timer.Reset(wait)
 			} else if wait <= 0 {
@@ -85,6 +85,19 @@ func (e *Engine) sequence() {
 			return
 		}
 	}
+}
+
+// What a commit of the results of one query costs in CPU time, times the part of a core that commits may take; and the longest
+// that results are kept waiting for that.
+const (
+	putEvery   = 20 * time.Microsecond
+	epochLimit = 250 * time.Millisecond
+)
+
+// epochMin is how long an epoch takes at least when a result waits: the longer, the more queries have results at a time. Committing
+// those of thousands every few milliseconds would leave the processor no time for events.
+func (e *Engine) epochMin() time.Duration {
+	return max(e.cfg.EpochMin, min(time.Duration(e.putting.Load())*putEvery, epochLimit))
 }
 
 // placeSettle lets one who asked wait for the open epoch, and for what follows from it unless it only is to be looked at.

@@ -74,6 +74,15 @@ func (c *Chain) Process(in op.Input) error {
 	return c.ops[0].Process(0, in, &c.links[0])
 }
 
+// Note counts rows, a batch of them, as if they had passed through all operators.
+func (c *Chain) Note(rows int64) {
+	c.in += rows
+	c.batches++
+	for i := range c.links {
+		c.links[i].counts.out(rows)
+	}
+}
+
 // In is how many rows, and batches of them, have come to the chain.
 func (c *Chain) In() (rows, batches int64) { return c.in, c.batches }
 
