@@ -167,17 +167,24 @@ func create(t *testing.T, s *Set, options string) *inproc.DB {
 		t.Fatal(err)
 	}
 	start := cpu()
-	for from := 0; from < len(s.Rules); from += 100 {
-		var list []string
-		for i := from; i < min(from+100, len(s.Rules)); i++ {
-			list = append(list, s.Query("logs", "event_number", i))
-		}
-		if err := db.Exec(strings.Join(list, ";")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	forRules(t, db, len(s.Rules), 1, func(i int) string { return s.Query("logs", "event_number", i) })
 	t.Logf("%d rules created: %v computed", len(s.Rules), cpu()-start)
 	return db
+}
+
+// forRules runs a statement for one rule in every so many, a hundred in one message.
+func forRules(t *testing.T, db *inproc.DB, n, every int, statement func(i int) string) {
+	t.Helper()
+	var list []string
+	for i := every - 1; i < n; i += every {
+		list = append(list, statement(i))
+		if len(list) == 100 || i+every >= n {
+			if err := db.Exec(strings.Join(list, ";")); err != nil {
+				t.Fatal(err)
+			}
+			list = list[:0]
+		}
+	}
 }
 
 // send sends a set's events, numbered on from first, and returns how many there are.
