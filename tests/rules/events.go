@@ -40,7 +40,9 @@ func Number(lines []byte, first int) (numbered []byte, n int) {
 		n++
 		numbered = append(numbered, `{"ts":"2026-01-01T00:00:00Z","event_number":`...)
 		numbered = strconv.AppendInt(numbered, int64(first+n), 10)
-		numbered = append(numbered, ',')
+		if line[1] != '}' {
+			numbered = append(numbered, ',')
+		}
 		numbered = append(appendKeysLower(numbered, line[1:]), '\n')
 	}
 	return numbered, n

@@ -91,10 +91,11 @@ func TestMeaning(t *testing.T) {
 	}
 	var events []string
 	for i, m := range meanings {
-		where, err := rewrite([]string{"SELECT * FROM logs WHERE " + m.condition}, map[string]bool{})
+		rule, err := rewrite([]string{"SELECT * FROM logs WHERE " + m.condition})
 		if err != nil {
 			t.Fatal(m.condition, err)
 		}
+		where := rule.Where
 		value := "NULL"
 		if m.value != null {
 			value = "'" + strings.ReplaceAll(m.value, "'", "''") + "'"
@@ -134,23 +135,24 @@ func TestMeaning(t *testing.T) {
 // TestForeign: what is no SQL is refused, not cut off.
 func TestForeign(t *testing.T) {
 	for _, sql := range []string{`a REGEXP '["\']?x' AND b='c'`, `a LIKE '%x%'`, `a > 1`, `a = b`, `a = 'x`, `a = `, `a ; b`} {
-		if where, err := rewrite([]string{"SELECT * FROM logs WHERE " + sql}, map[string]bool{}); err == nil {
-			t.Errorf("%s is read as %s", sql, where)
+		if rule, err := rewrite([]string{"SELECT * FROM logs WHERE " + sql}); err == nil {
+			t.Errorf("%s is read as %s", sql, rule.Where)
 		}
 	}
-	where, err := rewrite([]string{"SELECT * FROM logs WHERE a=1", "SELECT * FROM logs WHERE NOT (B='X')"}, map[string]bool{})
-	if want := `("a" = '1') OR ( NOT (lower("b") = 'x'))`; err != nil || where != want {
-		t.Errorf("two statements: %s, %v, not %s", where, err, want)
+	rule, err := rewrite([]string{"SELECT * FROM logs WHERE a=1", "SELECT * FROM logs WHERE NOT (B='X')"})
+	if want := `("a" = '1') OR ( NOT (lower("b") = 'x'))`; err != nil || rule.Where != want {
+		t.Errorf("two statements: %s, %v, not %s", rule.Where, err, want)
 	}
 }
 
 // TestNumber: events are numbered on, and only their own keys become lower case.
 func TestNumber(t *testing.T) {
-	got, n := Number([]byte("{\"A\":\"B\\\"\",\"Cd\":{\"E\":[1,\"F\"],\"G\":2},\"H\":[{\"I\":null},\"J\"],\"K\":-1}\r\n\n{\"L, M\":\"N:O\",\"P\":true}"), 4)
+	got, n := Number([]byte("{\"A\":\"B\\\"\",\"Cd\":{\"E\":[1,\"F\"],\"G\":2},\"H\":[{\"I\":null},\"J\"],\"K\":-1}\r\n\n{\"L, M\":\"N:O\",\"P\":true}\n{}"), 4)
 	want := `{"ts":"2026-01-01T00:00:00Z","event_number":5,"a":"B\"","cd":{"E":[1,"F"],"G":2},"h":[{"I":null},"J"],"k":-1}
 {"ts":"2026-01-01T00:00:00Z","event_number":6,"l, m":"N:O","p":true}
+{"ts":"2026-01-01T00:00:00Z","event_number":7}
 `
-	if n != 2 || string(got) != want {
+	if n != 3 || string(got) != want {
 		t.Errorf("%d events:\n%s\nnot\n%s", n, got, want)
 	}
 }

@@ -24,23 +24,25 @@ var errQuote = errors.New("what follows a backslash and a quote is no SQL")
 //	column REGEXP 'x'       column ~ 'x'                  see pattern
 //
 // Both lower and ILIKE fold K (Kelvin) to k and the Turkish dotted I to i, which NOCASE does not.
-func rewrite(statements []string, columns map[string]bool) (where string, err error) {
+func rewrite(statements []string) (Rule, error) {
 	const head = "SELECT * FROM logs WHERE "
 	var list []string
+	var rule Rule
 	for _, sql := range statements {
 		if !strings.HasPrefix(sql, head) {
-			return "", fmt.Errorf("a statement of another kind: %.40s", sql)
+			return Rule{}, fmt.Errorf("a statement of another kind: %.40s", sql)
 		}
-		r := rewriter{tokens: tokens(sql[len(head):]), columns: columns}
+		r := rewriter{tokens: tokens(sql[len(head):])}
 		if err := r.run(); err != nil {
-			return "", err
+			return Rule{}, err
 		}
 		list = append(list, r.out.String())
+		rule.comparisons = append(rule.comparisons, r.comparisons...)
 	}
-	if len(list) == 1 {
-		return list[0], nil
+	if rule.Where = list[0]; len(list) > 1 {
+		rule.Where = "(" + strings.Join(list, ") OR (") + ")"
 	}
-	return "(" + strings.Join(list, ") OR (") + ")", nil
+	return rule, nil
 }
 
 // tokens cuts text, white space left out.
@@ -58,10 +60,13 @@ func tokens(text string) []string {
 
 // rewriter reads the tokens of a condition and writes them in vigil's SQL.
 type rewriter struct {
-	tokens  []string
-	columns map[string]bool
-	out     strings.Builder
+	tokens      []string
+	out         strings.Builder
+	comparisons []comparison
 }
+
+// comparison is one of a rule's: what it compares a column with, as it stands in the rule.
+type comparison struct{ column, operator, value string }
 
 func (r *rewriter) run() error {
 	for len(r.tokens) > 0 {
@@ -118,7 +123,7 @@ func (r *rewriter) predicate() (int, error) {
 	default:
 		return 0, errQuote
 	}
-	r.columns[name] = true
+	r.comparisons = append(r.comparisons, comparison{column: name, operator: operator, value: value})
 	r.out.WriteString(text)
 	return n, nil
 }

@@ -14,7 +14,10 @@ import (
 
 // Rule is a detection rule: Where is its condition in vigil's SQL, over the columns that Columns lists. Key is SET:ID, because
 // several sets have a rule of the same ID.
-type Rule struct{ ID, Key, Where string }
+type Rule struct {
+	ID, Key, Where string
+	comparisons    []comparison
+}
 
 // Foreign is a rule that is left out, and why.
 type Foreign struct{ Key, Reason string }
@@ -45,12 +48,16 @@ func Load(dir string) (*Set, error) {
 		set := strings.TrimSuffix(filepath.Base(f), ".json.gz")
 		for _, r := range list {
 			key := set + ":" + r.ID
-			where, err := rewrite(r.Rule, columns)
+			rule, err := rewrite(r.Rule)
 			if err != nil {
 				s.Foreign = append(s.Foreign, Foreign{Key: key, Reason: err.Error()})
 				continue
 			}
-			s.Rules = append(s.Rules, Rule{ID: r.ID, Key: key, Where: where})
+			for _, c := range rule.comparisons {
+				columns[c.column] = true
+			}
+			rule.ID, rule.Key = r.ID, key
+			s.Rules = append(s.Rules, rule)
 		}
 	}
 	for c := range columns {

@@ -88,7 +88,7 @@ func TestSigma(t *testing.T) {
 	dir := need.Shared(t, "data/events/mordor")
 	names, want := readAnswers(t, filepath.Join(dir, "expected-sigma-sql"))
 	checkForeign(t, s)
-	db := create(t, s)
+	db := create(t, s, "")
 	defer db.Close()
 	start, total := cpu(), 0
 	firsts := make([]int, len(names))
@@ -100,7 +100,7 @@ func TestSigma(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d events through %d rules: %v computed", total, len(s.Rules), cpu()-start)
-	c := comparison{want: want}
+	c := tally{want: want}
 	for i, got := range found(t, db, s, firsts) {
 		c.set(t, s, names[i], got)
 	}
@@ -115,14 +115,14 @@ func TestSigma(t *testing.T) {
 // windowsRules is how many rules the sets that have answers have.
 const windowsRules = 3654
 
-// comparison counts what was compared: rules, once for each set of events, and the matches that were expected.
-type comparison struct {
+// tally counts what was compared: rules, once for each set of events, and the matches that were expected.
+type tally struct {
 	want           map[string]answers
 	rules, matches int
 }
 
 // set compares what the rules found in one set of events.
-func (c *comparison) set(t *testing.T, s *Set, name string, got map[string][]int64) {
+func (c *tally) set(t *testing.T, s *Set, name string, got map[string][]int64) {
 	t.Helper()
 	want := c.want[name].Matches
 	for _, r := range s.Rules {
@@ -156,28 +156,35 @@ func checkForeign(t *testing.T, s *Set) {
 	}
 }
 
-// create starts a vigil that runs all rules.
-func create(t *testing.T, s *Set) *inproc.DB {
+// create starts a vigil that runs all rules over a stream with options.
+func create(t *testing.T, s *Set, options string) *inproc.DB {
 	t.Helper()
 	db, err := inproc.Open(inproc.Options{Disk: inproc.NewDisk(), Clock: inproc.NewClock(today), Workers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Exec(s.Stream("logs", "")); err != nil {
+	if err := db.Exec(s.Stream("logs", options)); err != nil {
 		t.Fatal(err)
 	}
 	start := cpu()
-	for from := 0; from < len(s.Rules); from += 100 {
-		var list []string
-		for i := from; i < min(from+100, len(s.Rules)); i++ {
-			list = append(list, s.Query("logs", "event_number", i))
-		}
-		if err := db.Exec(strings.Join(list, ";")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	forRules(t, db, len(s.Rules), 1, func(i int) string { return s.Query("logs", "event_number", i) })
 	t.Logf("%d rules created: %v computed", len(s.Rules), cpu()-start)
 	return db
+}
+
+// forRules runs a statement for one rule in every so many, a hundred in one message.
+func forRules(t *testing.T, db *inproc.DB, n, every int, statement func(i int) string) {
+	t.Helper()
+	var list []string
+	for i := every - 1; i < n; i += every {
+		list = append(list, statement(i))
+		if len(list) == 100 || i+every >= n {
+			if err := db.Exec(strings.Join(list, ";")); err != nil {
+				t.Fatal(err)
+			}
+			list = list[:0]
+		}
+	}
 }
 
 // send sends a set's events, numbered on from first, and returns how many there are.
