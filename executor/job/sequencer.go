@@ -20,6 +20,9 @@ type sequencer struct {
 	pending []*change
 	// replan holds the streams whose plan must be renewed before the epoch starts.
 	replan map[*stream]bool
+	// levels is the length of the longest chain of queries over queries, when levelsKnown.
+	levels      int
+	levelsKnown bool
 	// ended: no row will follow on any stream.
 	ended bool
 	// dropOps are operators whose checkpointed state is to be forgotten at the next checkpoint.
@@ -201,31 +204,6 @@ func (e *Engine) streamGone(s *stream) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.streams[s.spec.ID] != s
-}
-
-// replan gives a stream a new plan with the queries that now read it.
-func (e *Engine) replan(s *stream) {
-	p := &plan{stream: s, want: make([]bool, len(s.spec.Schema.Cols)), version: 1}
-	if s.plan != nil {
-		p.version = s.plan.version + 1
-	}
-	if s.spec.TimeCol >= 0 {
-		p.want[s.spec.TimeCol] = true
-	}
-	for i := range s.spec.Schema.Cols {
-		p.want[i] = p.want[i] || s.spec.Schema.Cols[i].NotNull
-	}
-	e.mu.RLock()
-	p.readers = append(p.readers, s.attached...)
-	for _, r := range s.attached {
-		want := r.q.parts.Inputs[r.input].Want
-		for i := range p.want {
-			p.want[i] = p.want[i] || want == nil || want[i]
-		}
-	}
-	e.mu.RUnlock()
-	p.want = withSources(s.spec, p.want)
-	s.plan = p
 }
 
 // newQuery prepares a query's runtime, and those of its stages, and checks that its operators can be built.
