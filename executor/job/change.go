@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/codec"
@@ -331,7 +330,7 @@ func (e *Engine) applyChange(ep *epoch, c *change) {
 
 func (e *Engine) addStream(ep *epoch, s *stream) {
 	e.mu.Lock()
-	e.streams[s.spec.ID] = s
+	e.setStream(s)
 	e.mu.Unlock()
 	ep.newStreams = append(ep.newStreams, s)
 	e.replan(s)
@@ -371,14 +370,14 @@ func (e *Engine) attachReader(q *query) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.seq.noteLevels(q)
 	e.queries[q.spec.ID] = q
 	if s := e.streams[q.spec.ID]; s != nil {
 		s.result = q // it was out of service, or is attached after its reader
 	}
 	for i, s := range streams {
-		s.attached = append(s.attached, reader{q, i})
+		s.join(reader{q, i})
 		if s.rules != nil {
-			s.rules.add(reader{q, i})
 			e.seq.unsettled[s] = true
 		}
 		e.markReplan(s)
@@ -406,7 +405,7 @@ func (e *Engine) applyDrop(ep *epoch, o *Object) {
 		}
 		s.plan = nil
 		e.mu.Lock()
-		delete(e.streams, d.ID)
+		e.dropStream(d.ID)
 		e.mu.Unlock()
 		ep.gone = append(ep.gone, s)
 	}
@@ -416,6 +415,7 @@ func (e *Engine) applyDrop(ep *epoch, o *Object) {
 func (e *Engine) detach(ep *epoch, q *query) {
 	for _, part := range q.all() {
 		part.gone.Store(true)
+		e.seq.noteLevels(part)
 		e.mu.Lock()
 		delete(e.queries, part.spec.ID)
 		for i := range part.parts.Inputs {
@@ -423,13 +423,12 @@ func (e *Engine) detach(ep *epoch, q *query) {
 			if s == nil {
 				continue
 			}
-			s.attached = slices.DeleteFunc(s.attached, func(x reader) bool { return x.q == part })
+			s.leave(part)
 			if s.rules != nil {
-				s.rules.remove(reader{part, i})
 				e.seq.unsettled[s] = true
 			}
 			if s.isResult && len(s.attached) == 0 {
-				delete(e.streams, s.spec.ID) // nobody reads the result any more
+				e.dropStream(s.spec.ID) // nobody reads the result any more
 				delete(e.seq.replan, s)
 				continue
 			}

@@ -19,7 +19,7 @@ import (
 type checkpointCut struct {
 	epoch   uint64
 	clock   types.EventTime // the epoch's; not written
-	streams []*streamCut
+	streams map[uint64]*streamCut
 	// reached is the watermark that queries over several streams have reached, by id; the first worker's.
 	reached map[uint64]types.EventTime
 	parts   [][]stateBlock // per worker
@@ -52,14 +52,7 @@ const (
 	blockRewrite
 )
 
-func (c *checkpointCut) stream(id uint64) *streamCut {
-	for _, s := range c.streams {
-		if s.id == id {
-			return s
-		}
-	}
-	return nil
-}
+func (c *checkpointCut) stream(id uint64) *streamCut { return c.streams[id] }
 
 func (c *checkpointCut) fail(err error) {
 	c.mu.Lock()
@@ -101,9 +94,9 @@ func (w cutWriter) Rewrite(slice int64) error {
 
 // newCut runs in the sequencer when it closes an epoch.
 func (e *Engine) newCut(ep *epoch) *checkpointCut {
-	c := &checkpointCut{epoch: ep.n, reached: map[uint64]types.EventTime{}, clock: ep.clock, parts: make([][]stateBlock, len(e.workers))}
+	c := &checkpointCut{epoch: ep.n, reached: map[uint64]types.EventTime{}, clock: ep.clock, streams: map[uint64]*streamCut{}, parts: make([][]stateBlock, len(e.workers))}
 	for _, s := range e.streamList() {
-		c.streams = append(c.streams, &streamCut{id: s.spec.ID, next: maps.Clone(s.next), watermark: types.MinTime})
+		c.streams[s.spec.ID] = &streamCut{id: s.spec.ID, next: maps.Clone(s.next), watermark: types.MinTime}
 	}
 	c.drops, e.seq.dropOps = e.seq.dropOps, nil
 	return c
@@ -211,32 +204,41 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 }
 
 // trimResults drops result rows beyond their queries' retention, and those of stages that have been read; what recovery may
-// have to read again stays.
+// have to read again stays. Queries come and go meanwhile: of one that has gone there is nothing to trim, and what one that has come
+// will read is younger than now.
 func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	for id, q := range e.queries {
-		before, keep := now-q.spec.Retention, int64(math.MaxInt64)
-		if sc := cut.stream(id); sc != nil {
-			keep = sc.next[0]
-		} else if s := e.streams[id]; s != nil {
-			continue // its readers came after the cut
+	for _, q := range e.trimmed(cut) {
+		bounds := results.Bounds{BeforeClock: now - q.spec.Retention, KeepFrom: math.MaxInt64}
+		if sc := cut.stream(q.spec.ID); sc != nil {
+			bounds.KeepFrom = sc.next[0]
 		}
-		switch {
-		case q.owner != q:
-			before = math.MaxInt64
-		case q.spec.Retention <= 0:
-			continue
+		if q.owner != q {
+			bounds.BeforeClock = math.MaxInt64
 		}
-		bounds := results.Bounds{BeforeClock: before, KeepFrom: keep}
 		if q.endless {
 			bounds.Fold = foldRows
 		}
-		if err := e.results.Trim(id, bounds); err != nil {
+		if err := e.results.Trim(q.spec.ID, bounds); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// trimmed lists the queries and stages whose results do not stay for ever.
+func (e *Engine) trimmed(cut *checkpointCut) []*query {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	list := make([]*query, 0, len(e.queries))
+	for id, q := range e.queries {
+		if e.streams[id] != nil && cut.stream(id) == nil {
+			continue // its readers came after the cut
+		}
+		if q.owner != q || q.spec.Retention > 0 {
+			list = append(list, q)
+		}
+	}
+	return list
 }
 
 // foldRows leaves of a changelog the rows that were inserted and not taken back.
@@ -293,7 +295,7 @@ func decodeManifest(data []byte) (*checkpointCut, error) {
 	if r.err == nil && v != 1 && v != manifestVersion {
 		return nil, fmt.Errorf("checkpoint manifest has format version %d, this vigil reads versions 1 and %d", v, manifestVersion)
 	}
-	c := &checkpointCut{epoch: r.uint(), reached: map[uint64]types.EventTime{}}
+	c := &checkpointCut{epoch: r.uint(), streams: map[uint64]*streamCut{}, reached: map[uint64]types.EventTime{}}
 	for i, n := 0, r.count(); i < n && r.err == nil; i++ {
 		s := &streamCut{id: r.uint(), watermark: types.EventTime(r.int()), next: map[int32]int64{}}
 		for j, m := 0, r.count(); j < m && r.err == nil; j++ {
@@ -305,7 +307,7 @@ func decodeManifest(data []byte) (*checkpointCut, error) {
 			s.splits = append(s.splits, task.Split{Seen: flags&1 != 0, Idle: flags&2 != 0, ID: int32(r.int()),
 				Max: types.EventTime(r.int()), Arrival: types.EventTime(r.int())})
 		}
-		c.streams = append(c.streams, s)
+		c.streams[s.id] = s
 	}
 	if v > 1 {
 		for i, n := 0, r.count(); i < n && r.err == nil; i++ {

@@ -36,17 +36,30 @@ type settler struct {
 	levels int
 }
 
-// levels is the length of the longest chain of queries over queries.
+// levels is the length of the longest chain of queries over queries. The sequencer's.
 func (e *Engine) levels() int {
+	if e.seq.levelsKnown {
+		return e.seq.levels
+	}
+	list, most := e.streamList(), 0
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	most := 0
-	for _, s := range e.streams {
+	for _, s := range list {
 		if s.isResult {
 			most = max(most, e.levelOf(s.spec.ID))
 		}
 	}
+	e.seq.levels, e.seq.levelsKnown = most, true
 	return most
+}
+
+// noteLevels is told of a query that comes or goes.
+func (s *sequencer) noteLevels(q *query) {
+	for i := range q.parts.Inputs {
+		if q.parts.Inputs[i].IsResult {
+			s.levelsKnown = false
+		}
+	}
 }
 
 // levelOf is how many results lie between the streams and the readers of a query's result; called with mu held.
@@ -105,7 +118,7 @@ func (e *Engine) resultStream(in *task.Input, next int64) *stream {
 		result: e.queries[in.Source], next: map[int32]int64{0: next}}
 	s.progress.init()
 	s.order.watermark = types.MinTime
-	e.streams[in.Source] = s
+	e.setStream(s)
 	return s
 }
 

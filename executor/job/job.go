@@ -127,6 +127,8 @@ type Engine struct {
 	mu      sync.RWMutex
 	streams map[uint64]*stream
 	queries map[uint64]*query
+	// listed is the streams as a list; nil when it must be made anew.
+	listed []*stream
 	// committed is the last epoch on disk.
 	committed atomic.Uint64
 	// fed is what was committed for queries to read, and waits for the sequencer.
@@ -163,6 +165,8 @@ type stream struct {
 	next     map[int32]int64 // split -> offset after the last sequenced payload
 	plan     *plan           // what the front does, as of the epoch being sequenced
 	attached []reader        // the inputs of queries that read the stream, in order of creation
+	planned  bool            // the plan shares the memory of attached
+	wanted   []int           // by column, how many of attached read it
 	opened   bool            // src is open already, for re-running epochs
 
 	// rules are the predicates of the queries that read the stream; of results, which few read, nil.

@@ -261,16 +261,6 @@ func (e *Engine) resultWaits() {
 	}
 }
 
-func (e *Engine) streamList() []*stream {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	list := make([]*stream, 0, len(e.streams))
-	for _, s := range e.streams {
-		list = append(list, s)
-	}
-	return list
-}
-
 // getBatch takes a batch from the stream's pool.
 func (s *stream) getBatch(want []bool) *frontBatch {
 	fb, _ := s.batches.Get().(*frontBatch)

@@ -31,17 +31,17 @@ func TestEpochRecordRoundTrip(t *testing.T) {
 }
 
 func TestManifestRoundTrip(t *testing.T) {
-	want := &checkpointCut{epoch: 9, reached: map[uint64]types.EventTime{7: -5, 8: types.MaxTime}, streams: []*streamCut{{id: 3, watermark: types.MinTime, next: map[int32]int64{0: 5, 2: 7},
+	want := &checkpointCut{epoch: 9, reached: map[uint64]types.EventTime{7: -5, 8: types.MaxTime}, streams: map[uint64]*streamCut{3: {id: 3, watermark: types.MinTime, next: map[int32]int64{0: 5, 2: 7},
 		splits: []task.Split{{ID: 2, Seen: true, Max: -4, Arrival: 8, Idle: true}}}}}
 	got, err := decodeManifest(want.encode())
 	if err != nil || got.epoch != 9 || !reflect.DeepEqual(got.streams, want.streams) || !reflect.DeepEqual(got.reached, want.reached) {
-		t.Errorf("got %+v, %v; want %+v", got.streams[0], err, want.streams[0])
+		t.Errorf("got %+v, %v; want %+v", got.streams[3], err, want.streams[3])
 	}
 }
 
 func FuzzRecords(f *testing.F) {
 	f.Add((&epochRecord{n: 3, runs: []run{{stream: 1, split: 2, from: 3, to: 4}, {stream: 5, result: true}}}).encode())
-	f.Add((&checkpointCut{epoch: 9, streams: []*streamCut{{id: 3, next: map[int32]int64{0: 5}, splits: []task.Split{{ID: 1}}}}}).encode())
+	f.Add((&checkpointCut{epoch: 9, streams: map[uint64]*streamCut{3: {id: 3, next: map[int32]int64{0: 5}, splits: []task.Split{{ID: 1}}}}}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if rec, err := decodeEpoch(b); err == nil {
 			if again, err := decodeEpoch(rec.encode()); err != nil || !reflect.DeepEqual(rec, again) {

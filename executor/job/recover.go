@@ -250,7 +250,7 @@ func (r *recovery) attachStream(o *Object, d *spec.Stream) error {
 			s.stats.Watermark.Store(int64(sc.watermark))
 		}
 	}
-	e.streams[d.ID] = s
+	e.setStream(s)
 	e.replan(s)
 	return nil
 }

@@ -18,9 +18,6 @@ type ruleset struct {
 	schema   *types.Schema
 	segments []planSegment
 	at       map[reader]located
-	// wanted counts, by column, the inputs that read it; all counts those that read every column.
-	wanted []int
-	all    int
 	// near makes the estimates for what is built at once, far those for what is built beside the stream.
 	near, far *predindex.Estimates
 	// building: a build of the segments before upTo is under way; what was removed meanwhile is still in it.
@@ -58,7 +55,7 @@ type planSegment struct {
 }
 
 func newRuleset(schema *types.Schema) *ruleset {
-	return &ruleset{schema: schema, at: map[reader]located{}, wanted: make([]int, len(schema.Cols)),
+	return &ruleset{schema: schema, at: map[reader]located{},
 		near: predindex.NewEstimates(nil), far: predindex.NewEstimates(nil)}
 }
 
@@ -91,7 +88,6 @@ const nearMax = 64
 
 // add brings a reader in.
 func (rs *ruleset) add(r reader) {
-	rs.count(r, 1)
 	list := []reader{r}
 	n := len(rs.segments)
 	for n > 0 && rs.segments[n-1].live <= 2*len(list) && rs.segments[n-1].live+len(list) <= nearMax && !rs.locked(n-1) {
@@ -120,7 +116,6 @@ func (rs *ruleset) remove(r reader) {
 		return
 	}
 	delete(rs.at, r)
-	rs.count(r, -1)
 	rs.removals++
 	if rs.building {
 		rs.removed = append(rs.removed, r)
@@ -168,22 +163,6 @@ func (s *planSegment) alive() []reader {
 	}
 	return out
 }
-
-// count keeps track of the columns that are read.
-func (rs *ruleset) count(r reader, n int) {
-	want := r.in().Want
-	if want == nil {
-		rs.all += n
-	}
-	for i, w := range want {
-		if w && i < len(rs.wanted) {
-			rs.wanted[i] += n
-		}
-	}
-}
-
-// wants reports whether any reader reads a column.
-func (rs *ruleset) wants(col int) bool { return rs.all > 0 || rs.wanted[col] > 0 }
 
 // built is the outcome of a build beside the stream: seg takes the place of the segments up to and from.
 type built struct {

@@ -22,6 +22,9 @@ type sequencer struct {
 	replan map[*stream]bool
 	// unsettled are the streams whose rules may be worth building anew.
 	unsettled map[*stream]bool
+	// levels is the length of the longest chain of queries over queries, when levelsKnown.
+	levels      int
+	levelsKnown bool
 	// ended: no row will follow on any stream.
 	ended bool
 	// dropOps are operators whose checkpointed state is to be forgotten at the next checkpoint.
@@ -220,35 +223,6 @@ func (e *Engine) streamGone(s *stream) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	return e.streams[s.spec.ID] != s
-}
-
-// replan gives a stream a new plan with the queries that now read it.
-func (e *Engine) replan(s *stream) {
-	p := &plan{stream: s, want: make([]bool, len(s.spec.Schema.Cols)), version: 1}
-	if s.plan != nil {
-		p.version, p.removals = s.plan.version+1, s.plan.removals
-	}
-	if s.spec.TimeCol >= 0 {
-		p.want[s.spec.TimeCol] = true
-	}
-	for i := range s.spec.Schema.Cols {
-		p.want[i] = p.want[i] || s.spec.Schema.Cols[i].NotNull
-	}
-	if rs := s.rules; rs != nil {
-		p.segments, p.removals = rs.segments, rs.removals
-		for i := range p.want {
-			p.want[i] = p.want[i] || rs.wants(i)
-		}
-	} else {
-		e.mu.RLock()
-		p.readers = append(p.readers, s.attached...)
-		e.mu.RUnlock()
-		for i := range p.want {
-			p.want[i] = len(p.readers) > 0
-		}
-	}
-	p.want = withSources(s.spec, p.want)
-	s.plan = p
 }
 
 // newQuery prepares a query's runtime, and those of its stages, and checks that its operators can be built.

@@ -29,6 +29,9 @@ type Snapshot struct {
 	// relations is the one name space of streams, queries, tables, views and IOC lists, by key.
 	relations table[string, Relation]
 	byID      table[uint64, Relation]
+	kinds     kinds
+	// readers counts the queries and views that read an object.
+	readers   table[used, int]
 	functions table[string, *Function]
 	schemas   table[string, *Schema]
 	comments  table[uint64, map[int]string]
@@ -83,11 +86,10 @@ func (c *Catalog) Put(r Relation) error {
 		if other := s.relations.get(name); other != nil && other.RelID() != id {
 			return sqlerr.New(sqlerr.DuplicateTable, "relation %q already exists", r.RelName())
 		}
-		if old := s.byID.get(id); old != nil && keyOf(old) != name {
-			s.relations = s.relations.without(keyOf(old))
+		if old := s.byID.get(id); old != nil {
+			s.take(old)
 		}
-		s.relations = s.relations.with(name, r)
-		s.byID = s.byID.with(id, r)
+		s.put(r)
 		return nil
 	})
 }
@@ -95,11 +97,12 @@ func (c *Catalog) Put(r Relation) error {
 // Replace puts r in the place of the relation with its name, whatever that one's id is.
 func (c *Catalog) Replace(r Relation) error {
 	return c.change(func(s *Snapshot) error {
-		if old := s.relations.get(keyOf(r)); old != nil {
-			s.byID = s.byID.without(old.RelID())
+		for _, old := range []Relation{s.relations.get(keyOf(r)), s.byID.get(r.RelID())} {
+			if old != nil && s.byID.get(old.RelID()) == old {
+				s.take(old)
+			}
 		}
-		s.relations = s.relations.with(keyOf(r), r)
-		s.byID = s.byID.with(r.RelID(), r)
+		s.put(r)
 		return nil
 	})
 }
@@ -109,8 +112,7 @@ func (c *Catalog) Remove(schema, name string) Relation {
 	var old Relation
 	_ = c.change(func(s *Snapshot) error { // the change itself cannot fail
 		if old = s.relations.get(key(schema, name)); old != nil {
-			s.relations = s.relations.without(key(schema, name))
-			s.byID = s.byID.without(old.RelID())
+			s.take(old)
 		}
 		return nil
 	})
@@ -244,11 +246,11 @@ func (s *Snapshot) Virtuals() []*Virtual {
 }
 
 func relationsOf[T Relation](s *Snapshot) []T {
-	var out []T
-	for _, r := range s.relations.values() {
-		if t, ok := r.(T); ok {
-			out = append(out, t)
-		}
+	var one T
+	list := s.kinds[kindOf(one)].values()
+	out := make([]T, 0, len(list))
+	for _, r := range list {
+		out = append(out, r.(T))
 	}
 	sort.Slice(out, func(i, j int) bool { return keyOf(out[i]) < keyOf(out[j]) })
 	return out

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 
@@ -122,5 +123,50 @@ func BenchmarkPut10k(b *testing.B) {
 		for i := range uint64(10000) {
 			_ = c.Put(query(i, fmt.Sprint("q", i)))
 		}
+	}
+}
+
+// TestHasReaders: readers are counted through all the ways in which relations come and go, as a walk over them counts.
+func TestHasReaders(t *testing.T) {
+	c := New()
+	rng := rand.New(rand.NewPCG(1, 2))
+	met := map[bool]int{}
+	for range 3000 {
+		id := rng.Uint64N(20)
+		q := &Query{Query: spec.Query{ID: 100 + id, Name: fmt.Sprint("q", rng.IntN(20))}}
+		for range rng.IntN(3) {
+			q.Streams = append(q.Streams, rng.Uint64N(6))
+			q.Lists = append(q.Lists, fmt.Sprint("l", rng.IntN(6)))
+		}
+		var r Relation = q
+		if rng.IntN(4) == 0 {
+			r = &View{ID: q.ID, Name: q.Name, Streams: q.Streams, Lists: q.Lists}
+		}
+		switch rng.IntN(3) {
+		case 0:
+			_ = c.Put(r) // the name may be taken
+		case 1:
+			_ = c.Replace(r)
+		default:
+			c.Remove(Public, q.Name)
+		}
+		s := c.Snapshot()
+		for id := range uint64(6) {
+			want := false
+			list := fmt.Sprint("l", id)
+			for _, r := range s.Relations() {
+				want = want || contains(usedBy(r), used{id: id}) || contains(usedBy(r), used{list: list})
+			}
+			if got := s.HasReaders(id, list); got != want {
+				t.Fatalf("readers of %d: %v, want %v", id, got, want)
+			}
+			met[want]++
+		}
+		if n := len(s.Queries()) + len(s.Views()); n != len(s.Relations()) {
+			t.Fatalf("%d queries and views of %d relations", n, len(s.Relations()))
+		}
+	}
+	if met[true] < 1000 || met[false] < 1000 {
+		t.Fatal(met)
 	}
 }

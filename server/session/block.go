@@ -287,8 +287,12 @@ func (b *block) conflict(ch *job.Change, cur *catalog.Snapshot) error {
 			return changed(o)
 		}
 	}
+	dropped := slices.DeleteFunc(slices.Clone(ch.Drop), func(o job.Object) bool { return !read(cur, o) })
+	if len(dropped) == 0 {
+		return nil
+	}
 	for _, q := range cur.Relations() {
-		for _, o := range ch.Drop {
+		for _, o := range dropped {
 			if !going[q.RelID()] && reads(q, o.Meta.Kind, o.Meta.ID, o.Meta.Name) {
 				return changed(o)
 			}

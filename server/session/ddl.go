@@ -265,7 +265,7 @@ func (s *scope) replaceable(old *existing, kind string, publish func(*catalog.Ca
 			}
 		}
 	}
-	if old.kind != kindQuery {
+	if old.kind != kindQuery || !s.cat.Snapshot().HasReaders(old.object.Meta.ID, "") {
 		return nil
 	}
 	for _, q := range s.cat.Snapshot().Queries() {
@@ -467,6 +467,9 @@ func (s *scope) withDependents(victims []*existing, cascade bool, out pgwire.Out
 				victims = append(victims, s.existing(q))
 			}
 		}
+		if !read(s.cat.Snapshot(), v.object) {
+			continue
+		}
 		for _, r := range s.cat.Snapshot().Relations() {
 			if going[r.RelID()] || !reads(r, v.kind, m.ID, m.Name) {
 				continue
@@ -526,6 +529,15 @@ func (s *scope) sequenceUsers(v *existing, going map[uint64]bool) error {
 		}
 	}
 	return nil
+}
+
+// read tells whether any query or view uses an object.
+func read(snap *catalog.Snapshot, o job.Object) bool {
+	list := ""
+	if o.Meta.Kind == kindIOC {
+		list = o.Meta.Name
+	}
+	return snap.HasReaders(o.Meta.ID, list)
 }
 
 // reads tells whether a query or view uses an object.
