@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vigil-sql/vigil/storage/pebblekv"
 	"github.com/vigil-sql/vigil/tests/inproc"
 )
 
@@ -55,10 +56,13 @@ func thesisRules(rules, indicators int) *workload {
 	return w
 }
 
-// diskWith is a disk on which a vigil has the IOC list of the first indicators tags.
-func diskWith(indicators int) (*inproc.Disk, error) {
-	disk := inproc.NewDisk()
-	db, err := inproc.Open(inproc.Options{Disk: disk, Clock: inproc.NewClock(rulesDay)})
+// storeWith is a store in dir in which a vigil has the IOC list of the first indicators tags.
+func storeWith(dir string, indicators int) (*pebblekv.Store, error) {
+	store, err := pebblekv.Open(dir, pebblekv.Options{})
+	if err != nil || indicators == 0 {
+		return store, err
+	}
+	db, err := inproc.Open(inproc.Options{Disk: inproc.NewDisk(), Store: store, Clock: inproc.NewClock(rulesDay)})
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +76,7 @@ func diskWith(indicators int) (*inproc.Disk, error) {
 	if err := db.Copy("COPY id_list (value) FROM STDIN", strings.NewReader(tags.String())); err != nil {
 		return nil, err
 	}
-	return disk, db.Close()
+	return store, db.Close()
 }
 
 // words are what messages are made of besides needles, which are longer.
