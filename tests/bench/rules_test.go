@@ -200,12 +200,12 @@ func (m *measured) median() float64 {
 }
 
 // BenchmarkRules prints what an event costs with few and with many rules over its stream, on one core. VIGIL_BENCH_RULES="6,10,36"
-// chooses the numbers of rules; "sigma" and "substrings" in it, the other kinds.
+// chooses the numbers of rules, "whole36" those whose alerts are whole events; "sigma" and "substrings" in it, the other kinds.
 func BenchmarkRules(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	chosen := os.Getenv("VIGIL_BENCH_RULES")
 	if chosen == "" {
-		chosen = "6,10,36,100,1000,10000,substrings,sigma"
+		chosen = "6,10,36,100,1000,10000,whole1000,substrings,sigma"
 	}
 	var list []*measured
 	for _, name := range strings.Split(chosen, ",") {
@@ -213,16 +213,20 @@ func BenchmarkRules(b *testing.B) {
 		if name == "substrings" {
 			m.rules = substrings
 		} else if name != "sigma" {
-			n, err := strconv.Atoi(name)
+			number, whole := strings.CutPrefix(name, "whole")
+			n, err := strconv.Atoi(number)
 			if err != nil {
 				b.Fatal("VIGIL_BENCH_RULES:", err)
 			}
 			m.name, m.rules = "thesis", n
+			if whole {
+				m.name = "thesis, whole event"
+			}
 		}
 		list = append(list, m)
 	}
 	indicators := 0
-	if slices.ContainsFunc(list, func(m *measured) bool { return m.name == "thesis" }) {
+	if slices.ContainsFunc(list, func(m *measured) bool { return strings.HasPrefix(m.name, "thesis") }) {
 		indicators = ruleIndicators
 	}
 	store := listed(b, indicators)
@@ -231,6 +235,10 @@ func BenchmarkRules(b *testing.B) {
 			switch m.name {
 			case "thesis":
 				m.measure(b, store, thesisRules(m.rules, ruleIndicators))
+			case "thesis, whole event":
+				w := thesisRules(m.rules, ruleIndicators)
+				w.columns = wholeEvent
+				m.measure(b, store, w)
 			case "substrings":
 				m.measure(b, store, substringRules(m.rules))
 			case "sigma":
