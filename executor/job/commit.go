@@ -38,7 +38,7 @@ type Event struct {
 	Name   string `json:"name"`
 	At     int64  `json:"at"`
 	Epoch  uint64 `json:"epoch"`
-	What   string `json:"what"` // "created", "dropped", "deactivated", "resumed"
+	What   string `json:"what"` // "created", "dropped", "deactivated", "paused", "resumed", "throttled", "unthrottled"
 	Code   string `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
@@ -76,7 +76,8 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		e.finishEpoch(ep)
 		return nil
 	}
-	if ep.empty() && ep.checkpoint == nil {
+	e.judge(ep)
+	if ep.empty() && ep.checkpoint == nil && len(ep.verdicts)+len(ep.events) == 0 {
 		e.handOn(ep, nil, nil)
 		ep.answer(nil)
 		return nil
@@ -86,6 +87,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		c.noteReads(e)
 	}
 	rows := e.gather(ep)
+	e.limitRows(ep, rows)
 	first := make(map[*query]int64, len(rows))
 	for q, data := range rows {
 		list := make([]results.Row, len(data))
@@ -102,13 +104,16 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	if err := e.putLate(b, ep); err != nil {
 		return err
 	}
-	if err := e.putFailures(b, ep); err != nil {
-		return err
-	}
 	for _, c := range ep.changes {
 		if err := c.persist(e, b, ep); err != nil {
 			return err
 		}
+	}
+	if err := e.putFailures(b, ep); err != nil {
+		return err
+	}
+	if err := e.putVerdicts(b, ep); err != nil {
+		return err
 	}
 	rec := epochRecord{n: ep.n, clock: ep.clock, restarted: ep.restarted, runs: ep.runs}
 	e.meta.PutEpoch(b, ep.n, rec.encode())
@@ -168,14 +173,28 @@ func (e *Engine) finishEpoch(ep *epoch) {
 	for _, s := range ep.gone {
 		e.removeStream(s)
 	}
-	for _, f := range ep.deactivated {
-		if e.cfg.OnDeactivate != nil {
-			e.cfg.OnDeactivate(f.q.spec.ID, f.err.Error())
-		}
-	}
+	e.tellStates(ep)
 	ep.answer(nil)
 	if ep.checkpoint != nil {
 		e.ckpt.start(ep.checkpoint)
+	}
+}
+
+// tellStates tells of the queries that went out of service, or came back, by themselves.
+func (e *Engine) tellStates(ep *epoch) {
+	if e.cfg.OnState == nil {
+		return
+	}
+	for _, c := range ep.changes {
+		for i := range c.Resume {
+			if c.own {
+				e.cfg.OnState(c.Resume[i].Meta.ID, StateRunning, "")
+			}
+		}
+	}
+	for i := range ep.outages {
+		o := &ep.outages[i]
+		e.cfg.OnState(o.q.spec.ID, o.state, o.reason())
 	}
 }
 
@@ -320,11 +339,11 @@ func (e *Engine) putFailures(b batchKV, ep *epoch) error {
 		}
 		done[f.q] = true
 		se := sqlerr.As(f.err)
-		ev := Event{What: "deactivated", Code: string(se.Code), Reason: se.Error(), Detail: se.Detail}
+		ev := Event{What: StateDeactivated, Code: string(se.Code), Reason: se.Error(), Detail: se.Detail}
 		if err := e.putEvent(b, ep, f.q.spec.ID, f.q.spec.Name, ev); err != nil {
 			return err
 		}
-		if err := e.deactivate(b, ep, f.q, se); err != nil {
+		if err := e.takeOut(b, ep, outage{q: f.q, why: se, state: StateDeactivated}); err != nil {
 			return err
 		}
 	}

@@ -104,7 +104,8 @@ func TestFold(t *testing.T) {
 		}
 		s := &stream{spec: &spec.Stream{ID: 3}}
 		e.streams[3] = s
-		e.queries[1].spending.busy, e.queries[2].spending.busy = int64(100*time.Millisecond), int64(900*time.Millisecond)
+		e.costs.gather(e.queries[1], int64(100*time.Millisecond), 0)
+		e.costs.gather(e.queries[2], int64(900*time.Millisecond), 0)
 		s.stats.busy.Store(int64(50 * time.Millisecond))
 		e.costs.epochs.Store(int64(50 * time.Millisecond))
 		cpu += c.cpu
@@ -138,6 +139,29 @@ func TestMinutes(t *testing.T) {
 	}{{100*minuteMicros + 1, 60}, {101 * minuteMicros, 60}, {101*minuteMicros + minuteMicros/2, 30}, {102 * minuteMicros, 0}} {
 		if got := m.rate(c.now); got != c.want {
 			t.Errorf("at %d: %v a minute, want %v", c.now, got, c.want)
+		}
+	}
+}
+
+// TestLeavingQuery: what a query cost between the last sweep and its end is not lost.
+func TestLeavingQuery(t *testing.T) {
+	e := &Engine{cfg: Config{Clock: func() types.EventTime { return 0 }}, streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
+	e.openCosts()
+	q := &query{spec: &spec.Query{ID: 1}}
+	q.owner = q
+	e.costs.attach(q)
+	fq, r := &frontQuery{q: q, spent: frontSpent{rows: 7}}, reader{q, 0}
+	s := &stream{spec: &spec.Stream{ID: 2}}
+	f := &front{e: e, queries: map[reader]*frontQuery{r: fq}, plans: map[uint64]*frontPlan{2: {version: 1, queries: []*frontQuery{fq}}},
+		it: &item{plan: &plan{stream: s, version: 2}}}
+	e.frontList = []*front{f}
+	if left := f.plan(); len(left.queries) != 0 {
+		t.Fatal("the query did not leave")
+	}
+	for range 2 {
+		e.sweepCosts(&epoch{})
+		if got := e.Costs().Queries[1].RowsIn; got != 7 {
+			t.Errorf("%d rows, want 7", got)
 		}
 	}
 }

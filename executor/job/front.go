@@ -323,6 +323,7 @@ func (f *front) plan() *frontPlan {
 		next.queries = append(next.queries, fq)
 	}
 	for r := range old {
+		f.meter.leave(f.queries[r])
 		delete(f.queries, r)
 	}
 	f.plans[p.stream.spec.ID] = next

@@ -37,6 +37,15 @@ type frontMeter struct {
 	// pooled are the nanoseconds to be shared out, pool the queries that had rows of the batch, matched the sum of those rows.
 	pooled, matched int64
 	sharers         []*frontQuery
+	// left are inputs of queries that went out of service since the last sweep.
+	left []*frontQuery
+}
+
+// leave keeps what an input of a query has cost for the sweep; nil: the input could not be opened.
+func (m *frontMeter) leave(fq *frontQuery) {
+	if fq != nil {
+		m.left = append(m.left, fq)
+	}
 }
 
 // frontSpent is what one front goroutine has spent on one input of a query since the last sweep.
@@ -85,6 +94,15 @@ func (m *frontMeter) settle(rows int) {
 // charge counts the time since the last reading as the query's.
 func (w *worker) charge(wq *workerQuery) {
 	wq.busy += w.meter.lap()
+	w.note(wq)
+	if wq.watched != w.epoch.n && wq.q.owner.limits.Load().State() {
+		wq.watched = w.epoch.n
+		w.watched = append(w.watched, wq)
+	}
+}
+
+// note makes the next sweep look at a query.
+func (w *worker) note(wq *workerQuery) {
 	if !wq.active {
 		wq.active = true
 		w.active = append(w.active, wq)
@@ -101,9 +119,14 @@ type spentReport struct {
 	held held
 }
 
-// report hands over, at the end of an epoch that is swept, what the worker spent. Queries that had nothing to do hold what they
-// held: they are not asked.
+// report hands over, at the end of an epoch, what queries with a limit hold, and, of an epoch that is swept, what the worker spent.
+// Queries that had nothing to do hold what they held: they are not asked.
 func (w *worker) report(ep *epoch) {
+	for _, wq := range w.watched {
+		w.out.held = append(w.out.held, spentReport{q: wq.q, held: wq.held()})
+	}
+	clear(w.watched)
+	w.watched = w.watched[:0]
 	if !ep.sweep {
 		return
 	}

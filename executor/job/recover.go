@@ -26,7 +26,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1),
 		fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.seq.replan = map[*stream]bool{}
+	e.seq.replan, e.seq.throttled = map[*stream]bool{}, map[uint64]throttled{}
 	e.iocNow.Store(ioc.NewSet())
 	e.tables = table.NewSet()
 	e.openCosts()
@@ -112,6 +112,14 @@ func (r *recovery) run() error {
 		e.stopPipeline()
 		return err
 	}
+	for _, q := range e.queries {
+		if q.owner == q && q.limits.Load().RowsPerMinute > 0 {
+			if err := e.countMinute(q); err != nil {
+				e.stopPipeline()
+				return fmt.Errorf("count the results of query %s: %w", q.spec.Name, err)
+			}
+		}
+	}
 	if err := e.pendingFeeds(); err != nil {
 		e.stopPipeline()
 		return err
@@ -174,7 +182,7 @@ func (r *recovery) attachOld() error {
 				return err
 			}
 		case *spec.Query:
-			if s := o.Meta.Props[PropState]; s == "deactivated" || s == StatePaused {
+			if r.outOfService(o) {
 				continue
 			}
 			if since(o) > r.cut.epoch {
@@ -194,6 +202,19 @@ func (r *recovery) attachOld() error {
 		}
 	}
 	return nil
+}
+
+// outOfService reports that a query does not run; one that is throttled waits for its time.
+func (r *recovery) outOfService(o *Object) bool {
+	switch o.Meta.Props[PropState] {
+	case StateThrottled:
+		until, _ := strconv.ParseInt(o.Meta.Props[PropUntil], 10, 64) // damaged: it goes on now
+		r.e.seq.throttled[o.Meta.ID] = throttled{*o, types.EventTime(until)}
+		return true
+	case StateDeactivated, StatePaused:
+		return true
+	}
+	return false
 }
 
 // forgetOld arranges for what is on disk and nobody's any more to go, and tells the workers the time.
@@ -297,6 +318,7 @@ func (r *recovery) restorePart(q *query) error {
 				return err
 			}
 		}
+		w.note(wq)
 		wq.reached = types.MinTime
 		if at, ok := r.cut.reached[q.spec.ID]; ok {
 			wq.reached = at
