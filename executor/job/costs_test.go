@@ -165,3 +165,44 @@ func TestLeavingQuery(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkSweep is a sweep over ten thousand queries that all had something to do; it runs once a second.
+func BenchmarkSweep(b *testing.B) {
+	e := &Engine{cfg: Config{Clock: func() types.EventTime { return 0 }}, streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
+	e.openCosts()
+	f := &front{e: e, queries: map[reader]*frontQuery{}}
+	e.frontList = []*front{f}
+	ep := &epoch{outs: make([]epochOut, 1)}
+	for id := range uint64(10_000) {
+		q := &query{spec: &spec.Query{ID: id + 1}}
+		q.owner = q
+		q.limits.Store(&spec.Limits{CPUMicros: 1e12, KeysMax: 1e12})
+		e.queries[id+1] = q
+		e.costs.attach(q)
+		f.queries[reader{q, 0}] = &frontQuery{q: q}
+		ep.outs[0].spent = append(ep.outs[0].spent, spentReport{q: q, busy: 10, held: held{1, 2}})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, fq := range f.queries {
+			fq.spent.busy, fq.spent.rows = 100, 1
+		}
+		e.sweepCosts(ep)
+	}
+}
+
+// BenchmarkCharge is what measuring costs per query and batch.
+func BenchmarkCharge(b *testing.B) {
+	e := &Engine{}
+	e.openCosts()
+	m := &frontMeter{meter: meter{now: e.costs.now}}
+	chain, err := task.NewChain(&expr.Ctx{}, nil, discard{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	fq := &frontQuery{chain: chain}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.charge(fq)
+	}
+}
