@@ -470,7 +470,9 @@ func (e *Engine) detachFailed(ep *epoch) {
 		}
 		e.detach(ep, o.q)
 		if o.until != 0 {
-			e.seq.throttled[o.q.spec.ID] = throttled{Object{Meta: o.object, Def: o.q.spec}, o.until}
+			d := *o.q.spec
+			d.Name, d.Limits = o.object.Name, *o.q.limits.Load() // ALTER may have changed them since it began
+			e.seq.throttled[d.ID] = throttled{Object{Meta: o.object, Def: &d}, o.until}
 		}
 	}
 }

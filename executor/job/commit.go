@@ -340,7 +340,7 @@ func (e *Engine) putFailures(b batchKV, ep *epoch) error {
 		done[f.q] = true
 		se := sqlerr.As(f.err)
 		ev := Event{What: StateDeactivated, Code: string(se.Code), Reason: se.Error(), Detail: se.Detail}
-		if err := e.putEvent(b, ep, f.q.spec.ID, f.q.spec.Name, ev); err != nil {
+		if err := e.putQueryEvent(b, ep, f.q, ev); err != nil {
 			return err
 		}
 		if err := e.takeOut(b, ep, outage{q: f.q, why: se, state: StateDeactivated}); err != nil {
@@ -348,6 +348,15 @@ func (e *Engine) putFailures(b batchKV, ep *epoch) error {
 		}
 	}
 	return nil
+}
+
+// putQueryEvent is putEvent for a query under its name of today.
+func (e *Engine) putQueryEvent(b batchKV, ep *epoch, q *query, ev Event) error {
+	o, err := e.object(ep, q.spec.ID)
+	if err != nil {
+		return err
+	}
+	return e.putEvent(b, ep, o.ID, o.Name, ev)
 }
 
 func (e *Engine) putEvent(b batchKV, ep *epoch, id uint64, name string, ev Event) error {

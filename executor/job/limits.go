@@ -219,7 +219,7 @@ func (ep *epoch) corrects(q *query) bool {
 // putVerdicts records the queries that broke a limit and has the sequencer take them out.
 func (e *Engine) putVerdicts(b batchKV, ep *epoch) error {
 	for _, x := range ep.events {
-		if err := e.putEvent(b, ep, x.q.spec.ID, x.q.spec.Name, x.ev); err != nil {
+		if err := e.putQueryEvent(b, ep, x.q, x.ev); err != nil {
 			return err
 		}
 	}
@@ -236,7 +236,7 @@ func (e *Engine) putVerdicts(b batchKV, ep *epoch) error {
 			out.state = StateThrottled
 		}
 		ev := Event{What: out.state, Code: string(v.why.Code), Reason: out.reason(), Detail: v.why.Detail}
-		if err := e.putEvent(b, ep, v.q.spec.ID, v.q.spec.Name, ev); err != nil {
+		if err := e.putQueryEvent(b, ep, v.q, ev); err != nil {
 			return err
 		}
 		if err := e.takeOut(b, ep, out); err != nil {

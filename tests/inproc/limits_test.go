@@ -153,14 +153,27 @@ func TestAlterWhileThrottled(t *testing.T) {
 	expect(t, db, states, "costly running")
 	expect(t, db, whats, "costly throttled, costly resumed")
 	mustExec(t, db, "ALTER CONTINUOUS QUERY costly SET (cpu_ms_per_s = 2)")
+	settle(t, db)
+	expect(t, db, states, "costly throttled") // by what it has used already
+	for range 2 {
+		if err := db.Pass(time.Hour); err != nil { // and with those that were set before
+			t.Fatal(err)
+		}
+		mustAppend(t, db, 2000)
+		expect(t, db, states, "costly throttled")
+	}
+	if err := db.Pass(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	mustExec(t, db, "ALTER CONTINUOUS QUERY costly RENAME TO dear")
 	mustAppend(t, db, 2000)
-	expect(t, db, states, "costly throttled")
-	mustExec(t, db, "DROP CONTINUOUS QUERY costly")
+	expect(t, db, states, "dear throttled")
+	mustExec(t, db, "DROP CONTINUOUS QUERY dear")
 	if err := db.Pass(10 * time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, db, states, "")
-	expect(t, db, whats, "costly throttled, costly resumed, costly throttled, costly dropped")
+	expect(t, db, whats, strings.Repeat("costly throttled, costly resumed, ", 4)+"dear throttled, dear dropped")
 }
 
 // TestRowsThrottle: rows beyond the limit are counted and not published until the minute of the engine's clock is over; a restart
