@@ -89,6 +89,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	rows := e.gather(ep)
 	e.limitRows(ep, rows)
 	first := make(map[*query]int64, len(rows))
+	m := meter{now: e.costs.now, at: e.costs.now()}
 	for q, data := range rows {
 		list := make([]results.Row, len(data))
 		for i, d := range data {
@@ -96,6 +97,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		}
 		first[q] = e.results.Put(b, q.spec.ID, ep.n, int64(ep.clock), list)
 		q.stats.RowsOut.Add(int64(len(list)))
+		e.costs.gather(q, m.lap(), 0)
 	}
 	e.costs.published(ep, rows)
 	if err := e.putRejects(b, ep); err != nil {

@@ -73,10 +73,20 @@ func throttling(list []parse.Option, l spec.Limits) error {
 	}
 	for _, o := range list {
 		if oneOf(o.Key, "memory", "max_keys") && o.Value != noLimit {
-			return unsupported(o.Pos, "on_limit = 'throttle' with "+o.Key, "Use on_limit = 'deactivate', or limit cpu_ms_per_s or max_rows_per_min.")
+			return unsupported(throttlePos(list, o), "on_limit = 'throttle' with "+o.Key, "Use on_limit = 'deactivate', or limit cpu_ms_per_s or max_rows_per_min.")
 		}
 	}
 	return nil
+}
+
+// throttlePos is where an option stands that cannot be throttled, or, when ALTER leaves it as it was, on_limit.
+func throttlePos(list []parse.Option, o parse.Option) parse.Pos {
+	for _, x := range list {
+		if x.Key == "on_limit" && o.Pos == 0 {
+			return x.Pos
+		}
+	}
+	return o.Pos
 }
 
 // ThrottledUpdates refuses to hold back rows of a changelog that takes rows back: what is left would be no state that the result
@@ -87,7 +97,7 @@ func ThrottledUpdates(list []parse.Option, l spec.Limits, updates bool) error {
 	}
 	for _, o := range list {
 		if o.Key == "max_rows_per_min" {
-			return unsupported(o.Pos, "on_limit = 'throttle' with max_rows_per_min of a query whose result is updated",
+			return unsupported(throttlePos(list, o), "on_limit = 'throttle' with max_rows_per_min of a query whose result is updated",
 				"Use on_limit = 'deactivate', or EMIT ON WINDOW CLOSE.")
 		}
 	}

@@ -85,6 +85,9 @@ var settable = append([]string{"severity", "tags"}, planner.LimitOptions()...)
 
 // setOptions runs ALTER CONTINUOUS QUERY .. SET (options).
 func (s *scope) setOptions(ctx context.Context, q *catalog.Query, def *parse.CreateQuery, st *parse.AlterQuery) error {
+	for i := range def.Options {
+		def.Options[i].Pos = 0 // they stand in another statement
+	}
 	for _, o := range st.Set {
 		if !slices.Contains(settable, o.Key) {
 			return sqlerr.NotSupported("option \""+o.Key+"\" in ALTER CONTINUOUS QUERY", "severity, tags and limits can be set; CREATE OR REPLACE sets the others.").At(o.Pos)
