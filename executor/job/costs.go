@@ -31,6 +31,12 @@ type costs struct {
 	swept  time.Duration
 	spans  spans
 	total  ring
+
+	// The committer's: the queries that cost something since the last sweep, what it decided, and the queries whose rows are held back.
+	touched   []*query
+	verdicts  []verdict
+	events    []queryEvent
+	throttled []*query
 }
 
 // spendSlots is how many sweeps the recent rates are taken over: about as many seconds.
@@ -113,7 +119,7 @@ func (c *costs) sweepDue() bool {
 	if now < c.due {
 		return false
 	}
-	c.due = now + c.every
+	c.due = max(c.due+c.every, now+c.every/2) // epochs do not end by the second; their ends do not add up
 	return true
 }
 
@@ -153,16 +159,20 @@ func (e *Engine) sweepCosts(ep *epoch) {
 	c := &e.costs
 	for _, f := range e.frontList {
 		f.mu.Lock()
-		for r, fq := range f.queries {
-			to := &r.q.owner.spending
-			to.busy, to.rows = to.busy+fq.spent.busy, to.rows+fq.spent.rows
+		for _, fq := range f.queries {
+			c.gather(fq.q, fq.spent.busy, fq.spent.rows)
 			fq.spent.busy, fq.spent.rows = 0, 0
 		}
+		for _, fq := range f.meter.left {
+			c.gather(fq.q, fq.spent.busy, fq.spent.rows)
+		}
+		clear(f.meter.left)
+		f.meter.left = f.meter.left[:0]
 		f.mu.Unlock()
 	}
 	for i := range ep.outs {
 		for _, r := range ep.outs[i].spent {
-			r.q.owner.spending.busy += r.busy
+			c.gather(r.q, r.busy, 0)
 		}
 	}
 	c.mu.Lock()
@@ -175,6 +185,19 @@ func (e *Engine) sweepCosts(ep *epoch) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	c.fold(e, time.Since(c.base))
+	c.judgeCosts(e, ep)
+}
+
+// gather adds to what a query has cost since the last sweep.
+func (c *costs) gather(q *query, busy, rows int64) {
+	if busy == 0 && rows == 0 {
+		return
+	}
+	s := &q.owner.spending
+	if s.busy == 0 && s.rows == 0 {
+		c.touched = append(c.touched, q.owner)
+	}
+	s.busy, s.rows = s.busy+busy, s.rows+rows
 }
 
 // hold notes what a worker holds of a query or stage.
@@ -191,7 +214,7 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 	for _, s := range e.streams {
 		n := s.stats.busy.Swap(0)
 		if q := e.queries[spec.StageOwner(s.spec.ID)]; s.isResult && q != nil {
-			q.spending.busy += n // handing a result on is for the query that makes it
+			c.gather(q, n, 0) // handing a result on is for the query that makes it
 		} else {
 			s.spending.busy += n
 		}
@@ -199,10 +222,8 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 	for _, s := range e.streams {
 		busy += s.spending.busy
 	}
-	for _, q := range e.queries {
-		if q.owner == q {
-			busy += q.spending.busy
-		}
+	for _, q := range c.touched {
+		busy += q.spending.busy
 	}
 	cpu := c.cpu()
 	used := max(0, int64(cpu-c.last))
@@ -219,11 +240,14 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 		s.cpu += s.spending.take(slot, scale)
 	}
 	for _, q := range e.queries {
-		if q.owner == q {
-			q.cost.rowsIn += q.spending.rows
-			q.cost.cpu += q.spending.take(slot, scale)
-		}
+		q.spending.recent[slot] = 0
 	}
+	for _, q := range c.touched { // some of them may be out of service by now
+		q.cost.rowsIn += q.spending.rows
+		q.cost.cpu += q.spending.take(slot, scale)
+	}
+	clear(c.touched)
+	c.touched = c.touched[:0]
 }
 
 // take makes CPU time of what was gathered, and begins anew.

@@ -58,8 +58,8 @@ type Config struct {
 	Logger  *slog.Logger
 	Meta    *meta.Store
 	Results *results.Store
-	// OnDeactivate is called when a query was taken out of service, after that is durable.
-	OnDeactivate func(queryID uint64, reason string)
+	// OnState is called when the engine took a query out of service or back into it, after that is durable.
+	OnState func(queryID uint64, state, reason string)
 	// CostsEvery is the time between two looks at what queries cost; default a second.
 	CostsEvery time.Duration
 	// CPU is the CPU time that the process and its JavaScript workers have had; default: what the system tells.
@@ -151,7 +151,7 @@ type Engine struct {
 	lists         *ioc.Set
 	costs         costs
 	failMu        sync.Mutex
-	failedQueries []*query
+	failedQueries []outage
 }
 
 // stream is a stream's runtime. The sequencer owns next and plan; the orderer owns tracker.
@@ -260,6 +260,15 @@ type query struct {
 	cost     *queryCost
 	spending spending
 	held     []held
+	// limits are of a query of the catalogue. ALTER changes them while it runs.
+	limits atomic.Pointer[spec.Limits]
+	rows   rowLimit
+	// judged is the last epoch after which the committer looked at the state held.
+	judged uint64
+	// throttledBy tells why rows are held back; nil: they are not.
+	throttledBy atomic.Pointer[string]
+	// inService is the epoch since which the query runs; of one that recovery attaches.
+	inService uint64
 }
 
 // all are the query's stages and the query itself, in the order in which rows pass them.

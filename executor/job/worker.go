@@ -38,6 +38,8 @@ type worker struct {
 	meter     meter
 	// active are the queries that cost something since the last sweep.
 	active []*workerQuery
+	// watched are those that had something to do in the epoch and may not hold more than a limit.
+	watched []*workerQuery
 	// What is being worked on, for the functions below, which are bound once so that the hot path allocates nothing.
 	item       *item
 	at         *frontBatch
@@ -94,6 +96,8 @@ type workerQuery struct {
 	// busy is what the query cost since the last sweep, nanoseconds; active: it is in the worker's list.
 	busy   int64
 	active bool
+	// watched is the last epoch in which it was in the worker's list of that name.
+	watched uint64
 }
 
 // groupErrors is an operator that reports errors in the result of one group, and goes on with the others.
