@@ -59,6 +59,7 @@ func (r *ring) sum() int64 {
 // queryCost is what a query has cost since the server started, over all times it was in service.
 type queryCost struct {
 	cpu                       int64 // nanoseconds
+	recent                    ring
 	rowsIn, rowsOut, withheld int64
 	minutes                   minutes
 }
@@ -89,7 +90,7 @@ func (m *minutes) rate(now int64) float64 {
 // spending is what the sweep gathers of a query or stream. busy and rows are the committer's, of the sweep under way.
 type spending struct {
 	busy, rows int64
-	// recent are the nanoseconds of CPU time by sweep; guarded by the mutex of costs.
+	// recent are the nanoseconds of CPU time by sweep; guarded by the mutex of costs. Of a query: since it came into service.
 	recent ring
 }
 
@@ -242,9 +243,13 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 	for _, q := range e.queries {
 		q.spending.recent[slot] = 0
 	}
+	for _, cost := range c.byID {
+		cost.recent[slot] = 0
+	}
 	for _, q := range c.touched { // some of them may be out of service by now
 		q.cost.rowsIn += q.spending.rows
-		q.cost.cpu += q.spending.take(slot, scale)
+		ns := q.spending.take(slot, scale)
+		q.cost.cpu, q.cost.recent[slot] = q.cost.cpu+ns, q.cost.recent[slot]+ns
 	}
 	clear(c.touched)
 	c.touched = c.touched[:0]
@@ -330,13 +335,10 @@ func (e *Engine) Costs() Costs {
 	now := int64(e.cfg.Clock())
 	for id, cost := range c.byID {
 		r := QueryCost{RowsIn: cost.rowsIn, RowsOut: cost.rowsOut, Withheld: cost.withheld, RowsPerMinute: cost.minutes.rate(now)}
-		none := ring{}
+		r.Spent = less(cost.cpu, &cost.recent)
 		if q := e.queries[id]; q != nil {
-			r.Spent = less(cost.cpu, &q.spending.recent)
 			h := q.holds()
 			r.Keys, r.Bytes = h.keys, h.bytes
-		} else {
-			r.Spent = less(cost.cpu, &none)
 		}
 		out.Queries[id] = r
 	}

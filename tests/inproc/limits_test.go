@@ -82,8 +82,13 @@ func TestCPULimit(t *testing.T) {
 	expect(t, db, "SELECT count(*) FROM costly", "2002")
 	mustAppend(t, db, 2000)
 	expect(t, db, states, "cheap running, costly deactivated, free running")
-	// What is not there costs nothing now; what it has cost stays.
-	expect(t, db, "SELECT cpu_ms > 0, cpu_ms_per_s, cpu_share FROM vigil.query_costs WHERE name = 'costly'", "t 0 0")
+	// What a query has cost is its own when it is gone, and nobody else's.
+	expect(t, db, "SELECT cpu_ms > 20, cpu_ms_per_s > 0, cpu_share > 0, keys, state_bytes FROM vigil.query_costs WHERE name = 'costly'", "t t t 0 0")
+	expect(t, db, "SELECT round(sum(cpu_share)::numeric, 6) FROM vigil.query_costs", "1.000000")
+	for range 10 {
+		mustAppend(t, db, 1)
+	}
+	expect(t, db, "SELECT cpu_ms > 20, cpu_ms_per_s, cpu_share FROM vigil.query_costs WHERE name = 'costly'", "t 0 0")
 }
 
 // TestCPUThrottle: a throttled query is out of service for as long as what it used is worth at its limit, by the engine's clock, also
