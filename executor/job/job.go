@@ -56,6 +56,8 @@ type Config struct {
 	Logger  *slog.Logger
 	Meta    *meta.Store
 	Results *results.Store
+	// Alone: queries share no windows. For tests, which compare.
+	Alone bool
 	// OnDeactivate is called when a query was taken out of service, after that is durable.
 	OnDeactivate func(queryID uint64, reason string)
 }
@@ -130,6 +132,7 @@ type Engine struct {
 	closing   chan struct{}
 	closed    sync.Once
 	seq       sequencer
+	shares    shares
 	// The committer's: numbers of the next rows of vigil.rejected, vigil.query_events and of late rows.
 	rejectSeq, eventSeq, lateSeq uint64
 	// changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
@@ -198,6 +201,8 @@ type query struct {
 	// ops is the number of operators of the keyed half; idle: they have nothing to do before a row comes.
 	ops  int
 	idle bool
+	// share is common to the queries that may share windows; nil: it shares with none.
+	share *shareKey
 	// outDelay is how far behind its inputs' watermark the result may lie, microseconds.
 	outDelay int64
 	// handed is the newest watermark that was handed to the queries that read this one. The orderer's.

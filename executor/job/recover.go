@@ -25,7 +25,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1),
 		fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.seq.replan = map[*stream]bool{}
+	e.seq.replan, e.shares = map[*stream]bool{}, shares{}
 	e.iocNow.Store(ioc.NewSet())
 	e.tables = table.NewSet()
 	for i := range cfg.Workers {

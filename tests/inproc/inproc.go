@@ -71,6 +71,8 @@ type Options struct {
 	Workers    int
 	// EpochMin, EpochMax and CheckpointEvery are by the wall clock, as everywhere.
 	EpochMin, EpochMax, CheckpointEvery time.Duration
+	// Alone: queries share no windows.
+	Alone bool
 }
 
 // DB is a running vigil with one connection to it. Exec and Rows are for one goroutine.
@@ -97,7 +99,7 @@ func Open(o Options) (*DB, error) {
 	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Job: job.Config{
 		Dir: "inproc", KV: o.Disk.KV, LogFS: o.Disk.FS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
-		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery}})
+		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, Alone: o.Alone}})
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +149,9 @@ func (db *DB) Err() error { return db.srv.Engine().Err() }
 
 // Engine is the running engine, for its counters.
 func (db *DB) Engine() *job.Engine { return db.srv.Engine() }
+
+// Catalog is what there is.
+func (db *DB) Catalog() *catalog.Catalog { return db.srv.Catalog() }
 
 // Exec runs statements and drops their rows.
 func (db *DB) Exec(sql string) error {
