@@ -378,9 +378,12 @@ func (e *Engine) attachReader(q *query) error {
 		}
 		streams = append(streams, s)
 	}
+	e.seq.noteLevels(q)
+	if !e.cfg.Alone {
+		e.shares.join(q)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.seq.noteLevels(q)
 	e.queries[q.spec.ID] = q
 	if s := e.streams[q.spec.ID]; s != nil {
 		s.result = q // it was out of service, or is attached after its reader
@@ -427,6 +430,7 @@ func (e *Engine) detach(ep *epoch, q *query) {
 	for _, part := range q.all() {
 		part.gone.Store(true)
 		e.seq.noteLevels(part)
+		e.shares.leave(part)
 		e.mu.Lock()
 		delete(e.queries, part.spec.ID)
 		for i := range part.parts.Inputs {

@@ -58,6 +58,8 @@ type Config struct {
 	Logger  *slog.Logger
 	Meta    *meta.Store
 	Results *results.Store
+	// Alone: queries share no windows. For tests, which compare.
+	Alone bool
 	// OnState is called when the engine took a query out of service or back into it, after that is durable.
 	OnState func(queryID uint64, state, reason string)
 	// CostsEvery is the time between two looks at what queries cost; default a second.
@@ -144,6 +146,7 @@ type Engine struct {
 	closing   chan struct{}
 	closed    sync.Once
 	seq       sequencer
+	shares    shares
 	// The committer's: numbers of the next rows of vigil.rejected, vigil.query_events and of late rows.
 	rejectSeq, eventSeq, lateSeq uint64
 	// changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
@@ -243,6 +246,8 @@ type query struct {
 	// ops is the number of operators of the keyed half; idle: they have nothing to do before a row comes.
 	ops  int
 	idle bool
+	// share is common to the queries that may share windows; nil: it shares with none.
+	share *shareKey
 	// outDelay is how far behind its inputs' watermark the result may lie, microseconds.
 	outDelay int64
 	// handed is the newest watermark that was handed to the queries that read this one. The orderer's.

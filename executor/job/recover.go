@@ -27,6 +27,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 		fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.seq.replan, e.seq.unsettled, e.seq.throttled = map[*stream]bool{}, map[*stream]bool{}, map[uint64]throttled{}
+	e.shares = shares{}
 	e.iocNow.Store(ioc.NewSet())
 	e.tables = table.NewSet()
 	e.openCosts()
