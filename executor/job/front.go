@@ -442,7 +442,7 @@ func (fb *frontBatch) route(fq *frontQuery, workers int) *routed {
 	}
 	r := &fb.routed[fb.used]
 	fb.used++
-	r.q, r.input, r.own = fq.q, fq.input, nil
+	r.q, r.input, r.own, r.as = fq.q, fq.input, nil, 0
 	if len(r.parts) != workers {
 		r.parts = make([]op.Part, workers)
 	}

@@ -70,6 +70,16 @@ type routed struct {
 	// own are the rows where the query computed new ones from the stream's (own.Src tells which); nil: the batch itself.
 	own   *batch.Batch
 	parts []op.Part // per worker
+	// as is 1 + the entry whose parts are this one's too: of a query with the same filter and keys.
+	as int
+}
+
+// part is what a worker gets.
+func (r *routed) part(fb *frontBatch, worker int) *op.Part {
+	if r.as > 0 {
+		r = &fb.routed[r.as-1]
+	}
+	return &r.parts[worker]
 }
 
 // batch is what the parts select from.
