@@ -94,7 +94,7 @@ func newFront(e *Engine) *front {
 	f.ctx.UDF, f.meter.now = e.cfg.UDF, e.costs.now
 	f.rowError = func(row uint32, err error) { f.bad = append(f.bad, badRow{row, f.cur.q, err}) }
 	f.ctx.RowError = f.rowError
-	f.processOne = func() error { return f.cur.process(f.in) }
+	f.processOne = func() error { return f.cur.chain.Process(f.in) }
 	f.matchOne = func() error {
 		f.seg.m.Match(&f.ctx, f.fb.b, f.fb.valid, f.seg.skip, (*segmentConsumer)(f))
 		return nil
@@ -121,6 +121,11 @@ func (f *front) process(it *item) {
 	f.ctx.IOC = it.epoch.ioc
 	f.ctx.Tables = it.epoch.tables
 	f.fb = nil
+	if it.rows == nil {
+		if list, ok := f.e.rowLists.Get().(*[]queryRow); ok {
+			it.rows = *list
+		}
+	}
 	if it.stream.isResult {
 		f.decodeChanges()
 	} else {
@@ -333,22 +338,18 @@ func (f *front) run1(fq *frontQuery) {
 	if fq.q.dead() {
 		return
 	}
+	if fq.direct {
+		fq.chain.Note(int64(len(f.in.Sel)))
+		fq.encode(f.in)
+		f.meter.charge(fq)
+		return
+	}
 	f.cur = fq
 	err := guard(f.processOne)
 	if err != nil && !errors.Is(err, op.ErrDone) {
 		f.it.failed = append(f.it.failed, failure{fq.q, err})
 	}
 	f.meter.charge(fq)
-}
-
-// process passes rows through what follows the query's predicate.
-func (fq *frontQuery) process(in op.Input) error {
-	if !fq.direct {
-		return fq.chain.Process(in)
-	}
-	fq.chain.Note(int64(len(in.Sel)))
-	fq.encode(in)
-	return nil
 }
 
 // rowSink encodes the result rows of a stateless query.

@@ -221,7 +221,9 @@ type epoch struct {
 
 // epochOut is what one goroutine produced in an epoch.
 type epochOut struct {
-	rows    []queryRow
+	rows []queryRow
+	// lists are rows of items, taken over from them.
+	lists   [][]queryRow
 	rejects []reject
 	late    []lateRow
 	failed  []failure
@@ -247,5 +249,5 @@ func (ep *epoch) empty() bool {
 }
 
 func (o *epochOut) empty() bool {
-	return len(o.rows) == 0 && len(o.rejects) == 0 && len(o.failed) == 0 && len(o.late) == 0
+	return len(o.rows) == 0 && len(o.lists) == 0 && len(o.rejects) == 0 && len(o.failed) == 0 && len(o.late) == 0
 }

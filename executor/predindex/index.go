@@ -1,6 +1,8 @@
 package predindex
 
 import (
+	"encoding/binary"
+	"math"
 	"slices"
 	"strings"
 
@@ -35,16 +37,18 @@ type rule struct {
 	whole   expr.Expr
 }
 
-// posting is a rule in a list. Where the rule also asks for one value of a column, that is kept here: of the rules in a list
-// most are refused by it, without a look at the rule.
+// posting is a rule in a list. Where the rule also asks for one value of a column, what that begins with is kept here: of the rules in a
+// list most are refused by it, without a look at the rule.
 type posting struct {
 	rule uint32
 	// exact: an exact hit makes rest enough.
 	exact bool
 	guard guardKind
-	col   uint32
-	num   int64
-	text  string
+	col   uint16
+	// length and word are those of the text: its first 8 bytes, or as many as there are; num is the integer.
+	length uint16
+	word   uint64
+	num    int64
 }
 
 // guardKind says which value a posting asks for.
@@ -159,7 +163,7 @@ func (x *Index) Bytes() int64 {
 		n += 48 * (len(p.equal) + len(p.lower))
 	}
 	for _, l := range x.posts {
-		n += 24 + 48*cap(l)
+		n += 24 + 32*cap(l)
 	}
 	return int64(n + 120*len(x.rules))
 }
@@ -236,15 +240,28 @@ func (p posting) guarded(list []*node, access int) posting {
 			continue
 		}
 		switch a := n.atom; {
+		case a.x.col > math.MaxUint16 || len(a.text) > math.MaxUint16:
 		case a.kind == atomEqual && !a.x.lower && a.text != "":
-			p.guard, p.col, p.text = guardText, uint32(a.x.col), a.text
+			p.guard, p.col, p.length, p.word = guardText, uint16(a.x.col), uint16(len(a.text)), firstWord([]byte(a.text))
 			return p
 		case a.kind == atomRange && a.lo == a.hi && a.lo != 0 && a.x.typ.Phys() == types.PhysInt:
-			p.guard, p.col, p.num = guardInt, uint32(a.x.col), a.lo
+			p.guard, p.col, p.num = guardInt, uint16(a.x.col), a.lo
 			return p
 		}
 	}
 	return p
+}
+
+// firstWord is the first 8 bytes of a text as an integer, zeros after its end.
+func firstWord(b []byte) uint64 {
+	if len(b) >= 8 {
+		return binary.LittleEndian.Uint64(b)
+	}
+	w := uint64(0)
+	for i, c := range b {
+		w |= uint64(c) << (8 * i)
+	}
+	return w
 }
 
 func (b *builder) calc(s *subject) uint32 {
