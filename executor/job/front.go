@@ -86,6 +86,8 @@ type frontQuery struct {
 	cols   []int
 	direct bool
 	spent  frontSpent
+	// rows and batches went past the chain since noted last added them to its counts.
+	rows, batches int64
 }
 
 func newFront(e *Engine) *front {
@@ -335,13 +337,14 @@ func (f *front) finishBatch() {
 
 // run1 passes the rows of in to a query.
 func (f *front) run1(fq *frontQuery) {
-	if fq.q.dead() {
+	if fq.direct { // rows of one that broke are left out when they are gathered
+		n := int64(len(f.in.Sel))
+		fq.rows, fq.batches = fq.rows+n, fq.batches+1
+		fq.encode(f.in)
+		f.meter.chargeRows(fq, n)
 		return
 	}
-	if fq.direct {
-		fq.chain.Note(int64(len(f.in.Sel)))
-		fq.encode(f.in)
-		f.meter.charge(fq)
+	if fq.q.dead() {
 		return
 	}
 	f.cur = fq

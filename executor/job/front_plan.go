@@ -97,6 +97,13 @@ func (f *front) openFrom(r reader, node int) (*frontQuery, error) {
 	return fq, err
 }
 
+// noted is the chain with all that it is said to have done.
+func (fq *frontQuery) noted() *task.Chain {
+	fq.chain.Note(fq.rows, fq.batches)
+	fq.rows, fq.batches = 0, 0
+	return fq.chain
+}
+
 // plainColumns are the columns of the stream that a result consists of; false when it computes something.
 func plainColumns(nodes []*spec.Node, n int) ([]int, bool) {
 	switch len(nodes) {
@@ -173,7 +180,7 @@ func (c *segmentConsumer) Rows(rule int, rows []uint32) {
 func (f *front) routeAs(fq *frontQuery, as int) {
 	r := f.fb.route(fq, len(f.e.workers))
 	r.as = as
-	fq.chain.Note(int64(len(f.in.Sel)))
+	fq.chain.Note(int64(len(f.in.Sel)), 1)
 	f.meter.charge(fq)
 }
 

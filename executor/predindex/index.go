@@ -28,7 +28,8 @@ type Index struct {
 
 // rule is a predicate as the index tests it.
 type rule struct {
-	// full are all its conditions that are tested row by row; rest those that are left when the access says that one holds.
+	// full are the conditions that are tested row by row, but for what its postings have tested; rest those that are left when the
+	// access says that one holds.
 	full, rest []test
 	// slow are indexes of terms.
 	slow []uint32
@@ -174,17 +175,23 @@ func (b *builder) rule(id uint32, p *Predicate) {
 	for _, t := range p.slow {
 		r.slow = append(r.slow, b.term(t))
 	}
-	r.full = b.tests(p.fast)
 	a, which := choose(p, b.est)
 	if which < 0 {
 		b.scans = append(b.scans, id)
 		return
 	}
-	r.rest = r.full
-	if a.exact {
-		r.rest = slices.Delete(slices.Clone(r.full), which, which+1)
+	post, guard := posting{rule: id, exact: a.exact}.guarded(p.fast, which)
+	tests := b.tests(p.fast)
+	for i := range tests {
+		if i == guard && post.says() {
+			continue // whoever comes by a posting has passed it
+		}
+		r.full = append(r.full, tests[i])
+		if i != which || !a.exact {
+			r.rest = append(r.rest, tests[i])
+		}
 	}
-	keys, post := 0, posting{rule: id, exact: a.exact}.guarded(p.fast, which)
+	keys := 0
 	for _, at := range a.atoms {
 		keys += b.register(at, post)
 	}
@@ -233,8 +240,12 @@ func opcodeOf(a *atom) opcode {
 	return opOther
 }
 
-// guarded adds to a posting the value of a column that the rule asks for besides its access, if it asks for one.
-func (p posting) guarded(list []*node, access int) posting {
+// says reports that the guard is the whole test that it was made of.
+func (p *posting) says() bool { return p.guard == guardInt || p.guard == guardText && p.length <= 8 }
+
+// guarded adds to a posting the value of a column that the rule asks for besides its access, if it asks for one; test is the
+// condition that does, -1: none.
+func (p posting) guarded(list []*node, access int) (q posting, test int) {
 	for i, n := range list {
 		if i == access || n.kind != nodeAtom || n.atom.not || n.atom.x.col < 0 {
 			continue
@@ -243,13 +254,13 @@ func (p posting) guarded(list []*node, access int) posting {
 		case a.x.col > math.MaxUint16 || len(a.text) > math.MaxUint16:
 		case a.kind == atomEqual && !a.x.lower && a.text != "":
 			p.guard, p.col, p.length, p.word = guardText, uint16(a.x.col), uint16(len(a.text)), firstWord([]byte(a.text))
-			return p
+			return p, i
 		case a.kind == atomRange && a.lo == a.hi && a.lo != 0 && a.x.typ.Phys() == types.PhysInt:
 			p.guard, p.col, p.num = guardInt, uint16(a.x.col), a.lo
-			return p
+			return p, i
 		}
 	}
-	return p
+	return p, -1
 }
 
 // firstWord is the first 8 bytes of a text as an integer, zeros after its end.
