@@ -29,12 +29,14 @@ type front struct {
 	plans    map[uint64]*frontPlan // by stream
 	rejects  []codec.Reject
 	// The item and batch in work, for the sinks.
-	it    *item
-	fb    *frontBatch
-	bad   []badRow
-	cur   *frontQuery
-	rows  rowArena
-	meter frontMeter
+	it   *item
+	fb   *frontBatch
+	bad  []badRow
+	cur  *frontQuery
+	rows rowArena
+	// columns are lists of columns by columnsKey, shared by queries.
+	columns map[string][]int
+	meter   frontMeter
 	// seg is the segment in work, in the input of cur; processOne runs cur on in, bound once.
 	seg        *frontSegment
 	in         op.Input

@@ -92,10 +92,28 @@ func (f *front) openFrom(r reader, node int) (*frontQuery, error) {
 	chain, err := task.NewChain(&f.ctx, in.Front[node:], sink)
 	fq.chain = chain
 	if in.Exchange == nil && !in.IsResult {
-		fq.cols, fq.direct = plainColumns(in.Front[node:], len(in.Schema.Cols))
+		if cols, ok := plainColumns(in.Front[node:], len(in.Schema.Cols)); ok {
+			fq.cols, fq.direct = f.sameColumns(cols), true
+		}
 	}
 	return fq, err
 }
+
+// sameColumns is a list equal to cols that queries have in common.
+func (f *front) sameColumns(cols []int) []int {
+	key := columnsKey(cols)
+	if have, ok := f.columns[key]; ok {
+		return have
+	}
+	if f.columns == nil || len(f.columns) >= columnListsMax {
+		f.columns = map[string][]int{}
+	}
+	f.columns[key] = cols
+	return cols
+}
+
+// columnListsMax bounds the lists that a front remembers.
+const columnListsMax = 1024
 
 // noted is the chain with all that it is said to have done.
 func (fq *frontQuery) noted() *task.Chain {

@@ -75,6 +75,12 @@ func newSegment(schema *types.Schema, readers []reader, est *predindex.Estimates
 		s.classes[class] = append(s.classes[class], uint32(i))
 		s.classOf[i] = class
 	}
+	flat := make([]uint32, 0, len(readers)) // side by side, they share lines of the cache
+	for i, c := range s.classes {
+		from := len(flat)
+		flat = append(flat, c...)
+		s.classes[i] = flat[from:len(flat):len(flat)]
+	}
 	s.index = predindex.Build(schema, list, est)
 	return s
 }

@@ -77,6 +77,10 @@ const (
 type test struct {
 	kind nodeKind
 	op   opcode
+	// What most tests need of the atom, kept here so that they need not look at it: col is -1 for subjects that are no column.
+	not, fold, costs bool
+	col              int32
+	is               string // opEqual
 	*atom
 	// id numbers costly atoms; calc is the computed value's index, for subjects that are no column.
 	id, calc uint32
@@ -209,7 +213,9 @@ func (b *builder) tests(list []*node) []test {
 		if n.atom.x.col < 0 {
 			out[i].calc = b.calc(&n.atom.x)
 		}
-		out[i].op = opcodeOf(n.atom)
+		a := n.atom
+		out[i].op, out[i].not, out[i].fold, out[i].costs = opcodeOf(a), a.not, a.folds(), a.costly()
+		out[i].col, out[i].is = int32(a.x.col), a.text
 		if n.atom.costly() {
 			id, ok := b.atomOf[n.atom.key]
 			if !ok {

@@ -316,13 +316,13 @@ func (m *Matcher) all(tests []test, row uint32) bool {
 func (m *Matcher) holds(t *test, row uint32) bool {
 	switch t.op {
 	case opInt:
-		v := &m.b.Cols[t.x.col]
+		v := &m.b.Cols[t.col]
 		return !v.IsNull(int(row)) && holdsInt(t.atom, v.I64[row])
 	case opEqual:
-		v := &m.b.Cols[t.x.col]
-		return (string(v.Buf[v.Off[row]:v.Off[row+1]]) == t.text) != t.not && !v.IsNull(int(row))
+		v := &m.b.Cols[t.col]
+		return (string(v.Buf[v.Off[row]:v.Off[row+1]]) == t.is) != t.not && !v.IsNull(int(row))
 	case opText:
-		v := &m.b.Cols[t.x.col]
+		v := &m.b.Cols[t.col]
 		return !v.IsNull(int(row)) && m.holdsText(t, v, row)
 	case opTree:
 		if t.kind == nodeAnd {
@@ -335,7 +335,7 @@ func (m *Matcher) holds(t *test, row uint32) bool {
 		}
 		return false
 	}
-	v := m.vec(t.x.col, t.calc)
+	v := m.vec(int(t.col), t.calc)
 	null := v.IsNull(int(row))
 	switch {
 	case t.op == opNull:
@@ -346,7 +346,7 @@ func (m *Matcher) holds(t *test, row uint32) bool {
 		return holdsInt(t.atom, intAt(v, int(row)))
 	}
 	value := v.Bytes(int(row))
-	if t.folds() {
+	if t.fold {
 		return holdsBytes(t.atom, value, expr.AppendLower(nil, value))
 	}
 	return holdsBytes(t.atom, value, nil)
@@ -354,13 +354,13 @@ func (m *Matcher) holds(t *test, row uint32) bool {
 
 // holdsText tests a text column by way of its dict.
 func (m *Matcher) holdsText(t *test, v *batch.Vec, row uint32) bool {
-	col, value := t.x.col, v.Bytes(int(row))
+	col, value := int(t.col), v.Bytes(int(row))
 	d := m.dict(col)
 	e := m.entry(d, col, row, value)
 	if e == nil {
 		return holdsBytes(t.atom, value, m.lower(t, col, row, value))
 	}
-	if !t.costly() || col > colMask || t.id > atomMask {
+	if !t.costs || col > colMask || t.id > atomMask {
 		return holdsBytes(t.atom, value, d.low(e))
 	}
 	at, key := m.answers.slot(uint32(col), m.codes[col][row]-2, d.gen, t.id)
@@ -376,7 +376,7 @@ func (m *Matcher) holdsText(t *test, v *batch.Vec, row uint32) bool {
 
 // lower is a value in lower case where a test needs it. The last one is kept: rules ask for the same one after another.
 func (m *Matcher) lower(t *test, col int, row uint32, value []byte) []byte {
-	if !t.folds() {
+	if !t.fold {
 		return nil
 	}
 	if at := int64(col)<<32 | int64(row); m.lowRow != at {
