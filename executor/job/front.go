@@ -306,6 +306,7 @@ func (f *front) finishBatch() {
 	f.fb, f.bad = fb, f.bad[:0]
 	plan := f.plan()
 	f.meter.keep()
+	f.meter.start()
 	f.in = op.Input{B: fb.b, Sel: fb.valid}
 	for _, fq := range plan.queries {
 		f.run1(fq)

@@ -192,6 +192,9 @@ func (c *segmentConsumer) Alone(int) { c.meter.pool() }
 
 // Done implements predindex.Consumer.
 func (c *segmentConsumer) Done(rule int) {
+	if c.meter.skip {
+		return
+	}
 	busy := c.meter.lap()
 	n := int64(0)
 	c.each(rule, func(*query) { n++ })
@@ -200,7 +203,7 @@ func (c *segmentConsumer) Done(rule int) {
 			continue
 		}
 		if fq := c.query(ordinal); fq != nil {
-			fq.spent.busy += busy / n
+			c.meter.spend(fq, busy/n)
 		}
 	}
 }

@@ -29,40 +29,78 @@ func (m *meter) keep() { m.own += m.lap() }
 // frontMeter is a front goroutine's meter. A batch is measured so:
 //
 //	keep                       what came before, decoding, is the stream's
-//	pool                       what was done for all queries at once, by an index of their predicates
+//	start
+//	pool                       what was done for all queries at once, by the index of their predicates
 //	charge(fq), charge(fq) ..  each after the query's own chain has run
 //	settle                     the pool is shared out
+//
+// Where many queries have rows of a batch, reading the clock for each would cost as much as what it measures. Then one batch of
+// several is measured, and the time of the others is shared out as that of the measured one.
 type frontMeter struct {
 	meter
-	// pooled are the nanoseconds to be shared out, pool the queries that had rows of the batch, matched the sum of those rows.
-	pooled, matched int64
-	sharers         []*frontQuery
+	// pooled are the nanoseconds to be shared out, matched the sum of the rows by which they are; measured are those of single
+	// queries. deferred is the time of the batches that were not measured.
+	pooled, matched, measured, deferred int64
+	// sharers are the queries that had something to do in the batch.
+	sharers []*frontQuery
+	batches int
+	// coarse: not every batch is measured; skip: the batch in work is not.
+	coarse, skip bool
 }
+
+// Of how many batches one is measured, and from how many queries a batch on that is so.
+const (
+	measureEvery = 8
+	measureAll   = 32
+)
 
 // frontSpent is what one front goroutine has spent on one input of a query since the last sweep.
 type frontSpent struct {
 	busy, rows int64
-	// passed is the chain's count at the last charge, matched its rows of the batch in work.
-	passed, matched int64
+	// passed is the chain's count at the last charge; matched and alone are the rows and nanoseconds of the batch in work.
+	passed, matched, alone int64
 	// foreign: the input is not one of the query's own stages, so that its rows count as the query's.
 	foreign bool
+	// listed: it is among the sharers.
+	listed bool
+}
+
+// start begins the part of a batch that is the queries'.
+func (m *frontMeter) start() {
+	m.batches++
+	m.skip = m.coarse && m.batches%measureEvery != 0
 }
 
 // pool counts the time since the last reading as spent for all queries of the batch.
-func (m *frontMeter) pool() { m.pooled += m.lap() }
+func (m *frontMeter) pool() {
+	if !m.skip {
+		m.pooled += m.lap()
+	}
+}
 
 // charge counts the time since the last reading as the query's, and the rows that its chain has let in.
 func (m *frontMeter) charge(fq *frontQuery) {
 	s := &fq.spent
-	s.busy += m.lap()
 	passed := fq.chain.Passed()
-	s.matched = passed - s.passed
+	n := passed - s.passed
 	s.passed = passed
 	if s.foreign {
-		s.rows += s.matched
+		s.rows += n
 	}
-	if m.pooled > 0 && s.matched > 0 {
-		m.matched += s.matched
+	if !m.skip {
+		m.spend(fq, m.lap())
+		s.matched += n
+		m.matched += n
+	}
+}
+
+// spend counts nanoseconds as the query's.
+func (m *frontMeter) spend(fq *frontQuery, ns int64) {
+	s := &fq.spent
+	s.alone += ns
+	m.measured += ns
+	if !s.listed {
+		s.listed = true
 		m.sharers = append(m.sharers, fq)
 	}
 }
@@ -70,16 +108,26 @@ func (m *frontMeter) charge(fq *frontQuery) {
 // settle shares the pool out over the queries by their rows of a batch of rows; a part that stands for the batch itself stays the
 // stream's own, so that a query that alone matches one row of a thousand does not pay for the thousand.
 func (m *frontMeter) settle(rows int) {
-	if m.pooled > 0 {
-		rest, all := m.pooled, float64(m.matched+int64(rows))
-		for _, fq := range m.sharers {
-			part := int64(float64(m.pooled) * float64(fq.spent.matched) / all)
-			fq.spent.busy += part
-			rest -= part
-		}
-		m.own += rest
+	if m.skip {
+		m.deferred += m.lap()
+		return
 	}
-	m.pooled, m.matched, m.sharers = 0, 0, m.sharers[:0]
+	more := 1.0
+	if all := m.measured + m.pooled; all > 0 {
+		more += float64(m.deferred) / float64(all)
+		m.deferred = 0
+	}
+	rest, all := float64(m.pooled), float64(m.matched+int64(rows))
+	for _, fq := range m.sharers {
+		s := &fq.spent
+		part := float64(m.pooled) * float64(s.matched) / all
+		s.busy += int64((part + float64(s.alone)) * more)
+		rest -= part
+		s.matched, s.alone, s.listed = 0, 0, false
+	}
+	m.own += int64(rest * more)
+	m.coarse = len(m.sharers) > measureAll
+	m.pooled, m.matched, m.measured, m.sharers = 0, 0, 0, m.sharers[:0]
 }
 
 // charge counts the time since the last reading as the query's.

@@ -18,21 +18,25 @@ type item struct {
 
 // collect sorts the pairs by rule.
 func (m *Matcher) collect() {
-	m.items, m.rows, m.touched = m.items[:0], m.rows[:0], m.touched[:0]
+	m.items, m.rows = m.items[:0], m.rows[:0]
+	if len(m.pairs) == 0 {
+		return
+	}
 	for _, p := range m.pairs {
 		rule := uint32(p >> 32)
-		if m.counts[rule] == 0 {
-			m.touched = append(m.touched, rule)
-		}
 		m.counts[rule]++
+		m.touched[rule>>6] |= 1 << (rule & 63)
 	}
-	slices.Sort(m.touched)
 	m.rows = slices.Grow(m.rows, len(m.pairs))[:len(m.pairs)]
 	at := uint32(0)
-	for _, rule := range m.touched {
-		n := m.counts[rule]
-		m.items = append(m.items, item{rule: rule, rows: m.rows[at : at+n : at+n]})
-		m.counts[rule], at = at, at+n
+	for w, word := range m.touched {
+		for ; word != 0; word &= word - 1 {
+			rule := uint32(w<<6 + bits.TrailingZeros64(word))
+			n := m.counts[rule]
+			m.items = append(m.items, item{rule: rule, rows: m.rows[at : at+n : at+n]})
+			m.counts[rule], at = at, at+n
+		}
+		m.touched[w] = 0
 	}
 	for _, p := range m.pairs {
 		rule := uint32(p >> 32)
@@ -142,6 +146,7 @@ type termState struct {
 	isWanted     bool
 	failed       error
 	bad          []rowFailure
+	memo         termMemo
 }
 
 type rowFailure struct {
@@ -224,11 +229,20 @@ func (s *slowState) shared() {
 		if len(s.rows) == 0 || !s.ready(id) {
 			continue
 		}
+		col := m.x.terms[id].col
+		if col >= 0 {
+			if s.rows = m.recall(t, col, s.rows); len(s.rows) == 0 {
+				continue
+			}
+		}
 		m.ctx.RowError = func(row uint32, err error) { t.bad = append(t.bad, rowFailure{row, err}) }
 		s.hits, t.failed = m.guarded(t.f, s.rows, s.hits[:0])
 		m.ctx.RowError = nil
 		for _, row := range s.hits {
 			t.holds[row>>6] |= 1 << (row & 63)
+		}
+		if col >= 0 && t.failed == nil {
+			m.learn(t, col, s.rows)
 		}
 	}
 }
@@ -243,6 +257,62 @@ func (s *slowState) ready(id uint32) bool {
 		t.failed = t.broken
 	}
 	return t.broken == nil
+}
+
+// termMemo is what the values of a column answered to a term that reads nothing else but the lists of the epoch, by entry of the
+// column's dict.
+type termMemo struct {
+	ioc     expr.Matcher
+	gen     uint32
+	answers []answer
+}
+
+type answer uint8
+
+const (
+	unknown answer = iota
+	isFalse
+	isTrue
+)
+
+// recall notes the answers that are known; the rows that are left are appended to rows[:0].
+func (m *Matcher) recall(t *termState, col int, rows []uint32) []uint32 {
+	d, v, memo := m.dict(col), &m.b.Cols[col], &t.memo
+	left := rows[:0]
+	for _, row := range rows {
+		if v.IsNull(int(row)) {
+			continue // it is in no list, and not in none
+		}
+		e := m.entry(d, col, row, v.Bytes(int(row)))
+		if memo.gen != d.gen || memo.ioc != m.ctx.IOC || memo.answers == nil {
+			memo.gen, memo.ioc, memo.answers = d.gen, m.ctx.IOC, make([]answer, dictEntries)
+		}
+		if e == nil {
+			left = append(left, row)
+			continue
+		}
+		switch memo.answers[m.codes[col][row]-2] {
+		case isTrue:
+			t.holds[row>>6] |= 1 << (row & 63)
+		case unknown:
+			left = append(left, row)
+		}
+	}
+	return left
+}
+
+// learn notes what rows answered.
+func (m *Matcher) learn(t *termState, col int, rows []uint32) {
+	for _, row := range rows {
+		code := m.codes[col][row]
+		if code < 2 {
+			continue // the dict is out of use, or has been emptied since
+		}
+		t.memo.answers[code-2] = isFalse
+		if t.holds[row>>6]&(1<<(row&63)) != 0 {
+			t.memo.answers[code-2] = isTrue
+		}
+	}
 }
 
 func appendBits(dst []uint32, word uint64, base uint32) []uint32 {

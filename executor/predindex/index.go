@@ -35,16 +35,43 @@ type rule struct {
 	whole   expr.Expr
 }
 
-// posting is a rule in a list.
+// posting is a rule in a list. Where the rule also asks for one value of a column, that is kept here: of the rules in a list
+// most are refused by it, without a look at the rule.
 type posting struct {
 	rule uint32
 	// exact: an exact hit makes rest enough.
 	exact bool
+	guard guardKind
+	col   uint32
+	num   int64
+	text  string
 }
+
+// guardKind says which value a posting asks for.
+type guardKind uint8
+
+const (
+	noGuard guardKind = iota
+	guardText
+	guardInt
+)
+
+// opcode says how a test is made.
+type opcode uint8
+
+const (
+	opTree  opcode = iota // of kids
+	opNull                // IS NULL
+	opInt                 // a column of integers
+	opEqual               // a column of bytes, compared as it is
+	opText                // a text column, by way of its dict
+	opOther               // all else
+)
 
 // test is a node with what the index knows of its atom.
 type test struct {
 	kind nodeKind
+	op   opcode
 	*atom
 	// id numbers costly atoms; calc is the computed value's index, for subjects that are no column.
 	id, calc uint32
@@ -130,7 +157,7 @@ func (x *Index) Bytes() int64 {
 		n += 48 * (len(p.equal) + len(p.lower))
 	}
 	for _, l := range x.posts {
-		n += 24 + 8*cap(l)
+		n += 24 + 48*cap(l)
 	}
 	return int64(n + 120*len(x.rules))
 }
@@ -151,9 +178,9 @@ func (b *builder) rule(id uint32, p *Predicate) {
 	if a.exact {
 		r.rest = slices.Delete(slices.Clone(r.full), which, which+1)
 	}
-	keys := 0
+	keys, post := 0, posting{rule: id, exact: a.exact}.guarded(p.fast, which)
 	for _, at := range a.atoms {
-		keys += b.register(at, posting{rule: id, exact: a.exact})
+		keys += b.register(at, post)
 	}
 	r.several = keys > 1
 }
@@ -169,6 +196,7 @@ func (b *builder) tests(list []*node) []test {
 		if n.atom.x.col < 0 {
 			out[i].calc = b.calc(&n.atom.x)
 		}
+		out[i].op = opcodeOf(n.atom)
 		if n.atom.costly() {
 			id, ok := b.atomOf[n.atom.key]
 			if !ok {
@@ -180,6 +208,41 @@ func (b *builder) tests(list []*node) []test {
 		}
 	}
 	return out
+}
+
+func opcodeOf(a *atom) opcode {
+	phys := a.x.typ.Phys()
+	switch {
+	case a.kind == atomNull:
+		return opNull
+	case a.x.col < 0 || a.kind == atomNever:
+		return opOther
+	case phys == types.PhysInt && (a.kind == atomRange || a.kind == atomInts):
+		return opInt
+	case a.kind == atomEqual && !a.x.lower:
+		return opEqual
+	case phys == types.PhysBytes && a.x.typ.Kind.IsText() && (a.costly() || a.folds()):
+		return opText
+	}
+	return opOther
+}
+
+// guarded adds to a posting the value of a column that the rule asks for besides its access, if it asks for one.
+func (p posting) guarded(list []*node, access int) posting {
+	for i, n := range list {
+		if i == access || n.kind != nodeAtom || n.atom.not || n.atom.x.col < 0 {
+			continue
+		}
+		switch a := n.atom; {
+		case a.kind == atomEqual && !a.x.lower && a.text != "":
+			p.guard, p.col, p.text = guardText, uint32(a.x.col), a.text
+			return p
+		case a.kind == atomRange && a.lo == a.hi && a.lo != 0 && a.x.typ.Phys() == types.PhysInt:
+			p.guard, p.col, p.num = guardInt, uint32(a.x.col), a.lo
+			return p
+		}
+	}
+	return p
 }
 
 func (b *builder) calc(s *subject) uint32 {

@@ -31,7 +31,7 @@ type Matcher struct {
 	// pairs are rule<<32 | row of the rows that passed what is tested row by row.
 	pairs   []uint64
 	counts  []uint32 // by rule
-	touched []uint32
+	touched []uint64 // the rules of pairs, a bit each
 	rows    []uint32
 	items   []item
 	scans   []Filterer // by Index.scans
@@ -47,7 +47,7 @@ type computed struct {
 
 // NewMatcher makes a Matcher.
 func (x *Index) NewMatcher() *Matcher {
-	m := &Matcher{x: x, counts: make([]uint32, len(x.rules)), computed: make([]computed, len(x.computed)), scans: make([]Filterer, len(x.scans))}
+	m := &Matcher{x: x, counts: make([]uint32, len(x.rules)), touched: make([]uint64, (len(x.rules)+63)/64), computed: make([]computed, len(x.computed)), scans: make([]Filterer, len(x.scans))}
 	m.slow.init(m)
 	return m
 }
@@ -270,11 +270,24 @@ func (m *Matcher) lead(row uint32) {
 
 // post asks the rules of one list about a row.
 func (m *Matcher) post(row uint32, h hit) {
-	for _, p := range m.x.posts[h.list] {
-		r := &m.x.rules[p.rule]
+	list := m.x.posts[h.list]
+	for i := range list {
+		p := &list[i]
+		switch p.guard {
+		case guardText: // a NULL holds the empty text, which is no guard's
+			v := &m.b.Cols[p.col]
+			if string(v.Buf[v.Off[row]:v.Off[row+1]]) != p.text {
+				continue
+			}
+		case guardInt: // a NULL holds 0
+			if m.b.Cols[p.col].I64[row] != p.num {
+				continue
+			}
+		}
 		if len(m.skip) > 0 && m.skip[p.rule>>6]&(1<<(p.rule&63)) != 0 {
 			continue
 		}
+		r := &m.x.rules[p.rule]
 		tests := r.full
 		if p.exact && h.exact {
 			tests = r.rest
@@ -296,10 +309,20 @@ func (m *Matcher) all(tests []test, row uint32) bool {
 
 // holds tests one row.
 func (m *Matcher) holds(t *test, row uint32) bool {
-	switch t.kind {
-	case nodeAnd:
-		return m.all(t.kids, row)
-	case nodeOr:
+	switch t.op {
+	case opInt:
+		v := &m.b.Cols[t.x.col]
+		return !v.IsNull(int(row)) && holdsInt(t.atom, v.I64[row])
+	case opEqual:
+		v := &m.b.Cols[t.x.col]
+		return (string(v.Buf[v.Off[row]:v.Off[row+1]]) == t.text) != t.not && !v.IsNull(int(row))
+	case opText:
+		v := &m.b.Cols[t.x.col]
+		return !v.IsNull(int(row)) && m.holdsText(t, v, row)
+	case opTree:
+		if t.kind == nodeAnd {
+			return m.all(t.kids, row)
+		}
 		for i := range t.kids {
 			if m.holds(&t.kids[i], row) {
 				return true
@@ -310,14 +333,12 @@ func (m *Matcher) holds(t *test, row uint32) bool {
 	v := m.vec(t.x.col, t.calc)
 	null := v.IsNull(int(row))
 	switch {
-	case t.atom.kind == atomNull:
+	case t.op == opNull:
 		return null != t.not
 	case null:
 		return false
 	case v.Type.Phys() != types.PhysBytes:
 		return holdsInt(t.atom, intAt(v, int(row)))
-	case t.x.col >= 0 && (t.costly() || t.folds()):
-		return m.holdsText(t, v, row)
 	}
 	value := v.Bytes(int(row))
 	if t.folds() {

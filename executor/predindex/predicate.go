@@ -42,6 +42,8 @@ type slowTerm struct {
 	new func() (Filterer, error)
 	// shared: it cannot fail for a row, so that one evaluation serves all rules that have it.
 	shared bool
+	// col, when not negative, is the only thing that the term reads, besides the lists of the epoch: a text column.
+	col int
 }
 
 // New takes a condition apart; nil is true for all rows. Terms are conditions that must hold too.
@@ -60,7 +62,7 @@ func New(cond expr.Expr, terms []Term) *Predicate {
 		}
 	}
 	for _, t := range terms {
-		p.slow = append(p.slow, &slowTerm{key: "term " + t.Key, new: t.New, shared: true})
+		p.slow = append(p.slow, &slowTerm{key: "term " + t.Key, new: t.New, shared: true, col: -1})
 	}
 	for _, c := range fallible {
 		p.slow = append(p.slow, slowOf(c, false))
@@ -104,7 +106,20 @@ func (p *Predicate) Key() string { return p.key }
 func (p *Predicate) All() bool { return len(p.fast) == 0 && len(p.slow) == 0 }
 
 func slowOf(e expr.Expr, shared bool) *slowTerm {
-	return &slowTerm{key: Canonical(e), shared: shared, new: func() (Filterer, error) { return expr.Compile(e) }}
+	return &slowTerm{col: textColumn(e), key: Canonical(e), shared: shared, new: func() (Filterer, error) { return expr.Compile(e) }}
+}
+
+// textColumn is the column in [NOT] column IN IOC list; -1 of other terms.
+func textColumn(e expr.Expr) int {
+	if n, ok := e.(*expr.Not); ok {
+		e = n.X
+	}
+	if in, ok := e.(*expr.InIOC); ok {
+		if c, ok := in.X.(*expr.Column); ok && c.Typ.Kind.IsText() {
+			return c.Index
+		}
+	}
+	return -1
 }
 
 // Canonical is the text of an expression whatever its columns are called: equal texts mean equal expressions over a stream's rows.

@@ -333,6 +333,73 @@ func TestSharedTerms(t *testing.T) {
 	}
 }
 
+// oddList is an IOC list of the texts of odd length.
+type oddList struct{ asked *int }
+
+func (l *oddList) Match(_ []string, v *batch.Vec, sel, dst []uint32) ([]uint32, error) {
+	for _, row := range sel {
+		*l.asked++
+		if !v.IsNull(int(row)) && len(v.Bytes(int(row)))%2 == 1 {
+			dst = append(dst, row)
+		}
+	}
+	return dst, nil
+}
+
+// evenList is another version of it.
+type evenList struct{}
+
+func (evenList) Match(_ []string, v *batch.Vec, sel, dst []uint32) ([]uint32, error) {
+	for _, row := range sel {
+		if !v.IsNull(int(row)) && len(v.Bytes(int(row)))%2 == 0 {
+			dst = append(dst, row)
+		}
+	}
+	return dst, nil
+}
+
+// TestListsOfTheEpoch: values that were asked about are not asked about again, until the lists change.
+func TestListsOfTheEpoch(t *testing.T) {
+	defer func(n int) { dictEntries = n }(dictEntries)
+	for _, dictEntries = range []int{4096, 16} {
+		g := newGen(t, 11)
+		asked := 0
+		var list []*Predicate
+		conds := []expr.Expr{&expr.InIOC{X: column(colImage), Lists: []string{"l"}}, &expr.InIOC{X: column(colImage), Lists: []string{"l"}, Not: true}}
+		for _, c := range conds {
+			list = append(list, New(c, nil), New(and(c, compareN(3)), nil))
+		}
+		m := Build(schema, list, NewEstimates(nil)).NewMatcher()
+		odd, even, rows := &oddList{&asked}, &evenList{}, 0
+		for i := range 30 {
+			lists := expr.Matcher(odd)
+			if i%10 > 6 {
+				lists = even
+			}
+			b := g.rows(300)
+			rows += b.N
+			got := newFound()
+			m.Match(&expr.Ctx{IOC: lists}, b, batch.All(b.N), nil, got)
+			for r := range list {
+				var want []uint32
+				for row := range uint32(b.N) {
+					v, n := &b.Cols[colImage], &b.Cols[colN]
+					in := (len(v.Bytes(int(row)))%2 == 1) == (i%10 <= 6)
+					if !v.IsNull(int(row)) && in == (r < 2) && (r%2 == 0 || n.I64[row] == 3 && !n.IsNull(int(row))) {
+						want = append(want, row)
+					}
+				}
+				if !slices.Equal(got.rows[r], want) {
+					t.Fatalf("rule %d, batch %d: %v, not %v", r, i, got.rows[r], want)
+				}
+			}
+		}
+		if dictEntries > 1000 && asked > rows*9/10 { // 1.2 times, if nothing were remembered
+			t.Errorf("asked %d times about %d rows", asked, rows)
+		}
+	}
+}
+
 // TestFailures: a term that fails fails the rules that have it, and no other.
 func TestFailures(t *testing.T) {
 	b := newGen(t, 6).rows(50)

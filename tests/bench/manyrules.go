@@ -6,20 +6,28 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vigil-sql/vigil/storage/pebblekv"
 	"github.com/vigil-sql/vigil/tests/inproc"
 )
 
 // workload is many rules over one stream and the events that they look at.
 type workload struct {
-	stream string             // CREATE STREAM of ev
-	rules  int                // rule i is the query r<i>
-	rule   func(i int) string // its SELECT
-	events func(n int) []byte // the next n events as JSON lines
-	found  []int              // rule -> how many of the events so far it matches, by whoever made them
+	stream  string             // CREATE STREAM of ev
+	rules   int                // rule i is the query r<i>
+	columns string             // what rules of the thesis' shape select
+	rule    func(i int) string // its SELECT
+	events  func(n int) []byte // the next n events as JSON lines
+	found   []int              // rule -> how many of the events so far it matches, by whoever made them
 }
 
 // rulesDay is when the events begin, and what the clock shows.
 var rulesDay = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// alertColumns is what an alert tells of its event; wholeEvent is all of it.
+const (
+	alertColumns = `ts, "groupName", "integer", tag`
+	wholeEvent   = "*"
+)
 
 // groups is how many groups the rules of the thesis are spread over: rule i belongs to group i%groups and looks for number i/groups.
 const groups = 6
@@ -28,11 +36,11 @@ const groups = 6
 // where there are more than 300, and no event matches two. The IOC list id_list holds
 // the first indicators tags, see diskWith.
 func thesisRules(rules, indicators int) *workload {
-	w := &workload{rules: rules, found: make([]int, rules)}
+	w := &workload{rules: rules, found: make([]int, rules), columns: alertColumns}
 	w.stream = `CREATE STREAM ev (ts TIMESTAMPTZ, a TEXT, b TEXT, c TEXT, d TEXT, tag TEXT, "integer" BIGINT, "groupName" TEXT,
 		"groupTag" TEXT, WATERMARK FOR ts AS ts) WITH (connector = 'generator') FORMAT JSON`
 	w.rule = func(i int) string {
-		return fmt.Sprintf(`SELECT * FROM ev WHERE "groupName" = 'Group%d' AND "groupTag" ~ '([A-Za-z]+) V[0-9]*' AND "integer" = %d AND tag = 'id_tag_%d'
+		return "SELECT " + w.columns + fmt.Sprintf(` FROM ev WHERE "groupName" = 'Group%d' AND "groupTag" ~ '([A-Za-z]+) V[0-9]*' AND "integer" = %d AND tag = 'id_tag_%d'
 			AND tag IN IOC id_list`, i%groups, i/groups, i/groups)
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -55,10 +63,13 @@ func thesisRules(rules, indicators int) *workload {
 	return w
 }
 
-// diskWith is a disk on which a vigil has the IOC list of the first indicators tags.
-func diskWith(indicators int) (*inproc.Disk, error) {
-	disk := inproc.NewDisk()
-	db, err := inproc.Open(inproc.Options{Disk: disk, Clock: inproc.NewClock(rulesDay)})
+// storeWith is a store in dir in which a vigil has the IOC list of the first indicators tags.
+func storeWith(dir string, indicators int) (*pebblekv.Store, error) {
+	store, err := pebblekv.Open(dir, pebblekv.Options{})
+	if err != nil || indicators == 0 {
+		return store, err
+	}
+	db, err := inproc.Open(inproc.Options{Disk: inproc.NewDisk(), Store: store, Clock: inproc.NewClock(rulesDay)})
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +83,7 @@ func diskWith(indicators int) (*inproc.Disk, error) {
 	if err := db.Copy("COPY id_list (value) FROM STDIN", strings.NewReader(tags.String())); err != nil {
 		return nil, err
 	}
-	return disk, db.Close()
+	return store, db.Close()
 }
 
 // words are what messages are made of besides needles, which are longer.

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/storage/pebblekv"
 	"github.com/vigil-sql/vigil/tests/inproc"
 	"github.com/vigil-sql/vigil/tests/need"
 	"github.com/vigil-sql/vigil/tests/rules"
@@ -22,16 +24,25 @@ import (
 // world is a vigil that runs a workload's rules, planned from their text as a user's are.
 type world struct {
 	db     *inproc.DB
+	store  *pebblekv.Store
 	feed   *feed
 	stream uint64
 	events int64
 }
 
-// start creates the stream and all rules, on a copy of a disk.
-func start(t testing.TB, disk *inproc.Disk, w *workload) *world {
+// start creates the stream and all rules, on a copy of a store.
+func start(t testing.TB, from *pebblekv.Store, w *workload) *world {
 	t.Helper()
 	x := &world{feed: newFeed()}
-	db, err := inproc.Open(inproc.Options{Disk: disk.Crash(nil), Clock: inproc.NewClock(rulesDay), Workers: 1, CheckpointEvery: -1,
+	dir := filepath.Join(t.TempDir(), "copy")
+	if err := from.Backup(dir); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if x.store, err = pebblekv.Open(dir, pebblekv.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	db, err := inproc.Open(inproc.Options{Disk: inproc.NewDisk(), Store: x.store, Clock: inproc.NewClock(rulesDay), Workers: 1, CheckpointEvery: -1,
 		Connectors: []connector.Def{x.feed.def()}})
 	if err != nil {
 		t.Fatal(err)
@@ -95,26 +106,31 @@ func (x *world) check(t testing.TB, w *workload) int {
 
 func (x *world) close(t testing.TB) {
 	t.Helper()
-	if err := x.db.Close(); err != nil {
+	if err := errors.Join(x.db.Close(), x.store.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func listed(t testing.TB, indicators int) *inproc.Disk {
+func listed(t testing.TB, indicators int) *pebblekv.Store {
 	t.Helper()
-	disk, err := diskWith(indicators)
+	store, err := storeWith(filepath.Join(t.TempDir(), "listed"), indicators)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return disk
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store
 }
 
 // TestManyRules: few rules and many find what the maker of the events says, in the list of indicators and beyond it.
 func TestManyRules(t *testing.T) {
 	const events, indicators = 6000, 100
-	disk := listed(t, indicators)
+	store := listed(t, indicators)
 	for _, w := range []*workload{thesisRules(6, indicators), thesisRules(1000, indicators), substringRules(1000)} {
-		x := start(t, disk, w)
+		x := start(t, store, w)
 		x.run(t, w.events(events/2))
 		x.run(t, w.events(events/2))
 		if all, silent := x.check(t, w), count(w.found, 0); all < events/100 || w.rules > 6 && silent == 0 || silent > w.rules*9/10 {
@@ -161,8 +177,8 @@ type measured struct {
 }
 
 // measure starts a world and finds what an event costs in it.
-func (m *measured) measure(t testing.TB, disk *inproc.Disk, w *workload) {
-	x := start(t, disk, w)
+func (m *measured) measure(t testing.TB, store *pebblekv.Store, w *workload) {
+	x := start(t, store, w)
 	defer x.close(t)
 	m.bytes = 0
 	for n := ruleEventsMin; ; n *= 2 {
@@ -184,12 +200,12 @@ func (m *measured) median() float64 {
 }
 
 // BenchmarkRules prints what an event costs with few and with many rules over its stream, on one core. VIGIL_BENCH_RULES="6,10,36"
-// chooses the numbers of rules; "sigma" and "substrings" in it, the other kinds.
+// chooses the numbers of rules, "whole36" those whose alerts are whole events; "sigma" and "substrings" in it, the other kinds.
 func BenchmarkRules(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	chosen := os.Getenv("VIGIL_BENCH_RULES")
 	if chosen == "" {
-		chosen = "6,10,36,100,1000,10000,substrings,sigma"
+		chosen = "6,10,36,100,1000,10000,whole1000,substrings,sigma"
 	}
 	var list []*measured
 	for _, name := range strings.Split(chosen, ",") {
@@ -197,27 +213,36 @@ func BenchmarkRules(b *testing.B) {
 		if name == "substrings" {
 			m.rules = substrings
 		} else if name != "sigma" {
-			n, err := strconv.Atoi(name)
+			number, whole := strings.CutPrefix(name, "whole")
+			n, err := strconv.Atoi(number)
 			if err != nil {
 				b.Fatal("VIGIL_BENCH_RULES:", err)
 			}
 			m.name, m.rules = "thesis", n
+			if whole {
+				m.name = "thesis, whole event"
+			}
 		}
 		list = append(list, m)
 	}
-	disk := inproc.NewDisk()
-	if slices.ContainsFunc(list, func(m *measured) bool { return m.name == "thesis" }) {
-		disk = listed(b, ruleIndicators)
+	indicators := 0
+	if slices.ContainsFunc(list, func(m *measured) bool { return strings.HasPrefix(m.name, "thesis") }) {
+		indicators = ruleIndicators
 	}
+	store := listed(b, indicators)
 	for range max(b.N, ruleRounds) {
 		for _, m := range list {
 			switch m.name {
 			case "thesis":
-				m.measure(b, disk, thesisRules(m.rules, ruleIndicators))
+				m.measure(b, store, thesisRules(m.rules, ruleIndicators))
+			case "thesis, whole event":
+				w := thesisRules(m.rules, ruleIndicators)
+				w.columns = wholeEvent
+				m.measure(b, store, w)
 			case "substrings":
-				m.measure(b, inproc.NewDisk(), substringRules(m.rules))
+				m.measure(b, store, substringRules(m.rules))
 			case "sigma":
-				m.sigma(b)
+				m.sigma(b, store)
 			}
 		}
 	}
@@ -225,7 +250,7 @@ func BenchmarkRules(b *testing.B) {
 }
 
 // sigma passes recorded attacks through all Sigma rules, once: what they find is compared event by event in tests/rules.
-func (m *measured) sigma(b *testing.B) {
+func (m *measured) sigma(b *testing.B, store *pebblekv.Store) {
 	if len(m.costs) > 0 {
 		return
 	}
@@ -239,7 +264,7 @@ func (m *measured) sigma(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	x := start(b, inproc.NewDisk(), w)
+	x := start(b, store, w)
 	defer x.close(b)
 	var took time.Duration
 	for _, file := range answers {

@@ -65,7 +65,9 @@ func (d *Disk) Crash(rnd *rand.Rand) *Disk {
 
 // Options says how a DB runs. Zero values take the engine's defaults.
 type Options struct {
-	Disk       *Disk
+	Disk *Disk
+	// Store takes the place of Disk.KV; nil: it does not.
+	Store      kv.Store
 	Clock      *Clock
 	Connectors []connector.Def
 	Workers    int
@@ -89,18 +91,21 @@ type DB struct {
 
 // Open starts a vigil on a disk, recovering what is there.
 func Open(o Options) (*DB, error) {
-	m, err := meta.Open(o.Disk.KV)
+	if o.Store == nil {
+		o.Store = o.Disk.KV
+	}
+	m, err := meta.Open(o.Store)
 	if err != nil {
 		return nil, err
 	}
-	res, err := results.Open(o.Disk.KV)
+	res, err := results.Open(o.Store)
 	if err != nil {
 		return nil, err
 	}
 	db := &DB{clock: o.Clock}
 	log := slog.New(&watcher{db})
 	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Job: job.Config{
-		Dir: "inproc", KV: o.Disk.KV, LogFS: o.Disk.FS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
+		Dir: "inproc", KV: o.Store, LogFS: o.Disk.FS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CPU: o.CPU, UDF: o.UDF}})
 	if err != nil {
