@@ -33,6 +33,10 @@ type rule struct {
 	// several: a row may be found more than once.
 	several bool
 	whole   expr.Expr
+	// asks is 1 + the computed value of the table that is the rule's access, 0: it is another.
+	asks uint32
+	// byRow: whole asks tables, whose answers are shared: every row is tested like those that are looked up.
+	byRow bool
 }
 
 // posting is a rule in a list. Where the rule also asks for one value of a column, that is kept here: of the rules in a list
@@ -164,12 +168,23 @@ func (x *Index) Bytes() int64 {
 
 func (b *builder) rule(id uint32, p *Predicate) {
 	r := &b.rules[id]
-	r.whole = p.whole
-	for _, t := range p.slow {
-		r.slow = append(r.slow, b.term(t))
-	}
+	r.whole, r.byRow = p.whole, p.whole != nil && hasTable(p.whole)
 	r.full = b.tests(p.fast)
 	a, which := choose(p, b.est)
+	ask := askedTerm(p)
+	if which >= 0 && a.part < asked {
+		ask = -1
+	}
+	for i, t := range p.slow {
+		if i != ask {
+			r.slow = append(r.slow, b.term(t))
+		}
+	}
+	if ask >= 0 {
+		r.rest, r.asks = r.full, 1+b.calc(&p.slow[ask].asks.x)
+		b.register(p.slow[ask].asks, posting{rule: id, exact: true}.guarded(p.fast, -1))
+		return
+	}
 	if which < 0 {
 		b.scans = append(b.scans, id)
 		return

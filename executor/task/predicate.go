@@ -27,6 +27,10 @@ func (in *Input) Predicate() (p *predindex.Predicate, nodes int) {
 				return predindex.New(conjunction(conds), terms), nodes
 			}
 			schema := &n.In[0].Schema
+			if e := asExpr(o, len(schema.Cols)); e != nil {
+				conds = append(conds, e)
+				break
+			}
 			terms = append(terms, predindex.Term{Key: lookupKey(o), New: func() (predindex.Filterer, error) { return newLookupFilter(o, schema) }})
 		default:
 			return predindex.New(conjunction(conds), terms), nodes
@@ -57,6 +61,26 @@ func isCondition(o *spec.LookupJoin) bool {
 		}
 	}
 	return true
+}
+
+// asExpr is a lookup that is a condition as an expression, nil when it compares both rows otherwise than by its keys. width is the
+// number of the input's columns.
+func asExpr(o *spec.LookupJoin, width int) expr.Expr {
+	out := &expr.InTable{Table: o.TableID, Name: o.Name, Schema: o.TableSchema, Keys: o.Keys, Cols: o.Cols, Exists: !o.NullAware,
+		Not: o.Kind == spec.Anti}
+	alone := true
+	out.Where = expr.Transform(o.Cond, func(e expr.Expr) expr.Expr {
+		c, ok := e.(*expr.Column)
+		if !ok {
+			return e
+		}
+		alone = alone && c.Index >= width
+		return &expr.Column{Index: c.Index - width, Name: c.Name, Typ: c.Typ}
+	})
+	if !alone {
+		return nil
+	}
+	return out
 }
 
 // lookupKey is equal for lookups that let the same rows pass.

@@ -159,16 +159,23 @@ func joined(from, where string, is func(l *listing, e *happening, k int) []strin
 
 // listRules are all kinds.
 func listRules() []listRule {
-	inSmall := func(l *listing, e *happening, k int) truth {
-		switch small := l.small[k%smallLists]; {
-		case len(small) == 0:
-			return no
-		case e.usr == nil:
-			return unknown
-		default:
-			return truthOf(small[*e.usr])
-		}
+	return append(append(conditionRules(), nestedRules()...), joinRules()...)
+}
+
+// inSmall is usr IN the small list of rule k.
+func inSmall(l *listing, e *happening, k int) truth {
+	switch small := l.small[k%smallLists]; {
+	case len(small) == 0:
+		return no
+	case e.usr == nil:
+		return unknown
+	default:
+		return truthOf(small[*e.usr])
 	}
+}
+
+// conditionRules ask lists as conditions of their own.
+func conditionRules() []listRule {
 	return []listRule{
 		when("usr IN (SELECT name FROM watch) AND num = ?", func(l *listing, e *happening, k int) truth {
 			return and(e.in(l.watched(e), all), e.num(k))
@@ -195,6 +202,41 @@ func listRules() []listRule {
 		when("usr IN (SELECT name FROM watch) AND usr NOT IN (SELECT name FROM small_#) AND num = ?", func(l *listing, e *happening, k int) truth {
 			return and(and(e.in(l.watched(e), all), not(inSmall(l, e, k))), e.num(k))
 		}),
+	}
+}
+
+// nestedRules ask lists within other conditions.
+func nestedRules() []listRule {
+	return []listRule{
+		when("usr IN (SELECT name FROM watch) OR num = ?", func(l *listing, e *happening, k int) truth {
+			return or(e.in(l.watched(e), all), e.num(k))
+		}),
+		when("NOT (num <> ? OR usr IN (SELECT name FROM loose))", func(l *listing, e *happening, k int) truth {
+			return not(or(not(e.num(k)), e.in(l.loose, all)))
+		}),
+		when("(usr NOT IN (SELECT name FROM loose WHERE level > 1) OR id % 3 = 1) AND num = ?", func(l *listing, e *happening, k int) truth {
+			return and(or(not(e.in(l.loose, func(m member) bool { return m.level > 1 })), truthOf(e.id%3 == 1)), e.num(k))
+		}),
+		when("CASE WHEN usr IN (SELECT name FROM small_#) THEN num = ? ELSE num = ? + 1 END", func(l *listing, e *happening, k int) truth {
+			if inSmall(l, e, k) == yes {
+				return e.num(k)
+			}
+			return e.num(k + 1)
+		}),
+		when("(usr IN (SELECT name FROM loose)) IS NULL AND num = ?", func(l *listing, e *happening, k int) truth {
+			return and(truthOf(e.in(l.loose, all) == unknown), e.num(k))
+		}),
+		when("num = ? AND (usr NOT IN (SELECT name FROM small_#) OR NOT EXISTS (SELECT 1 FROM watch WHERE name = usr AND team = 'red'))",
+			func(l *listing, e *happening, k int) truth {
+				red := truthOf(e.in(l.watched(e), func(m member) bool { return m.team == "red" }) == yes)
+				return and(e.num(k), or(not(inSmall(l, e, k)), not(red)))
+			}),
+	}
+}
+
+// joinRules join lists.
+func joinRules() []listRule {
+	return []listRule{
 		joined("id, w.team, w.level FROM ev JOIN watch w ON w.name = ev.usr", "w.team = 'red' AND num = ?", func(l *listing, e *happening, k int) (out []string) {
 			for _, m := range l.watched(e) {
 				if e.usr != nil && m.team == "red" && e.number == k {
