@@ -164,9 +164,12 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := bind.ThrottledUpdates(q.Options, opts.Limits, spec.Updates(p.Root)); err != nil {
+		return nil, err
+	}
 	return &catalog.Query{
 		Query: spec.Query{ID: id, Name: q.Name.Name, Program: p, Stages: p.Stages, Retention: opts.Retention, Created: env.Now,
-			Updates: spec.Updates(p.Root)},
+			Updates: spec.Updates(p.Root), Limits: opts.Limits},
 		Times:   logical.Times(bound.Root),
 		Queries: deps.Queries,
 		Schema:  p.Root.Schema,
@@ -176,6 +179,9 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, erro
 		State: catalog.Running,
 	}, nil
 }
+
+// LimitOptions are the options of a continuous query that bound what it costs; none of what it makes depends on them.
+func LimitOptions() []string { return bind.LimitOptions() }
 
 // View plans CREATE VIEW.
 func View(env *Env, st *parse.CreateView, id uint64) (*catalog.View, error) {

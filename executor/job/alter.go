@@ -10,6 +10,7 @@ import (
 // applyPause takes queries out of their inputs' plans; their results stay.
 func (e *Engine) applyPause(ep *epoch, c *change) {
 	for i := range c.Pause {
+		delete(e.seq.throttled, c.Pause[i].Meta.ID)
 		if q := e.queries[c.Pause[i].Meta.ID]; q != nil {
 			e.detach(ep, q)
 		}
@@ -19,21 +20,22 @@ func (e *Engine) applyPause(ep *epoch, c *change) {
 // persistAltered writes the objects that go on under a new name or text, and those that pause.
 func (c *change) persistAltered(e *Engine, b batchKV, ep *epoch) error {
 	for i := range c.Alter {
-		o, err := e.altered(&c.Alter[i].Meta)
+		o, err := e.altered(ep, &c.Alter[i].Meta)
 		if err != nil {
 			return err
 		}
-		if err := e.meta.Put(b, o); err != nil {
+		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}
 	}
 	for i := range c.Pause {
-		o, err := e.meta.Object(c.Pause[i].Meta.ID)
+		o, err := e.object(ep, c.Pause[i].Meta.ID)
 		if err != nil {
 			return err
 		}
 		o.Props = withReads(o.Props, map[string]string{PropState: StatePaused, PropReason: "", PropStateEpoch: fmt.Sprint(ep.n)})
-		if err := e.meta.Put(b, o); err != nil {
+		delete(o.Props, PropUntil)
+		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}
 		if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "paused"}); err != nil {
@@ -44,8 +46,8 @@ func (c *change) persistAltered(e *Engine, b batchKV, ep *epoch) error {
 }
 
 // altered is an object as it will be: what the engine keeps of it stays.
-func (e *Engine) altered(m *meta.Object) (meta.Object, error) {
-	o, err := e.meta.Object(m.ID)
+func (e *Engine) altered(ep *epoch, m *meta.Object) (meta.Object, error) {
+	o, err := e.object(ep, m.ID)
 	if err != nil {
 		return o, err
 	}

@@ -3,10 +3,11 @@ package job
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/connector"
@@ -76,6 +77,8 @@ type change struct {
 	// tableEffects, by the changes of Tables, and err are what came of it.
 	tableEffects []tableEffect
 	err          error
+	// own: the engine itself makes the change.
+	own bool
 }
 
 func (c *change) finish(err error) {
@@ -319,8 +322,15 @@ func (e *Engine) applyChange(ep *epoch, c *change) {
 			e.addQuery(ep, c.queries[d.ID])
 		}
 	}
+	c.Resume = slices.DeleteFunc(c.Resume, func(o Object) bool { return e.queries[o.Meta.ID] != nil }) // it came back by itself
 	for i := range c.Resume {
+		delete(e.seq.throttled, c.Resume[i].Meta.ID)
 		e.addQuery(ep, c.queries[c.Resume[i].Meta.ID])
+	}
+	for i := range c.Alter {
+		if d, ok := c.Alter[i].Def.(*spec.Query); ok {
+			e.alterLimits(d)
+		}
 	}
 	e.applyPause(ep, c)
 	if c.lists != nil {
@@ -368,9 +378,12 @@ func (e *Engine) attachReader(q *query) error {
 		}
 		streams = append(streams, s)
 	}
+	e.seq.noteLevels(q)
+	if !e.cfg.Alone {
+		e.shares.join(q)
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.seq.noteLevels(q)
 	e.queries[q.spec.ID] = q
 	if s := e.streams[q.spec.ID]; s != nil {
 		s.result = q // it was out of service, or is attached after its reader
@@ -389,6 +402,7 @@ func (e *Engine) applyDrop(ep *epoch, o *Object) {
 	switch d := o.Def.(type) {
 	case *spec.Query:
 		e.costs.drop(d.ID)
+		delete(e.seq.throttled, d.ID)
 		if q := e.queries[d.ID]; q != nil {
 			q.dropped = true
 			e.detach(ep, q)
@@ -416,6 +430,7 @@ func (e *Engine) detach(ep *epoch, q *query) {
 	for _, part := range q.all() {
 		part.gone.Store(true)
 		e.seq.noteLevels(part)
+		e.shares.leave(part)
 		e.mu.Lock()
 		delete(e.queries, part.spec.ID)
 		for i := range part.parts.Inputs {
@@ -462,12 +477,17 @@ func (e *Engine) detachFailed(ep *epoch) {
 	list := e.failedQueries
 	e.failedQueries = nil
 	e.failMu.Unlock()
-	for _, q := range list {
-		if e.queries[q.spec.ID] == q {
-			e.detach(ep, q)
+	for _, o := range list {
+		if e.queries[o.q.spec.ID] != o.q {
+			continue
+		}
+		e.detach(ep, o.q)
+		if o.until != 0 {
+			d := *o.q.spec
+			d.Name, d.Limits = o.object.Name, *o.q.limits.Load() // ALTER may have changed them since it began
+			e.seq.throttled[d.ID] = throttled{Object{Meta: o.object, Def: &d}, o.until}
 		}
 	}
-	e.flushReplan()
 }
 
 func (e *Engine) flushReplan() {
@@ -477,25 +497,42 @@ func (e *Engine) flushReplan() {
 	clear(e.seq.replan)
 }
 
-// deactivate records that a query is out of service; the committer calls it in the epoch of the failure.
-func (e *Engine) deactivate(b batchKV, ep *epoch, q *query, why *sqlerr.Error) error {
-	o, err := e.meta.Object(q.spec.ID)
+// outage is a query that the engine takes out of service.
+type outage struct {
+	q     *query
+	why   *sqlerr.Error
+	state string
+	// until is the clock at which it goes on by itself; 0: it does not.
+	until  types.EventTime
+	object meta.Object
+}
+
+// reason is what vigil.queries shows.
+func (o *outage) reason() string {
+	if o.until == 0 {
+		return o.why.Error()
+	}
+	return o.why.Error() + "; it goes on at " + time.UnixMicro(int64(o.until)).UTC().Format(untilLayout)
+}
+
+// takeOut records that a query is out of service; the committer calls it in the epoch that decided so.
+func (e *Engine) takeOut(b batchKV, ep *epoch, out outage) error {
+	o, err := e.object(ep, out.q.spec.ID)
 	if err != nil {
 		return err
 	}
-	o.Props = maps.Clone(o.Props)
-	if o.Props == nil {
-		o.Props = map[string]string{}
+	o.Props = withReads(o.Props, map[string]string{PropState: out.state, PropReason: out.reason(), PropStateEpoch: fmt.Sprint(ep.n)})
+	if delete(o.Props, PropUntil); out.until != 0 {
+		o.Props[PropUntil] = fmt.Sprint(int64(out.until))
 	}
-	o.Props[PropState], o.Props[PropReason] = "deactivated", why.Error()
-	o.Props[PropStateEpoch] = fmt.Sprint(ep.n)
-	if err := e.meta.Put(b, o); err != nil {
+	if err := e.putObject(b, ep, o); err != nil {
 		return err
 	}
+	out.object = o
 	e.failMu.Lock()
-	e.failedQueries = append(e.failedQueries, q)
+	e.failedQueries = append(e.failedQueries, out)
 	e.failMu.Unlock()
-	ep.deactivated = append(ep.deactivated, failure{q, why})
+	ep.outages = append(ep.outages, out)
 	return nil
 }
 
@@ -504,6 +541,9 @@ const (
 	PropState      = "state"
 	PropReason     = "reason"
 	PropStateEpoch = "state_epoch"
+	// StateRunning is the state of a query that was brought back, StateDeactivated of one that broke, or broke a limit.
+	StateRunning     = "running"
+	StateDeactivated = "deactivated"
 	// StatePaused is the state of a query that a user took out of service.
 	StatePaused = "paused"
 	// PropCorrected: the changelog holds corrections of late rows.

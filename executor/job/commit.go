@@ -38,7 +38,7 @@ type Event struct {
 	Name   string `json:"name"`
 	At     int64  `json:"at"`
 	Epoch  uint64 `json:"epoch"`
-	What   string `json:"what"` // "created", "dropped", "deactivated", "resumed"
+	What   string `json:"what"` // "created", "dropped", "deactivated", "paused", "resumed", "throttled", "unthrottled"
 	Code   string `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
@@ -76,7 +76,8 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		e.finishEpoch(ep)
 		return nil
 	}
-	if ep.empty() && ep.checkpoint == nil {
+	e.judge(ep)
+	if ep.empty() && ep.checkpoint == nil && len(ep.verdicts)+len(ep.events) == 0 {
 		e.handOn(ep, nil, nil)
 		ep.answer(nil)
 		return nil
@@ -86,9 +87,11 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		c.noteReads(e)
 	}
 	rows := e.gather(ep)
+	e.limitRows(ep, rows)
 	first := make(map[*query]int64, len(rows))
 	e.putting.Store(int64(len(rows)))
 	var list []results.Row
+	m := meter{now: e.costs.now, at: e.costs.now()}
 	for q, data := range rows {
 		list = list[:0]
 		for _, d := range data {
@@ -96,6 +99,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		}
 		first[q] = e.results.Put(b, q.spec.ID, ep.n, int64(ep.clock), list)
 		q.stats.RowsOut.Add(int64(len(list)))
+		e.costs.gather(q, m.lap(), 0)
 	}
 	e.costs.published(ep, rows)
 	if err := e.putRejects(b, ep); err != nil {
@@ -104,13 +108,16 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	if err := e.putLate(b, ep); err != nil {
 		return err
 	}
-	if err := e.putFailures(b, ep); err != nil {
-		return err
-	}
 	for _, c := range ep.changes {
 		if err := c.persist(e, b, ep); err != nil {
 			return err
 		}
+	}
+	if err := e.putFailures(b, ep); err != nil {
+		return err
+	}
+	if err := e.putVerdicts(b, ep); err != nil {
+		return err
 	}
 	rec := epochRecord{n: ep.n, clock: ep.clock, restarted: ep.restarted, runs: ep.runs}
 	e.meta.PutEpoch(b, ep.n, rec.encode())
@@ -170,14 +177,28 @@ func (e *Engine) finishEpoch(ep *epoch) {
 	for _, s := range ep.gone {
 		e.removeStream(s)
 	}
-	for _, f := range ep.deactivated {
-		if e.cfg.OnDeactivate != nil {
-			e.cfg.OnDeactivate(f.q.spec.ID, f.err.Error())
-		}
-	}
+	e.tellStates(ep)
 	ep.answer(nil)
 	if ep.checkpoint != nil {
 		e.ckpt.start(ep.checkpoint)
+	}
+}
+
+// tellStates tells of the queries that went out of service, or came back, by themselves.
+func (e *Engine) tellStates(ep *epoch) {
+	if e.cfg.OnState == nil {
+		return
+	}
+	for _, c := range ep.changes {
+		for i := range c.Resume {
+			if c.own {
+				e.cfg.OnState(c.Resume[i].Meta.ID, StateRunning, "")
+			}
+		}
+	}
+	for i := range ep.outages {
+		o := &ep.outages[i]
+		e.cfg.OnState(o.q.spec.ID, o.state, o.reason())
 	}
 }
 
@@ -357,15 +378,24 @@ func (e *Engine) putFailures(b batchKV, ep *epoch) error {
 		}
 		done[f.q] = true
 		se := sqlerr.As(f.err)
-		ev := Event{What: "deactivated", Code: string(se.Code), Reason: se.Error(), Detail: se.Detail}
-		if err := e.putEvent(b, ep, f.q.spec.ID, f.q.spec.Name, ev); err != nil {
+		ev := Event{What: StateDeactivated, Code: string(se.Code), Reason: se.Error(), Detail: se.Detail}
+		if err := e.putQueryEvent(b, ep, f.q, ev); err != nil {
 			return err
 		}
-		if err := e.deactivate(b, ep, f.q, se); err != nil {
+		if err := e.takeOut(b, ep, outage{q: f.q, why: se, state: StateDeactivated}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// putQueryEvent is putEvent for a query under its name of today.
+func (e *Engine) putQueryEvent(b batchKV, ep *epoch, q *query, ev Event) error {
+	o, err := e.object(ep, q.spec.ID)
+	if err != nil {
+		return err
+	}
+	return e.putEvent(b, ep, o.ID, o.Name, ev)
 }
 
 func (e *Engine) putEvent(b batchKV, ep *epoch, id uint64, name string, ev Event) error {

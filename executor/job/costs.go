@@ -31,6 +31,12 @@ type costs struct {
 	swept  time.Duration
 	spans  spans
 	total  ring
+
+	// The committer's: the queries that cost something since the last sweep, what it decided, and the queries whose rows are held back.
+	touched   []*query
+	verdicts  []verdict
+	events    []queryEvent
+	throttled []*query
 }
 
 // spendSlots is how many sweeps the recent rates are taken over: about as many seconds.
@@ -53,6 +59,7 @@ func (r *ring) sum() int64 {
 // queryCost is what a query has cost since the server started, over all times it was in service.
 type queryCost struct {
 	cpu                       int64 // nanoseconds
+	recent                    ring
 	rowsIn, rowsOut, withheld int64
 	minutes                   minutes
 }
@@ -83,7 +90,7 @@ func (m *minutes) rate(now int64) float64 {
 // spending is what the sweep gathers of a query or stream. busy and rows are the committer's, of the sweep under way.
 type spending struct {
 	busy, rows int64
-	// recent are the nanoseconds of CPU time by sweep; guarded by the mutex of costs.
+	// recent are the nanoseconds of CPU time by sweep; guarded by the mutex of costs. Of a query: since it came into service.
 	recent ring
 }
 
@@ -113,7 +120,7 @@ func (c *costs) sweepDue() bool {
 	if now < c.due {
 		return false
 	}
-	c.due = now + c.every
+	c.due = max(c.due+c.every, now+c.every/2) // epochs do not end by the second; their ends do not add up
 	return true
 }
 
@@ -153,16 +160,20 @@ func (e *Engine) sweepCosts(ep *epoch) {
 	c := &e.costs
 	for _, f := range e.frontList {
 		f.mu.Lock()
-		for r, fq := range f.queries {
-			to := &r.q.owner.spending
-			to.busy, to.rows = to.busy+fq.spent.busy, to.rows+fq.spent.rows
+		for _, fq := range f.queries {
+			c.gather(fq.q, fq.spent.busy, fq.spent.rows)
 			fq.spent.busy, fq.spent.rows = 0, 0
 		}
+		for _, fq := range f.meter.left {
+			c.gather(fq.q, fq.spent.busy, fq.spent.rows)
+		}
+		clear(f.meter.left)
+		f.meter.left = f.meter.left[:0]
 		f.mu.Unlock()
 	}
 	for i := range ep.outs {
 		for _, r := range ep.outs[i].spent {
-			r.q.owner.spending.busy += r.busy
+			c.gather(r.q, r.busy, 0)
 		}
 	}
 	c.mu.Lock()
@@ -175,6 +186,19 @@ func (e *Engine) sweepCosts(ep *epoch) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	c.fold(e, time.Since(c.base))
+	c.judgeCosts(e, ep)
+}
+
+// gather adds to what a query has cost since the last sweep.
+func (c *costs) gather(q *query, busy, rows int64) {
+	if busy == 0 && rows == 0 {
+		return
+	}
+	s := &q.owner.spending
+	if s.busy == 0 && s.rows == 0 {
+		c.touched = append(c.touched, q.owner)
+	}
+	s.busy, s.rows = s.busy+busy, s.rows+rows
 }
 
 // hold notes what a worker holds of a query or stage.
@@ -191,7 +215,7 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 	for _, s := range e.streams {
 		n := s.stats.busy.Swap(0)
 		if q := e.queries[spec.StageOwner(s.spec.ID)]; s.isResult && q != nil {
-			q.spending.busy += n // handing a result on is for the query that makes it
+			c.gather(q, n, 0) // handing a result on is for the query that makes it
 		} else {
 			s.spending.busy += n
 		}
@@ -199,10 +223,8 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 	for _, s := range e.streams {
 		busy += s.spending.busy
 	}
-	for _, q := range e.queries {
-		if q.owner == q {
-			busy += q.spending.busy
-		}
+	for _, q := range c.touched {
+		busy += q.spending.busy
 	}
 	cpu := c.cpu()
 	used := max(0, int64(cpu-c.last))
@@ -219,11 +241,18 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 		s.cpu += s.spending.take(slot, scale)
 	}
 	for _, q := range e.queries {
-		if q.owner == q {
-			q.cost.rowsIn += q.spending.rows
-			q.cost.cpu += q.spending.take(slot, scale)
-		}
+		q.spending.recent[slot] = 0
 	}
+	for _, cost := range c.byID {
+		cost.recent[slot] = 0
+	}
+	for _, q := range c.touched { // some of them may be out of service by now
+		q.cost.rowsIn += q.spending.rows
+		ns := q.spending.take(slot, scale)
+		q.cost.cpu, q.cost.recent[slot] = q.cost.cpu+ns, q.cost.recent[slot]+ns
+	}
+	clear(c.touched)
+	c.touched = c.touched[:0]
 }
 
 // take makes CPU time of what was gathered, and begins anew.
@@ -306,13 +335,10 @@ func (e *Engine) Costs() Costs {
 	now := int64(e.cfg.Clock())
 	for id, cost := range c.byID {
 		r := QueryCost{RowsIn: cost.rowsIn, RowsOut: cost.rowsOut, Withheld: cost.withheld, RowsPerMinute: cost.minutes.rate(now)}
-		none := ring{}
+		r.Spent = less(cost.cpu, &cost.recent)
 		if q := e.queries[id]; q != nil {
-			r.Spent = less(cost.cpu, &q.spending.recent)
 			h := q.holds()
 			r.Keys, r.Bytes = h.keys, h.bytes
-		} else {
-			r.Spent = less(cost.cpu, &none)
 		}
 		out.Queries[id] = r
 	}

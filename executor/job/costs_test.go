@@ -104,7 +104,8 @@ func TestFold(t *testing.T) {
 		}
 		s := &stream{spec: &spec.Stream{ID: 3}}
 		e.streams[3] = s
-		e.queries[1].spending.busy, e.queries[2].spending.busy = int64(100*time.Millisecond), int64(900*time.Millisecond)
+		e.costs.gather(e.queries[1], int64(100*time.Millisecond), 0)
+		e.costs.gather(e.queries[2], int64(900*time.Millisecond), 0)
 		s.stats.busy.Store(int64(50 * time.Millisecond))
 		e.costs.epochs.Store(int64(50 * time.Millisecond))
 		cpu += c.cpu
@@ -139,5 +140,69 @@ func TestMinutes(t *testing.T) {
 		if got := m.rate(c.now); got != c.want {
 			t.Errorf("at %d: %v a minute, want %v", c.now, got, c.want)
 		}
+	}
+}
+
+// TestLeavingQuery: what a query cost between the last sweep and its end is not lost.
+func TestLeavingQuery(t *testing.T) {
+	e := &Engine{cfg: Config{Clock: func() types.EventTime { return 0 }}, streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
+	e.openCosts()
+	q := &query{spec: &spec.Query{ID: 1}}
+	q.owner = q
+	e.costs.attach(q)
+	fq, r := &frontQuery{q: q, spent: frontSpent{rows: 7}}, reader{q, 0}
+	s := &stream{spec: &spec.Stream{ID: 2}}
+	f := &front{e: e, queries: map[reader]*frontQuery{r: fq}, plans: map[uint64]*frontPlan{2: {version: 1, queries: []*frontQuery{fq}}},
+		it: &item{plan: &plan{stream: s, version: 2}}}
+	e.frontList = []*front{f}
+	if left := f.plan(); len(left.queries) != 0 {
+		t.Fatal("the query did not leave")
+	}
+	for range 2 {
+		e.sweepCosts(&epoch{})
+		if got := e.Costs().Queries[1].RowsIn; got != 7 {
+			t.Errorf("%d rows, want 7", got)
+		}
+	}
+}
+
+// BenchmarkSweep is a sweep over ten thousand queries that all had something to do; it runs once a second.
+func BenchmarkSweep(b *testing.B) {
+	e := &Engine{cfg: Config{Clock: func() types.EventTime { return 0 }}, streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
+	e.openCosts()
+	f := &front{e: e, queries: map[reader]*frontQuery{}}
+	e.frontList = []*front{f}
+	ep := &epoch{outs: make([]epochOut, 1)}
+	for id := range uint64(10_000) {
+		q := &query{spec: &spec.Query{ID: id + 1}}
+		q.owner = q
+		q.limits.Store(&spec.Limits{CPUMicros: 1e12, KeysMax: 1e12})
+		e.queries[id+1] = q
+		e.costs.attach(q)
+		f.queries[reader{q, 0}] = &frontQuery{q: q}
+		ep.outs[0].spent = append(ep.outs[0].spent, spentReport{q: q, busy: 10, held: held{1, 2}})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, fq := range f.queries {
+			fq.spent.busy, fq.spent.rows = 100, 1
+		}
+		e.sweepCosts(ep)
+	}
+}
+
+// BenchmarkCharge is what measuring costs per query and batch.
+func BenchmarkCharge(b *testing.B) {
+	e := &Engine{}
+	e.openCosts()
+	m := &frontMeter{meter: meter{now: e.costs.now}}
+	chain, err := task.NewChain(&expr.Ctx{}, nil, discard{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	fq := &frontQuery{chain: chain}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.charge(fq)
 	}
 }

@@ -50,8 +50,9 @@ func (f *front) sweep(p *plan, next *frontPlan) {
 		return
 	}
 	next.swept = p.removals
-	for r := range f.queries {
+	for r, fq := range f.queries {
 		if r.q.gone.Load() && r.q.parts.Inputs[r.input].Source == p.stream.spec.ID {
+			f.meter.leave(fq)
 			delete(f.queries, r)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/table"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/meta"
 )
 
 type itemKind uint8
@@ -198,8 +199,12 @@ type epoch struct {
 	feeds []feed
 	// Workers, one slot each.
 	outs []epochOut
-	// deactivated are the queries that broke in this epoch; the committer's.
-	deactivated []failure
+	// The committer's: the queries that broke a limit, what else is to be told of queries, those that went out of service, and the
+	// objects written, by id.
+	verdicts []verdict
+	events   []queryEvent
+	outages  []outage
+	objects  map[uint64]meta.Object
 	// done counts workers that have passed the end.
 	done sync.WaitGroup
 }
@@ -212,6 +217,8 @@ type epochOut struct {
 	failed  []failure
 	// spent is what the worker spent on queries, of an epoch that is swept.
 	spent []spentReport
+	// held is what the queries with a limit of their state hold, of those that had something to do.
+	held []spentReport
 }
 
 func (o *epochOut) add(q *query, row outRow) { o.rows = append(o.rows, queryRow{q, row}) }

@@ -58,8 +58,10 @@ type Config struct {
 	Logger  *slog.Logger
 	Meta    *meta.Store
 	Results *results.Store
-	// OnDeactivate is called when a query was taken out of service, after that is durable.
-	OnDeactivate func(queryID uint64, reason string)
+	// Alone: queries share no windows. For tests, which compare.
+	Alone bool
+	// OnState is called when the engine took a query out of service or back into it, after that is durable.
+	OnState func(queryID uint64, state, reason string)
 	// CostsEvery is the time between two looks at what queries cost; default a second.
 	CostsEvery time.Duration
 	// CPU is the CPU time that the process and its JavaScript workers have had; default: what the system tells.
@@ -144,6 +146,7 @@ type Engine struct {
 	closing   chan struct{}
 	closed    sync.Once
 	seq       sequencer
+	shares    shares
 	// The committer's: numbers of the next rows of vigil.rejected, vigil.query_events and of late rows.
 	rejectSeq, eventSeq, lateSeq uint64
 	// changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
@@ -151,7 +154,7 @@ type Engine struct {
 	lists         *ioc.Set
 	costs         costs
 	failMu        sync.Mutex
-	failedQueries []*query
+	failedQueries []outage
 }
 
 // stream is a stream's runtime. The sequencer owns next and plan; the orderer owns tracker.
@@ -243,6 +246,8 @@ type query struct {
 	// ops is the number of operators of the keyed half; idle: they have nothing to do before a row comes.
 	ops  int
 	idle bool
+	// share is common to the queries that may share windows; nil: it shares with none.
+	share *shareKey
 	// outDelay is how far behind its inputs' watermark the result may lie, microseconds.
 	outDelay int64
 	// handed is the newest watermark that was handed to the queries that read this one. The orderer's.
@@ -260,6 +265,15 @@ type query struct {
 	cost     *queryCost
 	spending spending
 	held     []held
+	// limits are of a query of the catalogue. ALTER changes them while it runs.
+	limits atomic.Pointer[spec.Limits]
+	rows   rowLimit
+	// judged is the last epoch after which the committer looked at the state held.
+	judged uint64
+	// throttledBy tells why rows are held back; nil: they are not.
+	throttledBy atomic.Pointer[string]
+	// inService is the epoch since which the query runs; of one that recovery attaches.
+	inService uint64
 }
 
 // all are the query's stages and the query itself, in the order in which rows pass them.

@@ -46,6 +46,13 @@ type frontMeter struct {
 	batches int
 	// coarse: not every batch is measured; skip: the batch in work is not.
 	coarse, skip bool
+	// left are inputs of queries that went out of service since the last sweep.
+	left []*frontQuery
+}
+
+// leave keeps what an input of a query has cost for the sweep.
+func (m *frontMeter) leave(fq *frontQuery) {
+	m.left = append(m.left, fq)
 }
 
 // Of how many batches one is measured, and from how many queries a batch on that is so.
@@ -133,6 +140,15 @@ func (m *frontMeter) settle(rows int) {
 // charge counts the time since the last reading as the query's.
 func (w *worker) charge(wq *workerQuery) {
 	wq.busy += w.meter.lap()
+	w.note(wq)
+	if wq.watched != w.epoch.n && wq.q.owner.limits.Load().State() {
+		wq.watched = w.epoch.n
+		w.watched = append(w.watched, wq)
+	}
+}
+
+// note makes the next sweep look at a query.
+func (w *worker) note(wq *workerQuery) {
 	if !wq.active {
 		wq.active = true
 		w.active = append(w.active, wq)
@@ -149,9 +165,14 @@ type spentReport struct {
 	held held
 }
 
-// report hands over, at the end of an epoch that is swept, what the worker spent. Queries that had nothing to do hold what they
-// held: they are not asked.
+// report hands over, at the end of an epoch, what queries with a limit hold, and, of an epoch that is swept, what the worker spent.
+// Queries that had nothing to do hold what they held: they are not asked.
 func (w *worker) report(ep *epoch) {
+	for _, wq := range w.watched {
+		w.out.held = append(w.out.held, spentReport{q: wq.q, held: wq.held()})
+	}
+	clear(w.watched)
+	w.watched = w.watched[:0]
 	if !ep.sweep {
 		return
 	}

@@ -12,11 +12,11 @@ import (
 func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 	for i := range c.Drop {
 		o := c.Drop[i].Meta
-		if cur, err := e.meta.Object(o.ID); err == nil {
+		if cur, err := e.object(ep, o.ID); err == nil {
 			o = cur
 		}
 		o.Dropped = ep.n
-		if err := e.meta.Put(b, o); err != nil {
+		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}
 		if _, ok := c.Drop[i].Def.(*spec.Query); ok {
@@ -29,7 +29,7 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		o := c.Create[i].Meta
 		o.Created = ep.n
 		o.Props = withReads(o.Props, c.reads[o.ID])
-		if err := e.meta.Put(b, o); err != nil {
+		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}
 		if _, ok := c.Create[i].Def.(*spec.Query); ok {
@@ -39,27 +39,28 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		}
 	}
 	for i := range c.Resume {
-		o, err := e.meta.Object(c.Resume[i].Meta.ID)
+		o, err := e.object(ep, c.Resume[i].Meta.ID)
 		if err != nil {
 			return err
 		}
 		o.Props = withReads(o.Props, c.reads[o.ID])
-		o.Props[PropState], o.Props[PropReason], o.Props[PropStateEpoch] = "running", "", fmt.Sprint(ep.n)
-		if err := e.meta.Put(b, o); err != nil {
+		o.Props[PropState], o.Props[PropReason], o.Props[PropStateEpoch] = StateRunning, "", fmt.Sprint(ep.n)
+		delete(o.Props, PropUntil)
+		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}
 		if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "resumed"}); err != nil {
 			return err
 		}
 	}
-	if err := c.persistProps(e, b); err != nil {
+	if err := c.persistProps(e, b, ep); err != nil {
 		return err
 	}
 	if err := c.persistAltered(e, b, ep); err != nil {
 		return err
 	}
 	for i := range c.Corrections {
-		if err := c.Corrections[i].persist(e, b); err != nil {
+		if err := c.Corrections[i].persist(e, b, ep); err != nil {
 			return err
 		}
 	}
@@ -76,14 +77,31 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 	return e.persistIOC(b, ep, c)
 }
 
+// object is a row of the catalogue as the epoch has left it so far.
+func (e *Engine) object(ep *epoch, id uint64) (meta.Object, error) {
+	if o, ok := ep.objects[id]; ok {
+		return o, nil
+	}
+	return e.meta.Object(id)
+}
+
+// putObject writes a row of the catalogue.
+func (e *Engine) putObject(b batchKV, ep *epoch, o meta.Object) error {
+	if ep.objects == nil {
+		ep.objects = map[uint64]meta.Object{}
+	}
+	ep.objects[o.ID] = o
+	return e.meta.Put(b, o)
+}
+
 // persistProps writes the changes of objects' properties.
-func (c *change) persistProps(e *Engine, b batchKV) error {
+func (c *change) persistProps(e *Engine, b batchKV, ep *epoch) error {
 	changed := map[uint64]meta.Object{}
 	for _, x := range c.Props {
 		o, ok := changed[x.ID]
 		if !ok {
 			var err error
-			if o, err = e.meta.Object(x.ID); err != nil {
+			if o, err = e.object(ep, x.ID); err != nil {
 				return err
 			}
 			o.Props = withReads(o.Props, nil)
@@ -96,7 +114,7 @@ func (c *change) persistProps(e *Engine, b batchKV) error {
 		changed[x.ID] = o
 	}
 	for _, o := range changed {
-		if err := e.meta.Put(b, o); err != nil {
+		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}
 	}

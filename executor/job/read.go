@@ -89,7 +89,11 @@ func (e *Engine) Stream(id uint64) (st StreamStatus, ok bool) {
 }
 
 // QueryStatus is what vigil.queries shows beside the catalogue.
-type QueryStatus struct{ RowsOut, Late int64 }
+type QueryStatus struct {
+	RowsOut, Late int64
+	// Throttled tells why rows are held back, "" when they are not.
+	Throttled string
+}
 
 // Query reports a query's counters; ok is false when it does not run.
 func (e *Engine) Query(id uint64) (st QueryStatus, ok bool) {
@@ -99,7 +103,11 @@ func (e *Engine) Query(id uint64) (st QueryStatus, ok bool) {
 	if q == nil {
 		return st, false
 	}
-	return QueryStatus{RowsOut: q.stats.RowsOut.Load(), Late: q.stats.Late.Load()}, true
+	st = QueryStatus{RowsOut: q.stats.RowsOut.Load(), Late: q.stats.Late.Load()}
+	if p := q.throttledBy.Load(); p != nil {
+		st.Throttled = *p
+	}
+	return st, true
 }
 
 // Epochs lists the epoch records that are kept, oldest first: number, clock, how many input runs, whether the server had

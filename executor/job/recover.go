@@ -12,6 +12,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/table"
+	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/checkpoint"
 	"github.com/vigil-sql/vigil/storage/meta"
 )
@@ -25,7 +26,8 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1), built: make(chan built),
 		fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.seq.replan, e.seq.unsettled = map[*stream]bool{}, map[*stream]bool{}
+	e.seq.replan, e.seq.unsettled, e.seq.throttled = map[*stream]bool{}, map[*stream]bool{}, map[uint64]throttled{}
+	e.shares = shares{}
 	e.iocNow.Store(ioc.NewSet())
 	e.tables = table.NewSet()
 	e.openCosts()
@@ -113,6 +115,14 @@ func (r *recovery) run() error {
 		e.stopPipeline()
 		return err
 	}
+	for _, q := range e.queries {
+		if q.owner == q && q.limits.Load().RowsPerMinute > 0 {
+			if err := e.countMinute(q); err != nil {
+				e.stopPipeline()
+				return fmt.Errorf("count the results of query %s: %w", q.spec.Name, err)
+			}
+		}
+	}
 	if err := e.pendingFeeds(); err != nil {
 		e.stopPipeline()
 		return err
@@ -184,7 +194,7 @@ func (r *recovery) attachOld() error {
 				return err
 			}
 		case *spec.Query:
-			if s := o.Meta.Props[PropState]; s == "deactivated" || s == StatePaused {
+			if r.outOfService(o) {
 				continue
 			}
 			if since(o) > r.cut.epoch {
@@ -204,6 +214,19 @@ func (r *recovery) attachOld() error {
 		}
 	}
 	return nil
+}
+
+// outOfService reports that a query does not run; one that is throttled waits for its time.
+func (r *recovery) outOfService(o *Object) bool {
+	switch o.Meta.Props[PropState] {
+	case StateThrottled:
+		until, _ := strconv.ParseInt(o.Meta.Props[PropUntil], 10, 64) // damaged: it goes on now
+		r.e.seq.throttled[o.Meta.ID] = throttled{*o, types.EventTime(until)}
+		return true
+	case StateDeactivated, StatePaused:
+		return true
+	}
+	return false
 }
 
 // forgetOld arranges for what is on disk and nobody's any more to go, and tells the workers the time.
@@ -308,6 +331,7 @@ func (r *recovery) restorePart(q *query) error {
 			if err := r.restoreTree(w, wq); err != nil {
 				return err
 			}
+			w.note(wq)
 		}
 	}
 	return nil

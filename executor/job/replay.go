@@ -404,16 +404,16 @@ func (r *replay) pair(c *Correction, ts []types.Type, gone, add []string) error 
 }
 
 // persist notes that the query's changelog holds corrections; the rows themselves are gathered with the epoch's results.
-func (c *Correction) persist(e *Engine, b batchKV) error {
+func (c *Correction) persist(e *Engine, b batchKV, ep *epoch) error {
 	if len(c.rows) == 0 || e.queryByID(c.QueryID) == nil {
 		return nil
 	}
-	o, err := e.meta.Object(c.QueryID)
+	o, err := e.object(ep, c.QueryID)
 	if err != nil {
 		return err
 	}
 	o.Props = withReads(o.Props, map[string]string{PropCorrected: "true"})
-	return e.meta.Put(b, o)
+	return e.putObject(b, ep, o)
 }
 
 func (e *Engine) queryByID(id uint64) *query {

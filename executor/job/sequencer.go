@@ -29,6 +29,8 @@ type sequencer struct {
 	ended bool
 	// dropOps are operators whose checkpointed state is to be forgotten at the next checkpoint.
 	dropOps []uint64
+	// throttled are the queries that go on by themselves, by id.
+	throttled map[uint64]throttled
 }
 
 // sequence is the sequencer's loop: it opens epochs, gives each payload its place, and closes epochs when a result waits
@@ -141,11 +143,13 @@ func (e *Engine) openEpoch(restarted bool) {
 	s.next++
 	s.opened = time.Now()
 	s.epoch = ep
+	e.detachFailed(ep)
 	for _, c := range s.pending {
 		e.applyChange(ep, c)
 	}
 	s.pending = nil
-	e.detachFailed(ep)
+	e.resumeThrottled(ep)
+	e.flushReplan()
 	e.compact()
 	ep.ioc = e.iocNow.Load()
 	ep.tables = e.tables.At(ep.n, ep.clock)
@@ -238,7 +242,7 @@ func newQuery(o *Object) (*query, error) {
 		}
 		rt.stages = append(rt.stages, part)
 	}
-	rt.from = map[uint64]int64{}
+	rt.from, rt.inService = map[uint64]int64{}, since(o)
 	for _, part := range rt.all() {
 		for i := range part.parts.Inputs {
 			if in := &part.parts.Inputs[i]; in.IsResult {
@@ -256,6 +260,7 @@ func newPart(q *spec.Query, owner *query) (*query, error) {
 		return nil, err
 	}
 	rt := &query{spec: q, parts: parts, owner: owner, handed: types.MinTime, endless: spec.Endless(q.Program.Root)}
+	rt.limits.Store(&q.Limits)
 	if owner == nil {
 		rt.owner = rt
 	}

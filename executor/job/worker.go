@@ -29,15 +29,21 @@ type worker struct {
 	// ends counts the ends of epochs. touched are the queries that were driven in this epoch, and those that must hear of its end;
 	// changed those that were driven since the last checkpoint, moved the streams whose time moved in this epoch. See idle.go. due is
 	// scratch.
-	ends                  uint64
-	touched, changed, due []*workerQuery
-	moved                 []*workerStream
+	ends             uint64
+	touched, changed []*workerQuery
+	moved            []*workerStream
+	due              []*timer
+	// groups are the queries that share windows; batches counts the batches that there have been.
+	groups  map[*shareKey]*group
+	batches uint64
 	// steps counts the batches of the epoch, which all workers see alike; advancing: a watermark moves.
 	steps     uint32
 	advancing bool
 	meter     meter
 	// active are the queries that cost something since the last sweep.
 	active []*workerQuery
+	// watched are those that had something to do in the epoch and may not hold more than a limit.
+	watched []*workerQuery
 	// What is being worked on, for the functions below, which are bound once so that the hot path allocates nothing.
 	item       *item
 	at         *frontBatch
@@ -50,6 +56,8 @@ type worker struct {
 	advanceOne func() error
 	endOne     func() error
 	rouseOne   func() error
+	// Of queries that share windows.
+	shareOne, takeOpenOne, emitSharedOne func() error
 }
 
 // workerStream is the keyed queries of one stream in one worker.
@@ -79,9 +87,10 @@ type workerQuery struct {
 	// gone: it was detached. touched and changed: it is in the worker's lists. told is the last end of an epoch that it was told of.
 	gone, touched, changed bool
 	told                   uint64
-	// due is its deadline, of the stream's watermark, and place where it is in the stream's deadlines, from 1; 0: nowhere.
-	due   types.EventTime
-	place int
+	// timer is its deadline, of the stream's watermark.
+	timer timer
+	// group are the queries that it shares windows with; nil: it shares with none.
+	group *group
 	// inputs are the streams of the query's inputs; several: not all of them are the same.
 	inputs  []*workerStream
 	several bool
@@ -94,6 +103,8 @@ type workerQuery struct {
 	// busy is what the query cost since the last sweep, nanoseconds; active: it is in the worker's list.
 	busy   int64
 	active bool
+	// watched is the last epoch in which it was in the worker's list of that name.
+	watched uint64
 }
 
 // groupErrors is an operator that reports errors in the result of one group, and goes on with the others.
@@ -103,7 +114,7 @@ type groupErrors interface {
 
 func newWorker(e *Engine, index int) *worker {
 	w := &worker{e: e, index: index, in: make(chan *item, 16),
-		queries: map[*query]*workerQuery{}, streams: map[uint64]*workerStream{}}
+		queries: map[*query]*workerQuery{}, streams: map[uint64]*workerStream{}, groups: map[*shareKey]*group{}}
 	w.ctx.UDF, w.meter.now = e.cfg.UDF, e.costs.now
 	w.processOne = func() error {
 		in := w.routed.parts[w.index].Input(w.routed.batch(w.at))
@@ -117,7 +128,8 @@ func newWorker(e *Engine, index int) *worker {
 	}
 	w.advanceOne = func() error { return w.wq.tree.Advance(w.wm) }
 	w.endOne = func() error { return w.wq.tree.EndEpoch(w.wm) }
-	w.rouseOne = w.rouseQuery
+	w.rouseOne, w.shareOne, w.takeOpenOne = w.rouseQuery, w.shareRows, w.takeOpen
+	w.emitSharedOne = func() error { return w.wq.tree.EmitShared() }
 	w.rowError = func(row uint32, err error) {
 		var raw []byte
 		if w.routed != nil {
@@ -196,6 +208,13 @@ func (w *worker) attach(q *query) (*workerQuery, error) {
 		wq.several = wq.several || i > 0 && ws != wq.inputs[0]
 		wq.inputs = append(wq.inputs, ws)
 	}
+	wq.timer = timer{id: q.spec.ID, wq: wq}
+	if q.share != nil {
+		if err := w.joinGroup(wq); err != nil {
+			w.leaveGroup(wq)
+			return nil, err
+		}
+	}
 	if wq.several || !q.idle {
 		if err := wq.build(); err != nil {
 			return nil, err
@@ -230,10 +249,11 @@ func (w *worker) detach(q *query) {
 	}
 	delete(w.queries, q)
 	wq.gone = true
+	w.leaveGroup(wq)
 	if wq.tree != nil {
 		_ = wq.tree.Close() // the query is gone; nothing of it is kept
 	}
-	wq.inputs[0].deadlines.set(wq, types.MaxTime)
+	wq.inputs[0].deadlines.set(&wq.timer, types.MaxTime)
 	for _, ws := range wq.inputs {
 		ws.several = without(ws.several, wq)
 	}
@@ -260,6 +280,7 @@ func (w *worker) data(it *item) {
 		w.at = fb
 		w.steps++
 		w.meter.keep()
+		w.batches++
 		for i := range fb.routed[:fb.used] {
 			w.process(&fb.routed[i])
 		}
@@ -287,6 +308,11 @@ func (w *worker) process(r *routed) {
 		return
 	}
 	w.touch(wq)
+	if wq.group != nil && wq.group.windows != nil {
+		w.processShared(wq, r)
+		w.charge(wq)
+		return
+	}
 	w.wq, w.routed = wq, r
 	w.check(wq, guard(w.processOne))
 	w.charge(wq)
@@ -303,17 +329,29 @@ func (w *worker) advance(ws *workerStream, wm types.EventTime) {
 	if wm == types.MaxTime {
 		w.due = w.readersOf(ws, w.due[:0]) // all hear of the end of time
 	}
-	for _, wq := range w.due {
-		w.advanceQuery(wq, earlier(wm, wq.q.parts.Inputs[0].Delay))
+	for _, t := range w.due {
+		if t.group != nil {
+			w.advanceGroup(t.group, wm) // before its members, whose windows come out in order with these
+		}
+	}
+	for _, t := range w.due {
+		if t.group == nil {
+			w.advanceQuery(t.wq, earlier(wm, t.wq.q.parts.Inputs[0].Delay))
+		}
 	}
 	w.advanceSeveral(ws)
 }
 
 // readersOf appends the queries that have operators and read this stream only.
-func (w *worker) readersOf(ws *workerStream, dst []*workerQuery) []*workerQuery {
+func (w *worker) readersOf(ws *workerStream, dst []*timer) []*timer {
 	for _, wq := range w.queries {
 		if !wq.several && wq.tree != nil && wq.inputs[0] == ws {
-			dst = append(dst, wq)
+			dst = append(dst, &wq.timer)
+		}
+	}
+	for _, g := range w.groups {
+		if g.stream == ws {
+			dst = append(dst, &g.timer)
 		}
 	}
 	return dst
@@ -465,6 +503,7 @@ func (w *worker) tellRest() {
 
 // snapshot copies what changed in all keyed state; writing it out happens in the background.
 func (w *worker) snapshot(cut *checkpointCut) {
+	w.snapshotGroups(cut)
 	for _, wq := range w.changed {
 		wq.changed = false
 		if wq.dead || wq.gone {
@@ -520,7 +559,7 @@ func (wq *workerQuery) setDeadline() {
 	if wq.dead {
 		at = types.MaxTime
 	}
-	wq.inputs[0].deadlines.set(wq, at)
+	wq.inputs[0].deadlines.set(&wq.timer, at)
 }
 
 func (wq *workerQuery) countLate() {

@@ -61,6 +61,7 @@ type aggCall struct {
 	filter *expr.Evaluator // nil: all rows
 	rows   []uint32        // those that passed the filter
 	gids   []uint32        // their groups
+	off    bool            // nobody asks for it any more: see SharedWindows
 }
 
 // init compiles keys and aggregates.
@@ -172,6 +173,9 @@ func (g *grouping) eval(b *batch.Batch, rows []uint32) error {
 	}
 	for i := range g.aggs {
 		a := &g.aggs[i]
+		if a.off {
+			continue
+		}
 		of := rows
 		if a.filter != nil {
 			var err error
@@ -189,6 +193,9 @@ func (g *grouping) eval(b *batch.Batch, rows []uint32) error {
 
 // update folds the rows, whose groups are gids, into an aggregate's states.
 func (a *aggCall) update(s *agg.Slab, off int, rows, gids []uint32) error {
+	if a.off {
+		return nil
+	}
 	if a.filter != nil {
 		a.gids = pick(a.gids[:0], gids, rows, a.rows)
 		gids = a.gids

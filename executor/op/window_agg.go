@@ -40,6 +40,12 @@ type WindowAgg struct {
 	current *slice   // the slice of the latest row: most batches fall into it whole
 
 	emit windowOutput
+
+	// shared are the windows that this is a member of, with the places of its aggregates there; nil: it is alone. sharing: these
+	// are shared windows, and late rows are their members' to report.
+	shared     *SharedWindows
+	sharedOffs []int
+	sharing    *SharedWindows
 }
 
 var _ Grouper = (*WindowAgg)(nil)
@@ -54,6 +60,8 @@ type slice struct {
 	rows, places []uint32
 	// entries counts those written to the checkpoint since its blocks of this slice were last rewritten; 0: it has none.
 	entries int
+	// aggs is how many of the aggregates the groups have: shared windows may have got more since.
+	aggs int
 	// restored slices are rewritten whole by the next Snapshot, because keys may have changed hands between workers.
 	restored bool
 }
@@ -99,6 +107,11 @@ func (w *WindowAgg) Process(_ int, in Input, _ Emitter) error {
 	}
 	w.touched = w.touched[:0]
 	w.assign(in)
+	return w.foldTouched(in)
+}
+
+// foldTouched adds the rows that were assigned to their slices.
+func (w *WindowAgg) foldTouched(in Input) error {
 	for _, sl := range w.touched {
 		err := w.fold(sl, in, sl.rows, sl.places)
 		sl.rows, sl.places = sl.rows[:0], sl.places[:0]
@@ -168,6 +181,10 @@ func (w *WindowAgg) assign(in Input) {
 
 // reportLate tells who wants to know about a late row.
 func (w *WindowAgg) reportLate(row uint32, closed types.EventTime) {
+	if w.sharing != nil {
+		w.sharing.late = append(w.sharing.late, LateRow{row, closed})
+		return
+	}
 	if w.Late != nil {
 		w.Late(row)
 	}
@@ -193,10 +210,11 @@ func (w *WindowAgg) sliceOf(win window.Window) *slice {
 	var sl *slice
 	if n := len(w.free); n > 0 {
 		sl, w.free = w.free[n-1], w.free[:n-1]
-	} else {
+	}
+	if sl == nil || sl.slab.Stride != w.stride { // of before the aggregates became more
 		sl = &slice{slab: agg.Slab{Stride: w.stride}}
 	}
-	sl.Window = win
+	sl.Window, sl.aggs = win, len(w.aggs)
 	w.open = slices.Insert(w.open, at, sl)
 	return sl
 }
@@ -211,7 +229,7 @@ func (w *WindowAgg) fold(sl *slice, in Input, rows, places []uint32) error {
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d groups in a window", state.KeysMax)
 	}
 	sl.slab.Grow(sl.table.Len())
-	for i := range w.aggs {
+	for i := range w.aggs[:sl.aggs] {
 		if err := w.aggs[i].update(&sl.slab, w.offs[i], kept, w.gids); err != nil {
 			return err
 		}
@@ -249,13 +267,16 @@ func (w *WindowAgg) release(sl *slice) {
 	}
 }
 
-// Bytes returns the memory of all state, in use or kept for reuse.
+// Bytes returns the memory of all state, in use or kept for reuse; of shared windows a member's part.
 func (w *WindowAgg) Bytes() int64 {
 	n := int64(0)
 	for _, list := range [2][]*slice{w.open, w.free} {
 		for _, sl := range list {
 			n += sl.table.Bytes() + sl.slab.Bytes()
 		}
+	}
+	if w.shared != nil {
+		n += w.shared.Bytes() / int64(w.shared.members)
 	}
 	return n
 }
@@ -265,6 +286,9 @@ func (w *WindowAgg) Groups() int {
 	n := 0
 	for _, sl := range w.open {
 		n += sl.table.Len()
+	}
+	if w.shared != nil {
+		n += w.sharedGroups()
 	}
 	return n
 }

@@ -86,7 +86,9 @@ type test struct {
 type probe struct {
 	col  int // -1: computed value calc
 	calc uint32
-	typ  types.Type
+	// reads are the columns that the value is made of.
+	reads []int
+	typ   types.Type
 	// ints and ranges of values of fixed size.
 	ints   *intTable
 	ranges *intervals
@@ -297,6 +299,12 @@ func (b *builder) probe(s *subject) *probeBuilder {
 		if s.col < 0 {
 			p.calc = b.calc(s)
 		}
+		expr.Walk(s.x, func(e expr.Expr) bool {
+			if c, ok := e.(*expr.Column); ok {
+				p.reads = append(p.reads, c.Index)
+			}
+			return true
+		})
 		b.probeOf[key] = p
 		b.ordered = append(b.ordered, p)
 		b.probes = append(b.probes, p.probe)
@@ -438,7 +446,7 @@ func (x *Index) textProbe(col int) *probe {
 	return x.probes[i]
 }
 
-// absent reports that the batch lacks a column that the probe reads: it was not asked for, so no rule may read it.
+// absent reports that the batch lacks a column that the probe reads: only rules read it that are left out.
 func (p *probe) absent(b *batch.Batch) bool {
-	return p.col >= 0 && (p.col >= len(b.Cols) || b.Cols[p.col].Absent)
+	return slices.ContainsFunc(p.reads, func(col int) bool { return col >= len(b.Cols) || b.Cols[col].Absent })
 }

@@ -310,6 +310,9 @@ func (m *Matcher) post(row uint32, h hit) {
 	list := m.x.posts[h.list]
 	for i := range list {
 		p := &list[i]
+		if len(m.skip) > 0 && m.skip[p.rule>>6]&(1<<(p.rule&63)) != 0 {
+			continue // before anything else: what only such rules read is not in the batch
+		}
 		switch p.guard {
 		case guardText: // a NULL holds the empty text, which is no guard's
 			v := &m.b.Cols[p.col]
@@ -320,9 +323,6 @@ func (m *Matcher) post(row uint32, h hit) {
 			if m.b.Cols[p.col].I64[row] != p.num {
 				continue
 			}
-		}
-		if len(m.skip) > 0 && m.skip[p.rule>>6]&(1<<(p.rule&63)) != 0 {
-			continue
 		}
 		r := &m.x.rules[p.rule]
 		tests := r.full

@@ -65,7 +65,26 @@ type Query struct {
 	Stages []*Query
 	// Updates: the changelog may hold updates and deletes.
 	Updates bool
+	Limits  Limits
 }
+
+// Limits bound what a continuous query may cost, its stages included; 0: no limit.
+type Limits struct {
+	// CPUMicros is microseconds of CPU time per second.
+	CPUMicros int64
+	// MemoryBytes and KeysMax bound the keyed state.
+	MemoryBytes, KeysMax int64
+	// RowsPerMinute bounds the changes of the result in a minute of the epochs' clock.
+	RowsPerMinute int64
+	// Throttle: a query that breaks a limit is held back for a while instead of being taken out of service.
+	Throttle bool
+}
+
+// Any reports that there is a limit that is looked at once a second.
+func (l *Limits) Any() bool { return l.CPUMicros > 0 || l.State() }
+
+// State reports that the keyed state is bounded.
+func (l *Limits) State() bool { return l.MemoryBytes > 0 || l.KeysMax > 0 }
 
 // StageID is the id of the n-th stage (from 0) of a query; ids of catalogue objects are below 1<<40.
 func StageID(query uint64, n int) uint64 { return query | uint64(n+1)<<40 }

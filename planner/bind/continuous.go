@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/logical"
@@ -107,13 +108,14 @@ func withWindow(n *logical.Node) *logical.Node {
 	}
 }
 
-// queryLimits are the options that wait for resource limits.
-var queryLimits = []string{"cpu_ms_per_s", "memory", "max_keys", "max_rows_per_min", "on_limit", "engine", "checkpoint_interval"}
+// laterOptions are the options that wait for what they need.
+var laterOptions = []string{"engine", "checkpoint_interval"}
 
 // QueryOptions is what WITH (...) of a continuous query says. Retention is in microseconds.
 type QueryOptions struct {
 	All       map[string]string
 	Retention int64
+	Limits    spec.Limits
 }
 
 // retentionDefault is how long result rows are kept.
@@ -144,14 +146,20 @@ func Options(list []parse.Option) (QueryOptions, error) {
 			}
 			out.Retention = v
 		default:
-			if oneOf(o.Key, queryLimits...) {
+			if oneOf(o.Key, laterOptions...) {
 				return out, unsupported(o.Pos, "option \""+o.Key+"\"", "Leave it out.")
 			}
-			return out, unknownOption(o, "retention", "severity", "start", "tags")
+			known, err := limit(&out.Limits, o)
+			if err != nil {
+				return out, err
+			}
+			if !known {
+				return out, unknownOption(o, append([]string{"retention", "severity", "start", "tags"}, limitOptions...)...)
+			}
 		}
 		out.All[o.Key] = o.Value
 	}
-	return out, nil
+	return out, throttling(list, out.Limits)
 }
 
 func oneOf(s string, list ...string) bool {

@@ -15,6 +15,8 @@ const (
 	Running     State = "running"
 	Paused      State = "paused"
 	Deactivated State = "deactivated"
+	// Throttled: it used more than a limit allows, and goes on by itself.
+	Throttled State = "throttled"
 )
 
 // Relation is what a name in FROM can stand for: *Stream, *Table, *Query, *View, *IOCList or *Virtual. Relations are immutable once

@@ -34,7 +34,7 @@ func (s *scope) pause(ctx context.Context, name parse.Name, resume bool, out pgw
 	case resume:
 		ch.Resume = []job.Object{o}
 		out.Notice(notice("00000", "continuous query %q goes on with fresh state, from now on", q.Name))
-	case q.State != catalog.Running:
+	case q.State != catalog.Running && q.State != catalog.Throttled:
 		return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "continuous query %q is %s", q.Name, q.State)
 	default:
 		ch.Pause, to = []job.Object{o}, catalog.Paused
@@ -80,14 +80,17 @@ func (s *scope) alterQuery(ctx context.Context, name parse.Name, st *parse.Alter
 	return err
 }
 
-// describing are the options of a query that say something of it and change nothing that runs.
-var describing = []string{"severity", "tags"}
+// settable are the options of a query that say something of it, or bound what it costs: nothing of what it makes depends on them.
+var settable = append([]string{"severity", "tags"}, planner.LimitOptions()...)
 
 // setOptions runs ALTER CONTINUOUS QUERY .. SET (options).
 func (s *scope) setOptions(ctx context.Context, q *catalog.Query, def *parse.CreateQuery, st *parse.AlterQuery) error {
+	for i := range def.Options {
+		def.Options[i].Pos = 0 // they stand in another statement
+	}
 	for _, o := range st.Set {
-		if !slices.Contains(describing, o.Key) {
-			return sqlerr.NotSupported("option \""+o.Key+"\" in ALTER CONTINUOUS QUERY", "severity and tags can be set; CREATE OR REPLACE sets the others.").At(o.Pos)
+		if !slices.Contains(settable, o.Key) {
+			return sqlerr.NotSupported("option \""+o.Key+"\" in ALTER CONTINUOUS QUERY", "severity, tags and limits can be set; CREATE OR REPLACE sets the others.").At(o.Pos)
 		}
 		def.Options = slices.DeleteFunc(def.Options, func(x parse.Option) bool { return x.Key == o.Key })
 		def.Options = append(def.Options, o)
@@ -97,6 +100,12 @@ func (s *scope) setOptions(ctx context.Context, q *catalog.Query, def *parse.Cre
 		return err
 	}
 	next := *q
-	next.SQL, next.Options = p.SQL, p.Options
-	return s.apply(ctx, step{change: job.Change{Alter: []job.Object{object(kindQuery, q.ID, q.Name, next.SQL, &next.Query)}}, publish: putting(&next)})
+	next.SQL, next.Options, next.Limits = p.SQL, p.Options, p.Limits
+	publish := func(cat *catalog.Catalog) {
+		if cur, ok := cat.Snapshot().ByID(q.ID).(*catalog.Query); ok {
+			next.State, next.Reason = cur.State, cur.Reason // the engine may have changed it meanwhile
+		}
+		putting(&next)(cat)
+	}
+	return s.apply(ctx, step{change: job.Change{Alter: []job.Object{object(kindQuery, q.ID, q.Name, next.SQL, &next.Query)}}, publish: publish})
 }

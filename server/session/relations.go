@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"unicode/utf8"
@@ -110,7 +111,7 @@ func (srv *Server) sourceRows(add func([]types.Value) error) error {
 func (srv *Server) queryRows(add func([]types.Value) error) error {
 	for _, q := range srv.cat.Snapshot().Queries() {
 		st, _ := srv.eng.Query(q.ID)
-		if err := add([]types.Value{text(q.Name), text(string(q.State)), textOrNull(q.Reason), textOrNull(q.Options["severity"]),
+		if err := add([]types.Value{text(q.Name), text(string(q.State)), textOrNull(cmp.Or(q.Reason, st.Throttled)), textOrNull(q.Options["severity"]),
 			textOrNull(q.Options["tags"]), big(st.RowsOut), big(st.Late), big(srv.eng.Results().Next(q.ID)), at(int64(q.Created)), text(q.SQL)}); err != nil {
 			return err
 		}

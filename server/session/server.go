@@ -21,7 +21,7 @@ import (
 	"github.com/vigil-sql/vigil/storage/meta"
 )
 
-// Options is what a Server is made of. Job carries the stores; its OnDeactivate is set by New.
+// Options is what a Server is made of. Job carries the stores; its OnState is set by New.
 type Options struct {
 	Job    job.Config
 	Logger *slog.Logger
@@ -79,7 +79,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Job.OnDeactivate = s.deactivated
+	o.Job.OnState = s.changed
 	if s.eng, err = job.Open(o.Job, objects); err != nil {
 		return nil, err
 	}
@@ -219,14 +219,16 @@ func (s *Server) reload(m meta.Object) (any, error) {
 		s.corrected(m.ID)
 	}
 	switch state := catalog.State(m.Props[job.PropState]); state {
-	case catalog.Deactivated, catalog.Paused:
+	case catalog.Deactivated, catalog.Paused, catalog.Throttled:
 		s.setState(m.ID, state, m.Props[job.PropReason])
 	}
 	return p.def, nil
 }
 
-// deactivated notes in the catalogue that the engine took a query out of service.
-func (s *Server) deactivated(id uint64, reason string) { s.setState(id, catalog.Deactivated, reason) }
+// changed notes in the catalogue that the engine took a query out of service, or brought it back.
+func (s *Server) changed(id uint64, state, reason string) {
+	s.setState(id, catalog.State(state), reason)
+}
 
 func (s *Server) setState(id uint64, state catalog.State, reason string) {
 	s.setStateIn(s.cat, id, state, reason)

@@ -11,6 +11,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/table"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -259,13 +260,13 @@ func (r *testRun) open() error {
 		r.clock = srv.clock()
 	}
 	cfg := job.Config{Workers: 1, Clock: func() types.EventTime { return r.clock }, UDF: srv.udf, Codecs: codec.Builtins(),
-		OnDeactivate: r.deactivated}
+		OnState: r.deactivated}
 	var err error
 	r.eng, err = job.OpenMemory(cfg)
 	return err
 }
 
-func (r *testRun) deactivated(id uint64, reason string) {
+func (r *testRun) deactivated(id uint64, _, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, q := range r.queries {
@@ -327,7 +328,7 @@ func (r *testRun) load(ctx context.Context) error {
 	}
 	for _, q := range r.queries {
 		d := q.Query
-		d.Created = r.clock
+		d.Created, d.Limits = r.clock, spec.Limits{} // a test is about what the query finds, not about the machine
 		add(kindQuery, d.ID, d.Name, &d)
 	}
 	if err := r.eng.Apply(ctx, ch); err != nil {

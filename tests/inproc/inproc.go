@@ -78,6 +78,8 @@ type Options struct {
 	CPU        func() time.Duration
 	// UDF runs JavaScript; nil refuses it.
 	UDF job.UDF
+	// Alone: queries share no windows.
+	Alone bool
 }
 
 // DB is a running vigil with one connection to it. Exec and Rows are for one goroutine.
@@ -107,7 +109,7 @@ func Open(o Options) (*DB, error) {
 	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Job: job.Config{
 		Dir: "inproc", KV: o.Store, LogFS: o.Disk.FS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
-		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CPU: o.CPU, UDF: o.UDF}})
+		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone}})
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +159,9 @@ func (db *DB) Err() error { return db.srv.Engine().Err() }
 
 // Engine is the running engine, for its counters.
 func (db *DB) Engine() *job.Engine { return db.srv.Engine() }
+
+// Catalog is what there is.
+func (db *DB) Catalog() *catalog.Catalog { return db.srv.Catalog() }
 
 // Exec runs statements and drops their rows.
 func (db *DB) Exec(sql string) error {

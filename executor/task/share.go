@@ -1,0 +1,81 @@
+package task
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/spec"
+)
+
+// SharedWindow tells what programs have in common that may share the state of their windows: the text of stream, filter, keys and
+// window, with the grouping itself. "" when this one shares with none.
+func (p *Parts) SharedWindow() (text string, w *spec.WindowAgg) {
+	if len(p.Inputs) != 1 || p.Inputs[0].IsResult || p.Keyed == nil {
+		return "", nil
+	}
+	in, n := &p.Inputs[0], p.Keyed
+	for {
+		switch x := n.Op.(type) {
+		case *spec.Filter, *spec.Project:
+			n = n.In[0]
+			continue
+		case *spec.WindowAgg:
+			w = x
+		}
+		break
+	}
+	if w == nil || n.In[0] != in.below || !op.Shareable(w) {
+		return "", nil
+	}
+	// The filter reads the stream's columns, whose names are unlike each other, so that equal texts mean equal filters.
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d %+v", in.Source, w.Window)
+	for _, f := range in.Front {
+		x, ok := f.Op.(*spec.Filter)
+		if !ok || !repeats(x.Cond) {
+			return "", nil
+		}
+		fmt.Fprintf(&b, "\nwhere %s", x.Cond)
+	}
+	for _, list := range [2][]expr.Expr{w.Keys, in.Exchange.Keys} {
+		b.WriteString("\nby")
+		for _, x := range list {
+			if !repeats(x) {
+				return "", nil
+			}
+			fmt.Fprintf(&b, " %s %s,", x, x.Type())
+		}
+	}
+	return b.String(), w
+}
+
+// repeats reports that an expression gives the same when it is evaluated twice, for two queries, and that its text is all of it.
+func repeats(x expr.Expr) bool {
+	same := true
+	expr.Walk(x, func(x expr.Expr) bool {
+		switch x.(type) {
+		case *expr.UDF, *expr.Subquery, *expr.Outer, *expr.Param:
+			same = false
+		}
+		return same
+	})
+	return same
+}
+
+// Window is the lowest operator if that groups by windows, nil otherwise.
+func (t *Tree) Window() *op.WindowAgg {
+	w, _ := t.nodes[0].raw.(*op.WindowAgg)
+	return w
+}
+
+// TakeOpen passes rows in that shared windows have taken too, which found some of them late: see op.WindowAgg.
+func (t *Tree) TakeOpen(in op.Input, late int) error {
+	n := t.nodes[0]
+	n.counts.In += int64(len(in.Sel))
+	return t.Window().TakeOpen(in, late)
+}
+
+// EmitShared emits the earliest shared window.
+func (t *Tree) EmitShared() error { return t.Window().EmitShared(t.nodes[0].out) }

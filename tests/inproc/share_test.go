@@ -1,0 +1,172 @@
+package inproc
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var shareSeeds = flag.Uint64("share-seeds", 6, "how many scripts TestSharedWindows plays")
+
+// shareQuery is the text of a query that may share windows with others: of few filters, keys and windows there are many results.
+func shareQuery(rng *rand.Rand) string {
+	aggs := []string{"count(*)", "sum(n)", "min(n)", "max(n)", "count(n)", "sum(m)", "avg(n)", "max(u)", "sum(n + 1)", "count(DISTINCT n)"}
+	if rng.IntN(4) > 0 {
+		aggs = aggs[:6] // the others do not share
+	}
+	rng.Shuffle(len(aggs), func(i, j int) { aggs[i], aggs[j] = aggs[j], aggs[i] })
+	body := "SELECT window_start, k"
+	for i, a := range aggs[:1+rng.IntN(4)] {
+		body += fmt.Sprintf(", %s AS a%d", a, i)
+	}
+	body += " FROM s" + []string{"", " WHERE n > 1", " WHERE n > 1 AND u LIKE 'a%'"}[rng.IntN(3)]
+	body += " GROUP BY k, TUMBLE(ts, INTERVAL '" + []string{"10", "25"}[rng.IntN(2)] + " seconds')"
+	switch rng.IntN(16) {
+	case 0, 3, 4, 5:
+		body += fmt.Sprintf(" HAVING count(*) > %d", rng.IntN(3))
+	case 1, 6, 7, 8:
+		body += fmt.Sprintf(" HAVING sum(n) > %d AND k <> 'b'", rng.IntN(6))
+	case 2:
+		body += " HAVING 6 / (max(n) - 3) > 0" // breaks the query
+	}
+	return body
+}
+
+// shareScript is statements, one a line of time; "" is a restart, or a crash where crash is set.
+func shareScript(rng *rand.Rand) (script []string) {
+	at := time.Date(2025, 12, 31, 10, 0, 0, 0, time.UTC)
+	alive, paused := map[string]bool{}, map[string]bool{}
+	pick := func(of map[string]bool) string {
+		names := []string{}
+		for name := range of {
+			names = append(names, name)
+		}
+		if slices.Sort(names); len(names) == 0 {
+			return ""
+		}
+		return names[rng.IntN(len(names))]
+	}
+	for i := range 400 {
+		name := fmt.Sprint("q", rng.IntN(40))
+		switch what := rng.IntN(24); {
+		case what < 4 && !paused[name]:
+			script = append(script, "CREATE OR REPLACE CONTINUOUS QUERY "+name+" AS "+shareQuery(rng))
+			alive[name] = true
+		case what == 4 && len(alive) > 0:
+			name = pick(alive)
+			script = append(script, "DROP CONTINUOUS QUERY "+name)
+			delete(alive, name)
+		case what == 5 && len(alive) > 0:
+			name = pick(alive)
+			script = append(script, "PAUSE CONTINUOUS QUERY "+name)
+			delete(alive, name)
+			paused[name] = true
+		case what == 6 && len(paused) > 0:
+			name = pick(paused)
+			script = append(script, "RESUME CONTINUOUS QUERY "+name)
+			delete(paused, name)
+			alive[name] = true
+		case what == 7 && i%3 == 0:
+			script = append(script, []string{"restart", "crash"}[rng.IntN(2)])
+		}
+		at = at.Add(time.Duration(rng.IntN(4)) * time.Second)
+		rows := []string{}
+		for range 1 + rng.IntN(6) {
+			back := time.Duration(rng.IntN(4)) * time.Second
+			if rng.IntN(20) == 0 {
+				back *= 12
+			}
+			rows = append(rows, fmt.Sprintf("('%s', '%c', '%c', %d, %d)", at.Add(-back).Format(time.RFC3339), 'a'+rune(rng.IntN(3)), 'a'+rune(rng.IntN(2)),
+				rng.IntN(6), rng.IntN(100)))
+		}
+		script = append(script, "INSERT INTO s VALUES "+strings.Join(rows, ", "))
+	}
+	return script
+}
+
+// shareRun plays a script; it returns the changelogs of the queries that are there in the end, and what was late for
+// each, after the errors of statements.
+func shareRun(t *testing.T, script []string, o Options) (logs map[string][]Change, late []string) {
+	t.Helper()
+	o.Disk, o.Clock = NewDisk(), NewClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	var db *DB
+	open := func() {
+		var err error
+		if db, err = Open(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(what, err)
+		}
+	}
+	open()
+	must("stream", db.Exec("CREATE STREAM s (ts TIMESTAMPTZ, k TEXT, u TEXT, n BIGINT, m INT, WATERMARK FOR ts AS ts - INTERVAL '3 seconds')"))
+	for _, sql := range script {
+		switch sql {
+		case "restart":
+			must("close", db.Close())
+			open()
+		case "crash":
+			disk, dead := o.Disk.Crash(nil), db
+			o.Disk = disk
+			open()
+			must("close", dead.Close())
+		default:
+			if err := db.Exec(sql); err != nil { // a query that broke is not there for what comes next
+				late = append(late, fmt.Sprint(sql, ": ", err))
+			}
+			must("settle", db.Settle())
+		}
+	}
+	must("pass", db.Pass(time.Hour))
+	logs = map[string][]Change{}
+	for i := range 40 {
+		name := fmt.Sprint("q", i)
+		if log, err := db.Changelog(name); err == nil {
+			logs[name] = log
+		}
+	}
+	rows, err := db.Rows(`SELECT late_query, ts, k, u, n, m, late_watermark FROM "s$late" ORDER BY 1, 2, 3, 4, 5, 6, 7`)
+	must("late rows", err)
+	for _, row := range rows {
+		late = append(late, strings.Join(row, "|"))
+	}
+	must("close", db.Close())
+	return logs, late
+}
+
+// TestSharedWindows: what queries give that share windows is what they give when each keeps its own, whenever they come, go, pause
+// and resume, over restarts and crashes, for any number of workers.
+func TestSharedWindows(t *testing.T) {
+	rows, lates := 0, 0
+	for seed := range *shareSeeds {
+		rng := rand.New(rand.NewPCG(seed, 9))
+		script := shareScript(rng)
+		o := Options{Workers: 1 + rng.IntN(3), EpochMin: time.Millisecond, CheckpointEvery: []time.Duration{-1, time.Nanosecond}[rng.IntN(2)]}
+		got, late := shareRun(t, script, o)
+		o.Alone = true
+		want, wantLate := shareRun(t, script, o)
+		for name, log := range want {
+			rows += len(log)
+			if !slices.Equal(got[name], log) {
+				t.Errorf("seed %d: %s\nshared: %v\nalone:  %v", seed, name, got[name], log)
+			}
+		}
+		if lates += len(late); !slices.Equal(late, wantLate) {
+			t.Errorf("seed %d: late rows\nshared: %v\nalone:  %v", seed, late, wantLate)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	if rows < 5000 || lates < 200 {
+		t.Errorf("the scripts are too tame: %d rows, %d late", rows, lates)
+	}
+}
