@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -13,8 +14,8 @@ import (
 )
 
 // Predicate takes the conditions off the front of an input: the filters that its rows pass first, and the lookups in tables that
-// are conditions too. It returns them as one predicate, for the index of the stream's queries, and how many of Front's nodes
-// they are.
+// are conditions too. What a join with a table asks for is part of them, and the join stays. It returns them as one predicate, for
+// the index of the stream's queries, and how many of Front's nodes they are.
 func (in *Input) Predicate() (p *predindex.Predicate, nodes int) {
 	var conds []expr.Expr
 	var terms []predindex.Term
@@ -24,6 +25,9 @@ func (in *Input) Predicate() (p *predindex.Predicate, nodes int) {
 			conds = append(conds, o.Cond)
 		case *spec.LookupJoin:
 			if !isCondition(o) {
+				if found := implied(o); found != nil {
+					conds = append(conds, found)
+				}
 				return predindex.New(conjunction(conds), terms), nodes
 			}
 			schema := &n.In[0].Schema
@@ -61,6 +65,15 @@ func isCondition(o *spec.LookupJoin) bool {
 		}
 	}
 	return true
+}
+
+// implied is what rows must meet for a join with a table to have rows for them: the index finds the few that do for all queries at once.
+// nil: nothing is known.
+func implied(o *spec.LookupJoin) expr.Expr {
+	if o.Kind != spec.Inner || o.AsOf != nil || len(o.Keys) == 0 || slices.ContainsFunc(o.Keys, func(k expr.Expr) bool { return !predindex.Safe(k) }) {
+		return nil
+	}
+	return &expr.InTable{Table: o.TableID, Name: o.Name, Schema: o.TableSchema, Keys: o.Keys, Cols: o.Cols, Exists: true}
 }
 
 // asExpr is a lookup that is a condition as an expression, nil when it compares both rows otherwise than by its keys. width is the
