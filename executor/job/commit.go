@@ -9,7 +9,6 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
-	"github.com/vigil-sql/vigil/storage/results"
 )
 
 // The operations of a result changelog.
@@ -90,15 +89,10 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	e.limitRows(ep, rows)
 	first := make(map[*query]int64, len(rows))
 	e.putting.Store(int64(len(rows)))
-	var list []results.Row
 	m := meter{now: e.costs.now, at: e.costs.now()}
 	for q, data := range rows {
-		list = list[:0]
-		for _, d := range data {
-			list = append(list, results.Row{Op: byte(d.op), Data: d.data})
-		}
-		first[q] = e.results.Put(b, q.spec.ID, ep.n, int64(ep.clock), list)
-		q.stats.RowsOut.Add(int64(len(list)))
+		first[q] = e.results.Put(b, q.spec.ID, ep.n, int64(ep.clock), outRows(data))
+		q.stats.RowsOut.Add(int64(len(data)))
 		e.costs.gather(q, m.lap(), 0)
 	}
 	e.costs.published(ep, rows)
@@ -215,7 +209,7 @@ func (ep *epoch) answer(err error) {
 func (e *Engine) gather(ep *epoch) map[*query][]outRow {
 	var all [][]queryRow
 	take := func(o *epochOut) {
-		all = append(all, o.rows)
+		all = append(append(all, o.lists...), o.rows)
 		for _, f := range o.failed {
 			f.q.fail(ep.n)
 		}
@@ -236,6 +230,12 @@ func (e *Engine) gather(ep *epoch) map[*query][]outRow {
 		take(&ep.outs[i])
 	}
 	rows := byQuery(all)
+	for _, list := range ep.order.lists {
+		clear(list)
+		list = list[:0]
+		e.rowLists.Put(&list)
+	}
+	ep.order.lists = nil
 	for q, list := range rows {
 		if len(ep.outs) > 1 {
 			sortSteps(list)
@@ -249,6 +249,15 @@ func (e *Engine) gather(ep *epoch) map[*query][]outRow {
 	}
 	return rows
 }
+
+// outRows are rows as the store takes them.
+type outRows []outRow
+
+// Len implements results.Source.
+func (r outRows) Len() int { return len(r) }
+
+// Row implements results.Source.
+func (r outRows) Row(i int) (byte, []byte) { return byte(r[i].op), r[i].data }
 
 // byQuery sorts rows by their queries; those of one keep their order. The rows of all share one piece of memory.
 func byQuery(all [][]queryRow) map[*query][]outRow {

@@ -86,6 +86,8 @@ type frontQuery struct {
 	cols   []int
 	direct bool
 	spent  frontSpent
+	// rows and batches went past the chain since noted last added them to its counts.
+	rows, batches int64
 }
 
 func newFront(e *Engine) *front {
@@ -94,7 +96,7 @@ func newFront(e *Engine) *front {
 	f.ctx.UDF, f.meter.now = e.cfg.UDF, e.costs.now
 	f.rowError = func(row uint32, err error) { f.bad = append(f.bad, badRow{row, f.cur.q, err}) }
 	f.ctx.RowError = f.rowError
-	f.processOne = func() error { return f.cur.process(f.in) }
+	f.processOne = func() error { return f.cur.chain.Process(f.in) }
 	f.matchOne = func() error {
 		f.seg.m.Match(&f.ctx, f.fb.b, f.fb.valid, f.seg.skip, (*segmentConsumer)(f))
 		return nil
@@ -121,6 +123,11 @@ func (f *front) process(it *item) {
 	f.ctx.IOC = it.epoch.ioc
 	f.ctx.Tables = it.epoch.tables
 	f.fb = nil
+	if it.rows == nil {
+		if list, ok := f.e.rowLists.Get().(*[]queryRow); ok {
+			it.rows = *list
+		}
+	}
 	if it.stream.isResult {
 		f.decodeChanges()
 	} else {
@@ -330,6 +337,13 @@ func (f *front) finishBatch() {
 
 // run1 passes the rows of in to a query.
 func (f *front) run1(fq *frontQuery) {
+	if fq.direct { // rows of one that broke are left out when they are gathered
+		n := int64(len(f.in.Sel))
+		fq.rows, fq.batches = fq.rows+n, fq.batches+1
+		fq.encode(f.in)
+		f.meter.chargeRows(fq, n)
+		return
+	}
 	if fq.q.dead() {
 		return
 	}
@@ -339,16 +353,6 @@ func (f *front) run1(fq *frontQuery) {
 		f.it.failed = append(f.it.failed, failure{fq.q, err})
 	}
 	f.meter.charge(fq)
-}
-
-// process passes rows through what follows the query's predicate.
-func (fq *frontQuery) process(in op.Input) error {
-	if !fq.direct {
-		return fq.chain.Process(in)
-	}
-	fq.chain.Note(int64(len(in.Sel)))
-	fq.encode(in)
-	return nil
 }
 
 // rowSink encodes the result rows of a stateless query.
@@ -442,7 +446,7 @@ func (fb *frontBatch) route(fq *frontQuery, workers int) *routed {
 	}
 	r := &fb.routed[fb.used]
 	fb.used++
-	r.q, r.input, r.own = fq.q, fq.input, nil
+	r.q, r.input, r.own, r.as = fq.q, fq.input, nil, 0
 	if len(r.parts) != workers {
 		r.parts = make([]op.Part, workers)
 	}

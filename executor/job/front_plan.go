@@ -97,6 +97,13 @@ func (f *front) openFrom(r reader, node int) (*frontQuery, error) {
 	return fq, err
 }
 
+// noted is the chain with all that it is said to have done.
+func (fq *frontQuery) noted() *task.Chain {
+	fq.chain.Note(fq.rows, fq.batches)
+	fq.rows, fq.batches = 0, 0
+	return fq.chain
+}
+
 // plainColumns are the columns of the stream that a result consists of; false when it computes something.
 func plainColumns(nodes []*spec.Node, n int) ([]int, bool) {
 	switch len(nodes) {
@@ -149,14 +156,32 @@ func (c *segmentConsumer) Rows(rule int, rows []uint32) {
 	f.meter.pool()
 	f.ctx.RowError = f.rowError
 	f.in.Sel = rows
+	var share *shareKey // whose rows the entry before has routed
+	as := 0
 	for _, ordinal := range f.seg.classes[rule] {
 		if hasBit(f.seg.dead, ordinal) {
 			continue
 		}
-		if fq := c.query(ordinal); fq != nil {
-			f.run1(fq)
+		fq := c.query(ordinal)
+		switch {
+		case fq == nil:
+		case share != nil && fq.q.share == share && !fq.q.dead():
+			f.routeAs(fq, as)
+		default:
+			before := f.fb.used
+			if f.run1(fq); fq.q.share != nil && f.fb.used == before+1 {
+				share, as = fq.q.share, f.fb.used
+			}
 		}
 	}
+}
+
+// routeAs gives a query the rows that one with the same filter and keys got, which are in entry as-1.
+func (f *front) routeAs(fq *frontQuery, as int) {
+	r := f.fb.route(fq, len(f.e.workers))
+	r.as = as
+	fq.chain.Note(int64(len(f.in.Sel)), 1)
+	f.meter.charge(fq)
 }
 
 // query finds or makes a reader's evaluator.

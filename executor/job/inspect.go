@@ -172,7 +172,7 @@ func (x *Inspection) gather(e *Engine) {
 						rows, batches := fq.chain.In()
 						in.CountRead(rows, batches, 0, x.Parts[i].Counts)
 					}
-					in.Count(fq.chain, x.Parts[i].Counts)
+					in.Count(fq.noted(), x.Parts[i].Counts)
 				}
 			}
 		}

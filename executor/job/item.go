@@ -70,6 +70,16 @@ type routed struct {
 	// own are the rows where the query computed new ones from the stream's (own.Src tells which); nil: the batch itself.
 	own   *batch.Batch
 	parts []op.Part // per worker
+	// as is 1 + the entry whose parts are this one's too: of a query with the same filter and keys.
+	as int
+}
+
+// part is what a worker gets.
+func (r *routed) part(fb *frontBatch, worker int) *op.Part {
+	if r.as > 0 {
+		r = &fb.routed[r.as-1]
+	}
+	return &r.parts[worker]
 }
 
 // batch is what the parts select from.
@@ -211,7 +221,9 @@ type epoch struct {
 
 // epochOut is what one goroutine produced in an epoch.
 type epochOut struct {
-	rows    []queryRow
+	rows []queryRow
+	// lists are rows of items, taken over from them.
+	lists   [][]queryRow
 	rejects []reject
 	late    []lateRow
 	failed  []failure
@@ -237,5 +249,5 @@ func (ep *epoch) empty() bool {
 }
 
 func (o *epochOut) empty() bool {
-	return len(o.rows) == 0 && len(o.rejects) == 0 && len(o.failed) == 0 && len(o.late) == 0
+	return len(o.rows) == 0 && len(o.lists) == 0 && len(o.rejects) == 0 && len(o.failed) == 0 && len(o.late) == 0
 }

@@ -125,6 +125,7 @@ type Engine struct {
 	// frontList are the front goroutines; set before they run.
 	frontList []*front
 	items     sync.Pool
+	rowLists  sync.Pool // of *[]queryRow, for items
 
 	mu      sync.RWMutex
 	streams map[uint64]*stream

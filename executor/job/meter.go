@@ -87,10 +87,15 @@ func (m *frontMeter) pool() {
 
 // charge counts the time since the last reading as the query's, and the rows that its chain has let in.
 func (m *frontMeter) charge(fq *frontQuery) {
-	s := &fq.spent
 	passed := fq.chain.Passed()
-	n := passed - s.passed
-	s.passed = passed
+	n := passed - fq.spent.passed
+	fq.spent.passed = passed
+	m.chargeRows(fq, n)
+}
+
+// chargeRows is charge where the number of rows is known.
+func (m *frontMeter) chargeRows(fq *frontQuery, n int64) {
+	s := &fq.spent
 	if s.foreign {
 		s.rows += n
 	}

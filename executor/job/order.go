@@ -187,10 +187,9 @@ func (e *Engine) orderData(it *item) {
 	}
 	out := &ep.order
 	wasEmpty := out.empty()
-	for _, r := range it.rows {
-		if !r.q.dead() {
-			out.add(r.q, r.row)
-		}
+	if len(it.rows) > 0 { // those of queries that broke are left out as they are gathered
+		out.lists = append(out.lists, it.rows)
+		it.rows = nil
 	}
 	out.rejects = append(out.rejects, it.rejects...)
 	for _, f := range it.failed {

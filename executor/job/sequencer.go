@@ -95,7 +95,7 @@ func (e *Engine) sequence() {
 // What a commit of the results of one query costs in CPU time, times the part of a core that commits may take; and the longest
 // that results are kept waiting for that.
 const (
-	putEvery   = 20 * time.Microsecond
+	putEvery   = 40 * time.Microsecond
 	epochLimit = 250 * time.Millisecond
 )
 

@@ -166,7 +166,7 @@ func (w *worker) complete(g *group) {
 
 func (w *worker) shareRows() (err error) {
 	g := w.wq.group
-	g.late, err = g.windows.Process(w.routed.parts[w.index].Input(w.routed.batch(w.at)))
+	g.late, err = g.windows.Process(w.routed.part(w.at, w.index).Input(w.routed.batch(w.at)))
 	return err
 }
 
@@ -175,7 +175,7 @@ func (w *worker) takeOpen() error {
 	for _, l := range late {
 		w.lateRow(l.Row, l.Closed)
 	}
-	return w.wq.tree.TakeOpen(w.routed.parts[w.index].Input(w.routed.batch(w.at)), len(late))
+	return w.wq.tree.TakeOpen(w.routed.part(w.at, w.index).Input(w.routed.batch(w.at)), len(late))
 }
 
 // advanceGroup closes the windows of a group that end at or before a watermark.

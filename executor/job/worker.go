@@ -117,7 +117,7 @@ func newWorker(e *Engine, index int) *worker {
 		queries: map[*query]*workerQuery{}, streams: map[uint64]*workerStream{}, groups: map[*shareKey]*group{}}
 	w.ctx.UDF, w.meter.now = e.cfg.UDF, e.costs.now
 	w.processOne = func() error {
-		in := w.routed.parts[w.index].Input(w.routed.batch(w.at))
+		in := w.routed.part(w.at, w.index).Input(w.routed.batch(w.at))
 		if w.wq.several {
 			in.Others, in.Several = w.wq.others(w.routed.input)
 			if w.wq.reached > w.wq.watermark() {
@@ -301,7 +301,7 @@ func (w *worker) data(it *item) {
 // process gives a query its rows of the batch in work.
 func (w *worker) process(r *routed) {
 	wq := w.queries[r.q]
-	if len(r.parts[w.index].Sel) == 0 || wq == nil {
+	if len(r.part(w.at, w.index).Sel) == 0 || wq == nil {
 		return
 	}
 	if w.rouse(wq); wq.dead {

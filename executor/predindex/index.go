@@ -1,6 +1,8 @@
 package predindex
 
 import (
+	"encoding/binary"
+	"math"
 	"slices"
 	"strings"
 
@@ -26,7 +28,8 @@ type Index struct {
 
 // rule is a predicate as the index tests it.
 type rule struct {
-	// full are all its conditions that are tested row by row; rest those that are left when the access says that one holds.
+	// full are the conditions that are tested row by row, but for what its postings have tested; rest those that are left when the
+	// access says that one holds.
 	full, rest []test
 	// slow are indexes of terms.
 	slow []uint32
@@ -39,16 +42,18 @@ type rule struct {
 	byRow bool
 }
 
-// posting is a rule in a list. Where the rule also asks for one value of a column, that is kept here: of the rules in a list
-// most are refused by it, without a look at the rule.
+// posting is a rule in a list. Where the rule also asks for one value of a column, what that begins with is kept here: of the rules in a
+// list most are refused by it, without a look at the rule.
 type posting struct {
 	rule uint32
 	// exact: an exact hit makes rest enough.
 	exact bool
 	guard guardKind
-	col   uint32
-	num   int64
-	text  string
+	col   uint16
+	// length and word are those of the text: its first 8 bytes, or as many as there are; num is the integer.
+	length uint16
+	word   uint64
+	num    int64
 }
 
 // guardKind says which value a posting asks for.
@@ -163,7 +168,7 @@ func (x *Index) Bytes() int64 {
 		n += 48 * (len(p.equal) + len(p.lower))
 	}
 	for _, l := range x.posts {
-		n += 24 + 48*cap(l)
+		n += 24 + 32*cap(l)
 	}
 	return int64(n + 120*len(x.rules))
 }
@@ -171,7 +176,6 @@ func (x *Index) Bytes() int64 {
 func (b *builder) rule(id uint32, p *Predicate) {
 	r := &b.rules[id]
 	r.whole, r.byRow = p.whole, p.whole != nil && hasTable(p.whole)
-	r.full = b.tests(p.fast)
 	a, which := choose(p, b.est)
 	ask := askedTerm(p)
 	if which >= 0 && a.part < asked {
@@ -182,20 +186,35 @@ func (b *builder) rule(id uint32, p *Predicate) {
 			r.slow = append(r.slow, b.term(t))
 		}
 	}
-	if ask >= 0 {
-		r.rest, r.asks = r.full, 1+b.calc(&p.slow[ask].asks.x)
-		b.register(p.slow[ask].asks, posting{rule: id, exact: true}.guarded(p.fast, -1))
-		return
+	switch {
+	case ask >= 0:
+		q := p.slow[ask].asks
+		r.asks = 1 + b.calc(&q.x)
+		b.post(p, access{atoms: []*atom{q}, exact: true}, id, -1)
+	case which < 0:
+		if b.scans = append(b.scans, id); r.byRow {
+			r.full = b.tests(p.fast)
+		}
+	default:
+		b.post(p, a, id, which)
 	}
-	if which < 0 {
-		b.scans = append(b.scans, id)
-		return
+}
+
+// post makes the rows that pass an access lead to a rule; which of the rule's conditions it was made of, -1: none.
+func (b *builder) post(p *Predicate, a access, id uint32, which int) {
+	r := &b.rules[id]
+	post, guard := posting{rule: id, exact: a.exact}.guarded(p.fast, which)
+	tests := b.tests(p.fast)
+	for i := range tests {
+		if i == guard && post.says() {
+			continue // whoever comes by a posting has passed it
+		}
+		r.full = append(r.full, tests[i])
+		if i != which || !a.exact {
+			r.rest = append(r.rest, tests[i])
+		}
 	}
-	r.rest = r.full
-	if a.exact {
-		r.rest = slices.Delete(slices.Clone(r.full), which, which+1)
-	}
-	keys, post := 0, posting{rule: id, exact: a.exact}.guarded(p.fast, which)
+	keys := 0
 	for _, at := range a.atoms {
 		keys += b.register(at, post)
 	}
@@ -244,22 +263,39 @@ func opcodeOf(a *atom) opcode {
 	return opOther
 }
 
-// guarded adds to a posting the value of a column that the rule asks for besides its access, if it asks for one.
-func (p posting) guarded(list []*node, access int) posting {
+// says reports that the guard is the whole test that it was made of.
+func (p *posting) says() bool { return p.guard == guardInt || p.guard == guardText && p.length <= 8 }
+
+// guarded adds to a posting the value of a column that the rule asks for besides its access, if it asks for one; test is the
+// condition that does, -1: none.
+func (p posting) guarded(list []*node, access int) (q posting, test int) {
 	for i, n := range list {
 		if i == access || n.kind != nodeAtom || n.atom.not || n.atom.x.col < 0 {
 			continue
 		}
 		switch a := n.atom; {
+		case a.x.col > math.MaxUint16 || len(a.text) > math.MaxUint16:
 		case a.kind == atomEqual && !a.x.lower && a.text != "":
-			p.guard, p.col, p.text = guardText, uint32(a.x.col), a.text
-			return p
+			p.guard, p.col, p.length, p.word = guardText, uint16(a.x.col), uint16(len(a.text)), firstWord([]byte(a.text))
+			return p, i
 		case a.kind == atomRange && a.lo == a.hi && a.lo != 0 && a.x.typ.Phys() == types.PhysInt:
-			p.guard, p.col, p.num = guardInt, uint32(a.x.col), a.lo
-			return p
+			p.guard, p.col, p.num = guardInt, uint16(a.x.col), a.lo
+			return p, i
 		}
 	}
-	return p
+	return p, -1
+}
+
+// firstWord is the first 8 bytes of a text as an integer, zeros after its end.
+func firstWord(b []byte) uint64 {
+	if len(b) >= 8 {
+		return binary.LittleEndian.Uint64(b)
+	}
+	w := uint64(0)
+	for i, c := range b {
+		w |= uint64(c) << (8 * i)
+	}
+	return w
 }
 
 func (b *builder) calc(s *subject) uint32 {

@@ -308,6 +308,7 @@ func (m *Matcher) lead(row uint32) {
 // post asks the rules of one list about a row.
 func (m *Matcher) post(row uint32, h hit) {
 	list := m.x.posts[h.list]
+	col, length, word := -1, uint16(0), uint64(0) // the text that was looked at last
 	for i := range list {
 		p := &list[i]
 		if len(m.skip) > 0 && m.skip[p.rule>>6]&(1<<(p.rule&63)) != 0 {
@@ -315,8 +316,12 @@ func (m *Matcher) post(row uint32, h hit) {
 		}
 		switch p.guard {
 		case guardText: // a NULL holds the empty text, which is no guard's
-			v := &m.b.Cols[p.col]
-			if string(v.Buf[v.Off[row]:v.Off[row+1]]) != p.text {
+			if int(p.col) != col {
+				col = int(p.col)
+				b := m.b.Cols[col].Bytes(int(row))
+				length, word = uint16(len(b)), firstWord(b)
+			}
+			if length != p.length || word != p.word {
 				continue
 			}
 		case guardInt: // a NULL holds 0

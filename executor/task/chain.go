@@ -74,12 +74,13 @@ func (c *Chain) Process(in op.Input) error {
 	return c.ops[0].Process(0, in, &c.links[0])
 }
 
-// Note counts rows, a batch of them, as if they had passed through all operators.
-func (c *Chain) Note(rows int64) {
+// Note counts rows in so many batches as if they had passed through all operators.
+func (c *Chain) Note(rows, batches int64) {
 	c.in += rows
-	c.batches++
+	c.batches += batches
 	for i := range c.links {
-		c.links[i].counts.out(rows)
+		c.links[i].counts.Out += rows
+		c.links[i].counts.Batches += batches
 	}
 }
 

@@ -82,7 +82,7 @@ func (s *Store) foldBase(b kv.Batch, queryID uint64, cut int64, fold func(rows [
 	b.DeleteRange(lo, hi)
 	rows = fold(rows)
 	for n := uint64(0); len(rows) > 0; n++ {
-		count, value := packBlock(rows[0].Epoch, rows[0].Clock, rows)
+		count, value := packBlock(rows[0].Epoch, rows[0].Clock, Rows(rows), 0)
 		b.Set(baseKey(queryID, n), value)
 		rows = rows[count:]
 	}

@@ -54,7 +54,7 @@ func TestContentOutlivesTrim(t *testing.T) {
 	}
 	put := func(clock int64, rows ...Row) {
 		b := mem.NewBatch()
-		s.Put(b, 7, uint64(clock), clock, rows)
+		s.Put(b, 7, uint64(clock), clock, Rows(rows))
 		if err := b.Commit(true); err != nil {
 			t.Fatal(err)
 		}

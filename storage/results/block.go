@@ -53,11 +53,12 @@ type block struct {
 	query       uint64
 }
 
-// packBlock packs as many rows as a block takes, at least one.
-func packBlock(epoch uint64, clock int64, rows []Row) (n int, value []byte) {
+// packBlock packs as many of the rows from one on as a block takes, at least one.
+func packBlock(epoch uint64, clock int64, rows Source, from int) (n int, value []byte) {
 	size := 0
-	for n < len(rows) && (n == 0 || size < blockBytes) {
-		size += len(rows[n].Data) + 6
+	for from+n < rows.Len() && (n == 0 || size < blockBytes) {
+		_, data := rows.Row(from + n)
+		size += len(data) + 6
 		n++
 	}
 	value = make([]byte, 0, size+32)
@@ -65,10 +66,11 @@ func packBlock(epoch uint64, clock int64, rows []Row) (n int, value []byte) {
 	value = binary.AppendUvarint(value, epoch)
 	value = binary.LittleEndian.AppendUint64(value, uint64(clock))
 	value = binary.AppendUvarint(value, uint64(n))
-	for _, r := range rows[:n] {
-		value = append(value, r.Op)
-		value = binary.AppendUvarint(value, uint64(len(r.Data)))
-		value = append(value, r.Data...)
+	for i := range n {
+		op, data := rows.Row(from + i)
+		value = append(value, op)
+		value = binary.AppendUvarint(value, uint64(len(data)))
+		value = append(value, data...)
 	}
 	return n, value
 }

@@ -36,6 +36,21 @@ type Row struct {
 	Data []byte
 }
 
+// Source is rows to be put: what each does, and its bytes.
+type Source interface {
+	Len() int
+	Row(i int) (op byte, data []byte)
+}
+
+// Rows are rows as a Source.
+type Rows []Row
+
+// Len implements Source.
+func (r Rows) Len() int { return len(r) }
+
+// Row implements Source.
+func (r Rows) Row(i int) (byte, []byte) { return r[i].Op, r[i].Data }
+
 // Store is the changelogs of all queries. It is safe for concurrent use; but for one query, Put, the commit of its batch and
 // Publish or Retract follow each other without another Put in between.
 type Store struct {
@@ -120,16 +135,16 @@ func (s *Store) query(id uint64) *query {
 
 // Put adds the rows of a query's epoch to b; their offsets begin at first. clock is the epoch's, in microseconds. The rows are not
 // retained. They are not visible before Publish, which follows the commit of b; Retract follows if the commit failed.
-func (s *Store) Put(b kv.Batch, queryID, epoch uint64, clock int64, rows []Row) (first int64) {
+func (s *Store) Put(b kv.Batch, queryID, epoch uint64, clock int64, rows Source) (first int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := s.query(queryID)
 	first = q.next
-	for len(rows) > 0 {
-		n, value := packBlock(epoch, clock, rows)
+	for from := 0; from < rows.Len(); {
+		n, value := packBlock(epoch, clock, rows, from)
 		b.Set(blockKey(queryID, q.next), value)
 		q.next += int64(n)
-		rows = rows[n:]
+		from += n
 	}
 	return first
 }

@@ -38,7 +38,7 @@ func rows(from, n int) []Row {
 func put(t testing.TB, s *Store, id, epoch uint64, clock int64, n int) {
 	t.Helper()
 	b := s.kv.NewBatch()
-	s.Put(b, id, epoch, clock, rows(int(s.Next(id)), n))
+	s.Put(b, id, epoch, clock, Rows(rows(int(s.Next(id)), n)))
 	if err := b.Commit(true); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestModel(t *testing.T) {
 			}
 		case n == 3:
 			b := mem.NewBatch()
-			if first := s.Put(b, id, epoch, 5, rows(0, 3)); first != q.next {
+			if first := s.Put(b, id, epoch, 5, Rows(rows(0, 3))); first != q.next {
 				t.Fatalf("put at %d, want %d", first, q.next)
 			}
 			b.Discard()
@@ -179,8 +179,8 @@ func TestPublish(t *testing.T) {
 	s := open(t, kv.NewMem())
 	put(t, s, 1, 1, 10, 2)
 	b := s.kv.NewBatch()
-	s.Put(b, 1, 2, 20, rows(2, 2))
-	s.Put(b, 1, 2, 20, rows(4, 1)) // twice in an epoch
+	s.Put(b, 1, 2, 20, Rows(rows(2, 2)))
+	s.Put(b, 1, 2, 20, Rows(rows(4, 1))) // twice in an epoch
 	if err := b.Commit(true); err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestLargeEpoch(t *testing.T) {
 	}
 	list[1500].Data = append(list[1500].Data, make([]byte, 3*blockBytes)...)
 	b := mem.NewBatch()
-	s.Put(b, 1, 1, 10, list)
+	s.Put(b, 1, 1, 10, Rows(list))
 	if err := b.Commit(true); err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +270,7 @@ func TestWait(t *testing.T) {
 		}
 		b := s.kv.NewBatch()
 		for id := range uint64(500) {
-			s.Put(b, id+1, 3, 30, rows(0, 1))
+			s.Put(b, id+1, 3, 30, Rows(rows(0, 1)))
 		}
 		if err := b.Commit(false); err != nil {
 			t.Fatal(err)
@@ -354,7 +354,7 @@ func TestFaults(t *testing.T) {
 					t.Fatalf("fault %d: %v", n, got)
 				}
 				b := f.NewBatch()
-				s.Put(b, 1, 2, 20, rows(3, 2))
+				s.Put(b, 1, 2, 20, Rows(rows(3, 2)))
 				err := b.Commit(true)
 				if err != nil {
 					s.Retract(1)
@@ -393,7 +393,7 @@ func TestFaults(t *testing.T) {
 
 // FuzzBlock: hostile stored bytes give errors.
 func FuzzBlock(f *testing.F) {
-	_, value := packBlock(3, 30, rows(0, 4))
+	_, value := packBlock(3, 30, Rows(rows(0, 4)), 0)
 	f.Add(value)
 	f.Add([]byte{blockVersion})
 	f.Fuzz(func(t *testing.T, value []byte) {
@@ -419,7 +419,7 @@ func BenchmarkPut(b *testing.B) {
 	for b.Loop() {
 		batch := s.kv.NewBatch()
 		for id := range uint64(10) {
-			s.Put(batch, id, 1, 1, list)
+			s.Put(batch, id, 1, 1, Rows(list))
 		}
 		batch.Discard()
 		s.Retract(0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
