@@ -152,7 +152,7 @@ func steady(e Expr) bool {
 	ok := true
 	Walk(e, func(x Expr) bool {
 		switch x := x.(type) {
-		case *Column, *Subquery, *UDF, *InIOC:
+		case *Column, *Subquery, *UDF, *InIOC, *InTable:
 			ok = false
 		case *Call:
 			ok = ok && x.Def.Volatility != fn.Volatile
@@ -204,6 +204,8 @@ func compile(e Expr) (node, error) {
 	case *InIOC:
 		x, err := compile(e.X)
 		return &iocNode{x: x, col: columnIndex(e.X), lists: e.Lists, not: e.Not}, err
+	case *InTable:
+		return compileTable(e, false)
 	case *Call:
 		return compileCall(e)
 	case *UDF:

@@ -11,7 +11,7 @@ import (
 func EvalConst(ctx *Ctx, e Expr) (types.Value, error) { return EvalRow(ctx, e, nil) }
 
 // EvalRow computes an expression over one row: the plain way, for constants, VALUES and subqueries. Batches go through
-// Evaluator, which must agree with it. IN IOC and user functions need a batch.
+// Evaluator, which must agree with it. IN IOC, tables and user functions need a batch.
 func EvalRow(ctx *Ctx, e Expr, row []types.Value) (types.Value, error) {
 	if ctx == nil {
 		ctx = &Ctx{}
@@ -46,7 +46,7 @@ func (r *rowEval) eval(e Expr) (types.Value, error) {
 		return r.coalesce(e)
 	case *In:
 		return r.in(e)
-	case *UDF, *InIOC:
+	case *UDF, *InIOC, *InTable:
 		return r.viaBatch(e)
 	}
 	kids := children(e)

@@ -100,7 +100,7 @@ func rowInRows(x types.Value, rows [][]types.Value, not bool) types.Value {
 	return types.NewBool(not)
 }
 
-// viaBatch evaluates a node that knows only batches (user functions, IN IOC) over a batch of one row.
+// viaBatch evaluates a node that knows only batches (user functions, IN IOC, tables) over a batch of one row.
 func (r *rowEval) viaBatch(e Expr) (types.Value, error) {
 	s := &types.Schema{}
 	kids := children(e)

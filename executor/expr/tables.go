@@ -28,6 +28,8 @@ type TableProbe struct {
 	Keys *batch.Keys
 	Null []bool
 	N    int
+	// Nulls: what is found are the rows with a NULL among Cols, whatever the keys.
+	Nulls bool
 	// NullAware: NULL equals everything, on either side. For NOT IN.
 	NullAware bool
 	// AsOf is the time asked for by probing row (microseconds; NULL finds nothing); nil: now.

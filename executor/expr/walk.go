@@ -21,6 +21,8 @@ func children(e Expr) []Expr {
 		return append([]Expr{e.X}, e.List...)
 	case *InIOC:
 		return []Expr{e.X}
+	case *InTable:
+		return e.Keys
 	case *Like:
 		return []Expr{e.X, e.Pattern}
 	case *Call:
@@ -54,7 +56,8 @@ func children(e Expr) []Expr {
 	return rowChildren(e)
 }
 
-// Walk calls fn for e and, while fn returns true, for everything below it, parents first. Plans of subqueries are not entered.
+// Walk calls fn for e and, while fn returns true, for everything below it, parents first. Plans of subqueries are not entered, nor are conditions on the rows of a
+// table.
 func Walk(e Expr, fn func(Expr) bool) {
 	if e == nil || !fn(e) {
 		return
@@ -104,6 +107,10 @@ func withChildren(e Expr, k []Expr) Expr {
 		return &In{X: k[0], List: k[1:], Not: e.Not}
 	case *InIOC:
 		return &InIOC{X: k[0], Lists: e.Lists, Not: e.Not}
+	case *InTable:
+		c := *e
+		c.Keys = k
+		return &c
 	case *Like:
 		c := *e
 		c.X, c.Pattern = k[0], k[1]

@@ -1,5 +1,7 @@
 package predindex
 
+import "slices"
+
 // access is a condition that every row of a rule meets, as the disjunction of atoms that can be looked up.
 type access struct {
 	atoms []*atom
@@ -63,6 +65,14 @@ func lookable(a *atom) bool {
 		return len(a.lits) > 0
 	}
 	return false
+}
+
+// asked is from which part of the rows on it is better to ask a rule's table about all of them than to look the rule's access up.
+const asked = 0.25
+
+// askedTerm is the place among the slow terms of one that is a question to a table, -1: there is none.
+func askedTerm(p *Predicate) int {
+	return slices.IndexFunc(p.slow, func(t *slowTerm) bool { return t.asks != nil })
 }
 
 // choose picks a rule's access among its conditions; which is the condition that it was made of, -1: every row has to be asked.

@@ -109,6 +109,10 @@ func atomIn(e expr.Expr) *atom {
 		if e.Typ.Kind == types.Bool {
 			return &atom{x: subject{col: e.Index, x: e, typ: e.Typ}, kind: atomRange, lo: 1, hi: 1}
 		}
+	case *expr.InTable:
+		if safe(e) {
+			return &atom{x: subject{col: -1, x: positive(e), typ: e.Type()}, kind: atomRange, lo: 1, hi: 1, not: e.Not}
+		}
 	case *expr.Compare:
 		return atomCompare(e)
 	case *expr.In:
@@ -123,6 +127,13 @@ func atomIn(e expr.Expr) *atom {
 		return atomCall(e)
 	}
 	return nil
+}
+
+// positive is the question that e or its negation is: both are one value.
+func positive(e *expr.InTable) *expr.InTable {
+	c := *e
+	c.Not = false
+	return &c
 }
 
 // atomCompare is a comparison with a constant.

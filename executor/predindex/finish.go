@@ -61,7 +61,9 @@ func (m *Matcher) scan() {
 			continue
 		}
 		rows := m.sel
-		if whole := m.x.rules[rule].whole; whole != nil {
+		if m.x.rules[rule].byRow {
+			rows = m.test(rule, rows)
+		} else if whole := m.x.rules[rule].whole; whole != nil {
 			if m.scans[i] == nil {
 				ev, err := expr.Compile(whole)
 				if err != nil {
@@ -79,6 +81,17 @@ func (m *Matcher) scan() {
 	if n > 0 && len(m.items) > n {
 		slices.SortFunc(m.items, func(a, b item) int { return cmp.Compare(a.rule, b.rule) })
 	}
+}
+
+// test tests rows one by one.
+func (m *Matcher) test(rule uint32, rows []uint32) []uint32 {
+	from := len(m.rows)
+	for _, row := range rows {
+		if m.all(m.x.rules[rule].full, row) {
+			m.rows = append(m.rows, row)
+		}
+	}
+	return m.rows[from:len(m.rows):len(m.rows)]
 }
 
 // filter evaluates a condition of one rule on rows.

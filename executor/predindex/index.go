@@ -36,6 +36,10 @@ type rule struct {
 	// several: a row may be found more than once.
 	several bool
 	whole   expr.Expr
+	// asks is 1 + the computed value of the table that is the rule's access, 0: it is another.
+	asks uint32
+	// byRow: whole asks tables, whose answers are shared: every row is tested like those that are looked up.
+	byRow bool
 }
 
 // posting is a rule in a list. Where the rule also asks for one value of a column, what that begins with is kept here: of the rules in a
@@ -175,15 +179,34 @@ func (x *Index) Bytes() int64 {
 
 func (b *builder) rule(id uint32, p *Predicate) {
 	r := &b.rules[id]
-	r.whole = p.whole
-	for _, t := range p.slow {
-		r.slow = append(r.slow, b.term(t))
-	}
+	r.whole, r.byRow = p.whole, p.whole != nil && hasTable(p.whole)
 	a, which := choose(p, b.est)
-	if which < 0 {
-		b.scans = append(b.scans, id)
-		return
+	ask := askedTerm(p)
+	if which >= 0 && a.part < asked {
+		ask = -1
 	}
+	for i, t := range p.slow {
+		if i != ask {
+			r.slow = append(r.slow, b.term(t))
+		}
+	}
+	switch {
+	case ask >= 0:
+		q := p.slow[ask].asks
+		r.asks = 1 + b.calc(&q.x)
+		b.post(p, access{atoms: []*atom{q}, exact: true}, id, -1)
+	case which < 0:
+		if b.scans = append(b.scans, id); r.byRow {
+			r.full = b.tests(p.fast)
+		}
+	default:
+		b.post(p, a, id, which)
+	}
+}
+
+// post makes the rows that pass an access lead to a rule; which of the rule's conditions it was made of, -1: none.
+func (b *builder) post(p *Predicate, a access, id uint32, which int) {
+	r := &b.rules[id]
 	post, guard := posting{rule: id, exact: a.exact}.guarded(p.fast, which)
 	tests := b.tests(p.fast)
 	for i := range tests {

@@ -43,6 +43,8 @@ type computed struct {
 	ev   *expr.Evaluator
 	vec  *batch.Vec
 	done bool
+	// failed: the vector is NULLs, and the rules that read it have failed.
+	failed error
 }
 
 // NewMatcher makes a Matcher.
@@ -68,6 +70,7 @@ func (m *Matcher) Match(ctx *expr.Ctx, b *batch.Batch, sel []uint32, skip []uint
 	m.collect()
 	m.scan()
 	m.finish()
+	m.reportComputed()
 	m.ctx, m.b, m.sel, m.skip, m.out = nil, nil, nil, nil, nil
 }
 
@@ -77,7 +80,7 @@ func (m *Matcher) begin() {
 	}
 	m.coded = m.coded[:0]
 	for i := range m.computed {
-		m.computed[i].done = false
+		m.computed[i].done, m.computed[i].failed = false, nil
 	}
 	m.pairs, m.lowRow = m.pairs[:0], -1
 	m.slow.begin()
@@ -100,11 +103,45 @@ func (m *Matcher) vec(col int, calc uint32) *batch.Vec {
 		c.ev = ev
 	}
 	v, err := c.ev.Eval(m.ctx, m.b, batch.All(m.b.N))
-	if err != nil {
-		panic("predindex: a value failed that cannot: " + err.Error())
+	if err != nil { // as when a rule that is gone reads a table that is, too
+		v, c.failed = nulls(c.ev.Type(), m.b.N), err
 	}
 	c.vec, c.done = v, true
 	return v
+}
+
+func nulls(typ types.Type, n int) *batch.Vec {
+	v := &batch.Vec{}
+	v.Reset(typ)
+	for range n {
+		v.AppendNull()
+	}
+	return v
+}
+
+// reportComputed fails the rules that read a value which could not be computed.
+func (m *Matcher) reportComputed() {
+	for i := range m.computed {
+		if m.computed[i].failed == nil {
+			continue
+		}
+		for id := range m.x.rules {
+			r := &m.x.rules[id]
+			if (r.asks == uint32(i)+1 || reads(r.full, uint32(i))) && (len(m.skip) == 0 || m.skip[id>>6]&(1<<(id&63)) == 0) {
+				m.out.Failed(id, m.computed[i].failed)
+			}
+		}
+	}
+}
+
+// reads tells whether tests read a computed value.
+func reads(list []test, calc uint32) bool {
+	return slices.ContainsFunc(list, func(t test) bool {
+		if t.kind != nodeAtom {
+			return reads(t.kids, calc)
+		}
+		return t.x.col < 0 && t.calc == calc
+	})
 }
 
 // probe looks the values of all rows up.

@@ -42,6 +42,8 @@ type slowTerm struct {
 	new func() (Filterer, error)
 	// shared: it cannot fail for a row, so that one evaluation serves all rules that have it.
 	shared bool
+	// asks is the term as an atom that can be looked up, of a question to a table; nil: it is none.
+	asks *atom
 	// col, when not negative, is the only thing that the term reads, besides the lists of the epoch: a text column.
 	col int
 }
@@ -52,7 +54,7 @@ func New(cond expr.Expr, terms []Term) *Predicate {
 	var fast, fallible []expr.Expr
 	for _, c := range conjuncts(cond, false, nil) {
 		switch n := analyse(c, false); {
-		case n != nil:
+		case n != nil && !asksTable(c):
 			p.fast = append(p.fast, n)
 			fast = append(fast, c)
 		case safe(c):
@@ -106,7 +108,33 @@ func (p *Predicate) Key() string { return p.key }
 func (p *Predicate) All() bool { return len(p.fast) == 0 && len(p.slow) == 0 }
 
 func slowOf(e expr.Expr, shared bool) *slowTerm {
-	return &slowTerm{col: textColumn(e), key: Canonical(e), shared: shared, new: func() (Filterer, error) { return expr.Compile(e) }}
+	t := &slowTerm{col: textColumn(e), key: Canonical(e), shared: shared, new: func() (Filterer, error) { return expr.Compile(e) }}
+	if shared && asksTable(e) {
+		if a := atomOf(e, false); a != nil && lookable(a) {
+			t.asks = a
+		}
+	}
+	return t
+}
+
+// asksTable reports a question to a table, or its negation, that is a condition of its own. It costs a lookup for each row that it is
+// asked about, so it is asked after what is tested row by row; as a part of other conditions it is computed for all rows.
+func asksTable(e expr.Expr) bool {
+	if n, ok := e.(*expr.Not); ok {
+		e = n.X
+	}
+	_, ok := e.(*expr.InTable)
+	return ok
+}
+
+// hasTable reports a question to a table anywhere in an expression.
+func hasTable(e expr.Expr) (found bool) {
+	expr.Walk(e, func(e expr.Expr) bool {
+		_, ok := e.(*expr.InTable)
+		found = found || ok
+		return !found
+	})
+	return found
 }
 
 // textColumn is the column in [NOT] column IN IOC list; -1 of other terms.
@@ -125,8 +153,13 @@ func textColumn(e expr.Expr) int {
 // Canonical is the text of an expression whatever its columns are called: equal texts mean equal expressions over a stream's rows.
 func Canonical(e expr.Expr) string {
 	return expr.Transform(e, func(e expr.Expr) expr.Expr {
-		if c, ok := e.(*expr.Column); ok {
-			return &expr.Column{Index: c.Index, Name: "$" + strconv.Itoa(c.Index), Typ: c.Typ}
+		switch e := e.(type) {
+		case *expr.Column:
+			return &expr.Column{Index: e.Index, Name: "$" + strconv.Itoa(e.Index), Typ: e.Typ}
+		case *expr.InTable: // tables of several schemas may share a name
+			c := *e
+			c.Name = "$" + strconv.FormatUint(e.Table, 10)
+			return &c
 		}
 		return e
 	}).String()

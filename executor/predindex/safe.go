@@ -14,7 +14,7 @@ var harmless = []string{
 	"host", "family", "<<", "<<=", ">>=", "&&", "->", "->>", "jsonb_typeof", "md5", "left", "right",
 }
 
-// safe reports that evaluating an expression cannot fail and depends on the row alone (and on the lists of the epoch), so that
+// safe reports that evaluating an expression cannot fail and depends on the row alone (and on the lists and tables of the epoch), so that
 // it may be evaluated for rows that other conditions exclude, and once for all who ask.
 func safe(e expr.Expr) bool {
 	ok := true
@@ -22,6 +22,8 @@ func safe(e expr.Expr) bool {
 		switch e := e.(type) {
 		case *expr.Column, *expr.Const, *expr.And, *expr.Or, *expr.Not, *expr.IsNull, *expr.IsBool, *expr.Compare, *expr.Distinct,
 			*expr.In, *expr.InIOC, *expr.Case, *expr.Coalesce:
+		case *expr.InTable:
+			ok = ok && (e.Where == nil || safe(e.Where))
 		case *expr.Like:
 			ok = ok && constantPattern(e)
 		case *expr.Cast:

@@ -63,6 +63,9 @@ func (v *View) Lookup(p *expr.TableProbe) error {
 // touch finds the heads of all rows' chains, and reads their versions ahead: the memory accesses of different rows overlap. A
 // version that is added while the lookup goes on, in pieces, belongs to a later epoch.
 func (s *probe) touch(p *expr.TableProbe) {
+	if p.Nulls {
+		return
+	}
 	for i := range p.N {
 		h := uint32(0)
 		if len(p.Null) == 0 || !p.Null[i] {
@@ -117,6 +120,8 @@ func (s *probe) begin(p *expr.TableProbe) {
 	s.begun, s.hit, s.at = true, false, 0
 	null := len(p.Null) > 0 && p.Null[p.Row]
 	switch {
+	case p.Nulls:
+		s.what, s.at = chainNulls, s.x.nulls
 	case s.x == nil || null && p.NullAware:
 		s.what, s.at = chainAll, uint32(len(s.core.vers))
 	case null:

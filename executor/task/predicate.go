@@ -2,6 +2,7 @@ package task
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -13,8 +14,8 @@ import (
 )
 
 // Predicate takes the conditions off the front of an input: the filters that its rows pass first, and the lookups in tables that
-// are conditions too. It returns them as one predicate, for the index of the stream's queries, and how many of Front's nodes
-// they are.
+// are conditions too. What a join with a table asks for is part of them, and the join stays. It returns them as one predicate, for
+// the index of the stream's queries, and how many of Front's nodes they are.
 func (in *Input) Predicate() (p *predindex.Predicate, nodes int) {
 	var conds []expr.Expr
 	var terms []predindex.Term
@@ -24,9 +25,16 @@ func (in *Input) Predicate() (p *predindex.Predicate, nodes int) {
 			conds = append(conds, o.Cond)
 		case *spec.LookupJoin:
 			if !isCondition(o) {
+				if found := implied(o); found != nil {
+					conds = append(conds, found)
+				}
 				return predindex.New(conjunction(conds), terms), nodes
 			}
 			schema := &n.In[0].Schema
+			if e := asExpr(o, len(schema.Cols)); e != nil {
+				conds = append(conds, e)
+				break
+			}
 			terms = append(terms, predindex.Term{Key: lookupKey(o), New: func() (predindex.Filterer, error) { return newLookupFilter(o, schema) }})
 		default:
 			return predindex.New(conjunction(conds), terms), nodes
@@ -57,6 +65,35 @@ func isCondition(o *spec.LookupJoin) bool {
 		}
 	}
 	return true
+}
+
+// implied is what rows must meet for a join with a table to have rows for them: the index finds the few that do for all queries at once.
+// nil: nothing is known.
+func implied(o *spec.LookupJoin) expr.Expr {
+	if o.Kind != spec.Inner || o.AsOf != nil || len(o.Keys) == 0 || slices.ContainsFunc(o.Keys, func(k expr.Expr) bool { return !predindex.Safe(k) }) {
+		return nil
+	}
+	return &expr.InTable{Table: o.TableID, Name: o.Name, Schema: o.TableSchema, Keys: o.Keys, Cols: o.Cols, Exists: true}
+}
+
+// asExpr is a lookup that is a condition as an expression, nil when it compares both rows otherwise than by its keys. width is the
+// number of the input's columns.
+func asExpr(o *spec.LookupJoin, width int) expr.Expr {
+	out := &expr.InTable{Table: o.TableID, Name: o.Name, Schema: o.TableSchema, Keys: o.Keys, Cols: o.Cols, Exists: !o.NullAware,
+		Not: o.Kind == spec.Anti}
+	alone := true
+	out.Where = expr.Transform(o.Cond, func(e expr.Expr) expr.Expr {
+		c, ok := e.(*expr.Column)
+		if !ok {
+			return e
+		}
+		alone = alone && c.Index >= width
+		return &expr.Column{Index: c.Index - width, Name: c.Name, Typ: c.Typ}
+	})
+	if !alone {
+		return nil
+	}
+	return out
 }
 
 // lookupKey is equal for lookups that let the same rows pass.

@@ -54,21 +54,21 @@ func (l *level) splitWhere(e parse.Expr) (rest parse.Expr, found []membership) {
 		}
 		return &parse.Binary{At: b.At, Op: "AND", L: left, R: right}, found
 	}
-	if m, ok := membershipOf(e); ok && l.overTable(m.query) {
+	if m, ok := membershipOf(e); ok && l.clause("WHERE").overTable(m.query) {
 		return nil, []membership{m}
 	}
 	return e, nil
 }
 
 // overTable tells whether a subquery is over a table; other ones are joins of streams.
-func (l *level) overTable(q *parse.Select) bool {
-	return q.Core != nil && len(q.Core.From) == 1 && (&fromBinder{binder: l.binder, ctes: l.ctes}).namesTable(q.Core.From[0])
+func (s *scalar) overTable(q *parse.Select) bool {
+	return q.Core != nil && len(q.Core.From) == 1 && (&fromBinder{binder: s.binder, ctes: s.ctes}).namesTable(q.Core.From[0])
 }
 
 // lookups puts the memberships over the tree, in the order they were written.
 func (l *level) lookups(n *logical.Node, list []membership) (*logical.Node, error) {
 	for _, m := range list {
-		lk, err := l.membership(m, len(n.Schema.Cols))
+		lk, err := l.clause("WHERE").membership(m, len(n.Schema.Cols))
 		if err != nil {
 			return nil, err
 		}
@@ -77,35 +77,46 @@ func (l *level) lookups(n *logical.Node, list []membership) (*logical.Node, erro
 	return n, nil
 }
 
-const subqueryHint = "In a continuous query WHERE may hold x [NOT] IN (SELECT column FROM table [WHERE ..]) and [NOT] EXISTS (SELECT 1 FROM table WHERE ..), joined by AND; x IN IOC list asks a list."
+const subqueryHint = "In a continuous query WHERE may hold x [NOT] IN (SELECT column FROM table [WHERE ..]) and [NOT] EXISTS (SELECT 1 FROM table WHERE ..), in any place; x IN IOC list asks a list."
 
-// membership binds one; width is the number of the enclosing row's columns.
-func (l *level) membership(m membership, width int) (*logical.LookupJoin, error) {
-	ref, table, err := l.plainTable(m)
-	if err != nil {
+// membership binds one that is a condition of its own; width is the number of the enclosing row's columns.
+func (s *scalar) membership(m membership, width int) (*logical.LookupJoin, error) {
+	lk, equal, conds, err := s.memberConds(m, width)
+	switch {
+	case err != nil:
 		return nil, err
+	case equal == nil:
+		return lk.With(conds, width), nil
+	}
+	return inTable(lk, equal, conds, width)
+}
+
+// memberConds binds a membership: the table, for IN the condition x = column, and those of the subquery's WHERE.
+func (s *scalar) memberConds(m membership, width int) (lk *logical.LookupJoin, equal expr.Expr, conds []expr.Expr, err error) {
+	ref, table, err := s.plainTable(m)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	bound := &rel{schema: ref.Name.Schema, alias: ref.Name.Name, table: ref.Name.Name}
 	if ref.Alias != "" {
 		bound.schema, bound.alias = "", ref.Alias
 	}
-	it := (&fromBinder{binder: l.binder}).item(&logical.Node{Schema: *table.RelSchema()}, bound, nil)
+	it := (&fromBinder{binder: s.binder}).item(&logical.Node{Schema: *table.RelSchema()}, bound, nil)
 	if err := it.rename(ref.Columns, bound.alias, ref.Name.Pos); err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	// The table's columns lie behind the enclosing row's, which the subquery sees one level up.
-	f := &frame{parent: l.frame, rels: []*rel{it.rels[0].shifted(width)}}
-	s := &scalar{binder: l.binder, f: f, clause: "WHERE"}
-	lk := &logical.LookupJoin{Table: table, Kind: logical.LookupSemi, Pos: ref.Name.Pos}
+	f := &frame{parent: s.f, rels: []*rel{it.rels[0].shifted(width)}}
+	sub := &scalar{binder: s.binder, f: f, clause: "WHERE"}
+	lk = &logical.LookupJoin{Table: table, Kind: logical.LookupSemi, Pos: ref.Name.Pos}
 	if m.not {
 		lk.Kind = logical.LookupAnti
 	}
 	core := m.query.Core
-	var conds []expr.Expr
 	if core.Where != nil {
-		c, err := s.condition(core.Where, "WHERE")
+		c, err := sub.condition(core.Where, "WHERE")
 		if err != nil {
-			return nil, err
+			return nil, nil, nil, err
 		}
 		conds = logical.Conjuncts(inward(c))
 	}
@@ -114,43 +125,40 @@ func (l *level) membership(m membership, width int) (*logical.LookupJoin, error)
 			if it.Star {
 				continue
 			}
-			if _, err := s.term(it.Expr); err != nil {
-				return nil, err
+			if _, err := sub.term(it.Expr); err != nil {
+				return nil, nil, nil, err
 			}
 		}
-		return lk.With(conds, width), nil
+		return lk, nil, conds, nil
 	}
-	equal, err := l.membershipEqual(m, s)
-	if err != nil {
-		return nil, err
-	}
-	return l.inTable(lk, equal, conds, width)
+	equal, err = s.membershipEqual(m, sub)
+	return lk, equal, conds, err
 }
 
-// membershipEqual binds x = column of x IN (SELECT column ..).
-func (l *level) membershipEqual(m membership, s *scalar) (expr.Expr, error) {
+// membershipEqual binds x = column of x IN (SELECT column ..); sub binds what the subquery holds.
+func (s *scalar) membershipEqual(m membership, sub *scalar) (expr.Expr, error) {
 	if row, ok := m.x.(*parse.Row); ok {
 		return nil, unsupported(row.Pos, "a row on the left of IN (SELECT ...)", "Use EXISTS with one condition per column.")
 	}
 	items := m.query.Core.Items
-	if len(items) != 1 || items[0].Star && len(s.f.rels[0].cols) != 1 {
+	if len(items) != 1 || items[0].Star && len(sub.f.rels[0].cols) != 1 {
 		return nil, unsupported(m.pos, "IN over several columns", "Select the one column that x is compared with.")
 	}
-	x, err := l.clause("WHERE").term(m.x)
+	x, err := s.term(m.x)
 	if err != nil {
 		return nil, err
 	}
 	var item term
 	if items[0].Star {
-		item = term{shift(s.f.rels[0].cols[0].value, 0), items[0].Pos}
-	} else if item, err = s.term(items[0].Expr); err != nil {
+		item = term{shift(sub.f.rels[0].cols[0].value, 0), items[0].Pos}
+	} else if item, err = sub.term(items[0].Expr); err != nil {
 		return nil, err
 	}
-	return l.compare("=", x, term{inward(item.e), item.pos}, m.pos)
+	return s.compare("=", x, term{inward(item.e), item.pos}, m.pos)
 }
 
 // inTable finishes x [NOT] IN. NOT IN is true when no row of the subquery is equal or unknown.
-func (l *level) inTable(lk *logical.LookupJoin, equal expr.Expr, conds []expr.Expr, width int) (*logical.LookupJoin, error) {
+func inTable(lk *logical.LookupJoin, equal expr.Expr, conds []expr.Expr, width int) (*logical.LookupJoin, error) {
 	if lk.Kind == logical.LookupSemi {
 		lk = lk.With(append([]expr.Expr{equal}, conds...), width)
 	} else if alone, rest := lk.TakeKeys([]expr.Expr{equal}, width); len(rest) == 0 && !readsInput(conds, width) {
@@ -176,7 +184,7 @@ func readsInput(conds []expr.Expr, width int) bool {
 }
 
 // plainTable accepts SELECT .. FROM table [WHERE ..].
-func (l *level) plainTable(m membership) (*parse.TableRef, *catalog.Table, error) {
+func (s *scalar) plainTable(m membership) (*parse.TableRef, *catalog.Table, error) {
 	refuse := func(pos int, what string) (*parse.TableRef, *catalog.Table, error) {
 		return nil, nil, unsupported(pos, what+" in a continuous query", subqueryHint)
 	}
@@ -188,7 +196,7 @@ func (l *level) plainTable(m membership) (*parse.TableRef, *catalog.Table, error
 	if !ok || ref.AsOf != nil {
 		return refuse(m.pos, "this subquery")
 	}
-	r, err := (&fromBinder{binder: l.binder}).read(ref.Name)
+	r, err := (&fromBinder{binder: s.binder}).read(ref.Name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -204,7 +212,7 @@ func (l *level) plainTable(m membership) (*parse.TableRef, *catalog.Table, error
 			return refuse(call.Pos, "an aggregate in a subquery")
 		}
 	}
-	l.deps.Tables = addOnce(l.deps.Tables, t.ID)
+	s.deps.Tables = addOnce(s.deps.Tables, t.ID)
 	return ref, t, nil
 }
 

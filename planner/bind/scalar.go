@@ -120,6 +120,9 @@ func (s *scalar) bindPredicate(e parse.Expr) (expr.Expr, error) {
 	case *parse.Quantified:
 		return s.quantified(e)
 	case *parse.Exists:
+		if in, ok, err := s.askTable(membership{query: e.Query, pos: e.Pos}); ok {
+			return in, err
+		}
 		return s.subquery(e.Query, expr.Exists, e.Pos)
 	case *parse.Scalar:
 		return s.subquery(e.Query, expr.Scalar, e.Pos)
@@ -218,6 +221,10 @@ func negate(e expr.Expr) expr.Expr {
 		return &expr.In{X: x.X, List: x.List, Not: !x.Not}
 	case *expr.InIOC:
 		return &expr.InIOC{X: x.X, Lists: x.Lists, Not: !x.Not}
+	case *expr.InTable:
+		c := *x
+		c.Not = !x.Not
+		return &c
 	case *expr.IsNull:
 		return &expr.IsNull{X: x.X, Not: !x.Not}
 	case *expr.Like:

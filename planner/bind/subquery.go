@@ -78,6 +78,9 @@ func (s *scalar) inQuery(e *parse.InQuery) (expr.Expr, error) {
 	if row, ok := e.X.(*parse.Row); ok && len(row.Elems) != 1 {
 		return s.rowIn(e, row)
 	}
+	if in, ok, err := s.askTable(membership{x: e.X, query: e.Query, not: e.Not, pos: e.Pos}); ok {
+		return in, err
+	}
 	x, err := s.term(e.X)
 	if err != nil {
 		return nil, err

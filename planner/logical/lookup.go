@@ -106,6 +106,17 @@ func onlyBelow(e expr.Expr, n int) bool {
 	return ok
 }
 
+// AsksTable finds a question to a table in an expression, nil when there is none.
+func AsksTable(e expr.Expr) (found *expr.InTable) {
+	Walk(e, func(e expr.Expr, _ int) bool {
+		if t, ok := e.(*expr.InTable); ok && found == nil {
+			found = t
+		}
+		return found == nil
+	})
+	return found
+}
+
 // rewriteLookup rewrites the expressions of a lookup.
 func (f Rewrite) rewriteLookup(o *LookupJoin, depth int) Op {
 	keys, conds, asOf := f.List(o.Keys, depth), f.List(o.Conds, depth), f.Expr(o.AsOf, depth)

@@ -70,6 +70,7 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 	case *logical.FuncScan:
 		out.Op = l.funcScan(op.Func)
 	case *logical.Filter:
+		l.refuseCorrected(op, in[0])
 		out.Op = &spec.Filter{Cond: logical.AndAll(l.exprs(op.Conds))}
 	case *logical.Project:
 		out.Op = &spec.Project{Exprs: l.exprs(op.Exprs)}

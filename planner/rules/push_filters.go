@@ -24,7 +24,7 @@ func pushFilters(n *logical.Node) *logical.Node {
 func push(n *logical.Node, conds []expr.Expr) *logical.Node {
 	var down, stay []expr.Expr
 	for _, c := range conds {
-		if movable(c) {
+		if movable(c) && (logical.AsksTable(c) == nil || atOnce(n.Op)) {
 			down = append(down, c)
 		} else {
 			stay = append(stay, c)
@@ -62,6 +62,16 @@ func push(n *logical.Node, conds []expr.Expr) *logical.Node {
 		return logical.NewFilter(&logical.Node{Op: op, In: in, Schema: n.Schema}, stay)
 	}
 	return over(n, nil, conds)
+}
+
+// atOnce tells whether an operator's rows come when those that they are made of do: a table that is asked below it is the same as
+// above it.
+func atOnce(op logical.Op) bool {
+	switch op.(type) {
+	case *logical.Project, *logical.ProjectSet, *logical.LookupJoin, *logical.SetOp:
+		return true
+	}
+	return false
 }
 
 // over rebuilds n with conditions below its first input and above itself.

@@ -200,18 +200,21 @@ func (m *measured) median() float64 {
 }
 
 // BenchmarkRules prints what an event costs with few and with many rules over its stream, on one core. VIGIL_BENCH_RULES="6,10,36"
-// chooses the numbers of rules, "whole36" those whose alerts are whole events; "sigma" and "substrings" in it, the other kinds.
+// chooses the numbers of rules, "whole36" those whose alerts are whole events; "sigma", "substrings" and "lists-KIND-ENTRIES" in it, the
+// other kinds.
 func BenchmarkRules(b *testing.B) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	chosen := os.Getenv("VIGIL_BENCH_RULES")
 	if chosen == "" {
-		chosen = "6,10,36,100,1000,10000,whole1000,substrings,sigma"
+		chosen = "6,10,36,100,1000,10000,whole1000,substrings,sigma,lists-one-1,lists-one-100000,lists-ten-100000,lists-join-100000,lists-or-100000"
 	}
 	var list []*measured
 	for _, name := range strings.Split(chosen, ",") {
 		m := &measured{name: name}
 		if name == "substrings" {
 			m.rules = substrings
+		} else if strings.HasPrefix(name, "lists-") {
+			m.rules = listRuleCount
 		} else if name != "sigma" {
 			number, whole := strings.CutPrefix(name, "whole")
 			n, err := strconv.Atoi(number)
@@ -243,10 +246,22 @@ func BenchmarkRules(b *testing.B) {
 				m.measure(b, store, substringRules(m.rules))
 			case "sigma":
 				m.sigma(b, store)
+			default:
+				m.lists(b, store)
 			}
 		}
 	}
 	printRules(b, list)
+}
+
+// lists measures rules over lists: the name is lists-KIND-ENTRIES.
+func (m *measured) lists(b *testing.B, store *pebblekv.Store) {
+	part := strings.Split(m.name, "-")
+	entries, err := strconv.Atoi(part[len(part)-1])
+	if err != nil || len(part) != 3 {
+		b.Fatal("VIGIL_BENCH_RULES:", m.name)
+	}
+	m.measure(b, store, listRules(part[1], entries))
 }
 
 // sigma passes recorded attacks through all Sigma rules, once: what they find is compared event by event in tests/rules.
