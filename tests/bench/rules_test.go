@@ -334,7 +334,7 @@ func printRules(b *testing.B, list []*measured) {
 		ns := m.median()
 		fmt.Fprintf(tab, "%s\t%d\t%.0f\t%.0f..%.0f\t%.0f\t%.2f\t%d\t%d\t%s\t%s\t%s\t%s\t\n", m.name, m.rules, ns, slices.Min(m.costs), slices.Max(m.costs),
 			1e9/ns, float64(m.bytes)/float64(m.events)/ns*1e3, m.events, m.results, ratio(m, 6), ratio(m, 10), goal, met)
-		b.ReportMetric(ns, fmt.Sprintf("%s-%d-ns/event", m.name, m.rules))
+		b.ReportMetric(ns, fmt.Sprintf("%s-%d-ns/event", strings.Join(strings.Fields(m.name), "-"), m.rules))
 	}
 	tab.Flush()
 }
