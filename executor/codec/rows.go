@@ -22,12 +22,7 @@ var rowsDef = Def{
 // AppendRow appends one row in vigil's binary form. The values are in stored form, as types.Value holds them.
 func AppendRow(dst []byte, row []types.Value) []byte {
 	start := len(dst)
-	dst = append(dst, rowsVersion, 0, 0, 0, 0)
-	dst = binary.AppendUvarint(dst, uint64(len(row)))
-	nulls := len(dst)
-	for range (len(row) + 7) / 8 {
-		dst = append(dst, 0)
-	}
+	dst, nulls := appendRowHead(dst, len(row))
 	for i := range row {
 		v := &row[i]
 		if v.Null {
@@ -44,6 +39,22 @@ func AppendRow(dst []byte, row []types.Value) []byte {
 			dst = append(dst, v.S...)
 		}
 	}
+	return endRow(dst, start)
+}
+
+// appendRowHead appends what comes before the values; nulls is where the bitmap is.
+func appendRowHead(dst []byte, columns int) (out []byte, nulls int) {
+	dst = append(dst, rowsVersion, 0, 0, 0, 0)
+	dst = binary.AppendUvarint(dst, uint64(columns))
+	nulls = len(dst)
+	for range (columns + 7) / 8 {
+		dst = append(dst, 0)
+	}
+	return dst, nulls
+}
+
+// endRow fills in the length of the row that begins at start.
+func endRow(dst []byte, start int) []byte {
 	binary.LittleEndian.PutUint32(dst[start+1:], uint32(len(dst)-start-5))
 	return dst
 }
@@ -52,12 +63,7 @@ func AppendRow(dst []byte, row []types.Value) []byte {
 // absent.
 func AppendBatchRow(dst []byte, b *batch.Batch, cols []int, i int) []byte {
 	start := len(dst)
-	dst = append(dst, rowsVersion, 0, 0, 0, 0)
-	dst = binary.AppendUvarint(dst, uint64(len(cols)))
-	nulls := len(dst)
-	for range (len(cols) + 7) / 8 {
-		dst = append(dst, 0)
-	}
+	dst, nulls := appendRowHead(dst, len(cols))
 	for at, c := range cols {
 		v := &b.Cols[c]
 		if v.IsNull(i) {
@@ -75,8 +81,7 @@ func AppendBatchRow(dst []byte, b *batch.Batch, cols []int, i int) []byte {
 			dst = append(dst, raw...)
 		}
 	}
-	binary.LittleEndian.PutUint32(dst[start+1:], uint32(len(dst)-start-5))
-	return dst
+	return endRow(dst, start)
 }
 
 // DecodeRow decodes the single row that b holds into values of the given types. It never panics; bytes that are not a row of

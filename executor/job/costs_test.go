@@ -147,15 +147,16 @@ func TestMinutes(t *testing.T) {
 func TestLeavingQuery(t *testing.T) {
 	e := &Engine{cfg: Config{Clock: func() types.EventTime { return 0 }}, streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.openCosts()
-	q := &query{spec: &spec.Query{ID: 1}}
+	q := &query{spec: &spec.Query{ID: 1}, parts: &task.Parts{Inputs: []task.Input{{Source: 2}}}}
 	q.owner = q
 	e.costs.attach(q)
+	q.gone.Store(true)
 	fq, r := &frontQuery{q: q, spent: frontSpent{rows: 7}}, reader{q, 0}
 	s := &stream{spec: &spec.Stream{ID: 2}}
-	f := &front{e: e, queries: map[reader]*frontQuery{r: fq}, plans: map[uint64]*frontPlan{2: {version: 1, queries: []*frontQuery{fq}}},
-		it: &item{plan: &plan{stream: s, version: 2}}}
+	f := &front{e: e, queries: map[reader]*frontQuery{r: fq}, plans: map[uint64]*frontPlan{2: {plan: &plan{stream: s}, sampler: &sampler{}, queries: []*frontQuery{fq}}},
+		it: &item{plan: &plan{stream: s, removals: sweepAfter + 2}}}
 	e.frontList = []*front{f}
-	if left := f.plan(); len(left.queries) != 0 {
+	if left := f.plan(); len(left.queries) != 0 || len(f.queries) != 0 {
 		t.Fatal("the query did not leave")
 	}
 	for range 2 {

@@ -60,7 +60,7 @@ type badRow struct {
 
 // frontPlan is a plan with this goroutine's evaluators.
 type frontPlan struct {
-	version uint64
+	plan *plan
 	// queries are those that read a result; the readers of other streams are in segments.
 	queries  []*frontQuery
 	segments []frontSegment

@@ -12,13 +12,14 @@ import (
 func (f *front) plan() *frontPlan {
 	p := f.it.plan
 	old := f.plans[p.stream.spec.ID]
-	if old != nil && old.version == p.version {
+	if old != nil && old.plan == p {
 		return old
 	}
-	if old == nil {
+	if old == nil || old.plan.stream != p.stream { // the stream of a result comes and goes with its readers
+		f.sweep(p.stream.spec.ID)
 		old = &frontPlan{sampler: &sampler{}}
 	}
-	next := &frontPlan{version: p.version, sampler: old.sampler, swept: old.swept}
+	next := &frontPlan{plan: p, sampler: old.sampler, swept: old.swept}
 	for _, r := range p.readers {
 		if fq := f.query(r); fq != nil {
 			next.queries = append(next.queries, fq)
@@ -36,7 +37,10 @@ func (f *front) plan() *frontPlan {
 		}
 		next.segments = append(next.segments, fs)
 	}
-	f.sweep(p, next)
+	if p.removals-next.swept > sweepAfter+len(f.queries)/4 {
+		f.sweep(p.stream.spec.ID)
+		next.swept = p.removals
+	}
 	f.plans[p.stream.spec.ID] = next
 	return next
 }
@@ -44,14 +48,10 @@ func (f *front) plan() *frontPlan {
 // sweepAfter is how many readers of a stream go before what is left of them is looked for, beside a quarter of those there are.
 const sweepAfter = 64
 
-// sweep throws away the evaluators of queries that are gone; of results at once, of other streams now and then.
-func (f *front) sweep(p *plan, next *frontPlan) {
-	if len(p.segments) > 0 && p.removals-next.swept < sweepAfter+len(f.queries)/4 {
-		return
-	}
-	next.swept = p.removals
+// sweep throws away the evaluators of queries over a stream that are gone.
+func (f *front) sweep(stream uint64) {
 	for r, fq := range f.queries {
-		if r.q.gone.Load() && r.q.parts.Inputs[r.input].Source == p.stream.spec.ID {
+		if r.q.gone.Load() && r.q.parts.Inputs[r.input].Source == stream {
 			f.meter.leave(fq)
 			delete(f.queries, r)
 		}

@@ -173,6 +173,8 @@ type stream struct {
 	wanted   []int           // by column, how many of attached read it
 	opened   bool            // src is open already, for re-running epochs
 
+	// removals counts the readers that left.
+	removals int
 	// rules are the predicates of the queries that read the stream; of results, which few read, nil.
 	rules *ruleset
 	// sample is rows for the rules' estimates, from a front goroutine to the sequencer.
@@ -203,13 +205,12 @@ type StreamStats struct {
 
 // plan is what the front stage does for a stream: immutable, replaced when a query comes or goes.
 type plan struct {
-	stream  *stream
-	version uint64
+	stream *stream
 	// readers are the inputs that read a result; those of other streams are in segments.
 	readers  []reader
 	segments []planSegment
 	want     []bool
-	// removals counts how often a reader went.
+	// removals is how many readers had left.
 	removals int
 }
 

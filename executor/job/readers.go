@@ -22,6 +22,7 @@ func (s *stream) leave(q *query) {
 	s.attached = slices.DeleteFunc(s.attached, func(r reader) bool {
 		if r.q == q {
 			s.countWanted(r, -1)
+			s.removals++
 			if s.rules != nil {
 				s.rules.remove(r)
 			}
@@ -45,10 +46,7 @@ func (s *stream) countWanted(r reader, n int) {
 
 // replan gives a stream a new plan with the queries that now read it.
 func (e *Engine) replan(s *stream) {
-	p := &plan{stream: s, want: make([]bool, len(s.spec.Schema.Cols)), version: 1}
-	if s.plan != nil {
-		p.version = s.plan.version + 1
-	}
+	p := &plan{stream: s, want: make([]bool, len(s.spec.Schema.Cols)), removals: s.removals}
 	if s.spec.TimeCol >= 0 {
 		p.want[s.spec.TimeCol] = true
 	}
@@ -56,7 +54,7 @@ func (e *Engine) replan(s *stream) {
 		p.want[i] = p.want[i] || s.spec.Schema.Cols[i].NotNull
 	}
 	if s.rules != nil {
-		p.segments, p.removals = s.rules.segments, s.rules.removals
+		p.segments = s.rules.segments
 	}
 	e.mu.RLock()
 	if s.rules == nil {

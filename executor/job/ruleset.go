@@ -20,11 +20,9 @@ type ruleset struct {
 	at       map[reader]located
 	// near makes the estimates for what is built at once, far those for what is built beside the stream.
 	near, far *predindex.Estimates
-	// building: a build of the segments before upTo is under way; what was removed meanwhile is still in it.
+	// building: a build of the segments before upTo is under way; what leaves meanwhile is still in it.
 	building bool
 	upTo     int
-	removed  []reader
-	removals int
 	// changed is when a query last came or went; resample: the estimates are newer than the segments.
 	changed  time.Time
 	resample bool
@@ -122,10 +120,6 @@ func (rs *ruleset) remove(r reader) {
 		return
 	}
 	delete(rs.at, r)
-	rs.removals++
-	if rs.building {
-		rs.removed = append(rs.removed, r)
-	}
 	rs.bury(p)
 	rs.changed = time.Now()
 }
@@ -139,21 +133,29 @@ func (rs *ruleset) bury(p located) {
 		rs.segments = slices.Delete(slices.Clone(rs.segments), i, i+1)
 		return
 	}
-	s.dead = withBit(s.dead, len(s.readers), p.ordinal)
-	class := s.classOf[p.ordinal]
-	if !slices.ContainsFunc(s.classes[class], func(o uint32) bool { return !hasBit(s.dead, o) }) {
-		s.skip = withBit(s.skip, len(s.classes), class)
-	}
+	s.dead, s.skip = withRoom(s.dead, len(s.readers)), withRoom(s.skip, len(s.classes))
+	s.mark(p.ordinal)
 	rs.segments = slices.Clone(rs.segments)
 	rs.segments[i] = s
 }
 
-func withBit(set []uint64, n int, bit uint32) []uint64 {
+// mark notes that a reader is dead, and its rule if no other has it. The bit sets must be the segment's own, with room.
+func (s *planSegment) mark(ordinal uint32) {
+	setBit(s.dead, ordinal)
+	class := s.classOf[ordinal]
+	if !slices.ContainsFunc(s.classes[class], func(o uint32) bool { return !hasBit(s.dead, o) }) {
+		setBit(s.skip, class)
+	}
+}
+
+// withRoom copies a bit set, with room for n bits.
+func withRoom(set []uint64, n int) []uint64 {
 	out := make([]uint64, (n+63)/64)
 	copy(out, set)
-	out[bit>>6] |= 1 << (bit & 63)
 	return out
 }
+
+func setBit(set []uint64, bit uint32) { set[bit>>6] |= 1 << (bit & 63) }
 
 func hasBit(set []uint64, bit uint32) bool {
 	return len(set) > 0 && set[bit>>6]&(1<<(bit&63)) != 0
@@ -170,7 +172,7 @@ func (s *planSegment) alive() []reader {
 	return out
 }
 
-// built is the outcome of a build beside the stream: seg takes the place of the segments up to and from.
+// built is the outcome of a build beside the stream: seg takes the place of the segments from one on that the build was made from.
 type built struct {
 	stream *stream
 	seg    *segment
@@ -234,11 +236,12 @@ func (e *Engine) compact() {
 		for i := from; i < len(rs.segments); i++ {
 			list = append(list, rs.segments[i].alive()...)
 		}
-		rs.building, rs.upTo, rs.removed, rs.resample = true, len(rs.segments), nil, false
+		rs.building, rs.upTo, rs.resample = true, len(rs.segments), false
+		est := rs.far // the sequencer may replace it meanwhile
 		e.wg.Add(1)
 		go func() {
 			defer e.wg.Done()
-			b := built{s, newSegment(rs.schema, list, rs.far), from}
+			b := built{s, newSegment(rs.schema, list, est), from}
 			select {
 			case e.built <- b:
 			case <-e.ctx.Done():
@@ -266,21 +269,24 @@ func (e *Engine) settleRules() {
 func (e *Engine) placeBuilt(b built) {
 	rs := b.stream.rules
 	tail := rs.segments[rs.upTo:]
-	gone := rs.removed
-	rs.building, rs.removed = false, nil
-	seg := planSegment{segment: b.seg, live: len(b.seg.readers)}
+	rs.building = false
+	seg := planSegment{segment: b.seg}
 	for i, r := range b.seg.readers {
-		if slices.Contains(gone, r) {
+		if _, here := rs.at[r]; here {
+			rs.at[r] = located{b.seg, uint32(i)}
+			seg.live++
 			continue
 		}
-		rs.at[r] = located{b.seg, uint32(i)}
-	}
-	rs.segments = append(append(rs.segments[:b.from:b.from], seg), tail...)
-	for i, r := range b.seg.readers {
-		if slices.Contains(gone, r) {
-			rs.bury(located{b.seg, uint32(i)})
+		if seg.dead == nil { // it left meanwhile
+			seg.dead, seg.skip = withRoom(nil, len(b.seg.readers)), withRoom(nil, len(b.seg.classes))
 		}
+		seg.mark(uint32(i))
 	}
+	rs.segments = rs.segments[:b.from:b.from]
+	if seg.live > 0 {
+		rs.segments = append(rs.segments, seg)
+	}
+	rs.segments = append(rs.segments, tail...)
 	if !e.streamGone(b.stream) {
 		e.replan(b.stream)
 	}

@@ -170,3 +170,28 @@ func TestSharedWindows(t *testing.T) {
 		t.Errorf("the scripts are too tame: %d rows, %d late", rows, lates)
 	}
 }
+
+// TestReaderComesAgain: the only reader of a result goes, and another comes; it has the rows that come from then on.
+func TestReaderComesAgain(t *testing.T) {
+	db := costsDB(t, Options{Workers: 1})
+	defer db.Close()
+	mustExec(t, db, "CREATE STREAM s (ts TIMESTAMPTZ, k TEXT, WATERMARK FOR ts AS ts)",
+		"CREATE CONTINUOUS QUERY lower AS SELECT k, count(*) AS n FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 second')")
+	second := 0
+	row := func() {
+		t.Helper()
+		line := fmt.Sprintf(`{"ts":"2026-01-01T00:00:%02dZ","k":"a"}`, second)
+		if rejected, err := db.Append("s", []byte(line)); err != nil || rejected != 0 {
+			t.Fatal(rejected, err)
+		}
+		settle(t, db)
+		second++
+	}
+	for i := range 3 {
+		mustExec(t, db, fmt.Sprintf("CREATE CONTINUOUS QUERY upper%d AS SELECT k, n FROM lower WHERE n >= %d", i, i-5))
+		row()
+		row()
+		expect(t, db, fmt.Sprintf("SELECT count(*) > 0 FROM upper%d", i), "t")
+		mustExec(t, db, fmt.Sprintf("DROP CONTINUOUS QUERY upper%d", i))
+	}
+}
