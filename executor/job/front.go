@@ -65,6 +65,8 @@ type frontPlan struct {
 	queries  []*frontQuery
 	segments []frontSegment
 	sampler  *sampler
+	// read is how much of the stream has come by here.
+	read readCount
 	// swept is the plan's count of removals when what is gone was last thrown away.
 	swept int
 }
@@ -314,6 +316,7 @@ func (f *front) finishBatch() {
 	}
 	f.fb, f.bad = fb, f.bad[:0]
 	plan := f.plan()
+	plan.read.rows, plan.read.batches = plan.read.rows+int64(len(fb.valid)), plan.read.batches+1
 	f.meter.keep()
 	f.meter.start()
 	f.in = op.Input{B: fb.b, Sel: fb.valid}

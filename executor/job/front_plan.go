@@ -19,7 +19,7 @@ func (f *front) plan() *frontPlan {
 		f.sweep(p.stream.spec.ID)
 		old = &frontPlan{sampler: &sampler{}}
 	}
-	next := &frontPlan{plan: p, sampler: old.sampler, swept: old.swept}
+	next := &frontPlan{plan: p, sampler: old.sampler, swept: old.swept, read: old.read}
 	for _, r := range p.readers {
 		if fq := f.query(r); fq != nil {
 			next.queries = append(next.queries, fq)

@@ -111,18 +111,8 @@ func (x *Inspection) atOrderer(e *Engine) {
 			e.mu.RLock()
 			s := e.streams[part.parts.Inputs[j].Source]
 			e.mu.RUnlock()
-			if s == nil {
-				continue
-			}
-			if s.isResult || s.order.tracker != nil {
+			if s != nil && (s.isResult || s.order.tracker != nil) {
 				out.Watermark, out.Silent = s.order.now(), s.order.silent()
-			}
-			if !s.isResult {
-				rows, batches := s.order.rows, s.order.batches
-				if len(part.readFrom) > 0 { // without, it was there when the server started
-					rows, batches = rows-part.readFrom[j].rows, batches-part.readFrom[j].batches
-				}
-				part.parts.Inputs[j].CountRead(rows, batches, part.fronts[j].nodes, x.Parts[i].Counts)
 			}
 		}
 	}
@@ -166,17 +156,18 @@ func (x *Inspection) gather(e *Engine) {
 		f.mu.Lock()
 		for i, part := range parts {
 			for j := range part.parts.Inputs {
-				if fq := f.queries[reader{part, j}]; fq != nil {
-					in := &part.parts.Inputs[j]
-					if in.IsResult {
-						rows, batches := fq.chain.In()
-						in.CountRead(rows, batches, 0, x.Parts[i].Counts)
-					}
-					in.Count(fq.noted(), x.Parts[i].Counts)
-				}
+				f.count(part, j, x.Parts[i].Counts)
 			}
 		}
 		f.mu.Unlock()
+	}
+	for i, part := range parts {
+		for j := range part.parts.Inputs {
+			if in := &part.parts.Inputs[j]; !in.IsResult && len(part.readFrom) > 0 {
+				// The fronts count all rows of the stream: these came before the query.
+				in.CountRead(-part.readFrom[j].rows, -part.readFrom[j].batches, part.fronts[j].nodes, x.Parts[i].Counts)
+			}
+		}
 	}
 	for i, part := range parts {
 		p := &x.Parts[i]
@@ -186,4 +177,21 @@ func (x *Inspection) gather(e *Engine) {
 		}
 		p.Counts[p.Root] = task.Counts{In: p.Counts[p.Root.In[0]].Out, Out: p.RowsOut}
 	}
+}
+
+// count adds what this front has done for an input of a query. Rows read and rows that passed are counted here together, so that no
+// more pass than are read.
+func (f *front) count(part *query, input int, m task.CountMap) {
+	in, fq := &part.parts.Inputs[input], f.queries[reader{part, input}]
+	if fp := f.plans[in.Source]; fp != nil && !in.IsResult {
+		in.CountRead(fp.read.rows, fp.read.batches, part.fronts[input].nodes, m)
+	}
+	if fq == nil {
+		return
+	}
+	if in.IsResult {
+		rows, batches := fq.chain.In()
+		in.CountRead(rows, batches, 0, m)
+	}
+	in.Count(fq.noted(), m)
 }
