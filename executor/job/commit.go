@@ -63,6 +63,7 @@ func (e *Engine) commitLoop() {
 			ep.answer(e.Err())
 			continue
 		}
+		e.giveSlots(ep)
 		if ep.sweep {
 			e.sweepCosts(ep)
 		}
@@ -77,7 +78,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	}
 	e.judge(ep)
 	if ep.empty() && ep.checkpoint == nil && len(ep.verdicts)+len(ep.events) == 0 {
-		e.handOn(ep, nil, nil)
+		e.handOn(ep, &gathered{})
 		ep.answer(nil)
 		return nil
 	}
@@ -86,16 +87,9 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		c.noteReads(e)
 	}
 	rows := e.gather(ep)
-	e.limitRows(ep, rows)
-	first := make(map[*query]int64, len(rows))
-	e.putting.Store(int64(len(rows)))
-	m := meter{now: e.costs.now, at: e.costs.now()}
-	for q, data := range rows {
-		first[q] = e.results.Put(b, q.spec.ID, ep.n, int64(ep.clock), outRows(data))
-		q.stats.RowsOut.Add(int64(len(data)))
-		e.costs.gather(q, m.lap(), 0)
-	}
-	e.costs.published(ep, rows)
+	e.limitRows(ep, rows.rows)
+	put := e.putRows(b, ep, rows)
+	e.recycle(ep)
 	if err := e.putRejects(b, ep); err != nil {
 		return err
 	}
@@ -119,23 +113,23 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		return err
 	}
 	e.committed.Store(ep.n)
-	for q := range rows {
-		e.results.Publish(q.spec.ID)
+	if err := put.Publish(); err != nil {
+		return err
 	}
-	e.handOn(ep, rows, first)
+	e.handOn(ep, rows)
 	e.finishEpoch(ep)
 	return nil
 }
 
 // handOn gives the epoch's results to the queries that read them. Those who wait for what follows from the epoch wait one
 // epoch more for each level of queries over queries: by then all that was committed before has passed it.
-func (e *Engine) handOn(ep *epoch, rows map[*query][]outRow, first map[*query]int64) {
+func (e *Engine) handOn(ep *epoch, all *gathered) {
 	var feeds []feed
 	for _, f := range ep.feeds {
 		q := f.q
 		var some bool
-		if f.rows, some = rows[q]; some {
-			f.from = first[q]
+		if f.rows, some = all.rows[q]; some {
+			f.from = all.first[q]
 		} else {
 			f.from = e.results.Next(q.spec.ID)
 		}
@@ -204,60 +198,6 @@ func (ep *epoch) answer(err error) {
 		w.done <- err
 	}
 }
-
-// gather collects the epoch's result rows: stateless ones in the order of the input, then those of the workers.
-func (e *Engine) gather(ep *epoch) map[*query][]outRow {
-	var all [][]queryRow
-	take := func(o *epochOut) {
-		all = append(append(all, o.lists...), o.rows)
-		for _, f := range o.failed {
-			f.q.fail(ep.n)
-		}
-	}
-	take(&ep.order)
-	for _, c := range ep.changes {
-		for i := range c.Corrections {
-			if q := e.queryByID(c.Corrections[i].QueryID); q != nil {
-				var list []queryRow
-				for _, row := range c.Corrections[i].rows {
-					list = append(list, queryRow{q, row})
-				}
-				all = append(all, list)
-			}
-		}
-	}
-	for i := range ep.outs {
-		take(&ep.outs[i])
-	}
-	rows := byQuery(all)
-	for _, list := range ep.order.lists {
-		clear(list)
-		list = list[:0]
-		e.rowLists.Put(&list)
-	}
-	ep.order.lists = nil
-	for q, list := range rows {
-		if len(ep.outs) > 1 {
-			sortSteps(list)
-		}
-		if q.spec.Updates {
-			rows[q] = mergeUpdates(list)
-		}
-		if from := q.owner.deadFrom.Load(); from != 0 && from <= ep.n {
-			delete(rows, q)
-		}
-	}
-	return rows
-}
-
-// outRows are rows as the store takes them.
-type outRows []outRow
-
-// Len implements results.Source.
-func (r outRows) Len() int { return len(r) }
-
-// Row implements results.Source.
-func (r outRows) Row(i int) (byte, []byte) { return byte(r[i].op), r[i].data }
 
 // byQuery sorts rows by their queries; those of one keep their order. The rows of all share one piece of memory.
 func byQuery(all [][]queryRow) map[*query][]outRow {

@@ -143,16 +143,28 @@ func (c *costs) drop(id uint64) {
 	delete(c.byID, id)
 }
 
-// published counts an epoch's results.
-func (c *costs) published(ep *epoch, rows map[*query][]outRow) {
+// published counts an epoch's results; a packed row took perRow nanoseconds to put.
+func (c *costs) published(ep *epoch, all *gathered, perRow float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for q, list := range rows {
+	minute := int64(ep.clock) / minuteMicros
+	for q, list := range all.rows {
 		if q.owner == q {
-			q.cost.rowsOut += int64(len(list))
-			q.cost.minutes.add(int64(ep.clock)/minuteMicros, int64(len(list)))
+			q.cost.published(minute, int64(len(list)))
 		}
 	}
+	for i := range all.groups {
+		x := &all.groups[i]
+		c.gather(x.q, int64(perRow*float64(x.rows)), 0)
+		if x.q.owner == x.q {
+			x.q.cost.published(minute, int64(x.rows))
+		}
+	}
+}
+
+func (q *queryCost) published(minute, rows int64) {
+	q.rowsOut += rows
+	q.minutes.add(minute, rows)
 }
 
 // sweepCosts runs in the committer after a swept epoch is on disk.

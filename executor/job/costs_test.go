@@ -35,7 +35,7 @@ func meteredQuery(t *testing.T, bound int64) (*frontQuery, *batch.Batch) {
 	for i := range int64(1000) {
 		b.AppendRow([]types.Value{types.NewInt(types.Int8, i)})
 	}
-	return &frontQuery{chain: chain, spent: frontSpent{foreign: true}}, b
+	return &frontQuery{chain: chain, foreign: true}, b
 }
 
 // TestFrontMeter: what a query's own chain takes is its own, to the nanosecond; what an index of predicates takes for all is shared

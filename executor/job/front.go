@@ -38,7 +38,11 @@ type front struct {
 	columns map[string][]int
 	meter   frontMeter
 	// seg is the segment in work, in the input of cur; processOne runs cur on in, bound once.
-	seg        *frontSegment
+	seg *frontSegment
+	// only are the queries of the rules that have rows, where a rule has one; fetched is made of what is asked for before it is needed,
+	// so that it is not left out.
+	only       []*frontQuery
+	fetched    uint32
 	in         op.Input
 	rowError   func(row uint32, err error)
 	processOne func() error
@@ -81,22 +85,33 @@ type frontSegment struct {
 // frontQuery is the stateless half of one input of a query in one front goroutine, without the conditions that the index
 // of the stream evaluates.
 type frontQuery struct {
+	// What is needed for a row that matches comes first, in one line of the cache.
+	q    *query
+	slot uint32 // the query's
+	// direct: the result consists of columns of the stream's own batch, past the chain.
+	direct bool
+	// foreign: the input is not one of the query's own stages, so that its rows count as the query's.
+	foreign bool
+	// cols are the columns that result rows are made of.
+	cols []int
+	// rows and batches went past the chain since noted last added them to its counts.
+	rows, batches int64
+	spent         frontSpent
+
 	f      *front
-	q      *query
 	input  int
 	chain  *task.Chain
 	router *op.Router
-	// cols are the columns that result rows are made of; direct: those of the stream's own batch, past the chain.
-	cols   []int
-	direct bool
-	spent  frontSpent
-	// rows and batches went past the chain since noted last added them to its counts.
-	rows, batches int64
+	_      [frontQueryPad]byte
 }
+
+// frontQueryPad makes a frontQuery as large as whole lines of the cache, so that it begins with one.
+const frontQueryPad = 56
 
 func newFront(e *Engine) *front {
 	f := &front{e: e, decoders: map[decoderKey]codec.Decoder{}, queries: map[reader]*frontQuery{},
 		plans: map[uint64]*frontPlan{}}
+	f.rows.free = &e.chunks
 	f.ctx.UDF, f.meter.now = e.cfg.UDF, e.costs.now
 	f.rowError = func(row uint32, err error) { f.bad = append(f.bad, badRow{row, f.cur.q, err}) }
 	f.ctx.RowError = f.rowError
@@ -128,7 +143,7 @@ func (f *front) process(it *item) {
 	f.ctx.Tables = it.epoch.tables
 	f.fb = nil
 	if it.rows == nil {
-		if list, ok := f.e.rowLists.Get().(*[]queryRow); ok {
+		if list, ok := f.e.rowLists.Get().(*[]rowRun); ok {
 			it.rows = *list
 		}
 	}
@@ -345,7 +360,7 @@ func (f *front) run1(fq *frontQuery) {
 	if fq.direct { // rows of one that broke are left out when they are gathered
 		n := int64(len(f.in.Sel))
 		fq.rows, fq.batches = fq.rows+n, fq.batches+1
-		fq.encode(f.in)
+		f.encode(fq, f.in)
 		f.meter.chargeRows(fq, n)
 		return
 	}
@@ -369,7 +384,7 @@ func (s rowSink) Emit(in op.Input) error {
 	if len(fq.cols) != len(in.B.Cols) {
 		fq.cols = allColumns(len(in.B.Cols))
 	}
-	fq.encode(in)
+	fq.f.encode(fq, in)
 	return nil
 }
 
@@ -379,31 +394,6 @@ func allColumns(n int) []int {
 		cols[i] = i
 	}
 	return cols
-}
-
-// encode makes result rows of the columns cols.
-func (fq *frontQuery) encode(in op.Input) {
-	f := fq.f
-	for _, r := range in.Sel {
-		f.it.rows = append(f.it.rows, queryRow{fq.q, outRow{op: in.B.Op(int(r)), data: f.rows.encode(in.B, fq.cols, int(r))}})
-	}
-}
-
-// rowArena makes encoded rows. They live in chunks, which go when the last of their rows does.
-type rowArena struct{ chunk []byte }
-
-const (
-	chunkBytes = 64 << 10
-	chunkSpare = 1 << 10
-)
-
-func (a *rowArena) encode(b *batch.Batch, cols []int, row int) []byte {
-	if cap(a.chunk)-len(a.chunk) < chunkSpare {
-		a.chunk = make([]byte, 0, chunkBytes)
-	}
-	from := len(a.chunk)
-	a.chunk = codec.AppendBatchRow(a.chunk, b, cols, row)
-	return a.chunk[from:len(a.chunk):len(a.chunk)]
 }
 
 // routeSink splits the rows of a keyed query by the hash of their key.

@@ -77,9 +77,9 @@ func (f *front) open(r reader) (*frontQuery, error) { return f.openFrom(r, r.q.f
 
 // openFrom makes the evaluators of an input's front stage from one node on.
 func (f *front) openFrom(r reader, node int) (*frontQuery, error) {
-	fq := &frontQuery{f: f, q: r.q, input: r.input}
+	fq := &frontQuery{f: f, q: r.q, input: r.input, slot: r.q.slot}
 	in := &r.q.parts.Inputs[r.input]
-	fq.spent.foreign = !in.IsResult || spec.StageOwner(in.Source) != r.q.owner.spec.ID
+	fq.foreign = !in.IsResult || spec.StageOwner(in.Source) != r.q.owner.spec.ID
 	var sink op.Emitter = rowSink{fq}
 	if in.Exchange != nil {
 		router, err := op.NewRouter(in.Exchange)
@@ -149,7 +149,7 @@ func plainColumns(nodes []*spec.Node, n int) ([]int, bool) {
 func (f *front) sample(p *frontPlan, fb *frontBatch) {
 	rules := 0
 	for i := range p.segments {
-		rules += len(p.segments[i].classes)
+		rules += p.segments[i].rules()
 	}
 	if rules <= sampleFrom {
 		return
@@ -169,14 +169,49 @@ type segmentConsumer front
 var _ predindex.Consumer = (*segmentConsumer)(nil)
 
 // Rows implements predindex.Consumer.
-func (c *segmentConsumer) Rows(rule int, rows []uint32) {
+func (c *segmentConsumer) Rows(items []predindex.Item) {
 	f := (*front)(c)
-	f.meter.pool()
 	f.ctx.RowError = f.rowError
-	f.in.Sel = rows
+	c.ready(items)
+	for i := range items {
+		it := &items[i]
+		if len(it.Rows) == 0 {
+			continue
+		}
+		f.in.Sel = it.Rows
+		f.meter.pool()
+		if fq := f.only[i]; fq != nil && fq.direct {
+			f.run1(fq)
+		} else {
+			c.ruleRows(int(it.Rule))
+		}
+	}
+}
+
+// ready finds the queries of the rules that have one only, and asks for what is needed of them, all at once.
+func (c *segmentConsumer) ready(items []predindex.Item) {
+	c.only = c.only[:0]
+	seg := c.seg
+	for i := range items {
+		var fq *frontQuery
+		if class := seg.class(int(items[i].Rule)); len(class) == 1 && !hasBit(seg.dead, class[0]) {
+			fq = seg.queries[class[0]]
+		}
+		c.only = append(c.only, fq)
+	}
+	for _, fq := range c.only {
+		if fq != nil {
+			c.fetched += fq.slot
+		}
+	}
+}
+
+// ruleRows takes the rows of in to the queries of a rule.
+func (c *segmentConsumer) ruleRows(rule int) {
+	f := (*front)(c)
 	var share *shareKey // whose rows the entry before has routed
 	as := 0
-	for _, ordinal := range f.seg.classes[rule] {
+	for _, ordinal := range f.seg.class(rule) {
 		if hasBit(f.seg.dead, ordinal) {
 			continue
 		}
@@ -224,7 +259,7 @@ func (c *segmentConsumer) Failed(rule int, err error) {
 
 // each calls fn for the queries of a rule that are in service.
 func (c *segmentConsumer) each(rule int, fn func(q *query)) {
-	for _, ordinal := range c.seg.classes[rule] {
+	for _, ordinal := range c.seg.class(rule) {
 		if q := c.seg.readers[ordinal].q; !hasBit(c.seg.dead, ordinal) && !q.dead() {
 			fn(q)
 		}
@@ -242,7 +277,7 @@ func (c *segmentConsumer) Done(rule int) {
 	busy := c.meter.lap()
 	n := int64(0)
 	c.each(rule, func(*query) { n++ })
-	for _, ordinal := range c.seg.classes[rule] {
+	for _, ordinal := range c.seg.class(rule) {
 		if hasBit(c.seg.dead, ordinal) || c.seg.readers[ordinal].q.dead() {
 			continue
 		}
@@ -255,7 +290,7 @@ func (c *segmentConsumer) Done(rule int) {
 // failSegment takes all queries of the segment in work out of service: its index broke.
 func (f *front) failSegment(err error) {
 	c := (*segmentConsumer)(f)
-	for rule := range f.seg.classes {
+	for rule := range f.seg.rules() {
 		c.Failed(rule, err)
 	}
 }

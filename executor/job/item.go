@@ -41,7 +41,8 @@ type item struct {
 	// The front's output.
 	batches  []*frontBatch
 	rejects  []reject
-	rows     []queryRow
+	rows     []rowRun
+	chunks   []*chunk // full ones, with rows of this item and earlier ones
 	failed   []failure
 	counts   []payloadCount
 	rejected int64
@@ -114,7 +115,7 @@ type outRow struct {
 	time int64
 }
 
-// queryRow is one result row of a stateless query.
+// queryRow is one result row of a query.
 type queryRow struct {
 	q   *query
 	row outRow
@@ -142,6 +143,7 @@ func (it *item) reset() {
 	it.payloads = it.payloads[:0]
 	it.batches = it.batches[:0]
 	it.rejects, it.rows, it.failed = it.rejects[:0], it.rows[:0], it.failed[:0]
+	it.chunks = it.chunks[:0]
 	it.counts = it.counts[:0]
 	it.rejected, it.rowsIn = 0, 0
 }
@@ -223,7 +225,8 @@ type epoch struct {
 type epochOut struct {
 	rows []queryRow
 	// lists are rows of items, taken over from them.
-	lists   [][]queryRow
+	lists   [][]rowRun
+	chunks  []*chunk
 	rejects []reject
 	late    []lateRow
 	failed  []failure

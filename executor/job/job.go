@@ -125,11 +125,13 @@ type Engine struct {
 	// frontList are the front goroutines; set before they run.
 	frontList []*front
 	items     sync.Pool
-	rowLists  sync.Pool // of *[]queryRow, for items
+	rowLists  sync.Pool // of *[]rowRun, for items
+	chunks    sync.Pool // of *chunk, for fronts
 
 	mu      sync.RWMutex
 	streams map[uint64]*stream
 	queries map[uint64]*query
+	slots   slots
 	// listed is the streams as a list; nil when it must be made anew.
 	listed []*stream
 	// committed is the last epoch on disk.
@@ -138,6 +140,7 @@ type Engine struct {
 	fed feedQueue
 	// putting is how many queries had results in the last epoch that was committed.
 	putting atomic.Int64
+	grouper grouper
 	// sampled: some stream has a sample.
 	sampled   atomic.Bool
 	fatal     atomic.Pointer[error]
@@ -238,9 +241,14 @@ type query struct {
 	endless bool
 	// fronts are the beginnings of the inputs; zero for results.
 	fronts []frontPart
-	// gathered and into are the committer's while it sorts an epoch's rows by query.
+	// slot is a small number that no other query in service has.
+	slot uint32
+	// gathered and into are the committer's while it sorts an epoch's rows by query; log and fedIn are its too: where results go,
+	// and the last epoch of which others read them.
 	gathered int
 	into     []outRow
+	log      *results.Changelog
+	fedIn    uint64
 	// readFrom is how much of each input came by before the query began. The orderer's.
 	readFrom []readCount
 	// gone: the query was detached. The sequencer sets it.

@@ -63,11 +63,9 @@ const (
 
 // frontSpent is what one front goroutine has spent on one input of a query since the last sweep.
 type frontSpent struct {
-	busy, rows int64
+	rows, busy int64
 	// passed is the chain's count at the last charge; matched and alone are the rows and nanoseconds of the batch in work.
 	passed, matched, alone int64
-	// foreign: the input is not one of the query's own stages, so that its rows count as the query's.
-	foreign bool
 	// listed: it is among the sharers.
 	listed bool
 }
@@ -95,13 +93,12 @@ func (m *frontMeter) charge(fq *frontQuery) {
 
 // chargeRows is charge where the number of rows is known.
 func (m *frontMeter) chargeRows(fq *frontQuery, n int64) {
-	s := &fq.spent
-	if s.foreign {
-		s.rows += n
+	if fq.foreign {
+		fq.spent.rows += n
 	}
 	if !m.skip {
 		m.spend(fq, m.lap())
-		s.matched += n
+		fq.spent.matched += n
 		m.matched += n
 	}
 }

@@ -38,11 +38,17 @@ type located struct {
 type segment struct {
 	index   *predindex.Index
 	readers []reader
-	// classes are the readers by rule of the index, as ordinals: those whose predicates are the same share a rule. classOf is the
-	// way back.
-	classes [][]uint32
-	classOf []uint32
+	// Readers whose predicates are the same share a rule of the index: those of rule i are members, as ordinals, from firsts[i] to
+	// firsts[i+1]. classOf is the way back.
+	members, firsts []uint32
+	classOf         []uint32
 }
+
+// class are the ordinals of the readers of a rule.
+func (s *segment) class(rule int) []uint32 { return s.members[s.firsts[rule]:s.firsts[rule+1]] }
+
+// rules is the number of rules of the index.
+func (s *segment) rules() int { return len(s.firsts) - 1 }
 
 // planSegment is a segment with what of it counts no more: bit sets of readers, and of the rules without readers. They are copied
 // to be changed.
@@ -62,22 +68,22 @@ func newSegment(schema *types.Schema, readers []reader, est *predindex.Estimates
 	s := &segment{readers: readers, classOf: make([]uint32, len(readers))}
 	byKey := map[string]uint32{}
 	var list []*predindex.Predicate
+	var classes [][]uint32
 	for i, r := range readers {
 		p := r.predicate()
 		class, known := byKey[p.Key()]
 		if !known || p.Key() == "" {
 			class = uint32(len(list))
 			byKey[p.Key()] = class
-			list, s.classes = append(list, p), append(s.classes, nil)
+			list, classes = append(list, p), append(classes, nil)
 		}
-		s.classes[class] = append(s.classes[class], uint32(i))
+		classes[class] = append(classes[class], uint32(i))
 		s.classOf[i] = class
 	}
-	flat := make([]uint32, 0, len(readers)) // side by side, they share lines of the cache
-	for i, c := range s.classes {
-		from := len(flat)
-		flat = append(flat, c...)
-		s.classes[i] = flat[from:len(flat):len(flat)]
+	s.members, s.firsts = make([]uint32, 0, len(readers)), make([]uint32, 1, len(classes)+1)
+	for _, c := range classes {
+		s.members = append(s.members, c...)
+		s.firsts = append(s.firsts, uint32(len(s.members)))
 	}
 	s.index = predindex.Build(schema, list, est)
 	return s
@@ -133,7 +139,7 @@ func (rs *ruleset) bury(p located) {
 		rs.segments = slices.Delete(slices.Clone(rs.segments), i, i+1)
 		return
 	}
-	s.dead, s.skip = withRoom(s.dead, len(s.readers)), withRoom(s.skip, len(s.classes))
+	s.dead, s.skip = withRoom(s.dead, len(s.readers)), withRoom(s.skip, s.rules())
 	s.mark(p.ordinal)
 	rs.segments = slices.Clone(rs.segments)
 	rs.segments[i] = s
@@ -143,7 +149,7 @@ func (rs *ruleset) bury(p located) {
 func (s *planSegment) mark(ordinal uint32) {
 	setBit(s.dead, ordinal)
 	class := s.classOf[ordinal]
-	if !slices.ContainsFunc(s.classes[class], func(o uint32) bool { return !hasBit(s.dead, o) }) {
+	if !slices.ContainsFunc(s.class(int(class)), func(o uint32) bool { return !hasBit(s.dead, o) }) {
 		setBit(s.skip, class)
 	}
 }
@@ -278,7 +284,7 @@ func (e *Engine) placeBuilt(b built) {
 			continue
 		}
 		if seg.dead == nil { // it left meanwhile
-			seg.dead, seg.skip = withRoom(nil, len(b.seg.readers)), withRoom(nil, len(b.seg.classes))
+			seg.dead, seg.skip = withRoom(nil, len(b.seg.readers)), withRoom(nil, b.seg.rules())
 		}
 		seg.mark(uint32(i))
 	}

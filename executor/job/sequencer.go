@@ -95,8 +95,8 @@ func (e *Engine) sequence() {
 // What a commit of the results of one query costs in CPU time, times the part of a core that commits may take; and the longest
 // that results are kept waiting for that.
 const (
-	putEvery   = 40 * time.Microsecond
-	epochLimit = 250 * time.Millisecond
+	putEvery   = 10 * time.Microsecond
+	epochLimit = 100 * time.Millisecond
 )
 
 // epochMin is how long an epoch takes at least when a result waits: the longer, the more queries have results at a time. Committing

@@ -10,10 +10,30 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 )
 
-// item is a rule with the rows of the batch that have passed so far.
-type item struct {
-	rule uint32
-	rows []uint32
+// check tests the candidates. What they need lies wherever their rules do: to ask for much of that at once, before it is needed, is
+// several times as fast as to wait for one after the other.
+func (m *Matcher) check() {
+	x := m.x
+	m.firsts = slices.Grow(m.firsts[:0], len(m.cands))[:len(m.cands)]
+	for i, c := range m.cands {
+		m.firsts[i] = x.rules[c>>32].tests
+	}
+	for _, first := range m.firsts {
+		if int(first) < len(x.tests) {
+			m.fetched += uint8(x.tests[first].op)
+		}
+	}
+	for _, c := range m.cands {
+		row := uint32(c) &^ exactCand
+		r := &x.rules[c>>32]
+		tests := x.tests[r.tests:][:r.full]
+		if uint32(c)&exactCand != 0 {
+			tests = tests[:r.rest]
+		}
+		if m.all(tests, row) {
+			m.pairs = append(m.pairs, c&^uint64(exactCand))
+		}
+	}
 }
 
 // collect sorts the pairs by rule.
@@ -33,7 +53,7 @@ func (m *Matcher) collect() {
 		for ; word != 0; word &= word - 1 {
 			rule := uint32(w<<6 + bits.TrailingZeros64(word))
 			n := m.counts[rule]
-			m.items = append(m.items, item{rule: rule, rows: m.rows[at : at+n : at+n]})
+			m.items = append(m.items, Item{Rule: rule, Rows: m.rows[at : at+n : at+n]})
 			m.counts[rule], at = at, at+n
 		}
 		m.touched[w] = 0
@@ -45,10 +65,10 @@ func (m *Matcher) collect() {
 	}
 	for i := range m.items {
 		it := &m.items[i]
-		m.counts[it.rule] = 0
-		if m.x.rules[it.rule].several {
-			slices.Sort(it.rows)
-			it.rows = slices.Compact(it.rows)
+		m.counts[it.Rule] = 0
+		if m.x.rules[it.Rule].several {
+			slices.Sort(it.Rows)
+			it.Rows = slices.Compact(it.Rows)
 		}
 	}
 }
@@ -63,7 +83,7 @@ func (m *Matcher) scan() {
 		rows := m.sel
 		if m.x.rules[rule].byRow {
 			rows = m.test(rule, rows)
-		} else if whole := m.x.rules[rule].whole; whole != nil {
+		} else if whole := m.x.wholes[rule]; whole != nil {
 			if m.scans[i] == nil {
 				ev, err := expr.Compile(whole)
 				if err != nil {
@@ -75,19 +95,20 @@ func (m *Matcher) scan() {
 			rows = m.filter(m.scans[i], rule, rows)
 		}
 		if len(rows) > 0 {
-			m.items = append(m.items, item{rule: rule, rows: rows})
+			m.items = append(m.items, Item{Rule: rule, Rows: rows})
 		}
 	}
 	if n > 0 && len(m.items) > n {
-		slices.SortFunc(m.items, func(a, b item) int { return cmp.Compare(a.rule, b.rule) })
+		slices.SortFunc(m.items, func(a, b Item) int { return cmp.Compare(a.Rule, b.Rule) })
 	}
 }
 
 // test tests rows one by one.
 func (m *Matcher) test(rule uint32, rows []uint32) []uint32 {
-	from := len(m.rows)
+	from, r := len(m.rows), &m.x.rules[rule]
+	tests := m.x.tests[r.tests:][:r.full]
 	for _, row := range rows {
-		if m.all(m.x.rules[rule].full, row) {
+		if m.all(tests, row) {
 			m.rows = append(m.rows, row)
 		}
 	}
@@ -125,15 +146,13 @@ func (m *Matcher) finish() {
 	for level := 0; m.slow.level(level); level++ {
 		m.slow.shared()
 		for i := range m.items {
-			if it := &m.items[i]; len(it.rows) > 0 {
+			if it := &m.items[i]; len(it.Rows) > 0 {
 				m.slow.narrow(it)
 			}
 		}
 	}
-	for i := range m.items {
-		if it := &m.items[i]; len(it.rows) > 0 {
-			m.out.Rows(int(it.rule), it.rows)
-		}
+	if len(m.items) > 0 {
+		m.out.Rows(m.items)
 	}
 }
 
@@ -187,19 +206,19 @@ func (s *slowState) level(at int) bool {
 	for i := range s.m.items {
 		it := &s.m.items[i]
 		id, ok := s.termOf(it)
-		if !ok || len(it.rows) == 0 {
+		if !ok || len(it.Rows) == 0 {
 			continue
 		}
 		found = true
 		if s.m.x.terms[id].shared {
-			s.want(id, it.rows)
+			s.want(id, it.Rows)
 		}
 	}
 	return found
 }
 
-func (s *slowState) termOf(it *item) (uint32, bool) {
-	list := s.m.x.rules[it.rule].slow
+func (s *slowState) termOf(it *Item) (uint32, bool) {
+	list := s.m.x.slows[s.m.x.rules[it.Rule].slow]
 	if s.at >= len(list) {
 		return 0, false
 	}
@@ -336,7 +355,7 @@ func appendBits(dst []uint32, word uint64, base uint32) []uint32 {
 }
 
 // narrow keeps of an item's rows those that pass its term of this place.
-func (s *slowState) narrow(it *item) {
+func (s *slowState) narrow(it *Item) {
 	id, ok := s.termOf(it)
 	if !ok {
 		return
@@ -344,27 +363,27 @@ func (s *slowState) narrow(it *item) {
 	m, t := s.m, &s.terms[id]
 	if !m.x.terms[id].shared {
 		if !s.ready(id) {
-			m.out.Failed(int(it.rule), t.failed)
-			it.rows = nil
+			m.out.Failed(int(it.Rule), t.failed)
+			it.Rows = nil
 			return
 		}
-		it.rows = m.filter(t.f, it.rule, it.rows)
+		it.Rows = m.filter(t.f, it.Rule, it.Rows)
 		return
 	}
 	if t.failed != nil {
-		m.out.Failed(int(it.rule), t.failed)
-		it.rows = nil
+		m.out.Failed(int(it.Rule), t.failed)
+		it.Rows = nil
 		return
 	}
 	from := len(m.rows)
-	for _, row := range it.rows {
+	for _, row := range it.Rows {
 		if t.holds[row>>6]&(1<<(row&63)) != 0 {
 			m.rows = append(m.rows, row)
 		} else if len(t.bad) > 0 {
-			s.report(it.rule, t, row)
+			s.report(it.Rule, t, row)
 		}
 	}
-	it.rows = m.rows[from:len(m.rows):len(m.rows)]
+	it.Rows = m.rows[from:len(m.rows):len(m.rows)]
 }
 
 func (s *slowState) report(rule uint32, t *termState, row uint32) {

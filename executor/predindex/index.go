@@ -2,6 +2,7 @@ package predindex
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -12,10 +13,20 @@ import (
 )
 
 // Index is an immutable index of rules, which are numbered from 0. Any number of Matchers on any goroutines use it.
+//
+// What a matching row touches lies close together: with ten thousand rules the cost of an event is that of the memory it has to
+// fetch.
 type Index struct {
 	rules []rule
-	// posts are the rules by list; a probe of a value gives lists.
-	posts [][]posting
+	// tests are those of all rules, each rule's in one piece.
+	tests []test
+	// slows are lists of terms, each list once; the first one is empty.
+	slows [][]uint32
+	// wholes are the conditions of the rules that are evaluated as they are.
+	wholes map[uint32]expr.Expr
+	// posts are the rules by list, list i from starts[i] to starts[i+1]; a probe of a value gives lists.
+	posts  []posting
+	starts []uint32
 	// probes have one entry per value that is looked up.
 	probes []*probe
 	// computed are the values that are not columns.
@@ -28,41 +39,43 @@ type Index struct {
 
 // rule is a predicate as the index tests it.
 type rule struct {
-	// full are the conditions that are tested row by row, but for what its postings have tested; rest those that are left when the
-	// access says that one holds.
-	full, rest []test
-	// slow are indexes of terms.
-	slow []uint32
-	// several: a row may be found more than once.
-	several bool
-	whole   expr.Expr
+	// The full tests from tests on are made row by row, but for what its postings have tested; the first rest of them are enough
+	// when the access says that one holds.
+	tests      uint32
+	full, rest uint32
+	// slow is the rule's list of terms.
+	slow uint32
 	// asks is 1 + the computed value of the table that is the rule's access, 0: it is another.
 	asks uint32
-	// byRow: whole asks tables, whose answers are shared: every row is tested like those that are looked up.
+	// several: a row may be found more than once.
+	several bool
+	// byRow: the whole condition asks tables, whose answers are shared: every row is tested like those that are looked up.
 	byRow bool
 }
 
 // posting is a rule in a list. Where the rule also asks for one value of a column, what that begins with is kept here: of the rules in a
 // list most are refused by it, without a look at the rule.
 type posting struct {
+	// word is the first 8 bytes of the text, or as many as there are; or the integer.
+	word uint64
 	rule uint32
-	// exact: an exact hit makes rest enough.
-	exact bool
-	guard guardKind
-	col   uint16
-	// length and word are those of the text: its first 8 bytes, or as many as there are; num is the integer.
-	length uint16
-	word   uint64
-	num    int64
+	col  uint16
+	// length is that of the text, longText: that or more.
+	length uint8
+	kind   postingKind
 }
 
-// guardKind says which value a posting asks for.
-type guardKind uint8
+const longText = math.MaxUint8
+
+// postingKind says which value a posting asks for; with exactPost an exact hit makes the rest of the rule's tests enough.
+type postingKind uint8
 
 const (
-	noGuard guardKind = iota
+	noGuard postingKind = iota
 	guardText
 	guardInt
+	guardMask             = 3
+	exactPost postingKind = 4
 )
 
 // opcode says how a test is made.
@@ -84,11 +97,11 @@ type test struct {
 	// What most tests need of the atom, kept here so that they need not look at it: col is -1 for subjects that are no column.
 	not, fold, costs bool
 	col              int32
-	is               string // opEqual
+	// ref numbers costly atoms of columns; for subjects that are no column it is the computed value's index.
+	ref uint32
+	is  string // opEqual
 	*atom
-	// id numbers costly atoms; calc is the computed value's index, for subjects that are no column.
-	id, calc uint32
-	kids     []test
+	kids *[]test // of a tree
 }
 
 // probe is what is looked up for one value.
@@ -130,6 +143,8 @@ type builder struct {
 	calcOf  map[string]uint32
 	termOf  map[string]uint32
 	atomOf  map[string]uint32
+	slowOf  map[string]uint32
+	posts   [][]posting // by list
 }
 
 // probeBuilder is a probe under construction.
@@ -142,15 +157,54 @@ type probeBuilder struct {
 
 // Build makes an index of predicates over batches of a schema; the position of each is its rule's number. est must not be in use.
 func Build(schema *types.Schema, list []*Predicate, est *Estimates) *Index {
-	b := &builder{Index: &Index{rules: make([]rule, len(list))}, est: est, schema: schema, lists: map[string]uint32{},
-		probeOf: map[string]*probeBuilder{}, calcOf: map[string]uint32{}, termOf: map[string]uint32{}, atomOf: map[string]uint32{}}
+	b := &builder{Index: &Index{rules: make([]rule, len(list)), wholes: map[uint32]expr.Expr{}}, est: est, schema: schema, lists: map[string]uint32{},
+		probeOf: map[string]*probeBuilder{}, calcOf: map[string]uint32{}, termOf: map[string]uint32{}, atomOf: map[string]uint32{}, slowOf: map[string]uint32{}}
+	b.slowList(nil)
 	for i, p := range list {
 		b.rule(uint32(i), p)
 	}
 	for _, p := range b.ordered {
 		b.finish(p)
 	}
+	b.flatten()
 	return b.Index
+}
+
+// flatten lays out what is built for the matchers.
+func (b *builder) flatten() {
+	x := b.Index
+	x.starts = make([]uint32, 1, len(b.posts)+1)
+	n := 0
+	for _, l := range b.posts {
+		n += len(l)
+	}
+	x.posts = make([]posting, 0, n)
+	for _, l := range b.posts {
+		x.posts = append(x.posts, l...)
+		x.starts = append(x.starts, uint32(len(x.posts)))
+	}
+	// The texts of tests too, in the order in which the tests are.
+	var all strings.Builder
+	for i := range x.tests {
+		all.WriteString(x.tests[i].is)
+	}
+	texts := all.String()
+	for i := range x.tests {
+		n := len(x.tests[i].is)
+		x.tests[i].is, texts = texts[:n], texts[n:]
+	}
+}
+
+// slowList finds or makes a list of terms.
+func (b *builder) slowList(terms []uint32) uint32 {
+	key := fmt.Sprint(terms)
+	id, ok := b.slowOf[key]
+	if !ok {
+		id = uint32(len(b.slows))
+		b.slowOf[key] = id
+		b.slows = append(b.slows, terms)
+	}
+	return id
 }
 
 // Rules is the number of rules, Scans how many of them are asked about every row because nothing in them can be looked up.
@@ -171,25 +225,26 @@ func (x *Index) Bytes() int64 {
 		}
 		n += 48 * (len(p.equal) + len(p.lower))
 	}
-	for _, l := range x.posts {
-		n += 24 + 32*cap(l)
-	}
-	return int64(n + 120*len(x.rules))
+	return int64(n + 16*len(x.posts) + 4*len(x.starts) + 24*len(x.rules) + 64*len(x.tests))
 }
 
 func (b *builder) rule(id uint32, p *Predicate) {
 	r := &b.rules[id]
-	r.whole, r.byRow = p.whole, p.whole != nil && hasTable(p.whole)
+	if p.whole != nil {
+		b.wholes[id], r.byRow = p.whole, hasTable(p.whole)
+	}
 	a, which := choose(p, b.est)
 	ask := askedTerm(p)
 	if which >= 0 && a.part < asked {
 		ask = -1
 	}
+	var terms []uint32
 	for i, t := range p.slow {
 		if i != ask {
-			r.slow = append(r.slow, b.term(t))
+			terms = append(terms, b.term(t))
 		}
 	}
+	r.slow = b.slowList(terms)
 	switch {
 	case ask >= 0:
 		q := p.slow[ask].asks
@@ -197,7 +252,7 @@ func (b *builder) rule(id uint32, p *Predicate) {
 		b.post(p, access{atoms: []*atom{q}, exact: true}, id, -1)
 	case which < 0:
 		if b.scans = append(b.scans, id); r.byRow {
-			r.full = b.tests(p.fast)
+			b.setTests(r, b.testsOf(p.fast), nil)
 		}
 	default:
 		b.post(p, a, id, which)
@@ -207,17 +262,21 @@ func (b *builder) rule(id uint32, p *Predicate) {
 // post makes the rows that pass an access lead to a rule; which of the rule's conditions it was made of, -1: none.
 func (b *builder) post(p *Predicate, a access, id uint32, which int) {
 	r := &b.rules[id]
-	post, guard := posting{rule: id, exact: a.exact}.guarded(p.fast, which)
-	tests := b.tests(p.fast)
-	for i := range tests {
-		if i == guard && post.says() {
-			continue // whoever comes by a posting has passed it
-		}
-		r.full = append(r.full, tests[i])
-		if i != which || !a.exact {
-			r.rest = append(r.rest, tests[i])
+	post, guard := posting{rule: id}.guarded(p.fast, which)
+	if a.exact {
+		post.kind |= exactPost
+	}
+	var rest, more []test
+	for i, t := range b.testsOf(p.fast) {
+		switch {
+		case i == guard && post.says(): // whoever comes by a posting has passed it
+		case i == which && a.exact:
+			more = append(more, t)
+		default:
+			rest = append(rest, t)
 		}
 	}
+	b.setTests(r, rest, more)
 	keys := 0
 	for _, at := range a.atoms {
 		keys += b.register(at, post)
@@ -225,31 +284,44 @@ func (b *builder) post(p *Predicate, a access, id uint32, which int) {
 	r.several = keys > 1
 }
 
-func (b *builder) tests(list []*node) []test {
+// setTests gives a rule its tests: those that are always made, and those that an exact hit makes needless.
+func (b *builder) setTests(r *rule, rest, more []test) {
+	r.tests, r.rest, r.full = uint32(len(b.tests)), uint32(len(rest)), uint32(len(rest)+len(more))
+	b.tests = append(append(b.tests, rest...), more...)
+}
+
+func (b *builder) testsOf(list []*node) []test {
 	out := make([]test, len(list))
 	for i, n := range list {
 		out[i] = test{kind: n.kind, atom: n.atom}
 		if n.kind != nodeAtom {
-			out[i].kids = b.tests(n.kids)
+			kids := b.testsOf(n.kids)
+			out[i].kids = &kids
 			continue
-		}
-		if n.atom.x.col < 0 {
-			out[i].calc = b.calc(&n.atom.x)
 		}
 		a := n.atom
 		out[i].op, out[i].not, out[i].fold, out[i].costs = opcodeOf(a), a.not, a.folds(), a.costly()
-		out[i].col, out[i].is = int32(a.x.col), a.text
-		if n.atom.costly() {
-			id, ok := b.atomOf[n.atom.key]
-			if !ok {
-				id = uint32(b.atoms)
-				b.atomOf[n.atom.key] = id
-				b.atoms++
-			}
-			out[i].id = id
+		if out[i].col = int32(a.x.col); out[i].op == opEqual {
+			out[i].is = a.text
+		}
+		if a.x.col < 0 {
+			out[i].ref = b.calc(&a.x)
+		} else if a.costly() {
+			out[i].ref = b.atomID(a.key)
 		}
 	}
 	return out
+}
+
+// atomID numbers the costly atoms.
+func (b *builder) atomID(key string) uint32 {
+	id, ok := b.atomOf[key]
+	if !ok {
+		id = uint32(b.atoms)
+		b.atomOf[key] = id
+		b.atoms++
+	}
+	return id
 }
 
 func opcodeOf(a *atom) opcode {
@@ -270,7 +342,10 @@ func opcodeOf(a *atom) opcode {
 }
 
 // says reports that the guard is the whole test that it was made of.
-func (p *posting) says() bool { return p.guard == guardInt || p.guard == guardText && p.length <= 8 }
+func (p *posting) says() bool {
+	kind := p.kind & guardMask
+	return kind == guardInt || kind == guardText && p.length <= 8
+}
 
 // guarded adds to a posting the value of a column that the rule asks for besides its access, if it asks for one; test is the
 // condition that does, -1: none.
@@ -280,17 +355,20 @@ func (p posting) guarded(list []*node, access int) (q posting, test int) {
 			continue
 		}
 		switch a := n.atom; {
-		case a.x.col > math.MaxUint16 || len(a.text) > math.MaxUint16:
+		case a.x.col > math.MaxUint16:
 		case a.kind == atomEqual && !a.x.lower && a.text != "":
-			p.guard, p.col, p.length, p.word = guardText, uint16(a.x.col), uint16(len(a.text)), firstWord([]byte(a.text))
+			p.kind, p.col, p.length, p.word = guardText, uint16(a.x.col), shortLength(len(a.text)), firstWord([]byte(a.text))
 			return p, i
 		case a.kind == atomRange && a.lo == a.hi && a.lo != 0 && a.x.typ.Phys() == types.PhysInt:
-			p.guard, p.col, p.num = guardInt, uint16(a.x.col), a.lo
+			p.kind, p.col, p.word = guardInt, uint16(a.x.col), uint64(a.lo)
 			return p, i
 		}
 	}
 	return p, -1
 }
+
+// shortLength is the length of a text as a posting has it.
+func shortLength(n int) uint8 { return uint8(min(n, longText)) }
 
 // firstWord is the first 8 bytes of a text as an integer, zeros after its end.
 func firstWord(b []byte) uint64 {

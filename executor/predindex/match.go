@@ -28,12 +28,17 @@ type Matcher struct {
 	lowRow   int64  // column<<32 | row that low is of, -1: none
 	hits     []hit
 
-	// pairs are rule<<32 | row of the rows that passed what is tested row by row.
-	pairs   []uint64
+	// cands are rule<<32 | row of the rows that came by a posting, with exactCand if the rest of the rule's tests are enough; pairs are
+	// those of them that passed what is tested row by row.
+	cands, pairs []uint64
+	// found are list<<32 | row; firsts are the first tests of the candidates.
+	found   []uint64
+	firsts  []uint32
+	fetched uint8    // what was asked for before it was needed adds up here, so that it is not left out
 	counts  []uint32 // by rule
 	touched []uint64 // the rules of pairs, a bit each
 	rows    []uint32
-	items   []item
+	items   []Item
 	scans   []Filterer // by Index.scans
 	slow    slowState
 }
@@ -67,6 +72,7 @@ func (m *Matcher) Match(ctx *expr.Ctx, b *batch.Batch, sel []uint32, skip []uint
 			m.probe(p)
 		}
 	}
+	m.check()
 	m.collect()
 	m.scan()
 	m.finish()
@@ -82,7 +88,7 @@ func (m *Matcher) begin() {
 	for i := range m.computed {
 		m.computed[i].done, m.computed[i].failed = false, nil
 	}
-	m.pairs, m.lowRow = m.pairs[:0], -1
+	m.cands, m.pairs, m.lowRow = m.cands[:0], m.pairs[:0], -1
 	m.slow.begin()
 }
 
@@ -127,7 +133,7 @@ func (m *Matcher) reportComputed() {
 		}
 		for id := range m.x.rules {
 			r := &m.x.rules[id]
-			if (r.asks == uint32(i)+1 || reads(r.full, uint32(i))) && (len(m.skip) == 0 || m.skip[id>>6]&(1<<(id&63)) == 0) {
+			if (r.asks == uint32(i)+1 || reads(m.x.tests[r.tests:][:r.full], uint32(i))) && (len(m.skip) == 0 || m.skip[id>>6]&(1<<(id&63)) == 0) {
 				m.out.Failed(id, m.computed[i].failed)
 			}
 		}
@@ -138,9 +144,9 @@ func (m *Matcher) reportComputed() {
 func reads(list []test, calc uint32) bool {
 	return slices.ContainsFunc(list, func(t test) bool {
 		if t.kind != nodeAtom {
-			return reads(t.kids, calc)
+			return reads(*t.kids, calc)
 		}
-		return t.x.col < 0 && t.calc == calc
+		return t.x.col < 0 && t.ref == calc
 	})
 }
 
@@ -166,18 +172,26 @@ func (m *Matcher) probe(p *probe) {
 
 func (m *Matcher) probeInts(p *probe, v *batch.Vec) {
 	nulls := len(v.Nulls) > 0
-	for _, row := range m.sel {
-		if nulls && v.IsNull(int(row)) {
-			continue
-		}
-		x := intAt(v, int(row))
-		if p.ints != nil {
-			if list := p.ints.get(x); list != 0 {
-				m.post(row, hit{list: list - 1, exact: true})
+	if p.ints != nil {
+		m.found = m.found[:0]
+		for _, row := range m.sel {
+			if nulls && v.IsNull(int(row)) {
+				continue
+			}
+			if list := p.ints.get(intAt(v, int(row))); list != 0 {
+				m.found = append(m.found, uint64(list-1)<<32|uint64(row))
 			}
 		}
-		if p.ranges != nil {
-			m.hits = p.ranges.stab(x, m.hits[:0])
+		for _, f := range m.found {
+			m.post(uint32(f), hit{list: uint32(f >> 32), exact: true})
+		}
+	}
+	if p.ranges == nil {
+		return
+	}
+	for _, row := range m.sel {
+		if !nulls || !v.IsNull(int(row)) {
+			m.hits = p.ranges.stab(intAt(v, int(row)), m.hits[:0])
 			m.lead(row)
 		}
 	}
@@ -305,38 +319,38 @@ func (m *Matcher) lead(row uint32) {
 	}
 }
 
-// post asks the rules of one list about a row.
+// exactCand marks a candidate; a batch has fewer rows.
+const exactCand = 1 << 31
+
+// post makes candidates of the rules of one list for a row.
 func (m *Matcher) post(row uint32, h hit) {
-	list := m.x.posts[h.list]
-	col, length, word := -1, uint16(0), uint64(0) // the text that was looked at last
+	list := m.x.posts[m.x.starts[h.list]:m.x.starts[h.list+1]]
+	col, length, word := -1, uint8(0), uint64(0) // the text that was looked at last
 	for i := range list {
 		p := &list[i]
 		if len(m.skip) > 0 && m.skip[p.rule>>6]&(1<<(p.rule&63)) != 0 {
 			continue // before anything else: what only such rules read is not in the batch
 		}
-		switch p.guard {
+		switch p.kind & guardMask {
 		case guardText: // a NULL holds the empty text, which is no guard's
 			if int(p.col) != col {
 				col = int(p.col)
 				b := m.b.Cols[col].Bytes(int(row))
-				length, word = uint16(len(b)), firstWord(b)
+				length, word = shortLength(len(b)), firstWord(b)
 			}
 			if length != p.length || word != p.word {
 				continue
 			}
 		case guardInt: // a NULL holds 0
-			if m.b.Cols[p.col].I64[row] != p.num {
+			if uint64(m.b.Cols[p.col].I64[row]) != p.word {
 				continue
 			}
 		}
-		r := &m.x.rules[p.rule]
-		tests := r.full
-		if p.exact && h.exact {
-			tests = r.rest
+		c := uint64(p.rule)<<32 | uint64(row)
+		if p.kind&exactPost != 0 && h.exact {
+			c |= exactCand
 		}
-		if m.all(tests, row) {
-			m.pairs = append(m.pairs, uint64(p.rule)<<32|uint64(row))
-		}
+		m.cands = append(m.cands, c)
 	}
 }
 
@@ -363,16 +377,16 @@ func (m *Matcher) holds(t *test, row uint32) bool {
 		return !v.IsNull(int(row)) && m.holdsText(t, v, row)
 	case opTree:
 		if t.kind == nodeAnd {
-			return m.all(t.kids, row)
+			return m.all(*t.kids, row)
 		}
-		for i := range t.kids {
-			if m.holds(&t.kids[i], row) {
+		for i := range *t.kids {
+			if m.holds(&(*t.kids)[i], row) {
 				return true
 			}
 		}
 		return false
 	}
-	v := m.vec(int(t.col), t.calc)
+	v := m.vec(int(t.col), t.ref)
 	null := v.IsNull(int(row))
 	switch {
 	case t.op == opNull:
@@ -397,10 +411,10 @@ func (m *Matcher) holdsText(t *test, v *batch.Vec, row uint32) bool {
 	if e == nil {
 		return holdsBytes(t.atom, value, m.lower(t, col, row, value))
 	}
-	if !t.costs || col > colMask || t.id > atomMask {
+	if !t.costs || col > colMask || t.ref > atomMask {
 		return holdsBytes(t.atom, value, d.low(e))
 	}
-	at, key := m.answers.slot(uint32(col), m.codes[col][row]-2, d.gen, t.id)
+	at, key := m.answers.slot(uint32(col), m.codes[col][row]-2, d.gen, t.ref)
 	if *at&^1 == key {
 		return *at&1 == 1
 	}

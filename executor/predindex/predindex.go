@@ -30,10 +30,17 @@ type Term struct {
 	New func() (Filterer, error)
 }
 
+// Item is a rule with rows of a batch, ascending.
+type Item struct {
+	Rule uint32
+	Rows []uint32
+}
+
 // Consumer takes what Match finds. Its methods must not keep rows.
 type Consumer interface {
-	// Rows are the rows of a batch, ascending, for which the rule's predicate is true; there is at least one.
-	Rows(rule int, rows []uint32)
+	// Rows are the rows for which predicates are true, once per batch, in the order of the rules. Items without rows are to be
+	// passed over.
+	Rows(items []Item)
 	// RowError: the predicate failed for one row, which is then not among the rule's rows.
 	RowError(rule int, row uint32, err error)
 	// Failed: the predicate failed as a whole; the rule gets no rows of this batch.

@@ -211,7 +211,13 @@ func newFound() *found {
 	return &found{map[int][]uint32{}, map[int][]uint32{}, map[int]error{}}
 }
 
-func (f *found) Rows(rule int, rows []uint32) { f.rows[rule] = slices.Clone(rows) }
+func (f *found) Rows(items []Item) {
+	for _, it := range items {
+		if len(it.Rows) > 0 {
+			f.rows[int(it.Rule)] = slices.Clone(it.Rows)
+		}
+	}
+}
 func (f *found) RowError(rule int, row uint32, err error) {
 	f.bad[rule] = append(f.bad[rule], row)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -30,13 +31,15 @@ var ErrFormat = errors.New("unknown format")
 
 // formatMajor is Pebble's own file format. It is named here rather than "newest", so that an update of the library does
 // not change files behind our back.
-const formatMajor = pebble.FormatFlushableIngestExcises
+const formatMajor = pebble.FormatValueSeparation
 
 const (
 	memTableBytes       = 64 << 20
 	cacheBytesDefault   = 64 << 20
 	openFilesMax        = 1000
 	l0CompactionTrigger = 4
+	// batchBytesKept is how much memory of a batch is kept for another one: results come in batches of megabytes.
+	batchBytesKept = 8 << 20
 )
 
 // Options of Open. The zero value is a store on disk with the defaults.
@@ -110,11 +113,26 @@ func openDB(dir string, o Options, cache *pebble.Cache, lock *pebble.Lock) (*peb
 		L0CompactionThreshold:       l0CompactionTrigger,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
+	opts.Experimental.SpanPolicyFunc = ownTables
+	opts.Experimental.ValueSeparationPolicy = apart
 	db, err := pebble.Open(dir, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open data directory %s: %w", dir, err)
 	}
 	return db, nil
+}
+
+// ownTables gives each kind of keys, by their first two bytes, tables of its own. A table that reached from the records of epochs to
+// the results would overlap a list of millions of entries that lies between them, and each compaction write that anew.
+func ownTables(key []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	return policy, kv.PrefixEnd(key[:min(len(key), 2)]), nil
+}
+
+// apart keeps large values, results and state, in files of their own: a compaction moves what points at them. A file is written anew
+// when a third of it is garbage, unless it is so young that the rest will soon be.
+func apart() pebble.ValueSeparationPolicy {
+	return pebble.ValueSeparationPolicy{Enabled: true, MinimumSize: 2 << 10, MaxBlobReferenceDepth: 10, RewriteMinimumAge: 5 * time.Minute,
+		TargetGarbageRatio: 0.3}
 }
 
 // lockError tells a held lock from a directory that cannot be written.

@@ -2,6 +2,7 @@ package pebblekv
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 
@@ -57,7 +58,9 @@ func (s *Store) ScanBack(lo, hi []byte, fn func(key, value []byte) (bool, error)
 }
 
 // NewBatch implements kv.Store.
-func (s *Store) NewBatch() kv.Batch { return &batch{s: s, b: s.db.NewBatch()} }
+func (s *Store) NewBatch() kv.Batch {
+	return &batch{s: s, b: s.db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchBytesKept))}
+}
 
 // Snapshot implements kv.Store. It must be closed before the store is.
 func (s *Store) Snapshot() kv.Snapshot {
@@ -77,6 +80,18 @@ func (s *Store) Backup(dir string) error {
 	defer s.leave()
 	if err := s.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
 		return fmt.Errorf("back up data directory %s to %s: %w", s.dir, dir, err)
+	}
+	return nil
+}
+
+// Compact writes everything anew, as it would become with time: what is measured after it does not pay for what was written before.
+func (s *Store) Compact() error {
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	if err := s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, true); err != nil {
+		return fmt.Errorf("compact data directory %s: %w", s.dir, err)
 	}
 	return nil
 }

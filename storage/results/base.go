@@ -80,11 +80,11 @@ func (s *Store) foldBase(b kv.Batch, queryID uint64, cut int64, fold func(rows [
 	}
 	lo, hi := baseRange(queryID)
 	b.DeleteRange(lo, hi)
-	rows = fold(rows)
-	for n := uint64(0); len(rows) > 0; n++ {
-		count, value := packBlock(rows[0].Epoch, rows[0].Clock, Rows(rows), 0)
-		b.Set(baseKey(queryID, n), value)
-		rows = rows[count:]
+	n := uint64(0)
+	w := blockWriter{b: b, key: func(int64) []byte { n++; return baseKey(queryID, n-1) }}
+	for _, r := range fold(rows) {
+		w.add(run{rows: 1, epoch: r.Epoch, clock: r.Clock, packed: AppendRow(nil, r.Op, r.Data)})
 	}
+	w.end()
 	return nil
 }

@@ -54,11 +54,11 @@ func TestContentOutlivesTrim(t *testing.T) {
 	}
 	put := func(clock int64, rows ...Row) {
 		b := mem.NewBatch()
-		s.Put(b, 7, uint64(clock), clock, Rows(rows))
+		p := begin(s, b, 7, Row{Epoch: uint64(clock), Clock: clock}, rows)
 		if err := b.Commit(true); err != nil {
 			t.Fatal(err)
 		}
-		s.Publish(7)
+		publish(t, p)
 	}
 	var want []string
 	for i := range 40 {

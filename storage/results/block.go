@@ -15,9 +15,9 @@ const (
 )
 
 const (
-	blockVersion = 1
-	// blockBytes is the size at which the rows of an epoch are split into another block, so that a reader in the middle does not
-	// unpack megabytes.
+	blockVersion1 = 1 // rows of one epoch; read, not written
+	blockVersion  = 2
+	// blockBytes is the size at which rows are split into another block, so that a reader in the middle does not unpack megabytes.
 	blockBytes = 256 << 10
 )
 
@@ -44,35 +44,152 @@ func parseBlockKey(key []byte) (queryID uint64, first int64, err error) {
 	return binary.BigEndian.Uint64(key[2:]), int64(binary.BigEndian.Uint64(key[10:])), nil
 }
 
-// block is the head of a block and its rows, still packed.
-type block struct {
+// AppendRow appends a row as blocks and packs hold it; see Put.Packed.
+func AppendRow(dst []byte, op byte, data []byte) []byte {
+	dst = append(dst, op)
+	dst = binary.AppendUvarint(dst, uint64(len(data)))
+	return append(dst, data...)
+}
+
+// nextRow splits the first row off packed ones; ok is false when they are damaged.
+func nextRow(packed []byte) (op byte, data, rest []byte, ok bool) {
+	if len(packed) < 2 {
+		return 0, nil, nil, false
+	}
+	op = packed[0]
+	size, n := uint64(packed[1]), 1
+	if size >= 0x80 {
+		size, n = binary.Uvarint(packed[1:])
+	}
+	packed = packed[1:]
+	if n <= 0 || size > uint64(len(packed)-n) {
+		return 0, nil, nil, false
+	}
+	end := n + int(size)
+	return op, packed[n:end:end], packed[end:], true
+}
+
+// EachPacked calls fn for each of n rows that AppendRow has packed. It panics when they are not.
+func EachPacked(packed []byte, n int, fn func(op byte, data []byte)) {
+	for range n {
+		op, data, rest, ok := nextRow(packed)
+		if !ok {
+			panic("results: rows that are not packed")
+		}
+		fn(op, data)
+		packed = rest
+	}
+}
+
+// run is rows of one query and epoch, that follow each other.
+type run struct {
 	first, rows int64
 	epoch       uint64
 	clock       int64
 	packed      []byte
-	query       uint64
 }
 
-// packBlock packs as many of the rows from one on as a block takes, at least one.
-func packBlock(epoch uint64, clock int64, rows Source, from int) (n int, value []byte) {
-	size := 0
-	for from+n < rows.Len() && (n == 0 || size < blockBytes) {
-		_, data := rows.Row(from + n)
-		size += len(data) + 6
-		n++
+func (r *run) end() int64 { return r.first + r.rows }
+
+// each calls fn for each row, in order; false means that fn ended it.
+func (r *run) each(query uint64, fn func(Row) (bool, error)) (bool, error) {
+	packed := r.packed
+	for i := int64(0); i < r.rows; i++ {
+		op, data, rest, ok := nextRow(packed)
+		if !ok {
+			return false, fmt.Errorf("%w: query %d, offset %d: the row is damaged", ErrCorrupt, query, r.first+i)
+		}
+		packed = rest
+		if more, err := fn(Row{Offset: r.first + i, Epoch: r.epoch, Clock: r.clock, Op: op, Data: data}); !more || err != nil {
+			return false, err
+		}
 	}
-	value = make([]byte, 0, size+32)
-	value = append(value, blockVersion)
-	value = binary.AppendUvarint(value, epoch)
-	value = binary.LittleEndian.AppendUint64(value, uint64(clock))
-	value = binary.AppendUvarint(value, uint64(n))
-	for i := range n {
-		op, data := rows.Row(from + i)
-		value = append(value, op)
-		value = binary.AppendUvarint(value, uint64(len(data)))
-		value = append(value, data...)
+	return true, nil
+}
+
+// block is the runs of one block.
+type block struct {
+	query uint64
+	runs  []run
+}
+
+func (b *block) first() int64 { return b.runs[0].first }
+
+func (b *block) end() int64 { return b.runs[len(b.runs)-1].end() }
+
+// each calls fn for each row, in order; false means that fn ended it.
+func (b *block) each(fn func(Row) (bool, error)) (bool, error) {
+	for i := range b.runs {
+		if more, err := b.runs[i].each(b.query, fn); !more || err != nil {
+			return false, err
+		}
 	}
-	return n, value
+	return true, nil
+}
+
+// blockWriter makes blocks of runs that follow each other.
+type blockWriter struct {
+	b     kv.Batch
+	key   func(first int64) []byte
+	runs  []run
+	bytes int
+	value []byte
+}
+
+// add takes a run in. Its rows need to stay as they are until the end.
+func (w *blockWriter) add(r run) {
+	for r.rows > 0 {
+		part := r
+		if w.bytes+len(r.packed) > blockBytes { // as many rows as fit, at least one in a block
+			part.rows = 0
+			rest := r.packed
+			for part.rows < r.rows {
+				_, data, after, ok := nextRow(rest)
+				if !ok {
+					panic("results: rows that are not packed")
+				}
+				if w.bytes+len(r.packed)-len(rest) > 0 && w.bytes+len(r.packed)-len(rest)+len(data) > blockBytes {
+					break
+				}
+				rest, part.rows = after, part.rows+1
+			}
+			part.packed = r.packed[:len(r.packed)-len(rest)]
+			r.packed = rest
+			r.first, r.rows = r.first+part.rows, r.rows-part.rows
+		} else {
+			r.rows = 0
+		}
+		if part.rows > 0 {
+			w.runs, w.bytes = append(w.runs, part), w.bytes+len(part.packed)
+		}
+		if r.rows > 0 {
+			w.end()
+		}
+	}
+}
+
+// end writes the block that is begun.
+func (w *blockWriter) end() {
+	if len(w.runs) == 0 {
+		return
+	}
+	v := append(w.value[:0], blockVersion)
+	v = binary.AppendUvarint(v, uint64(len(w.runs)))
+	epoch, clock := uint64(0), int64(0)
+	for i := range w.runs {
+		r := &w.runs[i]
+		v = binary.AppendVarint(v, int64(r.epoch-epoch))
+		v = binary.AppendVarint(v, r.clock-clock)
+		v = binary.AppendUvarint(v, uint64(r.rows))
+		v = binary.AppendUvarint(v, uint64(len(r.packed)))
+		epoch, clock = r.epoch, r.clock
+	}
+	for i := range w.runs {
+		v = append(v, w.runs[i].packed...)
+	}
+	w.b.Set(w.key(w.runs[0].first), v)
+	clear(w.runs)
+	w.runs, w.bytes, w.value = w.runs[:0], 0, v
 }
 
 func parseBlock(key, value []byte) (block, error) {
@@ -80,47 +197,124 @@ func parseBlock(key, value []byte) (block, error) {
 	if err != nil {
 		return block{}, err
 	}
-	b := block{first: first, query: id}
+	b := block{query: id}
 	bad := func(what string) (block, error) {
 		return block{}, fmt.Errorf("%w: query %d, offset %d: %s", ErrCorrupt, id, first, what)
 	}
-	if len(value) == 0 || value[0] != blockVersion {
-		return bad("unknown version")
+	if len(value) == 0 {
+		return bad("it is empty")
 	}
-	value = value[1:]
-	var n int
-	if b.epoch, n = binary.Uvarint(value); n <= 0 || len(value) < n+8 {
-		return bad("epoch")
+	switch version := value[0]; version {
+	case blockVersion1:
+		return parseBlock1(b, first, value[1:])
+	case blockVersion:
+	default:
+		return bad(fmt.Sprintf("the block has format version %d, this vigil reads %d and %d", version, blockVersion1, blockVersion))
 	}
-	value = value[n:]
-	b.clock = int64(binary.LittleEndian.Uint64(value))
-	value = value[8:]
-	rows, n := binary.Uvarint(value)
-	if n <= 0 || rows == 0 || rows > uint64(len(value))/2 {
-		return bad("number of rows")
+	r := &fields{b: value[1:]}
+	n := r.uvarint()
+	if r.bad || n == 0 || n > uint64(len(value))/4 {
+		return bad("number of runs")
 	}
-	b.rows, b.packed = int64(rows), value[n:]
+	b.runs = make([]run, n)
+	epoch, clock := uint64(0), int64(0)
+	sizes := uint64(0)
+	for i := range b.runs {
+		epoch, clock = epoch+uint64(r.varint()), clock+r.varint()
+		rows, size := r.uvarint(), r.uvarint()
+		if sizes += size; r.bad || rows == 0 || rows > size/2 || size > uint64(len(value)) || sizes > uint64(len(value)) {
+			return bad("a run's head")
+		}
+		b.runs[i] = run{first: first, rows: int64(rows), epoch: epoch, clock: clock, packed: value[:size]}
+		first += int64(rows)
+	}
+	rest := r.b
+	if sizes != uint64(len(rest)) {
+		return bad("its length")
+	}
+	for i := range b.runs {
+		size := len(b.runs[i].packed)
+		b.runs[i].packed, rest = rest[:size:size], rest[size:]
+	}
 	return b, nil
 }
 
-// each calls fn for each row, in order; false means that fn ended it.
-func (b *block) each(fn func(Row) (bool, error)) (bool, error) {
-	packed := b.packed
-	for i := int64(0); i < b.rows; i++ {
-		if len(packed) < 2 {
-			return false, fmt.Errorf("%w: query %d, offset %d: the block is too short", ErrCorrupt, b.query, b.first+i)
-		}
-		op := packed[0]
-		size, n := binary.Uvarint(packed[1:])
-		if n <= 0 || size > uint64(len(packed)-1-n) {
-			return false, fmt.Errorf("%w: query %d, offset %d: row length", ErrCorrupt, b.query, b.first+i)
-		}
-		packed = packed[1+n:]
-		r := Row{Offset: b.first + i, Epoch: b.epoch, Clock: b.clock, Op: op, Data: packed[:size:size]}
-		packed = packed[size:]
-		if more, err := fn(r); !more || err != nil {
-			return false, err
-		}
+// parseBlock1 reads what follows the version of a block of version 1.
+func parseBlock1(b block, first int64, value []byte) (block, error) {
+	r := &fields{b: value}
+	one := run{first: first, epoch: r.uvarint(), clock: r.fixed()}
+	rows := r.uvarint()
+	if r.bad || rows == 0 || rows > uint64(len(value))/2 {
+		return block{}, fmt.Errorf("%w: query %d, offset %d: the block's head", ErrCorrupt, b.query, first)
 	}
-	return true, nil
+	one.rows, one.packed = int64(rows), r.b
+	b.runs = []run{one}
+	return b, nil
+}
+
+// fields reads numbers from bytes that may be damaged.
+type fields struct {
+	b   []byte
+	bad bool
+}
+
+func (r *fields) took(n int) {
+	if n <= 0 {
+		r.bad, n = true, 0
+	}
+	r.b = r.b[n:]
+}
+
+func (r *fields) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	r.took(n)
+	return v
+}
+
+func (r *fields) varint() int64 {
+	v, n := binary.Varint(r.b)
+	r.took(n)
+	return v
+}
+
+// fixed reads a number of eight bytes.
+func (r *fields) fixed() int64 {
+	if len(r.b) < 8 {
+		r.bad = true
+		return 0
+	}
+	v := int64(binary.LittleEndian.Uint64(r.b))
+	r.b = r.b[8:]
+	return v
+}
+
+// fixed4 reads a number of four bytes.
+func (r *fields) fixed4() uint32 {
+	if len(r.b) < 4 {
+		r.bad = true
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(r.b)
+	r.b = r.b[4:]
+	return v
+}
+
+// OpenRow begins a row as AppendRow makes it; its bytes are appended next, and then CloseRow is called with their place at.
+func OpenRow(dst []byte, op byte) (row []byte, at int) {
+	return append(dst, op, 0), len(dst) + 2
+}
+
+// CloseRow ends a row that OpenRow began.
+func CloseRow(dst []byte, at int) []byte {
+	size := len(dst) - at
+	if size < 0x80 {
+		dst[at-1] = byte(size)
+		return dst
+	}
+	var head [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(head[:], uint64(size))
+	dst = append(dst, head[1:n]...) // room
+	copy(dst[at-1+n:], dst[at:at+size])
+	copy(dst[at-1:], head[:n])
+	return dst
 }

@@ -83,7 +83,10 @@ func storeWith(dir string, indicators int) (*pebblekv.Store, error) {
 	if err := db.Copy("COPY id_list (value) FROM STDIN", strings.NewReader(tags.String())); err != nil {
 		return nil, err
 	}
-	return store, db.Close()
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return store, store.Compact()
 }
 
 // words are what messages are made of besides needles, which are longer.

@@ -153,7 +153,8 @@ func count(list []int, of int) int {
 // The benchmark of many rules.
 const (
 	ruleIndicators = 1_000_000
-	// Events come in pieces that double from ruleEventsMin on until one takes rulePiece of CPU time; that one counts.
+	// Events come in pieces that double from ruleEventsMin on until one takes rulePiece of CPU time; by then the rules' index has been
+	// built from a sample of them. Another one like it counts.
 	ruleEventsMin = 2048
 	ruleEventsMax = 1 << 19
 	rulePiece     = 400 * time.Millisecond
@@ -181,11 +182,14 @@ func (m *measured) measure(t testing.TB, store *pebblekv.Store, w *workload) {
 	x := start(t, store, w)
 	defer x.close(t)
 	m.bytes = 0
-	for n := ruleEventsMin; ; n *= 2 {
+	for n, last := ruleEventsMin, false; ; {
 		lines := w.events(n)
 		m.bytes += len(lines)
 		took := x.run(t, lines)
-		if took < rulePiece && n < ruleEventsMax {
+		if !last {
+			if last = took >= rulePiece || n >= ruleEventsMax; !last {
+				n *= 2
+			}
 			continue
 		}
 		m.costs = append(m.costs, float64(took)/float64(n))

@@ -1,0 +1,310 @@
+package job
+
+import (
+	"sync"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/storage/results"
+)
+
+// The result rows of stateless queries are packed by the fronts as the store packs them, so that the committer only puts those of
+// each query together. Those that something is done with before they are in the store are taken apart again.
+
+// rowRun is packed result rows of a query. They lie in a chunk, which is used again when the epoch is in the store.
+type rowRun struct {
+	q      *query
+	packed []byte
+	slot   uint32 // the query's
+	n      uint32
+}
+
+// chunk is where a front packs rows. Rows of several items lie in it, one behind the other.
+type chunk [chunkBytes]byte
+
+const (
+	chunkBytes = 64 << 10
+	// chunkSpare is what must be left for a row to be begun; one that is larger moves out.
+	chunkSpare = 1 << 10
+)
+
+// rowArena packs rows.
+type rowArena struct {
+	chunk *chunk
+	used  int
+	free  *sync.Pool // of *chunk
+}
+
+// room is where the next row goes. A chunk that is full goes with the item in work: rows of later items are in others.
+func (a *rowArena) room(it *item) []byte {
+	if a.chunk == nil || chunkBytes-a.used < chunkSpare {
+		if a.chunk != nil {
+			it.chunks = append(it.chunks, a.chunk)
+		}
+		a.chunk, _ = a.free.Get().(*chunk)
+		if a.chunk == nil {
+			a.chunk = new(chunk)
+		}
+		a.used = 0
+	}
+	return a.chunk[a.used:a.used]
+}
+
+// encode makes result rows of the columns cols.
+func (f *front) encode(fq *frontQuery, in op.Input) {
+	for sel := in.Sel; len(sel) > 0; {
+		dst := f.rows.room(f.it)
+		limit, n := cap(dst)-chunkSpare, 0
+		for n < len(sel) && len(dst) <= limit {
+			r := int(sel[n])
+			row, at := results.OpenRow(dst, byte(in.B.Op(r)))
+			dst = results.CloseRow(codec.AppendBatchRow(row, in.B, fq.cols, r), at)
+			n++
+		}
+		if len(dst) <= limit+chunkSpare { // else it has moved out of the chunk
+			f.rows.used += len(dst)
+		}
+		f.it.rows = append(f.it.rows, rowRun{q: fq.q, packed: dst[:len(dst):len(dst)], slot: fq.slot, n: uint32(n)})
+		sel = sel[n:]
+	}
+}
+
+// slots gives the queries in service small numbers. Guarded by the engine's mutex.
+type slots struct {
+	free []uint32
+	next uint32
+}
+
+func (s *slots) take() uint32 {
+	if n := len(s.free); n > 0 {
+		slot := s.free[n-1]
+		s.free = s.free[:n-1]
+		return slot
+	}
+	s.next++
+	return s.next - 1
+}
+
+// giveSlots takes the slots back of queries that left with an epoch: what they made before it is in the store.
+func (e *Engine) giveSlots(ep *epoch) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, q := range ep.detach {
+		e.slots.free = append(e.slots.free, q.slot)
+	}
+}
+
+// queryRuns are the runs of one query in an epoch.
+type queryRuns struct {
+	q    *query
+	runs []rowRun
+	rows int
+}
+
+// grouper sorts runs by their queries. The committer's; it keeps its memory from epoch to epoch.
+type grouper struct {
+	counts []uint32 // by slot
+	found  []uint32 // slots, in the order of their first run
+	runs   []rowRun
+	groups []queryRuns
+}
+
+// group sorts the runs of all lists; those of one query keep their order. What it returns is valid until the next call.
+func (g *grouper) group(lists [][]rowRun) []queryRuns {
+	total := 0
+	g.found = g.found[:0]
+	for _, list := range lists {
+		total += len(list)
+		for i := range list {
+			slot := int(list[i].slot)
+			if slot >= len(g.counts) {
+				g.counts = append(g.counts, make([]uint32, slot+1-len(g.counts)+len(g.counts)/2)...)
+			}
+			if g.counts[slot] == 0 {
+				g.found = append(g.found, uint32(slot))
+			}
+			g.counts[slot]++
+		}
+	}
+	clear(g.runs)
+	if cap(g.runs) < total || cap(g.runs) > 1<<16 && cap(g.runs) > 8*total {
+		g.runs = make([]rowRun, total)
+	}
+	g.runs = g.runs[:total]
+	at := uint32(0)
+	for _, slot := range g.found {
+		at, g.counts[slot] = at+g.counts[slot], at
+	}
+	for _, list := range lists {
+		for i := range list {
+			to := &g.counts[list[i].slot]
+			g.runs[*to] = list[i]
+			*to++
+		}
+	}
+	clear(g.groups)
+	g.groups = g.groups[:0]
+	from := uint32(0)
+	for _, slot := range g.found {
+		x := queryRuns{q: g.runs[from].q, runs: g.runs[from:g.counts[slot]]}
+		for i := range x.runs {
+			x.rows += int(x.runs[i].n)
+		}
+		g.groups = append(g.groups, x)
+		from, g.counts[slot] = g.counts[slot], 0
+	}
+	return g.groups
+}
+
+// unpack takes rows apart.
+func (x *queryRuns) unpack() []outRow {
+	rows := make([]outRow, 0, x.rows)
+	for i := range x.runs {
+		results.EachPacked(append([]byte(nil), x.runs[i].packed...), int(x.runs[i].n), func(op byte, data []byte) {
+			rows = append(rows, outRow{op: batch.Op(op), data: data})
+		})
+	}
+	return rows
+}
+
+// gathered are an epoch's result rows: of each query in one of the two.
+type gathered struct {
+	rows   map[*query][]outRow
+	groups []queryRuns
+	// first are the offsets of the first rows of the queries that others read.
+	first map[*query]int64
+}
+
+// gather collects the epoch's result rows: stateless ones in the order of the input, then those of the workers.
+func (e *Engine) gather(ep *epoch) *gathered {
+	var all [][]queryRow
+	take := func(o *epochOut) {
+		all = append(all, o.rows)
+		for _, f := range o.failed {
+			f.q.fail(ep.n)
+		}
+	}
+	take(&ep.order)
+	for _, c := range ep.changes {
+		for i := range c.Corrections {
+			if q := e.queryByID(c.Corrections[i].QueryID); q != nil {
+				var list []queryRow
+				for _, row := range c.Corrections[i].rows {
+					list = append(list, queryRow{q, row})
+				}
+				all = append(all, list)
+			}
+		}
+	}
+	for i := range ep.outs {
+		take(&ep.outs[i])
+	}
+	out := &gathered{rows: byQuery(all), first: map[*query]int64{}}
+	e.gatherRuns(ep, out)
+	for q, list := range out.rows {
+		if len(ep.outs) > 1 {
+			sortSteps(list)
+		}
+		if q.spec.Updates {
+			out.rows[q] = mergeUpdates(list)
+		}
+		if q.deadIn(ep.n) {
+			delete(out.rows, q)
+		}
+	}
+	return out
+}
+
+// gatherRuns collects what the fronts have packed.
+func (e *Engine) gatherRuns(ep *epoch, out *gathered) {
+	for i := range ep.feeds {
+		ep.feeds[i].q.fedIn = ep.n
+	}
+	groups := e.grouper.group(ep.order.lists)
+	out.groups = groups[:0]
+	for _, x := range groups {
+		_, also := out.rows[x.q]
+		switch {
+		case x.q.deadIn(ep.n):
+		case also || x.q.spec.Updates || x.q.fedIn == ep.n || x.q.limits.Load().RowsPerMinute > 0:
+			out.rows[x.q] = append(x.unpack(), out.rows[x.q]...)
+		default:
+			out.groups = append(out.groups, x)
+		}
+	}
+}
+
+// deadIn reports that what the query makes in an epoch is dropped.
+func (q *query) deadIn(epoch uint64) bool {
+	from := q.owner.deadFrom.Load()
+	return from != 0 && from <= epoch
+}
+
+// recycle gives back the memory of what is in the store.
+func (e *Engine) recycle(ep *epoch) {
+	for _, list := range ep.order.lists {
+		clear(list)
+		list = list[:0]
+		e.rowLists.Put(&list)
+	}
+	for _, c := range ep.order.chunks {
+		e.chunks.Put(c)
+	}
+	ep.order.lists, ep.order.chunks = nil, nil
+}
+
+// putRows puts the epoch's results into b and counts them.
+func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) *results.Put {
+	size := 0
+	for i := range all.groups {
+		for j := range all.groups[i].runs {
+			size += len(all.groups[i].runs[j].packed)
+		}
+		size += groupHead
+	}
+	for _, list := range all.rows {
+		for i := range list {
+			size += len(list[i].data) + rowHead
+		}
+		size += groupHead
+	}
+	p := e.results.Begin(b, ep.n, int64(ep.clock), size)
+	e.putting.Store(int64(len(all.rows) + len(all.groups)))
+	m := meter{now: e.costs.now, at: e.costs.now()}
+	for q, list := range all.rows {
+		all.first[q] = p.Query(e.changelog(q))
+		for i := range list {
+			p.Row(byte(list[i].op), list[i].data)
+		}
+		q.stats.RowsOut.Add(int64(len(list)))
+		e.costs.gather(q, m.lap(), 0)
+	}
+	rows := 0
+	for i := range all.groups {
+		x := &all.groups[i]
+		p.Query(e.changelog(x.q))
+		for j := range x.runs {
+			p.Packed(x.runs[j].packed, int(x.runs[j].n))
+		}
+		x.q.stats.RowsOut.Add(int64(x.rows))
+		rows += x.rows
+	}
+	p.End()
+	e.costs.published(ep, all, float64(m.lap())/float64(max(1, rows)))
+	return p
+}
+
+// What the rows of a query, and a row, take in the store beside their bytes, about.
+const (
+	groupHead = 16
+	rowHead   = 3
+)
+
+// changelog is where a query's results go. The committer's.
+func (e *Engine) changelog(q *query) *results.Changelog {
+	if q.log == nil {
+		q.log = e.results.Changelog(q.spec.ID)
+	}
+	return q.log
+}

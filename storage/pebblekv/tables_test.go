@@ -1,0 +1,150 @@
+package pebblekv
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"path/filepath"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/vigil-sql/vigil/storage/kv"
+)
+
+// large is the value of a key, too large to be kept in a table.
+func large(i int) []byte { return bytes.Repeat(fmt.Appendf(nil, "value %d. ", i), 1000) }
+
+// TestOwnTables: no table holds keys of two kinds, so that what is written often does not drag along what lies beside it.
+func TestOwnTables(t *testing.T) {
+	s := open(t, vfs.NewMem())
+	for round := range 3 {
+		b := s.NewBatch()
+		for i := range 100 {
+			for _, kind := range []string{"\x10\x02", "\x10\x05", "\x20\x01", "\x20\x05", "\xff\xff"} {
+				b.Set(fmt.Appendf(nil, "%s%03d", kind, i), fmt.Appendf(nil, "round %d", round))
+			}
+		}
+		b.Set([]byte{0x30}, []byte("v"))
+		b.DeleteRange([]byte("\x10\x02"), []byte("\x20\x03"))
+		if err := b.Commit(true); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if round == 2 {
+			if err := s.Compact(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	tables, err := s.db.SSTables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]bool{}
+	for _, level := range tables {
+		for _, x := range level {
+			lo, hi := x.Smallest.UserKey, x.Largest.UserKey
+			found[string(lo[:min(2, len(lo))])] = true
+			if end := kv.PrefixEnd(lo[:min(2, len(lo))]); end != nil && bytes.Compare(hi, end) > 0 {
+				t.Errorf("a table reaches from %x to %x", lo, hi)
+			}
+		}
+	}
+	if len(found) < 4 {
+		t.Fatalf("tables of %d kinds", len(found))
+	}
+}
+
+// TestLargeValues: values that are kept apart outlive flushes, compactions, crashes and backups.
+func TestLargeValues(t *testing.T) {
+	rnd := rand.New(rand.NewSource(3))
+	dir := t.TempDir()
+	disk, err := Open(filepath.Join(dir, "data"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	fs := vfs.NewCrashableMem()
+	stores := []*Store{open(t, fs), disk}
+	const keys = 40
+	check := func(s *Store, below int) {
+		t.Helper()
+		for i := range below {
+			got, ok, err := s.Get(fmt.Appendf(nil, "\x20\x01%03d", i))
+			if err != nil || !ok || !bytes.Equal(got, large(i)) {
+				t.Fatalf("key %d: %v %v, %d bytes", i, ok, err, len(got))
+			}
+		}
+	}
+	for i := range keys {
+		for _, s := range stores {
+			b := s.NewBatch()
+			b.Set(fmt.Appendf(nil, "\x20\x01%03d", i), large(i))
+			b.Set(fmt.Appendf(nil, "\x20\x05%03d", i), large(i+1))
+			b.DeleteRange([]byte("\x20\x05"), fmt.Appendf(nil, "\x20\x05%03d", i))
+			if err := b.Commit(true); err != nil {
+				t.Fatal(err)
+			}
+			switch rnd.Intn(6) {
+			case 0:
+				err = s.Flush()
+			case 1:
+				err = s.Compact()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			check(s, i+1)
+		}
+		crashed := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rnd.Intn(101), RNG: newRNG(uint64(i))})
+		check(open(t, crashed), i+1)
+	}
+	if m := disk.db.Metrics(); m.BlobFiles.LiveCount == 0 {
+		t.Fatal("no value is kept apart: the test proves nothing")
+	}
+	if err := disk.Backup(filepath.Join(dir, "copy")); err != nil {
+		t.Fatal(err)
+	}
+	copied, err := Open(filepath.Join(dir, "copy"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.Close()
+	check(copied, keys)
+}
+
+// TestOlderFormat: a directory that was written before values were kept apart is read, and written on.
+func TestOlderFormat(t *testing.T) {
+	fs := vfs.NewMem()
+	db, err := pebble.Open("data", &pebble.Options{FS: fs, FormatMajorVersion: pebble.FormatFlushableIngestExcises, Logger: logger{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Set(formatKey, []byte{FormatVersion, 0, 0, 0}, pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Set([]byte("\x20\x01old"), large(0), pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, fs)
+	b := s.NewBatch()
+	b.Set([]byte("\x20\x01new"), large(1))
+	if err := b.Commit(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Compact(); err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range []string{"\x20\x01old", "\x20\x01new"} {
+		if got, _, err := s.Get([]byte(key)); err != nil || !bytes.Equal(got, large(i)) {
+			t.Fatalf("%q: %d bytes, %v", key, len(got), err)
+		}
+	}
+}

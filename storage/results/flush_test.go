@@ -1,0 +1,174 @@
+package results
+
+import (
+	"fmt"
+	"math"
+	"math/rand"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/vigil-sql/vigil/storage/kv"
+)
+
+// TestFlushBeside: while blocks are made of the ends beside those who write, trim and drop, readers see all rows in order.
+func TestFlushBeside(t *testing.T) {
+	const queries, epochs = 20, 400
+	mem := kv.NewMem()
+	s := open(t, mem)
+	s.tailsMax = 8 << 10
+	var wg sync.WaitGroup
+	var done atomic.Bool
+	scan := func(id uint64, back bool) error {
+		last := int64(-1)
+		read := s.Scan
+		from := int64(0)
+		if back {
+			read, from = s.ScanBack, math.MaxInt64
+		}
+		return read(id, from, 0, func(r Row) (bool, error) {
+			if string(r.Data) != fmt.Sprint("row ", r.Offset) {
+				return false, fmt.Errorf("query %d, offset %d holds %q", id, r.Offset, r.Data)
+			}
+			step := r.Offset - last
+			if back {
+				step = -step
+			}
+			if last >= 0 && step != 1 {
+				return false, fmt.Errorf("query %d: offset %d follows %d", id, r.Offset, last)
+			}
+			last = r.Offset
+			return true, nil
+		})
+	}
+	for reader := range 2 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			rnd := rand.New(rand.NewSource(int64(reader)))
+			for !done.Load() {
+				if err := scan(1+uint64(rnd.Intn(queries)), rnd.Intn(2) == 0); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}()
+	}
+	rnd := rand.New(rand.NewSource(9))
+	want := map[uint64]int64{}
+	for epoch := range uint64(epochs) {
+		b := mem.NewBatch()
+		p := s.Begin(b, epoch, int64(epoch), 0)
+		for id := uint64(1); id <= queries; id++ {
+			n := rnd.Intn(4)
+			if rnd.Intn(200) == 0 {
+				n = directBytes / 5
+			}
+			if n == 0 {
+				continue
+			}
+			p.Query(s.Changelog(id))
+			for range n {
+				p.Row(1, fmt.Append(nil, "row ", want[id]))
+				want[id]++
+			}
+		}
+		p.End()
+		if err := b.Commit(epoch%8 == 0); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, p)
+		if rnd.Intn(10) == 0 {
+			if err := s.Trim(1+uint64(rnd.Intn(queries)), Bounds{BeforeClock: int64(epoch) - 50, KeepFrom: math.MaxInt64}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if rnd.Intn(20) == 0 {
+			id := 1 + uint64(rnd.Intn(queries))
+			if err := s.Drop(id); err != nil {
+				t.Fatal(err)
+			}
+			want[id] = 0
+		}
+	}
+	done.Store(true)
+	wg.Wait()
+	s.Close()
+	flushed := 0
+	if err := mem.Scan([]byte{kv.PrefixResults, kindBlock}, []byte{kv.PrefixResults, kindBlock + 1}, func(_, _ []byte) (bool, error) {
+		flushed++
+		return true, nil
+	}); err != nil || flushed < 5*queries {
+		t.Fatalf("%d blocks, %v", flushed, err)
+	}
+	if s.tailBytes > 4*s.tailsMax {
+		t.Fatalf("%d bytes of ends are in memory", s.tailBytes)
+	}
+	again := open(t, mem)
+	for id, n := range want {
+		if again.Next(id) != n || again.Oldest(id) != s.Oldest(id) {
+			t.Errorf("query %d is %d..%d, want %d..%d", id, again.Oldest(id), again.Next(id), s.Oldest(id), n)
+		}
+		if err := again.Scan(id, 0, 0, func(r Row) (bool, error) {
+			if string(r.Data) != fmt.Sprint("row ", r.Offset) {
+				return false, fmt.Errorf("query %d, offset %d holds %q", id, r.Offset, r.Data)
+			}
+			return true, nil
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestFlushCrash: wherever the power fails while blocks are made, nothing is lost and nothing is there twice.
+func TestFlushCrash(t *testing.T) {
+	const queries, epochs, each = 20, 45, 10
+	mem := kv.NewMem()
+	s := open(t, mem)
+	for epoch := range uint64(epochs) {
+		b := mem.NewBatch()
+		p := s.Begin(b, epoch, int64(epoch)*10, 0)
+		for id := uint64(1); id <= queries; id++ {
+			p.Query(s.Changelog(id))
+			for i := range each {
+				data := make([]byte, directBytes/each-20)
+				copy(data, fmt.Sprint("row ", int(epoch)*each+i, " "))
+				p.Row(1, data)
+			}
+		}
+		p.End()
+		if err := b.Commit(true); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, p)
+	}
+	if err := s.Drop(3); err != nil {
+		t.Fatal(err)
+	}
+	b := mem.NewBatch()
+	if err := b.Commit(true); err != nil {
+		t.Fatal(err)
+	}
+	before := mem.Unsynced()
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	steps := mem.Unsynced() - before
+	if steps < 3 {
+		t.Fatalf("blocks are made in %d commits", steps)
+	}
+	for lost := range steps + 1 {
+		s := open(t, mem.Crash(lost))
+		for id := uint64(1); id <= queries; id++ {
+			want := int64(epochs * each)
+			if id == 3 {
+				want = 0
+			}
+			checkScans(t, s, id, [2]int64{0, want}, 0, 0)
+		}
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		checkScans(t, s, 8, [2]int64{0, epochs * each}, 25, 0)
+	}
+}

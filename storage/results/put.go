@@ -1,0 +1,288 @@
+package results
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/vigil-sql/vigil/storage/kv"
+)
+
+// The rows of an epoch are written together, in packs: the rows of thousands of queries, a few each, as a few values of the store
+// instead of thousands. What is published of packs stays in memory too, as the ends of the changelogs, until there is enough of it
+// to be made blocks of (flush); then the packs go. A query's rows of one epoch that are many become blocks at once.
+
+const (
+	kindPack = 0x05
+	kindGone = 0x06
+
+	packVersion = 1
+	// packBytes is the size at which another pack is begun.
+	packBytes = 1 << 20
+	// directBytes is how much a query without an end in memory must have in an epoch for its rows to become blocks at once.
+	directBytes = 16 << 10
+	// runBytes is what a run in memory takes beside its rows.
+	runBytes = 64
+)
+
+func packKey(seq uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kv.PrefixResults, kindPack}, seq)
+}
+
+// goneKey says up to which pack a query's rows are those of one that was dropped.
+func goneKey(queryID uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kv.PrefixResults, kindGone}, queryID)
+}
+
+// Put is the rows of one epoch on their way into the store. One goroutine uses it:
+//
+//	p := s.Begin(batch, epoch, clock, size)
+//	for each query: p.Query(log), then p.Packed or p.Row for its rows, at least one
+//	p.End()
+//	the commit of batch
+//	p.Publish(), or p.Retract() if it failed
+//
+// and no other Put of the Store meanwhile.
+type Put struct {
+	s     *Store
+	b     kv.Batch
+	epoch uint64
+	clock int64
+	size  int // of the rows that are to come, about
+
+	pack []byte
+	head int // where the head of the query in work ends, in pack
+	list []pending
+	from int // the first of list whose rows are in pack
+	open bool
+	// packed is the size of the packs that are written.
+	packed int64
+}
+
+// pending is the rows of a query that are put and not published; of those that became blocks the run has no rows.
+type pending struct {
+	log      *Changelog
+	run      run
+	from, to int // in pack, while that grows
+	end      int64
+}
+
+// Begin begins to put an epoch's rows; their batch is b, clock is the epoch's, in microseconds. size is about how many bytes of rows
+// there will be.
+func (s *Store) Begin(b kv.Batch, epoch uint64, clock int64, size int) *Put {
+	p := &Put{s: s, b: b, epoch: epoch, clock: clock, size: size, list: s.spare}
+	s.spare = nil
+	return p
+}
+
+// Query begins the rows of a query; the offset of the first one is returned.
+func (p *Put) Query(log *Changelog) (first int64) {
+	p.endQuery()
+	if len(p.pack) == 0 {
+		p.pack = make([]byte, 0, min(p.size+p.size/8+256, packBytes+packBytes/4))
+		p.pack = append(p.pack, packVersion)
+		p.pack = binary.AppendUvarint(p.pack, p.epoch)
+		p.pack = binary.LittleEndian.AppendUint64(p.pack, uint64(p.clock))
+	}
+	p.pack = binary.AppendUvarint(p.pack, log.id)
+	p.pack = binary.AppendUvarint(p.pack, uint64(log.next))
+	p.pack = append(p.pack, 0, 0, 0, 0, 0, 0, 0, 0) // rows and bytes, see endQuery
+	p.open, p.head = true, len(p.pack)
+	p.list = append(p.list, pending{log: log, from: p.head, run: run{first: log.next, epoch: p.epoch, clock: p.clock}})
+	return log.next
+}
+
+// Packed adds n rows of the query, packed by AppendRow. They are not retained.
+func (p *Put) Packed(rows []byte, n int) {
+	p.pack = append(p.pack, rows...)
+	p.list[len(p.list)-1].run.rows += int64(n)
+}
+
+// Row adds a row of the query. It is not retained.
+func (p *Put) Row(op byte, data []byte) {
+	p.pack = AppendRow(p.pack, op, data)
+	p.list[len(p.list)-1].run.rows++
+}
+
+// endQuery ends the rows of a query.
+func (p *Put) endQuery() {
+	if !p.open {
+		return
+	}
+	p.open = false
+	x := &p.list[len(p.list)-1]
+	x.to = len(p.pack)
+	x.log.next += x.run.rows
+	x.end = x.log.next
+	binary.LittleEndian.PutUint32(p.pack[p.head-8:], uint32(x.run.rows))
+	binary.LittleEndian.PutUint32(p.pack[p.head-4:], uint32(x.to-x.from))
+	if x.to-x.from >= directBytes && p.s.untailed(x.log) {
+		p.direct(x)
+	}
+	if len(p.pack) >= packBytes {
+		p.endPack()
+	}
+}
+
+// direct makes blocks of the last query's rows, and takes them out of the pack.
+func (p *Put) direct(x *pending) {
+	r := x.run
+	r.packed = p.pack[x.from:x.to]
+	w := blockWriter{b: p.b, key: func(first int64) []byte { return blockKey(x.log.id, first) }}
+	w.add(r)
+	w.end()
+	// Its head stays, without rows: that costs less than to know where it began.
+	binary.LittleEndian.PutUint64(p.pack[p.head-8:], 0)
+	p.pack = p.pack[:p.head]
+	x.run, x.to = run{}, x.from
+}
+
+// endPack writes the pack that is begun, if it has rows.
+func (p *Put) endPack() {
+	some := false
+	for i := p.from; i < len(p.list); i++ {
+		if x := &p.list[i]; x.run.rows > 0 {
+			x.run.packed = p.pack[x.from:x.to:x.to]
+			some = true
+		}
+	}
+	if some {
+		p.b.Set(packKey(p.s.nextPack), p.pack)
+		p.s.nextPack++
+		p.packed += int64(len(p.pack))
+	}
+	p.size = max(0, p.size-len(p.pack))
+	p.pack, p.from = nil, len(p.list)
+}
+
+// End ends the rows of the epoch; the commit of the batch follows.
+func (p *Put) End() {
+	p.endQuery()
+	if len(p.pack) > 0 {
+		p.endPack()
+	}
+}
+
+// Publish makes the rows visible and wakes those who wait for them. Where the ends in memory have grown too large, it writes them
+// out first, and may fail at that.
+func (p *Put) Publish() error {
+	s := p.s
+	s.mu.Lock()
+	for i := range p.list {
+		x := &p.list[i]
+		x.log.published = x.end
+		if x.run.rows > 0 {
+			x.log.tail = append(x.log.tail, x.run)
+			s.tailBytes += runBytes
+			if !x.log.listed {
+				x.log.listed = true
+				s.tailed = append(s.tailed, x.log)
+			}
+		}
+		x.log.wakeAll()
+	}
+	s.packsUpTo, s.tailBytes = s.nextPack, s.tailBytes+p.packed
+	full := s.tailBytes > tailsFull*s.tailsMax
+	start := !full && s.tailBytes > s.tailsMax && !s.flushing && !s.closed
+	if start {
+		s.flushing = true
+		s.background.Add(1)
+	}
+	s.mu.Unlock()
+	p.end()
+	if full {
+		return s.Flush()
+	}
+	if start {
+		go s.flushBeside()
+	}
+	return nil
+}
+
+// Retract forgets the rows: their batch was not committed.
+func (p *Put) Retract() {
+	for i := range p.list {
+		p.list[i].log.next = p.list[i].log.published
+	}
+	p.end()
+}
+
+// end keeps memory for the next Put.
+func (p *Put) end() {
+	clear(p.list)
+	p.s.spare = p.list[:0]
+	p.list = nil
+}
+
+// untailed reports that a changelog has nothing in memory, nor will have when the epoch is published.
+func (s *Store) untailed(log *Changelog) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(log.tail) == 0
+}
+
+// loadPack takes what a pack holds into the ends of the changelogs.
+func (s *Store) loadPack(seq uint64, value []byte) error {
+	bad := func(what string) error { return fmt.Errorf("%w: pack %d: %s", ErrCorrupt, seq, what) }
+	if len(value) == 0 {
+		return bad("it is empty")
+	}
+	if value[0] != packVersion {
+		return bad(fmt.Sprintf("it has format version %d, this vigil reads %d", value[0], packVersion))
+	}
+	r := &fields{b: append([]byte(nil), value[1:]...)}
+	epoch, clock := r.uvarint(), r.fixed()
+	for !r.bad && len(r.b) > 0 {
+		id, first := r.uvarint(), int64(r.uvarint())
+		rows, size := int64(r.fixed4()), int(r.fixed4())
+		if r.bad || first < 0 || size > len(r.b) || rows > int64(size)/2 || size > 0 && rows == 0 {
+			return bad(fmt.Sprintf("the rows of query %d", id))
+		}
+		one := run{first: first, rows: rows, epoch: epoch, clock: clock, packed: r.b[:size:size]}
+		r.b = r.b[size:]
+		if !whole(one.packed, rows) {
+			return bad(fmt.Sprintf("a row of query %d is damaged", id))
+		}
+		if gone, ok := s.gone[id]; ok && seq <= gone || rows == 0 {
+			continue
+		}
+		if !s.loadRun(s.changelog(id), one) {
+			return bad(fmt.Sprintf("the rows of query %d do not follow those before", id))
+		}
+	}
+	if r.bad {
+		return bad("it ends early")
+	}
+	return nil
+}
+
+// loadRun takes a run into the end of a changelog, unless it is there or was trimmed; false when it is neither.
+func (s *Store) loadRun(log *Changelog, one run) bool {
+	switch {
+	case one.end() <= log.next: // of a flush that was not finished, or of rows that are trimmed
+		return true
+	case one.first < log.next, one.first > log.next && log.next > 0:
+		return false
+	}
+	if len(log.tail) == 0 {
+		log.listed = true
+		s.tailed = append(s.tailed, log)
+	}
+	if log.next == 0 {
+		log.oldest = one.first
+	}
+	log.tail = append(log.tail, one)
+	log.published, log.next = one.end(), one.end()
+	s.tailBytes += int64(len(one.packed)) + runBytes
+	return true
+}
+
+// whole reports that packed consists of n rows.
+func whole(packed []byte, n int64) bool {
+	for ; n > 0; n-- {
+		var ok bool
+		if _, _, packed, ok = nextRow(packed); !ok {
+			return false
+		}
+	}
+	return len(packed) == 0
+}
