@@ -152,7 +152,7 @@ func steady(e Expr) bool {
 	ok := true
 	Walk(e, func(x Expr) bool {
 		switch x := x.(type) {
-		case *Column, *Subquery, *UDF, *InIOC, *InTable:
+		case *Column, *Subquery, *UDF, *InIOC, *InTable, *TableQuery:
 			ok = false
 		case *Call:
 			ok = ok && x.Def.Volatility != fn.Volatile
@@ -206,6 +206,8 @@ func compile(e Expr) (node, error) {
 		return &iocNode{x: x, col: columnIndex(e.X), lists: e.Lists, not: e.Not}, err
 	case *InTable:
 		return compileTable(e, false)
+	case *TableQuery:
+		return compileTableQuery(e, false)
 	case *Call:
 		return compileCall(e)
 	case *UDF:

@@ -25,6 +25,10 @@ func compileFilter(e Expr, neg bool) (filterNode, error) {
 		return &iocNode{x: x, col: columnIndex(e.X), lists: e.Lists, not: e.Not != neg}, err
 	case *InTable:
 		return compileTable(e, neg)
+	case *TableQuery:
+		if e.Kind == TableAny {
+			return compileTableQuery(e, neg)
+		}
 	case *In:
 		if _, _, ok, err := leaf(e, neg); !ok && err == nil && !steady(e) && len(e.List) > 0 {
 			return compileFilter(spelledOut(e), neg)

@@ -9,6 +9,12 @@ type Tables interface {
 	Lookup(p *TableProbe) error
 }
 
+// TableVersions is an optional ability of Tables.
+type TableVersions interface {
+	// TableVersion returns a number that is the same for two views of a table that hold the same rows; false when it is not known.
+	TableVersion(id uint64) (uint64, bool)
+}
+
 // Mark says which probing rows get a row of NULLs behind their results.
 type Mark uint8
 

@@ -23,6 +23,8 @@ func children(e Expr) []Expr {
 		return []Expr{e.X}
 	case *InTable:
 		return e.Keys
+	case *TableQuery:
+		return e.operands()
 	case *Like:
 		return []Expr{e.X, e.Pattern}
 	case *Call:
@@ -56,8 +58,8 @@ func children(e Expr) []Expr {
 	return rowChildren(e)
 }
 
-// Walk calls fn for e and, while fn returns true, for everything below it, parents first. Plans of subqueries are not entered, nor are conditions on the rows of a
-// table.
+// Walk calls fn for e and, while fn returns true, for everything below it, parents first. Plans of subqueries are not entered, nor is what is asked of
+// the rows of a table.
 func Walk(e Expr, fn func(Expr) bool) {
 	if e == nil || !fn(e) {
 		return
@@ -111,6 +113,8 @@ func withChildren(e Expr, k []Expr) Expr {
 		c := *e
 		c.Keys = k
 		return &c
+	case *TableQuery:
+		return e.withOperands(k)
 	case *Like:
 		c := *e
 		c.X, c.Pattern = k[0], k[1]

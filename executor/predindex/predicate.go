@@ -130,8 +130,10 @@ func asksTable(e expr.Expr) bool {
 // hasTable reports a question to a table anywhere in an expression.
 func hasTable(e expr.Expr) (found bool) {
 	expr.Walk(e, func(e expr.Expr) bool {
-		_, ok := e.(*expr.InTable)
-		found = found || ok
+		switch e.(type) {
+		case *expr.InTable, *expr.TableQuery:
+			found = true
+		}
 		return !found
 	})
 	return found
@@ -151,18 +153,34 @@ func textColumn(e expr.Expr) int {
 }
 
 // Canonical is the text of an expression whatever its columns are called: equal texts mean equal expressions over a stream's rows.
-func Canonical(e expr.Expr) string {
+func Canonical(e expr.Expr) string { return canonical(e).String() }
+
+func canonical(e expr.Expr) expr.Expr {
 	return expr.Transform(e, func(e expr.Expr) expr.Expr {
 		switch e := e.(type) {
 		case *expr.Column:
 			return &expr.Column{Index: e.Index, Name: "$" + strconv.Itoa(e.Index), Typ: e.Typ}
 		case *expr.InTable: // tables of several schemas may share a name
-			c := *e
+			c := expr.InTables(e, ofTable).(*expr.InTable)
 			c.Name = "$" + strconv.FormatUint(e.Table, 10)
-			return &c
+			return c
+		case *expr.TableQuery:
+			c := expr.InTables(e, ofTable).(*expr.TableQuery)
+			c.Name = "$" + strconv.FormatUint(e.Table, 10)
+			return c
 		}
 		return e
-	}).String()
+	})
+}
+
+// ofTable is canonical for expressions over the rows of a table.
+func ofTable(e expr.Expr) expr.Expr {
+	return expr.Transform(canonical(e), func(e expr.Expr) expr.Expr {
+		if c, ok := e.(*expr.Column); ok {
+			return &expr.Column{Index: c.Index, Name: "#" + c.Name, Typ: c.Typ}
+		}
+		return e
+	})
 }
 
 // conjuncts appends the conditions that e, or its negation, is the conjunction of.

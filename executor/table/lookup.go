@@ -60,6 +60,16 @@ func (v *View) Lookup(p *expr.TableProbe) error {
 	return nil
 }
 
+// TableVersion implements expr.TableVersions: the latest epoch that changed the table, unless it has changed since the view's.
+func (v *View) TableVersion(id uint64) (uint64, bool) {
+	t := v.set.Table(id)
+	if t == nil {
+		return 0, false
+	}
+	at := t.changed.Load()
+	return at, at <= v.epoch
+}
+
 // touch finds the heads of all rows' chains, and reads their versions ahead: the memory accesses of different rows overlap. A
 // version that is added while the lookup goes on, in pieces, belongs to a later epoch.
 func (s *probe) touch(p *expr.TableProbe) {

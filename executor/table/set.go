@@ -90,7 +90,10 @@ type View struct {
 	oldest int64
 }
 
-var _ expr.Tables = (*View)(nil)
+var (
+	_ expr.Tables        = (*View)(nil)
+	_ expr.TableVersions = (*View)(nil)
+)
 
 func (v *View) table(id uint64) (*Table, error) {
 	t := v.set.Table(id)
@@ -107,6 +110,8 @@ type Table struct {
 	// change is held by who changes the table or its indexes; core is replaced when it is compacted.
 	change sync.Mutex
 	core   atomic.Pointer[core]
+	// changed is the latest epoch that changed the rows. It is set before they change, under core.mu.
+	changed atomic.Uint64
 	// next is the number of the next version, last the latest clock of a change.
 	next uint64
 	last int64
@@ -160,6 +165,7 @@ func (t *Table) Apply(c Change, epoch uint64, clock types.EventTime) (at int64, 
 	t.last = at
 	co.mu.Lock()
 	defer co.mu.Unlock()
+	t.changedAt(epoch)
 	for _, k := range ends {
 		co.vers[k].dropped, co.vers[k].to = epoch, at
 	}
@@ -191,6 +197,7 @@ func (t *Table) Load(number, added uint64, from int64, row []types.Value) error 
 	co := t.core.Load()
 	co.mu.Lock()
 	defer co.mu.Unlock()
+	t.changedAt(added)
 	return co.add(version{number: number, added: added, from: from}, row)
 }
 
@@ -205,10 +212,14 @@ func (t *Table) End(number, epoch uint64, at int64) bool {
 	if k < 0 {
 		return false
 	}
+	t.changedAt(epoch)
 	co.vers[k].dropped, co.vers[k].to = epoch, at
 	t.last = max(t.last, at)
 	return true
 }
+
+// changedAt notes that an epoch changes the rows. Epochs may come in any order where a table is loaded.
+func (t *Table) changedAt(epoch uint64) { t.changed.Store(max(t.changed.Load(), epoch)) }
 
 // Index makes sure that rows are found quickly by the given columns.
 func (t *Table) Index(cols []int) error {

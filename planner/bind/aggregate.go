@@ -39,7 +39,7 @@ func (r *setRef) String() string { return r.name }
 
 // aggregate binds an aggregate call; its arguments are over the rows before grouping.
 func (s *scalar) aggregate(f *parse.FuncCall, d *agg.Def) (expr.Expr, error) {
-	if s.aggs == nil && (s.continuous || s.f == nil || s.f.parent == nil || f.Star) {
+	if s.aggs == nil && (s.continuous && s.asking == 0 || s.f == nil || s.f.parent == nil || f.Star) {
 		return nil, s.noAggregates(f)
 	}
 	if err := checkWithin(f, d); err != nil {
@@ -107,6 +107,8 @@ func (s *scalar) placeAggregate(call logical.AggCall, f *parse.FuncCall) (expr.E
 	up := 0
 	if !s.continuous {
 		up = aggregateLevel(call)
+	} else if s.asking > 0 && aggregateLevel(call) > 0 {
+		return nil, unsupported(f.Pos, "an aggregate of the enclosing query in a subquery over a table", "Select it in a subquery in FROM, and compare with its column.")
 	}
 	if up == 0 {
 		if s.aggs == nil {

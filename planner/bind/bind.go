@@ -66,9 +66,11 @@ type binder struct {
 	params []types.Type
 	// relations counts the relations bound, nesting how deep the binder is.
 	relations, nesting int
-	src                map[expr.Expr]source
-	subPos             map[any]int // where the subquery with a plan is written
-	deps               Deps
+	// asking is how many subqueries over tables lie around what is bound.
+	asking int
+	src    map[expr.Expr]source
+	subPos map[any]int // where the subquery with a plan is written
+	deps   Deps
 	// tablePos is where tables are named, by id.
 	tablePos map[uint64]int
 	// ids numbers WITH queries; shared counts the readers of those that are bound once.
@@ -145,7 +147,7 @@ func (b *binder) finish(root *logical.Node) *logical.Query {
 		}
 		return e, false
 	}).Plan(root, 0)
-	return &logical.Query{Root: root, Params: b.params}
+	return &logical.Query{Root: root, Params: b.params, TablePos: b.tablePos}
 }
 
 // param binds $n.

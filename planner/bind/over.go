@@ -51,7 +51,7 @@ func (s *scalar) overCall(f *parse.FuncCall) (expr.Expr, error) {
 		return nil, sqlerr.New(sqlerr.WindowingError, "window functions are not allowed in %s", s.clause).At(f.Pos).
 			WithHint("Compute it in a subquery: SELECT ... FROM (SELECT ..., %s(...) OVER (...) AS x FROM ...) t WHERE x ...", f.Name.Name)
 	}
-	in := &scalar{binder: s.binder, f: s.f, ctes: s.ctes, clause: overClause, aggs: s.aggs, seen: s.seen}
+	in := &scalar{binder: s.binder, f: s.f, ctes: s.ctes, clause: overClause, aggs: s.aggs, seen: s.seen, late: true}
 	def, err := s.over.resolve(f.Over)
 	if err != nil {
 		return nil, err

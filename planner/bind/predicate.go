@@ -319,6 +319,9 @@ func (s *scalar) quantified(e *parse.Quantified) (expr.Expr, error) {
 		if (e.Op == "<>" || e.Op == "!=") && e.All {
 			return s.inQuery(&parse.InQuery{At: e.At, X: e.X, Query: e.Query, Not: true})
 		}
+		if s.asksTables(e.Query) {
+			return s.askAny(e)
+		}
 	}
 	x, err := s.term(e.X)
 	if err != nil {

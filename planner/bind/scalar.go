@@ -28,6 +28,8 @@ type scalar struct {
 	seen *[]seenCall
 	// match is set in the expressions of MATCH_RECOGNIZE and SEQUENCE.
 	match *matchScope
+	// late: what is bound is evaluated when time has passed, not with its row.
+	late bool
 }
 
 // list binds several expressions.
@@ -125,8 +127,14 @@ func (s *scalar) bindPredicate(e parse.Expr) (expr.Expr, error) {
 		}
 		return s.subquery(e.Query, expr.Exists, e.Pos)
 	case *parse.Scalar:
+		if value, ok, err := s.askScalar(e.Query, e.Pos); ok {
+			return value, err
+		}
 		return s.subquery(e.Query, expr.Scalar, e.Pos)
 	case *parse.ArrayQuery:
+		if s.asksTables(e.Query) {
+			return nil, unsupported(e.Pos, "ARRAY(SELECT ...) over a table in a continuous query", "Use (SELECT array_agg(x ORDER BY x) FROM table WHERE ...).")
+		}
 		return s.subquery(e.Query, expr.ArraySub, e.Pos)
 	case *parse.Array:
 		return s.array(e)
@@ -225,6 +233,12 @@ func negate(e expr.Expr) expr.Expr {
 		c := *x
 		c.Not = !x.Not
 		return &c
+	case *expr.TableQuery:
+		if x.Kind == expr.TableAny {
+			c := *x
+			c.Not = !x.Not
+			return &c
+		}
 	case *expr.IsNull:
 		return &expr.IsNull{X: x.X, Not: !x.Not}
 	case *expr.Like:

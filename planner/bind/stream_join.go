@@ -80,7 +80,7 @@ func (l *level) streamWhere() error {
 	var members []*expr.Subquery
 	var rest, seen []expr.Expr
 	for _, c := range l.where {
-		if asksSeen(c) || logical.AsksTable(c) != nil { // asked of what is left
+		if asksSeen(c) || logical.Asks(c) { // asked of what is left
 			seen = append(seen, c)
 			continue
 		}

@@ -75,11 +75,11 @@ func correlated(plan *logical.Node) bool {
 
 // inQuery binds x [NOT] IN (SELECT ..).
 func (s *scalar) inQuery(e *parse.InQuery) (expr.Expr, error) {
+	if in, ok, err := s.askTable(memberIn(e)); ok {
+		return in, err
+	}
 	if row, ok := e.X.(*parse.Row); ok && len(row.Elems) != 1 {
 		return s.rowIn(e, row)
-	}
-	if in, ok, err := s.askTable(membership{x: e.X, query: e.Query, not: e.Not, pos: e.Pos}); ok {
-		return in, err
 	}
 	x, err := s.term(e.X)
 	if err != nil {

@@ -3,6 +3,7 @@ package logical
 import (
 	"slices"
 
+	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/catalog"
@@ -106,15 +107,42 @@ func onlyBelow(e expr.Expr, n int) bool {
 	return ok
 }
 
-// AsksTable finds a question to a table in an expression, nil when there is none.
-func AsksTable(e expr.Expr) (found *expr.InTable) {
+// AsksTable tells whether an expression asks a table, and names the first one that it asks.
+func AsksTable(e expr.Expr) (id uint64, name string, ok bool) {
 	Walk(e, func(e expr.Expr, _ int) bool {
-		if t, ok := e.(*expr.InTable); ok && found == nil {
-			found = t
+		switch t := e.(type) {
+		case *expr.InTable:
+			id, name, ok = t.Table, t.Name, true
+		case *expr.TableQuery:
+			id, name, ok = t.Table, t.Name, true
 		}
-		return found == nil
+		return !ok
 	})
-	return found
+	return id, name, ok
+}
+
+// Asks tells whether an expression asks a table.
+func Asks(e expr.Expr) bool {
+	_, _, ok := AsksTable(e)
+	return ok
+}
+
+// OrderedKernel folds the rows of a group in the order of ORDER BY within the aggregate: its arguments are those of k, then the terms.
+func OrderedKernel(k agg.Kernel, args []types.Type, order []SortKey) agg.Kernel {
+	terms := make([]agg.Order, len(order))
+	for i, o := range order {
+		terms[i] = agg.Order{Desc: o.Desc, NullsFirst: o.NullsFirst, Typ: o.X.Type()}
+	}
+	return agg.Ordered(k, args, terms)
+}
+
+// OrderText prints the directions of such an order.
+func OrderText(order []SortKey) string {
+	s := "ORDERED"
+	for _, o := range order {
+		s += map[bool]string{true: " DESC", false: " ASC"}[o.Desc] + map[bool]string{true: " NULLS FIRST", false: " NULLS LAST"}[o.NullsFirst]
+	}
+	return s + " "
 }
 
 // rewriteLookup rewrites the expressions of a lookup.

@@ -162,6 +162,8 @@ type Query struct {
 	// Params are the types of $1.., inferred where the client did not say.
 	Params     []types.Type
 	Continuous bool
+	// TablePos is where tables are named, by id, for errors.
+	TablePos map[uint64]int
 }
 
 // NewFilter puts conds over in; without conds it is in itself. A filter directly below is merged, its conds first.

@@ -124,7 +124,7 @@ func (f Rewrite) moreChildren(e expr.Expr, depth int) expr.Expr {
 		if x, i := f.Expr(e.X, depth), f.Expr(e.Index, depth); x != e.X || i != e.Index {
 			return &expr.Subscript{X: x, Index: i, Typ: e.Typ}
 		}
-	case *expr.RowCtor, *expr.FieldOf, *expr.RowIsNull, *expr.Slice, *expr.InTable:
+	case *expr.RowCtor, *expr.FieldOf, *expr.RowIsNull, *expr.Slice, *expr.InTable, *expr.TableQuery:
 		kids := expr.Operands(e)
 		if l := f.List(kids, depth); !same(l, kids) {
 			return expr.WithOperands(e, l)

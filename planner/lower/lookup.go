@@ -1,6 +1,7 @@
 package lower
 
 import (
+	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/planner/logical"
@@ -22,14 +23,14 @@ func corrected(table string) *sqlerr.Error {
 		"What the table said of a row may have changed when the row is corrected. Look up before the grouping, or let it emit final rows only.")
 }
 
-// refuseCorrected refuses conditions that ask tables about rows that are corrected later.
-func (l *lowerer) refuseCorrected(op *logical.Filter, in *spec.Node) {
+// refuseCorrected refuses expressions that ask tables about rows that are corrected later.
+func (l *lowerer) refuseCorrected(list []expr.Expr, in *spec.Node) {
 	if !l.continuous {
 		return
 	}
-	for _, c := range op.Conds {
-		if t := logical.AsksTable(c); t != nil && spec.Updates(in) {
-			l.fail(corrected(t.Name))
+	for _, e := range list {
+		if id, name, ok := logical.AsksTable(e); ok && spec.Updates(in) {
+			l.fail(corrected(name).At(l.tablePos[id]))
 			return
 		}
 	}

@@ -5,7 +5,6 @@ package lower
 import (
 	"strings"
 
-	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -16,7 +15,7 @@ import (
 
 // Program lowers a query.
 func Program(q *logical.Query) (*spec.Program, error) {
-	l := &lowerer{params: q.Params, continuous: q.Continuous}
+	l := &lowerer{params: q.Params, continuous: q.Continuous, tablePos: q.TablePos}
 	if r, ok := q.Root.Op.(*logical.Result); ok {
 		l.query = r
 	}
@@ -31,6 +30,7 @@ func Program(q *logical.Query) (*spec.Program, error) {
 type lowerer struct {
 	params     []types.Type
 	continuous bool
+	tablePos   map[uint64]int
 	// query is the continuous query; stages are the parts of it that were cut off, lower ones first.
 	query  *logical.Result
 	stages []*spec.Query
@@ -70,9 +70,10 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 	case *logical.FuncScan:
 		out.Op = l.funcScan(op.Func)
 	case *logical.Filter:
-		l.refuseCorrected(op, in[0])
+		l.refuseCorrected(op.Conds, in[0])
 		out.Op = &spec.Filter{Cond: logical.AndAll(l.exprs(op.Conds))}
 	case *logical.Project:
+		l.refuseCorrected(op.Exprs, in[0])
 		out.Op = &spec.Project{Exprs: l.exprs(op.Exprs)}
 	case *logical.ProjectSet:
 		if l.continuous {
@@ -226,20 +227,11 @@ func (l *lowerer) aggCall(a logical.AggCall) spec.AggCall {
 	}
 	order := l.sortKeys(a.OrderBy)
 	if l.continuous && len(order) > 0 && ok {
-		kernel = orderedKernel(kernel, argTypes, order)
+		kernel = logical.OrderedKernel(kernel, argTypes, a.OrderBy)
 	}
 	return spec.AggCall{
 		Name: a.Def.Name, Kernel: kernel, Args: args, Distinct: a.Distinct, Filter: l.expr(a.Filter), OrderBy: order, Typ: a.Typ,
 	}
-}
-
-// orderedKernel folds the rows of a group in the order of ORDER BY within the aggregate.
-func orderedKernel(k agg.Kernel, args []types.Type, order []spec.SortKey) agg.Kernel {
-	terms := make([]agg.Order, len(order))
-	for i, o := range order {
-		terms[i] = agg.Order{Desc: o.Desc, NullsFirst: o.NullsFirst, Typ: o.X.Type()}
-	}
-	return agg.Ordered(k, args, terms)
 }
 
 func (l *lowerer) sortKeys(list []logical.SortKey) []spec.SortKey {

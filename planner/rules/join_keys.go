@@ -43,7 +43,7 @@ func joinKeysOf(n *logical.Node) *logical.Node {
 // equality takes a condition apart into a left and a right side of the join.
 func equality(c expr.Expr, width, all int) (l, r expr.Expr, ok bool) {
 	cmp, isCmp := c.(*expr.Compare)
-	if !isCmp || cmp.Op != expr.EQ || !movable(c) {
+	if !isCmp || cmp.Op != expr.EQ || !early(c) {
 		return nil, nil, false
 	}
 	switch {

@@ -73,7 +73,7 @@ func cost(e expr.Expr) int {
 		switch e.(type) {
 		case *expr.InIOC, *expr.InTable:
 			class = max(class, indicator)
-		case *expr.Subquery:
+		case *expr.Subquery, *expr.TableQuery:
 			class = max(class, subquery)
 		case *expr.UDF:
 			class = max(class, javascript)

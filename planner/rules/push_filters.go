@@ -24,7 +24,7 @@ func pushFilters(n *logical.Node) *logical.Node {
 func push(n *logical.Node, conds []expr.Expr) *logical.Node {
 	var down, stay []expr.Expr
 	for _, c := range conds {
-		if movable(c) && (logical.AsksTable(c) == nil || atOnce(n.Op)) {
+		if movable(c) && (!logical.Asks(c) || atOnce(n.Op)) {
 			down = append(down, c)
 		} else {
 			stay = append(stay, c)
@@ -73,6 +73,9 @@ func atOnce(op logical.Op) bool {
 	}
 	return false
 }
+
+// early tells whether a condition of a join may be evaluated before the rows meet: one that asks a table sees it as it is then.
+func early(e expr.Expr) bool { return movable(e) && !logical.Asks(e) }
 
 // over rebuilds n with conditions below its first input and above itself.
 func over(n *logical.Node, below, above []expr.Expr) *logical.Node {
@@ -126,7 +129,7 @@ func pushJoin(n *logical.Node, op *logical.Join, down, stay []expr.Expr) *logica
 	on := op.Conds
 	var left, right, fromOn []expr.Expr
 	if op.Kind == logical.Inner || op.Kind == logical.Semi {
-		movableOn, fixed := split(on, movable)
+		movableOn, fixed := split(on, early)
 		pool := append(append([]expr.Expr(nil), movableOn...), down...)
 		left, pool = split(pool, isLeft)
 		right, pool = split(pool, isRight)
@@ -142,12 +145,12 @@ func pushJoin(n *logical.Node, op *logical.Join, down, stay []expr.Expr) *logica
 	}
 	if op.Kind == logical.Left || op.Kind == logical.Anti {
 		left, down = split(down, isLeft)
-		fromOn, on = split(on, func(e expr.Expr) bool { return movable(e) && isRight(e) })
+		fromOn, on = split(on, func(e expr.Expr) bool { return early(e) && isRight(e) })
 		right = fromOn
 	}
 	if op.Kind == logical.Right {
 		right, down = split(down, isRight)
-		fromOn, on = split(on, func(e expr.Expr) bool { return movable(e) && isLeft(e) })
+		fromOn, on = split(on, func(e expr.Expr) bool { return early(e) && isLeft(e) })
 		left = fromOn
 	}
 	join := *op

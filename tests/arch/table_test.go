@@ -43,7 +43,7 @@ var table = []row{
 	{"executor/fn", low},
 	{"executor/agg", low},
 	{"executor/window", low},
-	{"executor/expr", with(low, []string{"executor/fn"})},
+	{"executor/expr", with(low, []string{"executor/fn", "executor/agg"})},
 	{"executor/codec", low},
 	{"executor/connector", low},
 	{"executor/connector/kafka", with(low, []string{"executor/connector"})},
