@@ -1,6 +1,8 @@
 package bind
 
 import (
+	"slices"
+
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/catalog"
@@ -140,8 +142,8 @@ func (l *level) settleFrom() (err error) {
 	return err
 }
 
-// settleLookups gives lookups without a key of their own those that WHERE has for them (FROM stream, table WHERE ..), and
-// refuses those that are left without one. A join of streams below them gets the conditions on it, which may bound it in time.
+// settleLookups gives lookups without a key of their own those that WHERE has for them (FROM stream, table WHERE ..), or other conditions on
+// the table, and refuses those that are left without any. A join of streams below them gets the conditions on it, which may bound it in time.
 // It returns the tree and the conditions that stay.
 func (l *level) settleLookups(n *logical.Node, where []expr.Expr) (*logical.Node, []expr.Expr, error) {
 	op, ok := n.Op.(*logical.LookupJoin)
@@ -150,11 +152,11 @@ func (l *level) settleLookups(n *logical.Node, where []expr.Expr) (*logical.Node
 	}
 	found, width := op, len(n.In[0].Schema.Cols)
 	if len(op.Keys) == 0 && op.Kind == logical.LookupInner {
-		found, where = op.TakeKeys(where, width)
+		found, where = takeWhere(op, where, width)
 	}
-	if len(found.Keys) == 0 {
+	if len(found.Keys) == 0 && !readsTable(found.Conds, width) {
 		t := op.Table
-		return nil, nil, unsupported(op.Pos, "a join with table "+t.Name+" that is not by equal columns",
+		return nil, nil, unsupported(op.Pos, "a join with table "+t.Name+" without a condition on it",
 			"Say which column equals what: ON "+t.Name+"."+t.Table.Schema.Cols[0].Name+" = ..., of the column's own type.")
 	}
 	in := n.In[0]
@@ -170,6 +172,37 @@ func (l *level) settleLookups(n *logical.Node, where []expr.Expr) (*logical.Node
 		return nil, nil, err
 	}
 	return &logical.Node{Op: found, In: []*logical.Node{in}, Schema: n.Schema}, where, nil
+}
+
+// takeWhere gives a lookup its conditions in WHERE: those that are keys, or where there are none and it has no condition yet, others that
+// read the table.
+func takeWhere(op *logical.LookupJoin, where []expr.Expr, width int) (found *logical.LookupJoin, rest []expr.Expr) {
+	found, where = op.TakeKeys(where, width)
+	if len(found.Keys) > 0 || readsTable(op.Conds, width) {
+		return found, where
+	}
+	conds := slices.Clone(op.Conds)
+	for _, c := range where {
+		if asksSeen(c) || subqueryIn(c) != nil || !readsTable([]expr.Expr{c}, width) || !onlyBefore(c, width+len(op.Table.Table.Schema.Cols)) {
+			rest = append(rest, c)
+			continue
+		}
+		conds = append(conds, c)
+	}
+	found.Conds = conds
+	return found, rest
+}
+
+// onlyBefore: c reads no column at or beyond n.
+func onlyBefore(c expr.Expr, n int) bool {
+	ok := true
+	logical.Columns(c, func(i int) { ok = ok && i < n })
+	return ok
+}
+
+// readsTable tells whether one of the conditions reads a column at or beyond n.
+func readsTable(conds []expr.Expr, n int) bool {
+	return slices.ContainsFunc(conds, func(c expr.Expr) bool { return !onlyBefore(c, n) })
 }
 
 // splitBelow splits off the conditions that read only columns before column n.

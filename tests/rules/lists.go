@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -159,7 +160,7 @@ func joined(from, where string, is func(l *listing, e *happening, k int) []strin
 
 // listRules are all kinds.
 func listRules() []listRule {
-	return append(append(conditionRules(), nestedRules()...), joinRules()...)
+	return slices.Concat(conditionRules(), nestedRules(), joinRules(), valueRules())
 }
 
 // inSmall is usr IN the small list of rule k.
@@ -253,6 +254,49 @@ func joinRules() []listRule {
 			}
 			return out
 		}),
+	}
+}
+
+// valueRules compare rows with lists, and values of lists.
+func valueRules() []listRule {
+	return []listRule{
+		when("(usr, num) IN (SELECT name, level FROM loose WHERE team = 'red') AND num <> ?", func(l *listing, e *happening, k int) truth {
+			found := truthOf(e.usr != nil && e.in(l.loose, func(m member) bool { return m.team == "red" && m.level == e.number }) == yes)
+			return and(found, not(e.num(k)))
+		}),
+		when("num = ? AND id % 2 < (SELECT count(*) FROM loose l WHERE l.name = ev.usr AND l.level >= ev.num)", func(l *listing, e *happening, k int) truth {
+			n := 0
+			for _, m := range l.loose {
+				if m.name != nil && e.usr != nil && *m.name == *e.usr && m.level >= e.number {
+					n++
+				}
+			}
+			return and(e.num(k), truthOf(e.id%2 < n))
+		}),
+		when("num = ? AND EXISTS (SELECT 1 FROM loose l WHERE l.level > ev.num AND l.name IN (SELECT name FROM watch))", func(l *listing, e *happening, k int) truth {
+			return and(e.num(k), truthOf(slices.ContainsFunc(l.loose, func(m member) bool {
+				if m.name == nil || m.level <= e.number {
+					return false
+				}
+				_, ok := l.watch[*m.name]
+				return ok
+			})))
+		}),
+		{
+			sql: func(k int) string {
+				return numbered("SELECT id, (SELECT max(level) FROM watch) AS top, usr IN (SELECT name FROM small_#) AS known FROM ev WHERE num = ?", k)
+			},
+			find: func(l *listing, e *happening, k int) []string {
+				if e.number != k {
+					return nil
+				}
+				top := member{level: -1}
+				for _, m := range l.watch {
+					top.level = max(top.level, m.level)
+				}
+				return []string{fmt.Sprintf("%d|%s|%s", e.id, level(top), [...]string{no: "f", unknown: "NULL", yes: "t"}[inSmall(l, e, k)])}
+			},
+		},
 	}
 }
 
