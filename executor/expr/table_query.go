@@ -43,6 +43,8 @@ type TableQuery struct {
 	Aggs []TableAgg
 	Item Expr
 	Typ  types.Type
+	// Unique: no two rows have the keys.
+	Unique bool
 }
 
 // TableAgg is an aggregate of a TableQuery. Name is how it is printed before its arguments.
@@ -124,6 +126,15 @@ func (e *TableQuery) withOperands(k []Expr) *TableQuery {
 	keys, tests := len(e.Keys), len(e.Keys)+len(e.TestKeys)
 	c.Keys, c.TestKeys, c.Args = k[:keys:keys], k[keys:tests:tests], k[tests:]
 	return &c
+}
+
+// Inner lists what is evaluated over the table's rows, and over their aggregates. Sound: an answer fails only where one of those does.
+func (e *TableQuery) Inner() (list []Expr, sound bool) {
+	sound = e.Kind != TableOne || e.Unique
+	for i := range e.Aggs {
+		sound = sound && agg.NeverFails(e.Aggs[i].Kernel)
+	}
+	return e.inner(), sound
 }
 
 // inner are the expressions over the table's rows, and over their aggregates.

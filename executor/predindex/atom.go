@@ -69,10 +69,20 @@ func subjectOf(e expr.Expr) (subject, bool) {
 			return subject{col: c.Index, lower: true, x: e, typ: x.Typ}, true
 		}
 	}
-	if !safe(e) {
+	if !safe(e) || hasQuery(e) {
 		return subject{}, false
 	}
 	return subject{col: -1, x: e, typ: e.Type()}, true
+}
+
+// hasQuery reports a subquery over a table anywhere in an expression: it costs too much to be computed for all rows.
+func hasQuery(e expr.Expr) (found bool) {
+	expr.Walk(e, func(e expr.Expr) bool {
+		_, ok := e.(*expr.TableQuery)
+		found = found || ok
+		return !found
+	})
+	return found
 }
 
 // lowered finds the column in lower(column).
@@ -110,7 +120,7 @@ func atomIn(e expr.Expr) *atom {
 			return &atom{x: subject{col: e.Index, x: e, typ: e.Typ}, kind: atomRange, lo: 1, hi: 1}
 		}
 	case *expr.InTable:
-		if safe(e) {
+		if safe(e) && !hasQuery(e) {
 			return &atom{x: subject{col: -1, x: positive(e), typ: e.Type()}, kind: atomRange, lo: 1, hi: 1, not: e.Not}
 		}
 	case *expr.Compare:

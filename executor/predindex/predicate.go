@@ -130,10 +130,8 @@ func asksTable(e expr.Expr) bool {
 // hasTable reports a question to a table anywhere in an expression.
 func hasTable(e expr.Expr) (found bool) {
 	expr.Walk(e, func(e expr.Expr) bool {
-		switch e.(type) {
-		case *expr.InTable, *expr.TableQuery:
-			found = true
-		}
+		_, ok := e.(*expr.InTable)
+		found = found || ok
 		return !found
 	})
 	return found

@@ -24,6 +24,8 @@ func safe(e expr.Expr) bool {
 			*expr.In, *expr.InIOC, *expr.Case, *expr.Coalesce:
 		case *expr.InTable:
 			ok = ok && (e.Where == nil || safe(e.Where))
+		case *expr.TableQuery:
+			ok = ok && safeQuery(e)
 		case *expr.Like:
 			ok = ok && constantPattern(e)
 		case *expr.Cast:
@@ -35,6 +37,14 @@ func safe(e expr.Expr) bool {
 		}
 		return ok
 	})
+	return ok
+}
+
+func safeQuery(e *expr.TableQuery) bool {
+	list, ok := e.Inner()
+	for _, x := range list {
+		ok = ok && safe(x)
+	}
 	return ok
 }
 

@@ -142,7 +142,10 @@ func (s *scalar) askTable(m membership) (e expr.Expr, ok bool, err error) {
 func (a *asked) question(kind expr.TableQueryKind) *expr.TableQuery {
 	q := &expr.TableQuery{Kind: kind, Table: a.table.ID, Name: a.table.Name, Schema: a.table.Table.Schema}
 	lk, conds := (&logical.LookupJoin{Table: a.table}).TakeKeys(a.conds, a.base)
-	q.Keys, q.Cols = lk.Keys, lk.Cols
+	q.Keys, q.Cols, q.Unique = lk.Keys, lk.Cols, len(a.table.Table.Key) > 0
+	for _, k := range a.table.Table.Key {
+		q.Unique = q.Unique && slices.Contains(q.Cols, k)
+	}
 	q.Where = a.paired(logical.AndAll(conds), len(q.Schema.Cols))
 	q.Args = a.args
 	return q
