@@ -2,6 +2,7 @@ package bind
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -114,6 +115,9 @@ func (f *frame) columnName(i int, name string) string {
 func (s *scalar) askTable(m membership) (e expr.Expr, ok bool, err error) {
 	if !s.asksTables(m.query) {
 		return nil, false, nil
+	}
+	if m.x == nil && atLeastOne(m.query.Limit) > 0 { // that there is one row is all that is asked
+		m.query = unlimited(m.query)
 	}
 	a, err := s.openTable(m.query, m.pos, tableAt*(1+s.asking))
 	if err != nil {
@@ -286,6 +290,10 @@ func (s *scalar) askScalar(q *parse.Select, pos int) (e expr.Expr, ok bool, err 
 	if !s.asksTables(q) {
 		return nil, false, nil
 	}
+	first := len(q.OrderBy) > 0 && atLeastOne(q.Limit) == 1
+	if first {
+		q = unlimited(q)
+	}
 	a, err := s.openTable(q, pos, tableAt*(1+s.asking))
 	if err != nil {
 		return nil, true, err
@@ -294,20 +302,44 @@ func (s *scalar) askScalar(q *parse.Select, pos int) (e expr.Expr, ok bool, err 
 	switch {
 	case core.Distinct:
 		return nil, true, unsupported(pos, "DISTINCT in a subquery that is a value", "It may have one row only: use max(..) or min(..).")
-	case len(q.OrderBy) > 0:
-		return nil, true, unsupported(start(q.OrderBy[0].Expr), "ORDER BY in a subquery that is a value", "It may have one row only: use max(..) or min(..).")
+	case len(q.OrderBy) > 0 && !first:
+		return nil, true, unsupported(start(q.OrderBy[0].Expr), "ORDER BY in a subquery that is a value", "Write LIMIT 1 behind it, or use max(..) or min(..).")
 	case len(core.Items) != 1 || core.Items[0].Star && len(a.sub.f.rels[0].cols) != 1:
 		return nil, true, sqlerr.New(sqlerr.SyntaxError, "subquery must return only one column").At(pos)
 	}
-	e, err = a.value(core.Items[0])
+	if first {
+		e, err = a.first(core.Items[0])
+	} else {
+		e, err = a.value(core.Items[0])
+	}
 	return e, true, err
 }
 
-// value is the subquery as a value.
-func (a *asked) value(it parse.SelectItem) (expr.Expr, error) {
+// atLeastOne is the number of a LIMIT that is a number and lets a row pass, else 0.
+func atLeastOne(limit parse.Expr) int {
+	n, ok := limit.(*parse.Number)
+	if !ok {
+		return 0
+	}
+	i, err := strconv.Atoi(n.Text)
+	if err != nil {
+		return 0
+	}
+	return max(i, 0)
+}
+
+// unlimited is a subquery without its LIMIT.
+func unlimited(q *parse.Select) *parse.Select {
+	c := *q
+	c.Limit = nil
+	return &c
+}
+
+// item binds what a subquery that is a value selects.
+func (a *asked) item(it parse.SelectItem) (expr.Expr, error) {
 	sub := *a.sub
 	sub.clause, sub.aggs = "SELECT", &a.aggs
-	item, err := a.inside(func() (expr.Expr, error) {
+	return a.inside(func() (expr.Expr, error) {
 		if it.Star {
 			return shift(sub.f.rels[0].cols[0].value, 0), nil
 		}
@@ -317,6 +349,68 @@ func (a *asked) value(it parse.SelectItem) (expr.Expr, error) {
 		}
 		return a.textIfUnknown(t)
 	})
+}
+
+// first is the subquery as the value of the first of several rows: (SELECT item .. ORDER BY .. LIMIT 1), which is the first element of
+// array_agg(item ORDER BY ..). Of rows that are equal in the order it is the newest.
+func (a *asked) first(it parse.SelectItem) (expr.Expr, error) {
+	item, err := a.item(it)
+	if err != nil {
+		return nil, err
+	}
+	if len(a.aggs) > 0 {
+		return nil, unsupported(start(it.Expr), "an aggregate together with LIMIT in a subquery", "It has one row: leave ORDER BY and LIMIT out.")
+	}
+	call := logical.AggCall{Def: registry().aggs["array_agg"], Args: []expr.Expr{item}}
+	for _, o := range a.query.OrderBy {
+		x, err := a.orderTerm(it, item, o.Expr)
+		if err != nil {
+			return nil, err
+		}
+		if !hasOperator(x.Type(), false) {
+			return nil, sqlerr.New(sqlerr.UndefinedFunction, "could not identify an ordering operator for type %s", x.Type()).At(start(o.Expr))
+		}
+		call.OrderBy = append(call.OrderBy, sortKey(x, o))
+	}
+	if _, ok := call.Def.Kernel([]types.Type{plain(item.Type())}, false, false); !ok || item.Type().Kind == types.Array {
+		return nil, unsupported(start(it.Expr), "type "+item.Type().String()+" in a subquery with LIMIT", "Cast it to text.")
+	}
+	q := a.question(expr.TableGroup)
+	list, err := a.aggregate(&call)
+	if err != nil {
+		return nil, err
+	}
+	array := arrayType(plain(item.Type()))
+	one := &expr.Const{Val: types.NewInt(types.Int4, 1)}
+	q.Aggs, q.Typ = []expr.TableAgg{list}, item.Type()
+	q.Item = &expr.Subscript{X: &expr.Column{Index: 0, Name: "array_agg", Typ: array}, Index: one, Typ: item.Type()}
+	q.Args = a.args
+	return q, nil
+}
+
+// orderTerm binds a term of ORDER BY: the item by its number or name, or an expression over the table.
+func (a *asked) orderTerm(it parse.SelectItem, item expr.Expr, e parse.Expr) (expr.Expr, error) {
+	switch x := e.(type) {
+	case *parse.Number:
+		_, err := ordinal(x, 1, "ORDER BY")
+		return item, err
+	case *parse.Ident:
+		if len(x.Parts) == 1 && x.Parts[0] == it.Alias {
+			return item, nil
+		}
+	}
+	return a.inside(func() (expr.Expr, error) {
+		t, err := a.sub.term(e)
+		if err != nil {
+			return nil, err
+		}
+		return a.textIfUnknown(t)
+	})
+}
+
+// value is the subquery as a value.
+func (a *asked) value(it parse.SelectItem) (expr.Expr, error) {
+	item, err := a.item(it)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +433,15 @@ func (a *asked) value(it parse.SelectItem) (expr.Expr, error) {
 func (a *asked) group(q *expr.TableQuery, item expr.Expr) error {
 	var failed error
 	for i := range a.aggs {
-		c, err := a.aggregate(&a.aggs[i])
+		call := &a.aggs[i] // which inside did not see
+		for k := range call.Args {
+			call.Args[k] = a.inward(call.Args[k])
+		}
+		for k := range call.OrderBy {
+			call.OrderBy[k].X = a.inward(call.OrderBy[k].X)
+		}
+		call.Filter = a.inward(call.Filter)
+		c, err := a.aggregate(call)
 		if err != nil {
 			return err
 		}
@@ -382,12 +484,12 @@ func (a *asked) aggregate(call *logical.AggCall) (expr.TableAgg, error) {
 		if c, ok := x.(*expr.Column); ok && c.Index == timeToFill {
 			return out, unsupported(a.src[c].pos, call.Def.Name+" without what orders the rows of a table", "Name it: "+call.Def.Name+"(x, t).")
 		}
-		x = a.paired(a.inward(x), width)
+		x = a.paired(x, width)
 		out.Args = append(out.Args, x)
 		argTypes = append(argTypes, plain(x.Type()))
 	}
 	if call.Filter != nil {
-		out.Filter = a.paired(a.inward(call.Filter), width)
+		out.Filter = a.paired(call.Filter, width)
 	}
 	kernel, ok := call.Def.Kernel(argTypes[:len(call.Args)], call.Distinct, call.Desc)
 	if !ok {

@@ -112,11 +112,14 @@ func (l *level) lookups(n *logical.Node, list []membership) (*logical.Node, erro
 }
 
 const subqueryHint = "Over a table a subquery may stand in SELECT, WHERE, HAVING, GROUP BY, ON and in aggregates: x [NOT] IN (SELECT column FROM table [WHERE ..]), " +
-	"[NOT] EXISTS, op ANY, op ALL, (SELECT column or aggregates FROM table [WHERE ..])."
+	"[NOT] EXISTS, op ANY, op ALL, (SELECT column or aggregates FROM table [WHERE ..] [ORDER BY .. LIMIT 1])."
 
 // membership binds one that is a condition of its own; width is the number of the enclosing row's columns. It is nil where a lookup cannot
 // answer it.
 func (s *scalar) membership(m membership, width int) (*logical.LookupJoin, error) {
+	if m.x == nil && atLeastOne(m.query.Limit) > 0 {
+		m.query = unlimited(m.query)
+	}
 	a, err := s.openTable(m.query, m.pos, width)
 	if err != nil {
 		return nil, err
@@ -161,7 +164,7 @@ func readsInput(conds []expr.Expr, width int) bool {
 	})
 }
 
-// plainTable accepts SELECT .. FROM table [WHERE ..].
+// plainTable accepts SELECT .. FROM table [WHERE ..] without LIMIT, which the caller takes off where it knows what it means.
 func (s *scalar) plainTable(q *parse.Select, pos int) (*parse.TableRef, *catalog.Table, error) {
 	refuse := func(pos int, what string) (*parse.TableRef, *catalog.Table, error) {
 		return nil, nil, unsupported(pos, what+" in a continuous query", subqueryHint)

@@ -69,7 +69,7 @@ func (g asker) question(depth int) string {
 	not := g.one("", "NOT ")
 	switch g.IntN(9) {
 	case 0:
-		return not + "EXISTS (SELECT 1" + from + ")"
+		return not + "EXISTS (SELECT 1" + from + g.one("", " LIMIT 1") + ")"
 	case 1:
 		return g.usr + " " + not + "IN (SELECT l.name" + from + ")"
 	case 2:
@@ -92,6 +92,10 @@ func (g asker) question(depth int) string {
 func (g asker) value(depth int) string {
 	if g.IntN(3) == 0 {
 		return "(SELECT l.level + " + g.num + " FROM keyed l WHERE l.name = " + g.usr + g.one("", " AND l.level > 1") + ")"
+	}
+	if g.IntN(6) == 0 {
+		order := g.one("l.level DESC, l.name, l.host", "l.level + "+g.num+", l.name DESC NULLS LAST, l.host NULLS FIRST, l.level", "1 NULLS FIRST, l.host")
+		return "(SELECT l.level FROM " + g.list() + " l" + g.where(depth) + " ORDER BY " + order + " LIMIT 1)"
 	}
 	agg := g.one("max(l.level)", "min(l.level) + "+g.num, "count(*)", "count(DISTINCT l.host)", "sum(l.level) FILTER (WHERE l.level > "+g.num+")",
 		"max(l.level) - min(l.level)", "count(l.level) * 2")
