@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/task"
@@ -99,6 +100,7 @@ func (e *Engine) newCut(ep *epoch) *checkpointCut {
 		c.streams[s.spec.ID] = &streamCut{id: s.spec.ID, next: maps.Clone(s.next), watermark: types.MinTime}
 	}
 	c.drops, e.seq.dropOps = e.seq.dropOps, nil
+	e.ckpt.coming.Store(true)
 	return c
 }
 
@@ -108,13 +110,19 @@ type checkpoints struct {
 	store *checkpoint.Store
 	wg    sync.WaitGroup
 	one   chan struct{} // capacity 1: held while a cut is being written
+	// coming: the sequencer has made a cut that is not being written yet.
+	coming atomic.Bool
 	// Last is the epoch of the newest complete checkpoint.
 	last uint64
 }
 
+// busy reports that a cut is being written.
+func (c *checkpoints) busy() bool { return len(c.one) > 0 || c.coming.Load() }
+
 // start writes a cut in the background; it waits while the previous one is still being written.
 func (c *checkpoints) start(cut *checkpointCut) {
 	c.one <- struct{}{}
+	c.coming.Store(false)
 	c.wg.Add(1)
 	go func() {
 		defer c.wg.Done()

@@ -54,6 +54,9 @@ func (e *Engine) commitLoop() {
 	defer e.wg.Done()
 	for ep := range e.commits {
 		ep.done.Wait()
+		if ep.ahead != aheadOff {
+			e.changed.Store(ep.changed.Load())
+		}
 		if e.Err() != nil {
 			ep.answer(e.Err())
 			continue

@@ -194,6 +194,9 @@ type epoch struct {
 	gone       []*stream
 	runs       []run
 	checkpoint *checkpointCut
+	// ahead is what workers do with their state at the end; changed is told by them.
+	ahead   aheadMode
+	changed atomic.Int64
 
 	// inspect are those who look at queries as the epoch ends.
 	inspect []*Inspection

@@ -62,6 +62,8 @@ type Config struct {
 	Alone bool
 	// OnState is called when the engine took a query out of service or back into it, after that is durable.
 	OnState func(queryID uint64, state, reason string)
+	// CopyAhead is how many changed entries of state a worker copies at a time, ahead of a checkpoint, and may leave for it; default 65,536.
+	CopyAhead int
 	// CostsEvery is the time between two looks at what queries cost; default a second.
 	CostsEvery time.Duration
 	// CPU is the CPU time that the process and its JavaScript workers have had; default: what the system tells.
@@ -90,6 +92,9 @@ func (c *Config) defaults() {
 	}
 	if c.CheckpointEvery == 0 {
 		c.CheckpointEvery = 10 * time.Second
+	}
+	if c.CopyAhead <= 0 {
+		c.CopyAhead = copyAheadDefault
 	}
 	if c.CostsEvery <= 0 {
 		c.CostsEvery = time.Second
@@ -141,6 +146,9 @@ type Engine struct {
 	// putting is how many queries had results in the last epoch that was committed.
 	putting atomic.Int64
 	grouper grouper
+	// changed is how many entries of state had changed and were not copied, at the end of the last epoch that counted.
+	changed atomic.Int64
+	copied  atomic.Int64
 	// sampled: some stream has a sample.
 	sampled   atomic.Bool
 	fatal     atomic.Pointer[error]

@@ -130,10 +130,15 @@ func (e *Engine) drainChanges() {
 }
 
 func (e *Engine) turnEpoch(timer *time.Timer) {
-	cut := e.cfg.CheckpointEvery > 0 && e.seq.dirty && time.Since(e.seq.lastCheckpoint) >= e.cfg.CheckpointEvery
+	var cut bool
+	e.seq.epoch.ahead, cut = e.ahead(false)
+	most := e.cfg.EpochMax
+	if e.seq.epoch.ahead == aheadCopy {
+		most = min(most, aheadEvery)
+	}
 	e.closeEpoch(cut)
 	e.openEpoch(false)
-	timer.Reset(e.cfg.EpochMax)
+	timer.Reset(most)
 }
 
 // openEpoch reads the clock and applies the pending changes.
@@ -209,6 +214,7 @@ func (e *Engine) closeEpoch(checkpoint bool) {
 	if checkpoint && (s.dirty || ep.restarted) {
 		ep.checkpoint = e.newCut(ep)
 		s.lastCheckpoint, s.dirty = time.Now(), false
+		e.changed.Store(0)
 	}
 	if len(ep.changes) > 0 {
 		s.dirty = true

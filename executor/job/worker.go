@@ -17,6 +17,9 @@ import (
 
 // worker owns a slice of the key space of all keyed queries and runs their operators, single-threaded, without locks.
 type worker struct {
+	// copied is state that was copied ahead of the next cut, copyErr what went wrong with that.
+	copied  []stateBlock
+	copyErr error
 	e       *Engine
 	index   int
 	in      chan *item
@@ -249,6 +252,7 @@ func (w *worker) detach(q *query) {
 	}
 	delete(w.queries, q)
 	wq.gone = true
+	w.forgetCopied(q, q.ops)
 	w.leaveGroup(wq)
 	if wq.tree != nil {
 		_ = wq.tree.Close() // the query is gone; nothing of it is kept
@@ -466,6 +470,7 @@ func (w *worker) check(wq *workerQuery, err error) {
 // end hands over the epoch's outputs.
 func (w *worker) end(ep *epoch) {
 	w.tellRest()
+	w.copyAhead(ep)
 	if ep.checkpoint != nil {
 		w.snapshot(ep.checkpoint)
 	}
@@ -503,6 +508,7 @@ func (w *worker) tellRest() {
 
 // snapshot copies what changed in all keyed state; writing it out happens in the background.
 func (w *worker) snapshot(cut *checkpointCut) {
+	w.takeCopied(cut)
 	w.snapshotGroups(cut)
 	for _, wq := range w.changed {
 		wq.changed = false

@@ -154,6 +154,26 @@ func (c *checkedStateful) Snapshot(w StateWriter) error {
 	return c.state.Snapshot(w)
 }
 
+// Changed implements AheadCopier; 0 when the operator is none.
+func (c *checkedStateful) Changed() int {
+	if a, ok := c.op.(AheadCopier); ok {
+		return a.Changed()
+	}
+	return 0
+}
+
+// CopyAhead implements AheadCopier.
+func (c *checkedStateful) CopyAhead(out StateWriter, most int) (int, error) {
+	a, ok := c.op.(AheadCopier)
+	if !ok {
+		return 0, nil
+	}
+	if c.life != opened {
+		return 0, c.violation("CopyAhead before Open or after Close")
+	}
+	return a.CopyAhead(out, most)
+}
+
 // Restore implements Stateful.
 func (c *checkedStateful) Restore(r StateReader, own func(uint64) bool) error {
 	if c.life != opened || c.restored || c.used {

@@ -62,6 +62,8 @@ type slice struct {
 	entries int
 	// aggs is how many of the aggregates the groups have: shared windows may have got more since.
 	aggs int
+	// ahead: some of it was copied ahead of the next Snapshot.
+	ahead bool
 	// restored slices are rewritten whole by the next Snapshot, because keys may have changed hands between workers.
 	restored bool
 }
@@ -259,7 +261,7 @@ func (w *WindowAgg) release(sl *slice) {
 	if w.current == sl {
 		w.current = nil
 	}
-	sl.entries, sl.restored = 0, false
+	sl.entries, sl.restored, sl.ahead = 0, false, false
 	sl.table.Reset()
 	sl.slab.Reset()
 	if len(w.free) < slicesFreeMax {

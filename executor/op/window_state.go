@@ -39,14 +39,27 @@ func (w *WindowAgg) Snapshot(out StateWriter) error {
 }
 
 func (w *WindowAgg) snapshotSlice(sl *slice, out StateWriter) error {
-	gids := sl.table.Dirty(w.gids[:0])
-	w.gids = gids
-	if sl.restored || len(gids) > 0 && sl.entries+len(gids) > rewriteRatio*sl.table.Len()+rewriteMin {
-		if err := out.Rewrite(int64(sl.Start)); err != nil {
-			return err
-		}
-		gids, sl.entries, sl.restored = batch.All(sl.table.Len()), 0, false
+	if err := w.rewriteSlice(sl, sl.table.DirtyLen(), out); err != nil {
+		return err
 	}
+	sl.ahead = false
+	w.gids = sl.table.Dirty(w.gids[:0])
+	sl.table.ClearDirty()
+	return w.writeSlice(sl, w.gids, out)
+}
+
+// rewriteSlice has a slice written whole where that is due: not where a part of it was written just now.
+func (w *WindowAgg) rewriteSlice(sl *slice, dirty int, out StateWriter) error {
+	due := !sl.ahead && dirty > 0 && sl.entries+dirty > rewriteRatio*sl.table.Len()+rewriteMin
+	if !sl.restored && !due {
+		return nil
+	}
+	sl.entries, sl.restored = 0, false
+	sl.table.MarkAll()
+	return out.Rewrite(int64(sl.Start))
+}
+
+func (w *WindowAgg) writeSlice(sl *slice, gids []uint32, out StateWriter) error {
 	sl.entries += len(gids)
 	for len(gids) > 0 {
 		var block []byte
@@ -55,8 +68,44 @@ func (w *WindowAgg) snapshotSlice(sl *slice, out StateWriter) error {
 			return err
 		}
 	}
-	sl.table.ClearDirty()
 	return nil
+}
+
+// Changed implements AheadCopier.
+func (w *WindowAgg) Changed() int {
+	n := 0
+	for _, sl := range w.open {
+		if sl.restored {
+			n += sl.table.Len()
+		} else {
+			n += sl.table.DirtyLen()
+		}
+	}
+	return n
+}
+
+// CopyAhead implements AheadCopier.
+func (w *WindowAgg) CopyAhead(out StateWriter, most int) (int, error) {
+	left := most
+	for _, sl := range w.open {
+		if left <= 0 {
+			break
+		}
+		dirty := sl.table.DirtyLen()
+		if dirty == 0 && !sl.restored {
+			continue
+		}
+		if err := w.rewriteSlice(sl, dirty, out); err != nil {
+			return 0, err
+		}
+		sl.ahead = true
+		w.gids = sl.table.TakeDirty(w.gids[:0], left)
+		left -= len(w.gids)
+		if err := w.writeSlice(sl, w.gids, out); err != nil {
+			return 0, err
+		}
+	}
+	return most - left, nil
 }
 
 // appendBlock writes entries until the block is full, and returns the groups that are left.

@@ -221,3 +221,35 @@ func (t *Table) Dirty(dst []uint32) []uint32 {
 
 // ClearDirty starts a new round of Dirty.
 func (t *Table) ClearDirty() { clear(t.dirty) }
+
+// MarkAll makes all keys dirty.
+func (t *Table) MarkAll() {
+	n := len(t.hashes)
+	for i := range t.dirty {
+		t.dirty[i] = 0
+	}
+	for i := range n / 64 {
+		t.dirty[i] = ^uint64(0)
+	}
+	if n%64 > 0 {
+		t.dirty[n/64] = 1<<(n%64) - 1
+	}
+}
+
+// TakeDirty appends what Dirty would, up to about most numbers, and makes those clean.
+func (t *Table) TakeDirty(dst []uint32, most int) []uint32 {
+	for i, w := range t.dirty {
+		if most <= 0 {
+			break
+		}
+		if w == 0 {
+			continue
+		}
+		most -= bits.OnesCount64(w)
+		for ; w != 0; w &= w - 1 {
+			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
+		}
+		t.dirty[i] = 0
+	}
+	return dst
+}

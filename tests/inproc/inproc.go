@@ -73,6 +73,8 @@ type Options struct {
 	Workers    int
 	// EpochMin, EpochMax and CheckpointEvery are by the wall clock, as everywhere.
 	EpochMin, EpochMax, CheckpointEvery time.Duration
+	// CopyAhead is job.Config's.
+	CopyAhead int
 	// CostsEvery and CPU are job.Config's.
 	CostsEvery time.Duration
 	CPU        func() time.Duration
@@ -109,7 +111,7 @@ func Open(o Options) (*DB, error) {
 	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Job: job.Config{
 		Dir: "inproc", KV: o.Store, LogFS: o.Disk.FS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
-		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone}})
+		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone}})
 	if err != nil {
 		return nil, err
 	}

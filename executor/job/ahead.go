@@ -1,0 +1,121 @@
+package job
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/op"
+)
+
+// A cut copies what has changed since the last one while the workers stand still. Where that is much, they copy most of it ahead,
+// a few milliseconds' worth at the end of each epoch, until what has changed since is little: then the sequencer cuts.
+
+const (
+	// copyAheadDefault is Config.CopyAhead where it is not set: what is copied in a few milliseconds.
+	copyAheadDefault = 64 << 10
+	// aheadEvery is how long an epoch takes at most while something is copied ahead.
+	aheadEvery = 20 * time.Millisecond
+)
+
+// aheadMode is what workers do at the end of an epoch beside all else.
+type aheadMode uint8
+
+const (
+	aheadOff   aheadMode = iota
+	aheadCount           // they count what has changed
+	aheadCopy            // and copy a part of it
+)
+
+// ahead decides what the workers do at the end of the open epoch, and whether the state is cut there. force: in any case.
+func (e *Engine) ahead(force bool) (mode aheadMode, cut bool) {
+	s := &e.seq
+	every := e.cfg.CheckpointEvery
+	if every <= 0 || !s.dirty || force || e.ckpt.busy() {
+		return aheadOff, force
+	}
+	since := time.Since(s.lastCheckpoint)
+	if since < every/2 {
+		return aheadOff, false
+	}
+	left, piece := e.changed.Load(), int64(e.cfg.CopyAhead) // of the worker that has most
+	if since >= every && (left <= piece || since >= 2*every) {
+		return aheadOff, true
+	}
+	// Twice the time it needs when nothing changes meanwhile.
+	if need := time.Duration(left/piece) * 2 * aheadEvery; left > piece && since+need >= every {
+		return aheadCopy, false
+	}
+	return aheadCount, false
+}
+
+// copyAhead copies, or counts, what has changed in the worker's state.
+func (w *worker) copyAhead(ep *epoch) {
+	if ep.ahead == aheadOff {
+		return
+	}
+	left, budget := 0, 0
+	if ep.ahead == aheadCopy {
+		budget = w.e.cfg.CopyAhead
+	}
+	for _, wq := range w.changed {
+		if wq.dead || wq.gone {
+			continue
+		}
+		for i, o := range wq.tree.Ops() {
+			a, ok := o.(op.AheadCopier)
+			if !ok {
+				continue
+			}
+			if budget > 0 {
+				err := guard(func() error {
+					n, err := a.CopyAhead(cutWriter{part: &w.copied, op: opID(wq.q, i)}, budget)
+					budget -= n
+					w.e.copied.Add(int64(n))
+					return err
+				})
+				if err != nil {
+					w.copyErr = fmt.Errorf("copy state of query %s: %w", wq.q.spec.Name, err)
+					return
+				}
+			}
+			left += a.Changed()
+		}
+	}
+	ep.noteChanged(int64(left))
+}
+
+// CopiedAhead is how many entries of state were copied ahead of checkpoints since the server started.
+func (e *Engine) CopiedAhead() int64 { return e.copied.Load() }
+
+// noteChanged is told how much a worker has left.
+func (ep *epoch) noteChanged(left int64) {
+	for {
+		most := ep.changed.Load()
+		if left <= most || ep.changed.CompareAndSwap(most, left) {
+			return
+		}
+	}
+}
+
+// takeCopied begins the worker's part of a cut with what it has copied ahead.
+func (w *worker) takeCopied(cut *checkpointCut) {
+	if w.copyErr != nil {
+		cut.fail(w.copyErr)
+		w.copyErr = nil
+	}
+	cut.parts[w.index] = append(cut.parts[w.index], w.copied...)
+	w.copied = nil
+}
+
+// forgetCopied drops what was copied of a query that goes: its operators' state is dropped before the cut's blocks are written.
+func (w *worker) forgetCopied(q *query, ops int) {
+	if len(w.copied) == 0 {
+		return
+	}
+	ids := map[uint64]bool{}
+	for i := range ops {
+		ids[opID(q, i)] = true
+	}
+	w.copied = slices.DeleteFunc(w.copied, func(b stateBlock) bool { return ids[b.op] })
+}
