@@ -101,8 +101,19 @@ func (c *changes) add(ch change) {
 
 // flush tells the changes of the windows that end at or before upTo, ordered by window and key.
 func (c *changes) flush(upTo types.EventTime, out Emitter) error {
+	if due, err := c.due(upTo); err != nil || !due {
+		return err
+	}
+	if err := c.tellAll(c, c.order, out); err != nil {
+		return err
+	}
+	return c.keep(upTo)
+}
+
+// due puts the changes that flush is to tell in order, with the states as they are now; false: there are none.
+func (c *changes) due(upTo types.EventTime) (bool, error) {
 	if len(c.list) == 0 || c.least > upTo {
-		return nil
+		return false, nil
 	}
 	c.order = c.order[:0]
 	for i := range c.list {
@@ -111,7 +122,7 @@ func (c *changes) flush(upTo types.EventTime, out Emitter) error {
 		}
 	}
 	if err := c.newStates(); err != nil {
-		return err
+		return false, err
 	}
 	dict := &c.p.dict
 	slices.SortFunc(c.order, func(a, b uint32) int {
@@ -121,14 +132,19 @@ func (c *changes) flush(upTo types.EventTime, out Emitter) error {
 		}
 		return bytes.Compare(dict.Key(x.kid), dict.Key(y.kid))
 	})
-	for order := c.order; len(order) > 0; {
+	return true, nil
+}
+
+// tellAll emits what became of groups of src, which may be shared ones.
+func (c *changes) tellAll(src *changes, order []uint32, out Emitter) error {
+	for len(order) > 0 {
 		n := min(len(order), chunkChanges)
-		if err := c.tellSome(order[:n], out); err != nil {
+		if err := c.tellSome(src, order[:n], out); err != nil {
 			return err
 		}
 		order = order[n:]
 	}
-	return c.keep(upTo)
+	return nil
 }
 
 // newStates computes the states of the groups in order as they are now.
@@ -152,28 +168,28 @@ func (c *changes) newStates() error {
 }
 
 // tellSome emits what became of some groups: nothing, when their rows are the same.
-func (c *changes) tellSome(order []uint32, out Emitter) error {
+func (c *changes) tellSome(src *changes, order []uint32, out Emitter) error {
 	p, o := c.p, &c.p.out
 	if c.old == nil {
 		c.old, c.tell = batch.New(o.b.Schema, nil), batch.New(o.b.Schema, nil)
 	}
 	c.cells, c.oldAt, c.newAt = c.cells[:0], c.oldAt[:0], c.newAt[:0]
 	for _, at := range order {
-		if ch := &c.list[at]; ch.had {
+		if ch := &src.list[at]; ch.had {
 			c.cells = append(c.cells, cell{ch.end, ch.kid, at})
 		}
 	}
-	good, rows, err := o.rowsOf(p, c.old, &c.before, c.cells, silent)
+	good, rows, err := o.rowsOf(p, c.old, &src.before, c.cells, silent)
 	if err != nil {
 		return err
 	}
 	c.oldAt = place(c.oldAt, order, good, rows)
 	c.cells = c.cells[:0]
 	for _, at := range order {
-		ch := &c.list[at]
+		ch := &src.list[at]
 		c.cells = append(c.cells, cell{ch.end, ch.kid, at})
 	}
-	if good, rows, err = o.rowsOf(p, o.b, &c.after, c.cells, p.reports()); err != nil {
+	if good, rows, err = o.rowsOf(p, o.b, &src.after, c.cells, p.reports()); err != nil {
 		return err
 	}
 	c.newAt = place(c.newAt, order, good, rows)
@@ -273,6 +289,19 @@ func (c *changes) keep(upTo types.EventTime) error {
 		c.add(ch)
 	}
 	c.before, c.spare = c.spare, c.before
+	return nil
+}
+
+// restride makes room for more aggregates.
+func (c *changes) restride() error {
+	c.spare = agg.Slab{Stride: c.p.stride}
+	c.spare.Grow(len(c.list))
+	for i := range c.list {
+		if err := c.p.merge(&c.spare, uint32(i), &c.before, uint32(i)); err != nil {
+			return err
+		}
+	}
+	c.before, c.spare, c.after = c.spare, agg.Slab{Stride: c.p.stride}, agg.Slab{Stride: c.p.stride}
 	return nil
 }
 

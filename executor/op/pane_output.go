@@ -76,12 +76,12 @@ func (s paneStates) states(dst *agg.Slab, kids []uint32) (*agg.Slab, bool, error
 
 // window emits the groups of a window that pass having, ordered by the bytes of their keys.
 func (o *paneOutput) window(p *PaneAgg, end types.EventTime, from windowStates, out Emitter) error {
-	o.slab.Stride = p.stride
+	o.slab.Stride = p.from.stride
 	kids, err := o.kidsOf(p, end, from)
 	if err != nil {
 		return err
 	}
-	kids = o.inOrder(p, kids)
+	kids = p.from.out.inOrder(p.from, kids)
 	for len(kids) > 0 {
 		n := min(len(kids), batch.RowsMax)
 		good, err := o.fillFrom(p, end, from, kids[:n])
@@ -104,7 +104,7 @@ func (o *paneOutput) window(p *PaneAgg, end types.EventTime, from windowStates, 
 // kidsOf returns the keys of a window that pass having, in any order.
 func (o *paneOutput) kidsOf(p *PaneAgg, end types.EventTime, from windowStates) ([]uint32, error) {
 	if run, ok := from.(*runningPanes); ok && p.inRange.kernel != nil {
-		if o.kept, ok = run.passing(o.kept[:0]); ok {
+		if o.kept, ok = run.passing(p, o.kept[:0]); ok {
 			return o.kept, nil
 		}
 	}
@@ -258,7 +258,7 @@ func (o *paneOutput) fillKeys(p *PaneAgg, b *batch.Batch, cells []cell) error {
 			b.Cols[0].AppendInt(int64(p.grid.Start(c.end)))
 			b.Cols[1].AppendInt(int64(c.end))
 		}
-		if _, err := batch.DecodeKey(p.dict.Key(c.kid), o.vecs); err != nil {
+		if _, err := batch.DecodeKey(p.from.dict.Key(c.kid), o.vecs); err != nil {
 			return fmt.Errorf("key of a group: %w", err)
 		}
 	}

@@ -83,7 +83,7 @@ func (p *PaneAgg) appendBlock(dst []byte, pn *pane, gids []uint32) ([]byte, []ui
 	dst = binary.AppendUvarint(dst, uint64(len(p.aggs)))
 	var entry []byte
 	for len(gids) > 0 && len(dst) < blockBytes {
-		dst = appendCounted(dst, p.dict.Key(pn.ids[gids[0]]))
+		dst = appendCounted(dst, p.from.dict.Key(pn.ids[gids[0]]))
 		entry = p.appendStates(entry[:0], &pn.slab, gids[0])
 		dst = appendCounted(dst, entry)
 		if version == stateVersionFired {
@@ -124,20 +124,29 @@ func (p *PaneAgg) appendTime(dst []byte) []byte {
 	dst = append(dst, stateVersionTime)
 	dst = binary.AppendUvarint(dst, uint64(len(p.aggs)))
 	dst = binary.AppendUvarint(dst, p.generation)
-	dst = binary.AppendVarint(dst, int64(p.watermark))
-	var entry []byte
+	if p.shared == nil {
+		return p.appendChanges(binary.AppendVarint(dst, int64(p.watermark)))
+	}
+	dst = binary.AppendVarint(dst, int64(max(p.watermark, p.shared.all.watermark)))
+	return p.appendSharedChanges(p.appendChanges(dst))
+}
+
+func (p *PaneAgg) appendChanges(dst []byte) []byte {
 	for i, ch := range p.changes.list {
-		dst = binary.AppendVarint(dst, int64(ch.end))
-		dst = appendCounted(dst, p.dict.Key(ch.kid))
-		had := byte(0)
-		if ch.had {
-			had = 1
-		}
-		dst = append(dst, had)
-		entry = p.appendStates(entry[:0], &p.changes.before, uint32(i))
-		dst = appendCounted(dst, entry)
+		dst = p.appendChange(dst, &p.changes, i, ch)
 	}
 	return dst
+}
+
+// appendChange writes the change at place i of c.
+func (p *PaneAgg) appendChange(dst []byte, c *changes, i int, ch change) []byte {
+	dst = binary.AppendVarint(dst, int64(ch.end))
+	dst = appendCounted(dst, p.from.dict.Key(ch.kid))
+	had := byte(0)
+	if ch.had {
+		had = 1
+	}
+	return appendCounted(append(dst, had), p.appendStates(nil, &c.before, uint32(i)))
 }
 
 // Restore implements Stateful.

@@ -31,7 +31,7 @@ func (p *Parts) SharedWindow() (text string, w *spec.WindowAgg) {
 	}
 	// The filter reads the stream's columns, whose names are unlike each other, so that equal texts mean equal filters.
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d %+v", in.Source, w.Window)
+	fmt.Fprintf(&b, "%d %+v %+v %d", in.Source, w.Window, w.Emit, w.Lateness)
 	for _, f := range in.Front {
 		x, ok := f.Op.(*spec.Filter)
 		if !ok || !repeats(x.Cond) {
@@ -64,18 +64,18 @@ func repeats(x expr.Expr) bool {
 	return same
 }
 
-// Window is the lowest operator if that groups by windows, nil otherwise.
-func (t *Tree) Window() *op.WindowAgg {
-	w, _ := t.nodes[0].raw.(*op.WindowAgg)
-	return w
+// Member is what the lowest operator, a grouping, can be of shared state.
+func (t *Tree) Member() *op.Member {
+	n := t.nodes[0]
+	return &op.Member{Agg: n.raw, Out: n.out}
 }
 
-// TakeOpen passes rows in that shared windows have taken too, which found some of them late: see op.WindowAgg.
-func (t *Tree) TakeOpen(in op.Input, late int) error {
+// TakeShared counts rows in that shared state has taken, and reports those that were left out there.
+func (t *Tree) TakeShared(in op.Input, left []op.LeftRow) error {
 	n := t.nodes[0]
 	n.counts.In += int64(len(in.Sel))
-	return t.Window().TakeOpen(in, late)
+	if len(left) == 0 {
+		return nil
+	}
+	return n.raw.(op.Leaver).TakeLeft(left)
 }
-
-// EmitShared emits the earliest shared window.
-func (t *Tree) EmitShared() error { return t.Window().EmitShared(t.nodes[0].out) }
