@@ -204,7 +204,7 @@ func (q *pastPanes) leave(pn *pane) {
 // fold adds rows, with computed arguments, to a pane that is in front or back, and there.
 func (q *pastPanes) fold(pn *pane, rows []uint32) error {
 	p := q.p
-	if !q.orderFree {
+	if !q.orderFree || pn.slab.Stride != p.stride { // what the pane does not keep could not be given back
 		q.forget()
 		return p.update(pn, rows, p.kids)
 	}

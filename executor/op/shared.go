@@ -62,8 +62,8 @@ type LeftRow struct {
 	err    error
 }
 
-// Shareable reports that a grouping may share its state: none of its aggregates can fail on a row, which the others would then miss,
-// and it is of a kind that NewSharedState makes.
+// Shareable reports that a grouping may share its state: it is of a kind that NewSharedState makes, and none of its aggregates can
+// fail on a row, which the others would then miss. That their arguments and filters cannot is for the caller to see to.
 func Shareable(s *spec.WindowAgg) bool {
 	switch s.Window.Kind {
 	case window.Tumble, window.Hop, window.Cumulate:
@@ -74,14 +74,8 @@ func Shareable(s *spec.WindowAgg) bool {
 		return false
 	}
 	for i := range s.Aggs {
-		a := &s.Aggs[i]
-		if !agg.Flat(a.Kernel) || a.Filter != nil || a.Distinct || len(a.OrderBy) > 0 {
+		if a := &s.Aggs[i]; !agg.Sure(a.Kernel) || len(a.OrderBy) > 0 {
 			return false
-		}
-		for _, x := range a.Args {
-			if _, ok := x.(*expr.Column); !ok {
-				return false
-			}
 		}
 	}
 	return true
@@ -108,7 +102,11 @@ func callText(a *spec.AggCall) string {
 	for i, x := range a.Args {
 		args[i] = x.String()
 	}
-	return fmt.Sprintf("%s(%s) %T%+v", a.Name, strings.Join(args, ", "), a.Kernel, a.Kernel)
+	text := fmt.Sprintf("%s(%s) %t %T%+v", a.Name, strings.Join(args, ", "), a.Distinct, a.Kernel, a.Kernel)
+	if a.Filter != nil {
+		text += " where " + a.Filter.String()
+	}
+	return text
 }
 
 // join makes the aggregates of a member part of the union, and tells it where they are. more: the union has got more of them; they

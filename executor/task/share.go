@@ -2,10 +2,12 @@ package task
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/predindex"
 	"github.com/vigil-sql/vigil/executor/spec"
 )
 
@@ -29,6 +31,11 @@ func (p *Parts) SharedWindow() (text string, w *spec.WindowAgg) {
 	if w == nil || n.In[0] != in.below || !op.Shareable(w) {
 		return "", nil
 	}
+	for i := range w.Aggs {
+		if a := &w.Aggs[i]; slices.ContainsFunc(a.Args, fails) || a.Filter != nil && fails(a.Filter) {
+			return "", nil
+		}
+	}
 	// The filter reads the stream's columns, whose names are unlike each other, so that equal texts mean equal filters.
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d %+v %+v %d", in.Source, w.Window, w.Emit, w.Lateness)
@@ -50,6 +57,9 @@ func (p *Parts) SharedWindow() (text string, w *spec.WindowAgg) {
 	}
 	return b.String(), w
 }
+
+// fails reports that an expression may fail on a row, or that its text may not be all of it.
+func fails(x expr.Expr) bool { return !predindex.Safe(x) || !repeats(x) }
 
 // repeats reports that an expression gives the same when it is evaluated twice, for two queries, and that its text is all of it.
 func repeats(x expr.Expr) bool {

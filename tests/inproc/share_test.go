@@ -31,9 +31,10 @@ func shareShapes() (all []shareShape) {
 
 // shareQuery is the text of a query that may share windows with others: of few filters, keys and windows there are many results.
 func shareQuery(rng *rand.Rand, name string, of shareShape) string {
-	aggs := []string{"count(*)", "sum(n)", "min(n)", "max(n)", "count(n)", "sum(m)", "sum(f)", "avg(n)", "max(u)", "sum(n + 1)", "count(DISTINCT n)"}
+	aggs := []string{"count(*)", "sum(n)", "min(n)", "max(n)", "count(n)", "sum(m)", "sum(f)", "count(DISTINCT n)", "count(*) FILTER (WHERE n > 2)",
+		"sum(m) FILTER (WHERE u = 'a')", "sum(CASE WHEN n > 3 THEN m ELSE n END)", "sum(DISTINCT m)", "avg(n)", "max(u)", "sum(n + 1)"}
 	if rng.IntN(4) > 0 {
-		aggs = aggs[:7] // the others do not share
+		aggs = aggs[:13] // the others do not share
 	}
 	rng.Shuffle(len(aggs), func(i, j int) { aggs[i], aggs[j] = aggs[j], aggs[i] })
 	body := "SELECT window_start, k"
