@@ -41,12 +41,13 @@ type grouping struct {
 	inRange    havingRange // having, where it is one
 	offs       []int       // of each aggregate's state in a group
 	stride     int         // words of a group
-	sharedOffs []int       // as offs, in the groups of a SharedState that this is a member of
-	keyType    []types.Type
-	before     int // output columns before the keys
-	ctx        *expr.Ctx
-	failed     rowFailures
-	evalFn     func(*batch.Batch, []uint32) error // the method eval, bound once
+	// sharedOffs is as offs, in the groups of a SharedState that this is a member of; sharedAt are the numbers of the aggregates there.
+	sharedOffs, sharedAt []int
+	keyType              []types.Type
+	before               int // output columns before the keys
+	ctx                  *expr.Ctx
+	failed               rowFailures
+	evalFn               func(*batch.Batch, []uint32) error // the method eval, bound once
 
 	// Of the batch being processed:
 	ownKeys bool // keys are computed here, not by an Exchange

@@ -170,9 +170,7 @@ func (c *changes) newStates() error {
 // tellSome emits what became of some groups: nothing, when their rows are the same.
 func (c *changes) tellSome(src *changes, order []uint32, out Emitter) error {
 	p, o := c.p, &c.p.out
-	if c.old == nil {
-		c.old, c.tell = batch.New(o.b.Schema, nil), batch.New(o.b.Schema, nil)
-	}
+	c.makeRows()
 	c.cells, c.oldAt, c.newAt = c.cells[:0], c.oldAt[:0], c.newAt[:0]
 	for _, at := range order {
 		if ch := &src.list[at]; ch.had {
@@ -195,8 +193,19 @@ func (c *changes) tellSome(src *changes, order []uint32, out Emitter) error {
 	c.newAt = place(c.newAt, order, good, rows)
 	c.tell.Reset(nil)
 	for i := range order {
-		c.tellOne(int(c.oldAt[i]), int(c.newAt[i]))
+		c.tellOne(c.old, int(c.oldAt[i]), o.b, int(c.newAt[i]))
 	}
+	return c.sendTold(out)
+}
+
+func (c *changes) makeRows() {
+	if c.old == nil {
+		c.old, c.tell = batch.New(c.p.out.b.Schema, nil), batch.New(c.p.out.b.Schema, nil)
+	}
+}
+
+// sendTold emits what tellOne has added.
+func (c *changes) sendTold(out Emitter) error {
 	if c.tell.N == 0 {
 		return nil
 	}
@@ -216,18 +225,17 @@ func place(dst []int32, order []uint32, cells []cell, rows []uint32) []int32 {
 	return dst
 }
 
-// tellOne adds what became of one group: rows of the old and the new state, -1 where there is none.
-func (c *changes) tellOne(old, new int) {
-	b := c.p.out.b
+// tellOne adds what became of one group: row i of before and row j of after, -1 where there is none.
+func (c *changes) tellOne(before *batch.Batch, i int, after *batch.Batch, j int) {
 	switch {
-	case old < 0 && new < 0:
-	case old < 0:
-		c.addRow(b, new, batch.Insert)
-	case new < 0:
-		c.addRow(c.old, old, batch.Delete)
-	case !c.sameResults(old, new):
-		c.addRow(c.old, old, batch.UpdateBefore)
-		c.addRow(b, new, batch.UpdateAfter)
+	case i < 0 && j < 0:
+	case i < 0:
+		c.addRow(after, j, batch.Insert)
+	case j < 0:
+		c.addRow(before, i, batch.Delete)
+	case !c.sameResults(before, i, after, j):
+		c.addRow(before, i, batch.UpdateBefore)
+		c.addRow(after, j, batch.UpdateAfter)
 	}
 }
 
@@ -239,10 +247,10 @@ func (c *changes) addRow(from *batch.Batch, row int, op batch.Op) {
 	c.tell.N++
 }
 
-// sameResults compares the aggregates of an old and a new row.
-func (c *changes) sameResults(old, new int) bool {
-	for i := c.p.before + len(c.p.keyType); i < len(c.old.Cols); i++ {
-		if !sameValue(&c.old.Cols[i], old, &c.p.out.b.Cols[i], new) {
+// sameResults compares the aggregates of two rows.
+func (c *changes) sameResults(before *batch.Batch, i int, after *batch.Batch, j int) bool {
+	for col := c.p.before + len(c.p.keyType); col < len(before.Cols); col++ {
+		if !sameValue(&before.Cols[col], i, &after.Cols[col], j) {
 			return false
 		}
 	}

@@ -1,7 +1,9 @@
 package op
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
@@ -28,6 +30,11 @@ type SharedPanes struct {
 	epoch    bool // the epoch ends
 	states   windowStates
 	order    []uint32
+
+	rows  [2]sharedRows // of a window; of changes before and after
+	keys  []uint32      // of the window that closes
+	kids  []uint32      // of keys, those in rows
+	oldAt []int32       // by place in order: the row before, -1: none
 }
 
 var _ SharedState = (*SharedPanes)(nil)
@@ -45,7 +52,7 @@ func newSharedPanes(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedPanes, error) {
 	if err := p.init(s.Keys, nil, &none); err != nil {
 		return nil, err
 	}
-	return w, p.Open(ctx)
+	return w, errors.Join(w.restride(), p.Open(ctx))
 }
 
 // Join implements SharedState.
@@ -70,6 +77,7 @@ func (s *SharedPanes) Join(m *Member) error {
 	m.panes, p.shared = p, s
 	m.take, m.advance = func() error { return p.takeOwn(s, m.Out) }, func() error { return p.advanceOwn(s, m.Out) }
 	m.tell, m.emit = func() error { return p.tellShared(s, m.Out) }, func() error { return p.emitShared(s, m.Out) }
+	m.pass = func() error { return p.passShared(s) }
 	s.members = append(s.members, m)
 	return nil
 }
@@ -81,6 +89,9 @@ func (s *SharedPanes) restride() error {
 	p.past.init(p)
 	p.walk = keyWalk{}
 	p.walk.init(p)
+	for i := range s.rows {
+		s.rows[i].init(p)
+	}
 	return p.changes.restride()
 }
 
@@ -195,31 +206,28 @@ func (s *SharedPanes) flush(upTo types.EventTime) error {
 	if due, err := c.due(upTo); err != nil || !due {
 		return err
 	}
-	for _, m := range s.members {
-		s.order = c.order
-		for len(s.order) > 0 && c.list[s.order[0]].end <= m.panes.upTo {
-			s.order = s.order[1:]
-		}
-		if len(s.order) > 0 {
-			m.Drive(m.tell)
-		}
+	if err := s.tellAll(c.order); err != nil {
+		return err
 	}
 	return c.keep(upTo)
 }
 
 // closeWindow has the members emit a window that ends.
 func (s *SharedPanes) closeWindow(end types.EventTime) (err error) {
-	s.states, s.end = nil, end
+	if !slices.ContainsFunc(s.members, func(m *Member) bool { return end > m.panes.upTo }) {
+		return nil
+	}
+	s.end = end
+	if s.states, err = s.all.statesOf(end); err != nil {
+		return err
+	}
+	if err := s.passAll(); err != nil {
+		return err
+	}
 	for _, m := range s.members {
-		if end <= m.panes.upTo {
-			continue
+		if end > m.panes.upTo {
+			m.Drive(m.emit)
 		}
-		if s.states == nil {
-			if s.states, err = s.all.statesOf(end); err != nil {
-				return err
-			}
-		}
-		m.Drive(m.emit)
 	}
 	return nil
 }
@@ -322,14 +330,12 @@ func (p *PaneAgg) endOwn() {
 
 // emitShared emits a shared window that closes.
 func (p *PaneAgg) emitShared(s *SharedPanes, out Emitter) error {
+	asks := p.asksRows(s)
 	defer p.lookAt(s)()
+	if asks {
+		return p.out.emit(p, s.end, s.states, p.out.kept, out)
+	}
 	return p.out.window(p, s.end, s.states, out)
-}
-
-// tellShared tells what changed in shared windows.
-func (p *PaneAgg) tellShared(s *SharedPanes, out Emitter) error {
-	defer p.lookAt(s)()
-	return p.changes.tellAll(&s.all.changes, s.order, out)
 }
 
 // writeShared writes groups of a shared pane as if it were its own.

@@ -52,7 +52,7 @@ type Member struct {
 	windows *WindowAgg
 	panes   *PaneAgg
 	// What it does when it is driven, bound once.
-	take, advance, tell, emit func() error
+	take, advance, tell, pass, emit func() error
 }
 
 // LeftRow is a row that was not taken: its windows had closed by a watermark, or, where err is set, it has none.
@@ -112,7 +112,7 @@ func callText(a *spec.AggCall) string {
 // join makes the aggregates of a member part of the union, and tells it where they are. more: the union has got more of them; they
 // come after those that it had.
 func (c sharedCalls) join(all, m *grouping, calls []spec.AggCall) (more bool, err error) {
-	m.sharedOffs = make([]int, len(calls))
+	m.sharedOffs, m.sharedAt = make([]int, len(calls)), make([]int, len(calls))
 	for i := range calls {
 		text := callText(&calls[i])
 		s := c[text]
@@ -129,14 +129,14 @@ func (c sharedCalls) join(all, m *grouping, calls []spec.AggCall) (more bool, er
 		}
 		s.users++
 		all.aggs[s.at].off = false
-		m.sharedOffs[i] = all.offs[s.at]
+		m.sharedOffs[i], m.sharedAt[i] = all.offs[s.at], s.at
 	}
 	return more, nil
 }
 
 // leave takes the aggregates of a member back.
 func (c sharedCalls) leave(all, m *grouping, calls []spec.AggCall) {
-	m.sharedOffs = nil
+	m.sharedOffs, m.sharedAt = nil, nil
 	for i := range calls {
 		s := c[callText(&calls[i])]
 		s.users--

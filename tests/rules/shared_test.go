@@ -29,18 +29,20 @@ func (c *crowd) stateOf(query string) (bytes, keys int64) {
 	return sum.Bytes, sum.Keys
 }
 
-// crowdWindow is the kind of window that rules have: its table function, how far time goes on from batch to batch, and the least
-// count of the first rule.
+// crowdWindow is the kind of window that rules have: its table function, how far time goes on from batch to batch, what HAVING compares
+// with which threshold in the first rule, and EMIT.
 type crowdWindow struct {
 	name, from string
 	step       time.Duration
 	least      int
+	agg, emit  string
 }
 
 func crowdWindows() []crowdWindow {
 	return []crowdWindow{
-		{"tumble", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 0},
-		{"hop", "HOP(s, ts, INTERVAL '1 minute', INTERVAL '5 minutes')", 10 * time.Second, 5},
+		{"tumble", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 0, "count(*)", ""},
+		{"hop", "HOP(s, ts, INTERVAL '1 minute', INTERVAL '5 minutes')", 10 * time.Second, 5, "count(*)", ""},
+		{"update", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 0, "count(*)", " EMIT ON UPDATE"},
 	}
 }
 
@@ -53,7 +55,7 @@ func thresholds(t *testing.T, win crowdWindow, rules int, alone bool) (state int
 	defer c.close()
 	for i := range rules {
 		c.exec(fmt.Sprintf(`CREATE CONTINUOUS QUERY rule%d AS SELECT window_end, host, count(*) AS hits, sum(n) AS total FROM %s
-			WHERE cmd = 'logon' GROUP BY window_end, host HAVING count(*) > %d`, i, win.from, win.least+i))
+			WHERE cmd = 'logon' GROUP BY window_end, host HAVING %s > %d%s`, i, win.from, win.agg, win.least+i, win.emit))
 	}
 	began := time.Duration(0)
 	for b := range batches {
