@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
@@ -77,7 +78,10 @@ func (s *SharedPanes) Join(m *Member) error {
 	m.panes, p.shared = p, s
 	m.take, m.advance = func() error { return p.takeOwn(s, m.Out) }, func() error { return p.advanceOwn(s, m.Out) }
 	m.tell, m.emit = func() error { return p.tellShared(s, m.Out) }, func() error { return p.emitShared(s, m.Out) }
-	m.pass = func() error { return p.passShared(s) }
+	m.pass, m.examine = func() error { return p.passShared(s) }, func() error { return p.examineShared(s) }
+	if p.emit.Mode == spec.EmitFirst {
+		m.tell = func() error { return p.firsts.emit(m.Out) }
+	}
 	s.members = append(s.members, m)
 	return nil
 }
@@ -89,6 +93,7 @@ func (s *SharedPanes) restride() error {
 	p.past.init(p)
 	p.walk = keyWalk{}
 	p.walk.init(p)
+	p.firsts.check = agg.Slab{Stride: p.stride}
 	for i := range s.rows {
 		s.rows[i].init(p)
 	}
@@ -98,6 +103,7 @@ func (s *SharedPanes) restride() error {
 // Leave implements SharedState.
 func (s *SharedPanes) Leave(m *Member) {
 	m.panes.shared, m.panes.upTo = nil, types.MaxTime
+	m.panes.firsts.shared = sharedFirsts{}
 	s.calls.leave(&s.all.grouping, &m.panes.grouping, m.panes.calls)
 	s.members = without(s.members, m)
 }
@@ -136,11 +142,9 @@ func (s *SharedPanes) Process(in Input) error {
 	p.behind = in.B.Behind
 	for from := 0; from < len(in.Sel); {
 		to, closed := p.cut(in, from)
-		if err := p.fold(in, from, to); err != nil {
+		if err := s.fold(in, from, to); err != nil {
 			return err
 		}
-		s.from, s.to = from, to
-		s.own((*Member).toTake)
 		if to < len(in.Sel) {
 			if err := s.Advance(closed); err != nil {
 				return err
@@ -153,6 +157,19 @@ func (s *SharedPanes) Process(in Input) error {
 		return nil // EndEpoch tells
 	}
 	return s.flush(types.MaxTime)
+}
+
+// fold adds rows of the selection, here and in what is the members' own.
+func (s *SharedPanes) fold(in Input, from, to int) error {
+	if s.all.emit.Mode == spec.EmitFirst {
+		return s.foldFirst(in, from, to)
+	}
+	if err := s.all.fold(in, from, to); err != nil {
+		return err
+	}
+	s.from, s.to = from, to
+	s.own((*Member).toTake)
+	return nil
 }
 
 // Advance implements SharedState.
@@ -234,11 +251,9 @@ func (s *SharedPanes) closeWindow(end types.EventTime) (err error) {
 
 // tellDropped has members drop what the checkpoint has of a pane.
 func (s *SharedPanes) tellDropped(pn *pane) {
-	if pn.entries == 0 {
-		return
-	}
 	for _, m := range s.members {
-		if m.panes.sharesPane(pn) {
+		m.panes.leaveShared(pn)
+		if pn.entries > 0 && m.panes.sharesPane(pn) {
 			m.panes.dropped = append(m.panes.dropped, int64(pn.start))
 		}
 	}
@@ -300,6 +315,9 @@ func (p *PaneAgg) takeOwn(s *SharedPanes, out Emitter) error {
 	if err := p.takeKeys(&in); err != nil {
 		return err
 	}
+	if p.emit.Mode == spec.EmitFirst {
+		return p.foldHits(in, s.from, s.to)
+	}
 	if err := p.fold(in, s.from, s.to); err != nil || s.to < len(in.Sel) || p.emit.Mode == spec.EmitEvery {
 		return err
 	}
@@ -321,7 +339,7 @@ func (p *PaneAgg) endOwn() {
 	}
 	p.upTo, p.dict, p.refs, p.alive = types.MinTime, state.Table{}, nil, 0
 	p.free, p.touched, p.current = nil, nil, nil
-	p.out.ordered = 0
+	p.out.ordered, p.firsts.count = 0, nil
 	p.past = pastPanes{}
 	p.past.init(p)
 	p.changes = changes{}

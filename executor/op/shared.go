@@ -52,7 +52,7 @@ type Member struct {
 	windows *WindowAgg
 	panes   *PaneAgg
 	// What it does when it is driven, bound once.
-	take, advance, tell, pass, emit func() error
+	take, advance, tell, pass, emit, examine func() error
 }
 
 // LeftRow is a row that was not taken: its windows had closed by a watermark, or, where err is set, it has none.
@@ -70,7 +70,7 @@ func Shareable(s *spec.WindowAgg) bool {
 	default:
 		return false
 	}
-	if _, ok := window.GridOf(s.Window); !ok || s.Emit.Mode == spec.EmitFirst {
+	if _, ok := window.GridOf(s.Window); !ok {
 		return false
 	}
 	for i := range s.Aggs {

@@ -20,7 +20,7 @@ func shareShapes() (all []shareShape) {
 	for _, w := range []string{"TUMBLE(ts, INTERVAL '10 seconds')", "TUMBLE(ts, INTERVAL '25 seconds')",
 		"HOP(ts, INTERVAL '5 seconds', INTERVAL '20 seconds')", "HOP(ts, INTERVAL '4 seconds', INTERVAL '10 seconds')",
 		"HOP(ts, INTERVAL '9 seconds', INTERVAL '6 seconds')", "CUMULATE(ts, INTERVAL '5 seconds', INTERVAL '20 seconds')"} {
-		for _, emit := range []string{"", " EMIT ON UPDATE", " EMIT EVERY INTERVAL '7 seconds'"} {
+		for _, emit := range []string{"", " EMIT ON UPDATE", " EMIT EVERY INTERVAL '7 seconds'", " EMIT FIRST"} {
 			for _, with := range []string{"", " WITH (allowed_lateness = '12 seconds')"} {
 				all = append(all, shareShape{w, emit, with})
 			}

@@ -42,6 +42,7 @@ func crowdWindows() []crowdWindow {
 	return []crowdWindow{
 		{"tumble", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 0, "count(*)", ""},
 		{"hop", "HOP(s, ts, INTERVAL '1 minute', INTERVAL '5 minutes')", 10 * time.Second, 5, "count(*)", ""},
+		{"first", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 5, "count(*)", " EMIT FIRST"},
 		{"update", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 0, "count(*)", " EMIT ON UPDATE"},
 	}
 }
