@@ -25,9 +25,11 @@ func RangerOf(k Kernel) (Ranger, bool) {
 
 // NeverFails reports that no state of a kernel has an error as its result.
 func NeverFails(k Kernel) bool {
-	switch k.(type) {
+	switch k := k.(type) {
 	case countRows, countValues, extremeInt, extremeFloat, extremeBytes, boolFold:
 		return true
+	case sumInt:
+		return !k.avg && k.typ.Kind == types.Numeric
 	}
 	return false
 }

@@ -11,6 +11,12 @@ func Flat(k Kernel) bool {
 	return false
 }
 
+// Sure reports that no row makes Update of a kernel fail, whatever its values and whatever came before.
+func Sure(k Kernel) bool {
+	_, distinct := k.(distinctRows) // fails at billions of values, when there is no memory left
+	return distinct || Flat(k)
+}
+
 // Release empties the state of a group, so that its number can be given to another one. What the state held on the heap is
 // garbage then, which is collected in time.
 func (s *Slab) Release(gid uint32) {

@@ -62,9 +62,9 @@ func (k sumInt) Result(s *Slab, off int, gid uint32) (types.Value, error) {
 	case n == 0:
 		return null(k.typ)
 	case k.avg:
-		return numericQuotient(int128(lo, hi).String(), n)
+		return numericQuotient(text128(lo, hi), n)
 	case k.typ.Kind == types.Numeric:
-		return types.Value{Type: k.typ, S: int128(lo, hi).String()}, nil
+		return types.Value{Type: k.typ, S: text128(lo, hi)}, nil
 	case int64(hi) != int64(lo)>>63:
 		return types.Value{}, sqlerr.New(sqlerr.NumericValueOutOfRange, "bigint out of range")
 	}
@@ -137,6 +137,14 @@ func (sumInt) Load(src []byte, s *Slab, off int, gid uint32) ([]byte, error) {
 func int128(lo, hi uint64) *big.Int {
 	x := new(big.Int).SetInt64(int64(hi))
 	return x.Lsh(x, 64).Add(x, new(big.Int).SetUint64(lo))
+}
+
+// text128 is the decimal text of such a number.
+func text128(lo, hi uint64) string {
+	if int64(hi) == int64(lo)>>63 {
+		return strconv.FormatInt(int64(lo), 10)
+	}
+	return int128(lo, hi).String()
 }
 
 // numericQuotient divides a sum by the number of values, with as many digits as Postgres gives.

@@ -53,9 +53,6 @@ func (wq *workerQuery) build() error {
 		}
 	}
 	wq.tree = tree
-	if g := wq.group; g != nil && g.windows != nil {
-		return g.windows.Join(tree.Window())
-	}
 	return nil
 }
 

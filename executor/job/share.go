@@ -6,8 +6,8 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
-// Queries with the same stream, filter, keys and window keep their open windows together, in each worker by itself. What a query
-// gives, and what a checkpoint has of it, is as if it were alone: op.SharedWindows. So whether windows are shared, and since
+// Queries with the same stream, filter, keys, window and EMIT keep their open windows together, in each worker by itself. What a query
+// gives, and what a checkpoint has of it, is as if it were alone: op.SharedState. So whether windows are shared, and since
 // when, depends on nothing that is recorded, and may differ between two runs of an epoch.
 
 // shares gives queries that may share the same key. The sequencer's.
@@ -47,18 +47,19 @@ func (s shares) leave(q *query) {
 type group struct {
 	key     *shareKey
 	stream  *workerStream
-	members []*workerQuery // in the order in which they came
-	// windows are nil while there is one member, which keeps its own.
-	windows *op.SharedWindows
-	timer   timer
-	// complete: all members have operators.
+	queries []*workerQuery // in the order in which they came
+	// state is nil while there is one query, which keeps its own.
+	state op.SharedState
+	timer timer
+	// complete: all queries are members.
 	complete bool
-	// batch is the number of the one whose rows the windows have taken last, and late those of them that were late.
-	batch uint64
-	late  []op.LateRow
+	// batch is the number of the one whose rows the state has taken last; told is as a query's.
+	batch, told uint64
+	// spent is what was spent on the state and is not yet shared out: nanoseconds.
+	spent int64
 }
 
-// joinGroup makes a query that is attached a member of its group.
+// joinGroup makes a query that is attached one of its group.
 func (w *worker) joinGroup(wq *workerQuery) error {
 	g := w.groups[wq.q.share]
 	if g == nil {
@@ -67,38 +68,57 @@ func (w *worker) joinGroup(wq *workerQuery) error {
 		w.groups[g.key] = g
 	}
 	wq.group = g
-	g.members, g.complete = append(g.members, wq), false
-	switch {
-	case g.windows != nil && g.windows.Open():
-		// What it must not see is known now only.
-		if err := wq.build(); err != nil {
-			return err
-		}
-		g.windows.Keep(wq.tree.Window())
-		w.touch(wq)
-		wq.setDeadline()
-	case g.windows == nil && len(g.members) > 1:
-		return w.share(g)
+	g.queries, g.complete = append(g.queries, wq), false
+	if g.state != nil || len(g.queries) == 1 {
+		return nil
 	}
-	return nil
-}
-
-// share begins to keep the windows of a group together: those that open from now on.
-func (w *worker) share(g *group) error {
-	windows, err := op.NewSharedWindows(g.key.window, &w.ctx)
-	if err != nil {
+	var err error
+	if g.state, err = op.NewSharedState(g.key.window, &w.ctx); err != nil {
 		return err
 	}
-	g.windows = windows
-	for _, m := range g.members {
-		if m.tree == nil || m.dead {
+	g.told = w.ends
+	return g.state.EndEpoch(g.stream.ended)
+}
+
+// complete makes queries members before they are given the next rows. One of EMIT EVERY becomes so in an epoch after that in which
+// it came: until it has seen the end of one, it does not tell when the others do.
+func (w *worker) complete(g *group) {
+	if g.complete {
+		return
+	}
+	g.complete = true
+	every := g.key.window.Emit.Mode == spec.EmitEvery
+	for _, wq := range g.queries {
+		if w.rouse(wq); wq.dead || wq.member != nil {
 			continue
 		}
-		if err := windows.Join(m.tree.Window()); err != nil {
-			return err
+		if every && wq.since == w.ends {
+			g.complete = false
+			continue
 		}
+		m := wq.tree.Member()
+		m.Drive = func(do func() error) { w.drive(wq, do) }
+		if err := g.state.Join(m); err != nil {
+			w.check(wq, err)
+			continue
+		}
+		wq.member = m
+		wq.setDeadline()
 	}
-	return nil
+}
+
+// drive has a member do its part of what is shared.
+func (w *worker) drive(wq *workerQuery, do func() error) {
+	if wq.dead {
+		return
+	}
+	g := wq.group
+	g.spent += w.meter.lap()
+	w.touch(wq)
+	w.wq = wq
+	w.check(wq, guard(do))
+	w.charge(wq)
+	wq.setDeadline()
 }
 
 // leaveGroup takes a query out that is detached.
@@ -107,11 +127,12 @@ func (w *worker) leaveGroup(wq *workerQuery) {
 	if g == nil {
 		return
 	}
-	g.members = without(g.members, wq)
-	if g.windows != nil && wq.tree != nil {
-		g.windows.Leave(wq.tree.Window())
+	g.queries = without(g.queries, wq)
+	if wq.member != nil {
+		g.state.Leave(wq.member)
+		wq.member = nil
 	}
-	if len(g.members) == 0 {
+	if len(g.queries) == 0 {
 		g.stream.deadlines.set(&g.timer, types.MaxTime)
 		delete(w.groups, g.key)
 		return
@@ -119,101 +140,125 @@ func (w *worker) leaveGroup(wq *workerQuery) {
 	g.endSharing()
 }
 
-// endSharing leaves the last member alone as soon as no window is open that it needs.
+// endSharing leaves the last query alone as soon as nothing is open that it needs.
 func (g *group) endSharing() {
-	if len(g.members) != 1 || g.windows == nil || g.windows.Open() {
+	if len(g.queries) != 1 || g.state == nil || g.state.Open() {
 		return
 	}
-	if m := g.members[0]; m.tree != nil {
-		g.windows.Leave(m.tree.Window())
+	if wq := g.queries[0]; wq.member != nil {
+		g.state.Leave(wq.member)
+		wq.member = nil
 	}
-	g.windows = nil
+	g.state, g.complete = nil, false
+	g.stream.deadlines.set(&g.timer, types.MaxTime)
 }
 
-// processShared gives rows to a member of a group: the first one's go to the windows, the others have the same.
-func (w *worker) processShared(wq *workerQuery, r *routed) {
+// shareRows gives the rows of the batch in work to the state of a group, at the turn of the first of its queries: the others have the
+// same rows.
+func (w *worker) shareRows(wq *workerQuery, r *routed) {
 	g := wq.group
-	if g.batch != w.batches {
-		g.batch = w.batches
-		w.complete(g)
-		w.wq, w.routed = wq, r
-		if err := guard(w.shareOne); err != nil {
-			for _, m := range g.members {
-				w.check(m, err)
-			}
-			return
-		}
-		g.stream.deadlines.set(&g.timer, g.windows.Deadline())
-	}
-	if wq.dead {
+	if g.batch == w.batches {
 		return
 	}
-	w.wq, w.routed = wq, r
-	w.check(wq, guard(w.takeOpenOne))
-	wq.setDeadline()
+	g.batch = w.batches
+	w.complete(g)
+	w.driveGroup(g, r, func() error {
+		if g.told != w.ends {
+			g.told = w.ends
+			if err := g.state.EndEpoch(g.stream.ended); err != nil {
+				return err
+			}
+		}
+		return g.state.Process(r.part(w.at, w.index).Input(r.batch(w.at)))
+	})
+	w.shareCost(g)
 }
 
-// complete makes the operators of all members: what these rows open is theirs.
-func (w *worker) complete(g *group) {
-	if g.complete {
+// driveGroup does something with the state of a group. What fails there, and not in a member, is all members'.
+func (w *worker) driveGroup(g *group, r *routed, do func() error) {
+	w.meter.keep()
+	w.routed = r
+	err := guard(do)
+	g.spent += w.meter.lap()
+	if err != nil {
+		for _, wq := range g.queries {
+			if wq.member != nil {
+				w.wq = wq
+				w.check(wq, err)
+			}
+		}
 		return
 	}
-	for _, m := range g.members {
-		w.rouse(m)
-	}
-	g.complete = true
-}
-
-func (w *worker) shareRows() (err error) {
-	g := w.wq.group
-	g.late, err = g.windows.Process(w.routed.part(w.at, w.index).Input(w.routed.batch(w.at)))
-	return err
-}
-
-func (w *worker) takeOpen() error {
-	late := w.wq.group.late
-	for _, l := range late {
-		w.lateRow(l.Row, l.Closed)
-	}
-	return w.wq.tree.TakeOpen(w.routed.part(w.at, w.index).Input(w.routed.batch(w.at)), len(late))
-}
-
-// advanceGroup closes the windows of a group that end at or before a watermark.
-func (w *worker) advanceGroup(g *group, wm types.EventTime) {
-	for g.windows != nil && g.windows.Open() && g.windows.Deadline() <= wm {
-		for _, m := range g.members {
-			if w.rouse(m); m.dead {
-				continue
-			}
-			w.touch(m)
-			w.wq, w.routed = m, nil
-			w.check(m, guard(w.emitSharedOne))
-			m.setDeadline()
-		}
-		g.windows.CloseFirst()
-	}
-	g.endSharing()
 	due := types.MaxTime
-	if g.windows != nil {
-		due = g.windows.Deadline()
+	if g.state != nil {
+		due = g.state.Deadline()
 	}
 	g.stream.deadlines.set(&g.timer, due)
 }
 
-// snapshotGroups writes what members hold in shared windows.
+// takeShared is the turn of a member whose rows the state of its group has taken.
+func (w *worker) takeShared(wq *workerQuery, r *routed) {
+	if wq.dead {
+		return
+	}
+	w.touch(wq)
+	w.wq, w.routed = wq, r
+	w.check(wq, guard(w.takeSharedOne))
+	w.charge(wq)
+	wq.setDeadline()
+}
+
+func (w *worker) takeSharedRows() error {
+	return w.wq.tree.TakeShared(w.routed.part(w.at, w.index).Input(w.routed.batch(w.at)), w.wq.group.state.Left())
+}
+
+// advanceGroup moves time on for what a group shares.
+func (w *worker) advanceGroup(g *group, wm types.EventTime) {
+	if g.state == nil {
+		return
+	}
+	w.driveGroup(g, nil, func() error { return g.state.Advance(wm) })
+	w.shareCost(g)
+	g.endSharing()
+}
+
+// endGroup tells the state of a group the end of an epoch, once.
+func (w *worker) endGroup(g *group, wm types.EventTime) {
+	if g.told == w.ends+1 {
+		return
+	}
+	g.told = w.ends + 1
+	w.driveGroup(g, nil, func() error { return g.state.EndEpoch(wm) })
+	w.shareCost(g)
+}
+
+// shareCost has each query of a group pay its part of what was spent on the state.
+func (w *worker) shareCost(g *group) {
+	part := g.spent / int64(len(g.queries))
+	for _, wq := range g.queries {
+		wq.busy += part
+		w.note(wq)
+	}
+	w.meter.own += g.spent - part*int64(len(g.queries))
+	g.spent = 0
+}
+
+// snapshotGroups writes what members hold in shared state.
 func (w *worker) snapshotGroups(cut *checkpointCut) {
-	var views []op.View
 	for _, g := range w.groups {
-		if g.windows == nil || !g.windows.Open() {
+		if g.state == nil || !g.state.Open() {
 			continue
 		}
-		views = views[:0]
-		for _, m := range g.members {
-			if m.tree != nil && !m.dead {
-				views = append(views, op.View{Agg: m.tree.Window(), Out: cut.writer(w.index, opID(m.q, 0))})
+		writers := map[*op.Member]op.StateWriter{}
+		for _, wq := range g.queries {
+			if wq.member != nil && !wq.dead {
+				writers[wq.member] = cut.writer(w.index, opID(wq.q, 0))
 			}
 		}
-		if err := guard(func() error { return g.windows.Snapshot(views) }); err != nil {
+		err := guard(func() error {
+			return g.state.Snapshot(func(m *op.Member) op.StateWriter { return writers[m] })
+		})
+		if err != nil {
 			cut.fail(err)
 		}
 	}

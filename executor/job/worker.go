@@ -59,8 +59,8 @@ type worker struct {
 	advanceOne func() error
 	endOne     func() error
 	rouseOne   func() error
-	// Of queries that share windows.
-	shareOne, takeOpenOne, emitSharedOne func() error
+	// Of queries that share state.
+	takeSharedOne func() error
 }
 
 // workerStream is the keyed queries of one stream in one worker.
@@ -92,8 +92,11 @@ type workerQuery struct {
 	told                   uint64
 	// timer is its deadline, of the stream's watermark.
 	timer timer
-	// group are the queries that it shares windows with; nil: it shares with none.
-	group *group
+	// group are the queries that it shares state with; nil: it shares with none. member is what it is of the state, nil before it is;
+	// since is the number of ends of epochs before it came.
+	group  *group
+	member *op.Member
+	since  uint64
 	// inputs are the streams of the query's inputs; several: not all of them are the same.
 	inputs  []*workerStream
 	several bool
@@ -131,8 +134,7 @@ func newWorker(e *Engine, index int) *worker {
 	}
 	w.advanceOne = func() error { return w.wq.tree.Advance(w.wm) }
 	w.endOne = func() error { return w.wq.tree.EndEpoch(w.wm) }
-	w.rouseOne, w.shareOne, w.takeOpenOne = w.rouseQuery, w.shareRows, w.takeOpen
-	w.emitSharedOne = func() error { return w.wq.tree.EmitShared() }
+	w.rouseOne, w.takeSharedOne = w.rouseQuery, w.takeSharedRows
 	w.rowError = func(row uint32, err error) {
 		var raw []byte
 		if w.routed != nil {
@@ -202,7 +204,7 @@ func (w *worker) start(ep *epoch) {
 
 // attach makes a query known. Its operators are made at once where they have something to do before a row comes.
 func (w *worker) attach(q *query) (*workerQuery, error) {
-	wq := &workerQuery{w: w, q: q, reached: types.MinTime, told: w.ends, timeCol: q.parts.Schema.Index("window_end")}
+	wq := &workerQuery{w: w, q: q, reached: types.MinTime, told: w.ends, since: w.ends, timeCol: q.parts.Schema.Index("window_end")}
 	if wq.timeCol >= 0 && q.parts.Schema.Cols[wq.timeCol].Type.Kind != types.TimestampTZ {
 		wq.timeCol = -1
 	}
@@ -308,15 +310,17 @@ func (w *worker) process(r *routed) {
 	if len(r.part(w.at, w.index).Sel) == 0 || wq == nil {
 		return
 	}
+	if wq.group != nil && wq.group.state != nil {
+		w.shareRows(wq, r)
+		if wq.member != nil {
+			w.takeShared(wq, r)
+			return
+		}
+	}
 	if w.rouse(wq); wq.dead {
 		return
 	}
 	w.touch(wq)
-	if wq.group != nil && wq.group.windows != nil {
-		w.processShared(wq, r)
-		w.charge(wq)
-		return
-	}
 	w.wq, w.routed = wq, r
 	w.check(wq, guard(w.processOne))
 	w.charge(wq)
@@ -489,7 +493,11 @@ func (w *worker) tellRest() {
 	w.steps++
 	w.advancing, w.routed = true, nil
 	for _, wq := range w.touched {
-		switch wm := wq.watermark(); {
+		wm := wq.watermark()
+		if wq.member != nil {
+			w.endGroup(wq.group, wm)
+		}
+		switch {
 		case wq.dead || wq.gone:
 		case wq.tree.HoldsBack():
 			w.change(wq)

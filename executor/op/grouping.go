@@ -41,11 +41,13 @@ type grouping struct {
 	inRange    havingRange // having, where it is one
 	offs       []int       // of each aggregate's state in a group
 	stride     int         // words of a group
-	keyType    []types.Type
-	before     int // output columns before the keys
-	ctx        *expr.Ctx
-	failed     rowFailures
-	evalFn     func(*batch.Batch, []uint32) error // the method eval, bound once
+	// sharedOffs is as offs, in the groups of a SharedState that this is a member of; sharedAt are the numbers of the aggregates there.
+	sharedOffs, sharedAt []int
+	keyType              []types.Type
+	before               int // output columns before the keys
+	ctx                  *expr.Ctx
+	failed               rowFailures
+	evalFn               func(*batch.Batch, []uint32) error // the method eval, bound once
 
 	// Of the batch being processed:
 	ownKeys bool // keys are computed here, not by an Exchange
@@ -61,7 +63,7 @@ type aggCall struct {
 	filter *expr.Evaluator // nil: all rows
 	rows   []uint32        // those that passed the filter
 	gids   []uint32        // their groups
-	off    bool            // nobody asks for it any more: see SharedWindows
+	off    bool            // nobody asks for it any more: see SharedState
 }
 
 // init compiles keys and aggregates.
@@ -204,6 +206,15 @@ func (a *aggCall) update(s *agg.Slab, off int, rows, gids []uint32) error {
 		return nil
 	}
 	return a.kernel.Update(s, off, gids, a.args.vecs)
+}
+
+// within is the number of aggregates that groups of so many words have: the state of a SharedState may have got more since.
+func (g *grouping) within(words int) int {
+	if words >= g.stride {
+		return len(g.aggs)
+	}
+	n, _ := slices.BinarySearch(g.offs, words)
+	return n
 }
 
 // pick appends of[i] for each rows[i] that is in kept; both are ascending and kept is a part of rows.

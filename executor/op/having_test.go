@@ -67,6 +67,7 @@ func TestRangeOf(t *testing.T) {
 	cmp := func(l expr.Expr, o expr.CmpOp, r expr.Expr) expr.Expr { return &expr.Compare{Op: o, L: l, R: r} }
 	and := func(args ...expr.Expr) expr.Expr { return &expr.And{Args: args} }
 	counts := []aggCall{{kernel: aggOf(t, "count").Kernel}, {kernel: aggOf(t, "sum", trafficCol("n")).Kernel}}
+	means := []aggCall{counts[0], {kernel: aggOf(t, "avg", trafficCol("n")).Kernel}}
 	const least, most = math.MinInt64, math.MaxInt64
 	for _, c := range []struct {
 		cond   expr.Expr
@@ -85,7 +86,8 @@ func TestRangeOf(t *testing.T) {
 		{cmp(column(3), expr.NE, num(5)), counts[:1], false, 0, 0},
 		{cmp(column(3), expr.GT, num(most)), counts[:1], false, 0, 0},
 		{cmp(column(3), expr.LT, num(least)), counts[:1], false, 0, 0},
-		{cmp(column(3), expr.GT, num(5)), counts, false, 0, 0}, // the sum may be an error
+		{cmp(column(3), expr.GT, num(5)), counts, true, 6, most}, // a sum of bigint is numeric
+		{cmp(column(3), expr.GT, num(5)), means, false, 0, 0},    // the mean may be an error
 		{cmp(column(2), expr.GT, num(5)), counts[:1], false, 0, 0},
 		{cmp(column(3), expr.GT, column(4)), counts, false, 0, 0},
 		{cmp(column(3), expr.GT, &expr.Const{Val: types.Null(types.T(types.Int8))}), counts[:1], false, 0, 0},

@@ -27,6 +27,7 @@ type PaneAgg struct {
 	Late func(row uint32)
 
 	grouping
+	calls      []spec.AggCall
 	text       string // the EXPLAIN line
 	groupError func(w window.Window, err error)
 	windowed   bool
@@ -56,6 +57,14 @@ type PaneAgg struct {
 	out        paneOutput
 	walk       keyWalk
 	generation uint64 // of the last snapshot; see docs/formats/state.md
+
+	// shared are the panes that this is a member of; nil: it is alone. sharing: these are shared panes, and rows that are not taken are
+	// their members' to report.
+	shared, sharing *SharedPanes
+	// upTo is the end of the last window that is the operator's own: those that end later are those of shared.
+	upTo types.EventTime
+	// from has the panes that results are made of: the operator itself but for shared windows.
+	from *PaneAgg
 
 	// Of the batch being processed:
 	behind  []batch.Behind // not yet passed
@@ -106,6 +115,7 @@ func (p *PaneAgg) init(keys []expr.Expr, aggs []spec.AggCall, schema *types.Sche
 		return err
 	}
 	p.watermark, p.ended, p.renumberMin = types.MinTime, types.MinTime, renumberMin
+	p.from, p.upTo, p.calls = p, types.MaxTime, aggs
 	p.past.init(p)
 	p.changes.init(p)
 	p.firsts.init(p, schema)
@@ -301,6 +311,7 @@ const (
 	tooLate                // all windows that hold them are final
 	between                // no window holds them: the slide is longer than the size
 	outOfRange             // a bound of their windows would overflow
+	others                 // no window of the operator's own holds them
 )
 
 // fateOf tells the fate of rows at t, which is that of the whole pane.
@@ -308,6 +319,8 @@ func (p *PaneAgg) fateOf(t types.EventTime) fate {
 	switch {
 	case !p.grid.Within(t):
 		return outOfRange
+	case p.grid.FirstEnd(t) > p.upTo:
+		return others
 	case p.grid.Start(p.grid.FirstEnd(t)) > t:
 		return between
 	case plus(p.grid.LastEnd(t), p.lateness) <= p.watermark:
@@ -318,14 +331,16 @@ func (p *PaneAgg) fateOf(t types.EventTime) fate {
 
 // leaveOut counts and reports a row that is not taken.
 func (p *PaneAgg) leaveOut(in Input, row uint32, why fate) error {
-	if why == outOfRange {
-		err := sqlerr.New(sqlerr.DatetimeFieldOverflow, "timestamp out of range of windows")
-		if p.ctx.RowError == nil {
-			return err
-		}
-		p.ctx.RowError(row, err)
-	}
-	if why != tooLate {
+	switch {
+	case p.shared != nil || why != outOfRange && why != tooLate:
+		return nil
+	case why == outOfRange && p.sharing != nil:
+		p.sharing.left = append(p.sharing.left, LeftRow{Row: row, err: errOutOfWindows})
+		return nil
+	case why == outOfRange && p.ctx.RowError == nil:
+		return errOutOfWindows
+	case why == outOfRange:
+		p.ctx.RowError(row, errOutOfWindows)
 		return nil
 	}
 	for len(p.behind) > 0 && p.behind[0].Row < row {
@@ -334,6 +349,10 @@ func (p *PaneAgg) leaveOut(in Input, row uint32, why fate) error {
 	closed := p.watermark
 	if len(p.behind) > 0 && p.behind[0].Row == row {
 		closed = max(closed, in.Closed(p.behind[0]))
+	}
+	if p.sharing != nil {
+		p.sharing.left = append(p.sharing.left, LeftRow{Row: row, Closed: closed})
+		return nil
 	}
 	p.late++
 	if p.Late != nil {
@@ -376,7 +395,8 @@ func (p *PaneAgg) paneOf(start types.EventTime) *pane {
 	var pn *pane
 	if n := len(p.free); n > 0 {
 		pn, p.free = p.free[n-1], p.free[:n-1]
-	} else {
+	}
+	if pn == nil || pn.slab.Stride != p.stride { // of before the aggregates became more
 		pn = &pane{slab: agg.Slab{Stride: p.stride}, suffix: agg.Slab{Stride: p.stride}}
 	}
 	pn.start = start
@@ -422,6 +442,7 @@ func (p *PaneAgg) telling(pn *pane) (lo, hi types.EventTime) {
 		return types.MaxTime, types.MaxTime
 	}
 	lo, hi = p.notFinal(pn.start)
+	hi = min(hi, p.upTo)
 	if p.emit.Mode == spec.EmitFinal {
 		if p.lateness == 0 || lo > p.watermark {
 			return 1, 0
@@ -443,7 +464,7 @@ func (p *PaneAgg) notFinal(t types.EventTime) (lo, hi types.EventTime) {
 // update folds rows with computed arguments into a pane.
 func (p *PaneAgg) update(pn *pane, rows, kids []uint32) error {
 	p.gids = p.enter(pn, kids, p.gids[:0])
-	for i := range p.aggs {
+	for i := range p.aggs[:p.within(pn.slab.Stride)] {
 		if err := p.aggs[i].update(&pn.slab, p.offs[i], rows, p.gids); err != nil {
 			return err
 		}
@@ -468,7 +489,7 @@ func (p *PaneAgg) enter(pn *pane, kids, gids []uint32) []uint32 {
 
 // merge folds a group's state into another one's, in another slab.
 func (p *PaneAgg) merge(dst *agg.Slab, dg uint32, src *agg.Slab, sg uint32) error {
-	for i := range p.aggs {
+	for i := range p.aggs[:p.within(min(dst.Stride, src.Stride))] {
 		if err := p.aggs[i].kernel.Merge(dst, dg, src, sg, p.offs[i]); err != nil {
 			return err
 		}
@@ -488,6 +509,9 @@ func (p *PaneAgg) Groups() int {
 	for _, pn := range p.panes {
 		n += len(pn.ids)
 	}
+	if p.shared != nil {
+		n += p.sharedGroups()
+	}
 	return n
 }
 
@@ -498,6 +522,9 @@ func (p *PaneAgg) Bytes() int64 {
 		for _, pn := range list {
 			n += pn.bytes()
 		}
+	}
+	if p.shared != nil {
+		n += p.shared.Bytes() / int64(len(p.shared.members))
 	}
 	return n
 }

@@ -101,8 +101,19 @@ func (c *changes) add(ch change) {
 
 // flush tells the changes of the windows that end at or before upTo, ordered by window and key.
 func (c *changes) flush(upTo types.EventTime, out Emitter) error {
+	if due, err := c.due(upTo); err != nil || !due {
+		return err
+	}
+	if err := c.tellAll(c, c.order, out); err != nil {
+		return err
+	}
+	return c.keep(upTo)
+}
+
+// due puts the changes that flush is to tell in order, with the states as they are now; false: there are none.
+func (c *changes) due(upTo types.EventTime) (bool, error) {
 	if len(c.list) == 0 || c.least > upTo {
-		return nil
+		return false, nil
 	}
 	c.order = c.order[:0]
 	for i := range c.list {
@@ -111,7 +122,7 @@ func (c *changes) flush(upTo types.EventTime, out Emitter) error {
 		}
 	}
 	if err := c.newStates(); err != nil {
-		return err
+		return false, err
 	}
 	dict := &c.p.dict
 	slices.SortFunc(c.order, func(a, b uint32) int {
@@ -121,14 +132,19 @@ func (c *changes) flush(upTo types.EventTime, out Emitter) error {
 		}
 		return bytes.Compare(dict.Key(x.kid), dict.Key(y.kid))
 	})
-	for order := c.order; len(order) > 0; {
+	return true, nil
+}
+
+// tellAll emits what became of groups of src, which may be shared ones.
+func (c *changes) tellAll(src *changes, order []uint32, out Emitter) error {
+	for len(order) > 0 {
 		n := min(len(order), chunkChanges)
-		if err := c.tellSome(order[:n], out); err != nil {
+		if err := c.tellSome(src, order[:n], out); err != nil {
 			return err
 		}
 		order = order[n:]
 	}
-	return c.keep(upTo)
+	return nil
 }
 
 // newStates computes the states of the groups in order as they are now.
@@ -152,35 +168,44 @@ func (c *changes) newStates() error {
 }
 
 // tellSome emits what became of some groups: nothing, when their rows are the same.
-func (c *changes) tellSome(order []uint32, out Emitter) error {
+func (c *changes) tellSome(src *changes, order []uint32, out Emitter) error {
 	p, o := c.p, &c.p.out
-	if c.old == nil {
-		c.old, c.tell = batch.New(o.b.Schema, nil), batch.New(o.b.Schema, nil)
-	}
+	c.makeRows()
 	c.cells, c.oldAt, c.newAt = c.cells[:0], c.oldAt[:0], c.newAt[:0]
 	for _, at := range order {
-		if ch := &c.list[at]; ch.had {
+		if ch := &src.list[at]; ch.had {
 			c.cells = append(c.cells, cell{ch.end, ch.kid, at})
 		}
 	}
-	good, rows, err := o.rowsOf(p, c.old, &c.before, c.cells, silent)
+	good, rows, err := o.rowsOf(p, c.old, &src.before, c.cells, silent)
 	if err != nil {
 		return err
 	}
 	c.oldAt = place(c.oldAt, order, good, rows)
 	c.cells = c.cells[:0]
 	for _, at := range order {
-		ch := &c.list[at]
+		ch := &src.list[at]
 		c.cells = append(c.cells, cell{ch.end, ch.kid, at})
 	}
-	if good, rows, err = o.rowsOf(p, o.b, &c.after, c.cells, p.reports()); err != nil {
+	if good, rows, err = o.rowsOf(p, o.b, &src.after, c.cells, p.reports()); err != nil {
 		return err
 	}
 	c.newAt = place(c.newAt, order, good, rows)
 	c.tell.Reset(nil)
 	for i := range order {
-		c.tellOne(int(c.oldAt[i]), int(c.newAt[i]))
+		c.tellOne(c.old, int(c.oldAt[i]), o.b, int(c.newAt[i]))
 	}
+	return c.sendTold(out)
+}
+
+func (c *changes) makeRows() {
+	if c.old == nil {
+		c.old, c.tell = batch.New(c.p.out.b.Schema, nil), batch.New(c.p.out.b.Schema, nil)
+	}
+}
+
+// sendTold emits what tellOne has added.
+func (c *changes) sendTold(out Emitter) error {
 	if c.tell.N == 0 {
 		return nil
 	}
@@ -200,18 +225,17 @@ func place(dst []int32, order []uint32, cells []cell, rows []uint32) []int32 {
 	return dst
 }
 
-// tellOne adds what became of one group: rows of the old and the new state, -1 where there is none.
-func (c *changes) tellOne(old, new int) {
-	b := c.p.out.b
+// tellOne adds what became of one group: row i of before and row j of after, -1 where there is none.
+func (c *changes) tellOne(before *batch.Batch, i int, after *batch.Batch, j int) {
 	switch {
-	case old < 0 && new < 0:
-	case old < 0:
-		c.addRow(b, new, batch.Insert)
-	case new < 0:
-		c.addRow(c.old, old, batch.Delete)
-	case !c.sameResults(old, new):
-		c.addRow(c.old, old, batch.UpdateBefore)
-		c.addRow(b, new, batch.UpdateAfter)
+	case i < 0 && j < 0:
+	case i < 0:
+		c.addRow(after, j, batch.Insert)
+	case j < 0:
+		c.addRow(before, i, batch.Delete)
+	case !c.sameResults(before, i, after, j):
+		c.addRow(before, i, batch.UpdateBefore)
+		c.addRow(after, j, batch.UpdateAfter)
 	}
 }
 
@@ -223,10 +247,10 @@ func (c *changes) addRow(from *batch.Batch, row int, op batch.Op) {
 	c.tell.N++
 }
 
-// sameResults compares the aggregates of an old and a new row.
-func (c *changes) sameResults(old, new int) bool {
-	for i := c.p.before + len(c.p.keyType); i < len(c.old.Cols); i++ {
-		if !sameValue(&c.old.Cols[i], old, &c.p.out.b.Cols[i], new) {
+// sameResults compares the aggregates of two rows.
+func (c *changes) sameResults(before *batch.Batch, i int, after *batch.Batch, j int) bool {
+	for col := c.p.before + len(c.p.keyType); col < len(before.Cols); col++ {
+		if !sameValue(&before.Cols[col], i, &after.Cols[col], j) {
 			return false
 		}
 	}
@@ -273,6 +297,19 @@ func (c *changes) keep(upTo types.EventTime) error {
 		c.add(ch)
 	}
 	c.before, c.spare = c.spare, c.before
+	return nil
+}
+
+// restride makes room for more aggregates.
+func (c *changes) restride() error {
+	c.spare = agg.Slab{Stride: c.p.stride}
+	c.spare.Grow(len(c.list))
+	for i := range c.list {
+		if err := c.p.merge(&c.spare, uint32(i), &c.before, uint32(i)); err != nil {
+			return err
+		}
+	}
+	c.before, c.spare, c.after = c.spare, agg.Slab{Stride: c.p.stride}, agg.Slab{Stride: c.p.stride}
 	return nil
 }
 

@@ -29,6 +29,8 @@ type firsts struct {
 	found        *batch.Batch // the rows of hits
 	out          *batch.Batch
 	keep         func(row, place uint32) // the method keepRow, bound once
+
+	shared sharedFirsts
 }
 
 // hit is a row of found, and what set it off.
@@ -50,6 +52,14 @@ func (f *firsts) keepRow(row, place uint32) {
 
 // foldFirst is fold for EMIT FIRST; it emits what the rows set off, in the order of the rows.
 func (p *PaneAgg) foldFirst(in Input, from, to int, out Emitter) error {
+	if err := p.foldHits(in, from, to); err != nil {
+		return err
+	}
+	return p.firsts.emit(out)
+}
+
+// foldHits folds rows and notes what they set off.
+func (p *PaneAgg) foldHits(in Input, from, to int) error {
 	f := &p.firsts
 	f.rows, f.places = f.rows[:0], f.places[:0]
 	if err := p.assign(in, from, to, f.keep); err != nil {
@@ -70,10 +80,7 @@ func (p *PaneAgg) foldFirst(in Input, from, to int, out Emitter) error {
 	}
 	err = f.rounds(in)
 	p.ctx.RowError = report
-	if err != nil {
-		return err
-	}
-	return f.emit(out)
+	return err
 }
 
 // rounds folds the rows, each key's one after the other.
@@ -108,7 +115,7 @@ func (f *firsts) timeOf(in Input, row uint32) types.EventTime {
 
 // over reports that no window will need a row any more: the only one that holds it has told the key's group.
 func (f *firsts) over(t types.EventTime, kid uint32) bool {
-	if !f.p.past.single {
+	if !f.p.past.single || f.p.sharing != nil {
 		return false
 	}
 	_, done := f.fired[changeKey{f.endOf(t), kid}]
@@ -165,6 +172,7 @@ func (f *firsts) windows(t types.EventTime, row, kid uint32) {
 	lo, hi := types.MaxTime, types.MaxTime
 	if f.p.windowed {
 		lo, hi = f.p.notFinal(t)
+		hi = min(hi, f.p.upTo)
 	}
 	for end := lo; end <= hi; end += types.EventTime(f.p.grid.Slide) {
 		if _, done := f.fired[changeKey{end, kid}]; !done {
@@ -180,19 +188,13 @@ func (f *firsts) windows(t types.EventTime, row, kid uint32) {
 // examine notes the groups of cells that pass having.
 func (f *firsts) examine(in Input) error {
 	p := f.p
+	if p.sharing != nil {
+		return p.sharing.examine()
+	}
 	for len(f.cells) > 0 {
 		n := min(len(f.cells), batch.RowsMax)
-		f.check.Reset()
-		f.check.Grow(n)
-		for i := range f.cells[:n] {
-			c := &f.cells[i]
-			if i == 0 || f.cells[i-1].kid != c.kid {
-				p.walk.begin(c.kid)
-			}
-			c.gid = uint32(i)
-			if _, err := p.walk.addTo(&f.check, c.gid, c.end); err != nil {
-				return err
-			}
+		if err := f.states(n); err != nil {
+			return err
 		}
 		good, rows, err := p.out.rowsOf(p, p.out.b, &f.check, f.cells[:n], p.reports())
 		if err != nil {
@@ -206,23 +208,48 @@ func (f *firsts) examine(in Input) error {
 	return nil
 }
 
-// fire notes that row r of the output has been set off by a row of the input.
-func (f *firsts) fire(in Input, c cell, row uint32, r int) {
-	b := f.p.out.b
+// states puts the states of the first n cells together, in the groups 0, 1, ... of check.
+func (f *firsts) states(n int) error {
+	f.check.Reset()
+	f.check.Grow(n)
+	for i := range f.cells[:n] {
+		c := &f.cells[i]
+		if i == 0 || f.cells[i-1].kid != c.kid {
+			f.p.walk.begin(c.kid)
+		}
+		c.gid = uint32(i)
+		if _, err := f.p.walk.addTo(&f.check, c.gid, c.end); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hit keeps row r of b, which a row of the input has set off.
+func (f *firsts) hit(b *batch.Batch, r int, end types.EventTime, row uint32) {
 	for i := range b.Cols {
 		f.found.Cols[i].AppendFrom(&b.Cols[i], r)
 	}
-	f.hits = append(f.hits, hit{row, c.end, f.found.N})
+	f.hits = append(f.hits, hit{row, end, f.found.N})
 	f.found.N++
+}
+
+// windowOf tells which of the windows that hold t ends at end: 0 is the one that ends first.
+func (f *firsts) windowOf(t, end types.EventTime) uint32 {
+	if !f.p.windowed {
+		return 0
+	}
+	return uint32(int64(end-f.p.grid.FirstEnd(t)) / f.p.grid.Slide)
+}
+
+// fire notes that row r of the output has been set off by a row of the input.
+func (f *firsts) fire(in Input, c cell, row uint32, r int) {
+	f.hit(f.p.out.b, r, c.end, row)
 	f.fired[changeKey{c.end, c.kid}] = struct{}{}
 	t := f.timeOf(in, row)
 	pn := f.p.paneOf(f.p.startOf(t))
 	gid, _ := pn.find(c.kid)
-	window := uint32(0)
-	if f.p.windowed {
-		window = uint32(int64(c.end-f.p.grid.FirstEnd(t)) / f.p.grid.Slide)
-	}
-	pn.fired = append(pn.fired, firedMark{gid, window})
+	pn.fired = append(pn.fired, firedMark{gid, f.windowOf(t, c.end)})
 	pn.dirty[gid>>6] |= 1 << (gid & 63)
 }
 
@@ -274,6 +301,11 @@ func (f *firsts) renumber([]uint32) {
 		}
 	}
 	f.count = f.count[:0]
+	if f.p.sharing != nil {
+		f.p.sharing.renumbered()
+	}
 }
 
-func (f *firsts) bytes() int64 { return f.check.Bytes() + int64(len(f.fired))*40 }
+func (f *firsts) bytes() int64 {
+	return f.check.Bytes() + int64(len(f.fired))*40 + int64(len(f.shared.fired))*56
+}

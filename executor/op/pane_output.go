@@ -76,12 +76,18 @@ func (s paneStates) states(dst *agg.Slab, kids []uint32) (*agg.Slab, bool, error
 
 // window emits the groups of a window that pass having, ordered by the bytes of their keys.
 func (o *paneOutput) window(p *PaneAgg, end types.EventTime, from windowStates, out Emitter) error {
-	o.slab.Stride = p.stride
+	o.slab.Stride = p.from.stride
 	kids, err := o.kidsOf(p, end, from)
 	if err != nil {
 		return err
 	}
-	kids = o.inOrder(p, kids)
+	return o.emit(p, end, from, kids, out)
+}
+
+// emit emits the groups of keys.
+func (o *paneOutput) emit(p *PaneAgg, end types.EventTime, from windowStates, kids []uint32, out Emitter) error {
+	o.slab.Stride = p.from.stride
+	kids = p.from.out.inOrder(p.from, kids)
 	for len(kids) > 0 {
 		n := min(len(kids), batch.RowsMax)
 		good, err := o.fillFrom(p, end, from, kids[:n])
@@ -104,7 +110,7 @@ func (o *paneOutput) window(p *PaneAgg, end types.EventTime, from windowStates, 
 // kidsOf returns the keys of a window that pass having, in any order.
 func (o *paneOutput) kidsOf(p *PaneAgg, end types.EventTime, from windowStates) ([]uint32, error) {
 	if run, ok := from.(*runningPanes); ok && p.inRange.kernel != nil {
-		if o.kept, ok = run.passing(o.kept[:0]); ok {
+		if o.kept, ok = run.passing(p, o.kept[:0]); ok {
 			return o.kept, nil
 		}
 	}
@@ -112,12 +118,22 @@ func (o *paneOutput) kidsOf(p *PaneAgg, end types.EventTime, from windowStates) 
 	if p.having == nil {
 		return o.all, nil
 	}
-	err := o.passing(p, end, from)
+	o.kept = o.kept[:0]
+	err := o.passing(p, end, from, o.all)
 	return o.kept, err
 }
 
 // fillFrom is fill of the batch with keys of a window.
 func (o *paneOutput) fillFrom(p *PaneAgg, end types.EventTime, from windowStates, kids []uint32) ([]cell, error) {
+	s, err := o.cellsOf(end, from, kids)
+	if err != nil {
+		return nil, err
+	}
+	return o.fill(p, o.b, s, o.cells, p.reports())
+}
+
+// cellsOf makes the cells of keys of a window, and returns the slab with their states.
+func (o *paneOutput) cellsOf(end types.EventTime, from windowStates, kids []uint32) (*agg.Slab, error) {
 	s, byKey, err := from.states(&o.slab, kids)
 	if err != nil {
 		return nil, err
@@ -130,7 +146,7 @@ func (o *paneOutput) fillFrom(p *PaneAgg, end types.EventTime, from windowStates
 		}
 		o.cells = append(o.cells, c)
 	}
-	return o.fill(p, o.b, s, o.cells, p.reports())
+	return s, nil
 }
 
 // inOrder returns keys in the order of their bytes. When many of the dictionary are wanted, its order is kept for the next
@@ -161,10 +177,10 @@ func (o *paneOutput) inOrder(p *PaneAgg, kids []uint32) []uint32 {
 	return o.all
 }
 
-// passing puts those of the keys in all that pass having into kept. Keys are decoded only when having reads them.
-func (o *paneOutput) passing(p *PaneAgg, end types.EventTime, from windowStates) error {
-	o.kept = o.kept[:0]
-	for kids := o.all; len(kids) > 0; {
+// passing adds those of keys that pass having to kept. Keys are decoded only when having reads them.
+func (o *paneOutput) passing(p *PaneAgg, end types.EventTime, from windowStates, kids []uint32) error {
+	o.slab.Stride = p.from.stride
+	for len(kids) > 0 {
 		n := min(len(kids), batch.RowsMax)
 		good, err := o.fillFrom(p, end, from, kids[:n])
 		if err != nil {
@@ -233,6 +249,12 @@ func (g *grouping) results(b *batch.Batch, s *agg.Slab, gids []uint32) (bad int,
 	first := g.before + len(g.keyType)
 	for i := range g.aggs {
 		k, col := g.aggs[i].kernel, &b.Cols[first+i]
+		if g.aggs[i].off {
+			for range gids {
+				col.AppendNull()
+			}
+			continue
+		}
 		if bulk, ok := k.(agg.BulkResult); ok && bulk.Results(col, s, g.offs[i], gids) {
 			continue
 		}
@@ -258,7 +280,7 @@ func (o *paneOutput) fillKeys(p *PaneAgg, b *batch.Batch, cells []cell) error {
 			b.Cols[0].AppendInt(int64(p.grid.Start(c.end)))
 			b.Cols[1].AppendInt(int64(c.end))
 		}
-		if _, err := batch.DecodeKey(p.dict.Key(c.kid), o.vecs); err != nil {
+		if _, err := batch.DecodeKey(p.from.dict.Key(c.kid), o.vecs); err != nil {
 			return fmt.Errorf("key of a group: %w", err)
 		}
 	}

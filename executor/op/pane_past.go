@@ -93,7 +93,7 @@ func (q *pastPanes) reach(end types.EventTime) error {
 
 // mergeAll folds groups 0, 1, ... of src into the groups ids of dst.
 func (q *pastPanes) mergeAll(dst *agg.Slab, ids []uint32, src *agg.Slab) error {
-	for i := range q.p.aggs {
+	for i := range q.p.aggs[:q.p.within(min(dst.Stride, src.Stride))] {
 		k, off := q.p.aggs[i].kernel, q.p.offs[i]
 		for gid, id := range ids {
 			if err := k.Merge(dst, id, src, uint32(gid), off); err != nil {
@@ -143,14 +143,18 @@ func (q *pastPanes) enterFront(pn *pane) error {
 	at := int(int64(pn.start-q.base) / q.p.grid.Pane)
 	q.front[at] = pn
 	pn.suffix.Reset()
+	pn.suffix.Stride = q.p.stride
 	pn.suffix.Grow(len(pn.ids))
 	pn.next = pn.next[:0]
+	had := q.p.within(pn.slab.Stride)
 	for i := range q.p.aggs {
 		k, off := q.p.aggs[i].kernel, q.p.offs[i]
 		for gid, kid := range pn.ids {
 			g := uint32(gid)
-			if err := k.Merge(&pn.suffix, g, &pn.slab, g, off); err != nil {
-				return err
+			if i < had {
+				if err := k.Merge(&pn.suffix, g, &pn.slab, g, off); err != nil {
+					return err
+				}
 			}
 			if o := q.link[kid]; o != 0 {
 				if err := k.Merge(&pn.suffix, g, &q.front[o.pane()].suffix, o.gid(), off); err != nil {
@@ -200,7 +204,7 @@ func (q *pastPanes) leave(pn *pane) {
 // fold adds rows, with computed arguments, to a pane that is in front or back, and there.
 func (q *pastPanes) fold(pn *pane, rows []uint32) error {
 	p := q.p
-	if !q.orderFree {
+	if !q.orderFree || pn.slab.Stride != p.stride { // what the pane does not keep could not be given back
 		q.forget()
 		return p.update(pn, rows, p.kids)
 	}
@@ -307,18 +311,20 @@ func (q *pastPanes) bytes() int64 {
 
 // closeWindow emits the groups of a window that ends.
 func (p *PaneAgg) closeWindow(end types.EventTime, out Emitter) error {
-	if p.past.single {
-		pn := p.panes[p.paneAt(p.grid.Start(end))]
-		return p.out.window(p, end, paneStates{p, pn}, out)
-	}
-	if run := p.past.running; run != nil {
-		if err := run.reach(end); err != nil {
-			return err
-		}
-		return p.out.window(p, end, run, out)
-	}
-	if err := p.past.reach(end); err != nil {
+	from, err := p.statesOf(end)
+	if err != nil {
 		return err
 	}
-	return p.out.window(p, end, &p.past, out)
+	return p.out.window(p, end, from, out)
+}
+
+// statesOf puts a window that ends together.
+func (p *PaneAgg) statesOf(end types.EventTime) (windowStates, error) {
+	if p.past.single {
+		return paneStates{p, p.panes[p.paneAt(p.grid.Start(end))]}, nil
+	}
+	if run := p.past.running; run != nil {
+		return run, run.reach(end)
+	}
+	return &p.past, p.past.reach(end)
 }

@@ -71,7 +71,7 @@ func (q *runningPanes) reach(end types.EventTime) error {
 
 // merge folds groups 0, 1, ... of src into those of keys.
 func (q *runningPanes) merge(kids []uint32, src *agg.Slab) error {
-	for i, k := range q.calls {
+	for i, k := range q.calls[:q.p.within(src.Stride)] {
 		if err := agg.MergeAll(k, &q.slab, kids, src, q.p.offs[i]); err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func (q *runningPanes) leaveBefore(start types.EventTime) error {
 	panes := q.p.panes
 	for at := q.p.paneAt(q.start); at < len(panes) && panes[at].start < min(start, q.end); at++ {
 		pn := panes[at]
-		for i, k := range q.calls {
+		for i, k := range q.calls[:q.p.within(pn.slab.Stride)] {
 			if err := agg.SubtractAll(k, &q.slab, pn.ids, &pn.slab, q.p.offs[i]); err != nil {
 				return err
 			}
@@ -143,10 +143,13 @@ func (q *runningPanes) states(*agg.Slab, []uint32) (*agg.Slab, bool, error) {
 	return &q.slab, true, nil
 }
 
-// passing appends the keys that pass HAVING, which is a range. Only keys that the latest panes have are looked at, if those are
-// the fewer. It returns false when the result of a group is an error, which rows have to tell.
-func (q *runningPanes) passing(dst []uint32) ([]uint32, bool) {
-	r := &q.p.inRange
+// passing appends the keys that pass the HAVING of p, which is a range. Only keys that the latest panes have are looked at, if those
+// are the fewer. It returns false when the result of a group is an error, which rows have to tell.
+func (q *runningPanes) passing(p *PaneAgg, dst []uint32) ([]uint32, bool) {
+	r := &p.inRange
+	if p != q.p {
+		return q.passingOnce(p, dst)
+	}
 	keys := q.touched
 	q.passes = growTo(q.passes, (q.p.dict.Len()+63)/64)
 	if !q.judged {
@@ -170,6 +173,22 @@ func (q *runningPanes) passing(dst []uint32) ([]uint32, bool) {
 	for i, w := range q.passes {
 		for ; w != 0; w &= w - 1 {
 			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
+		}
+	}
+	return dst, true
+}
+
+// passingOnce is passing for one of those that share the states; what it saw last time is not kept.
+func (q *runningPanes) passingOnce(p *PaneAgg, dst []uint32) ([]uint32, bool) {
+	var ok bool
+	r := &p.inRange
+	if q.pass, ok = r.kernel.InRange(q.pass[:0], &q.slab, p.offs[r.call], batch.All(q.p.dict.Len()), r.in); !ok {
+		return dst, false
+	}
+	words, stride := q.slab.Words, q.slab.Stride
+	for _, kid := range q.pass {
+		if words[int(kid+1)*stride-1] != 0 {
+			dst = append(dst, kid)
 		}
 	}
 	return dst, true

@@ -60,7 +60,6 @@ func (p *PaneAgg) snapshotPane(pn *pane, out StateWriter) error {
 		}
 		gids, pn.entries, pn.restored = batch.All(len(pn.ids)), 0, false
 	}
-	slices.SortStableFunc(pn.fired, func(a, b firedMark) int { return cmp.Compare(a.gid, b.gid) })
 	pn.entries += len(gids)
 	for len(gids) > 0 {
 		var block []byte
@@ -82,12 +81,13 @@ func (p *PaneAgg) appendBlock(dst []byte, pn *pane, gids []uint32) ([]byte, []ui
 	dst = append(dst, version)
 	dst = binary.AppendUvarint(dst, uint64(len(p.aggs)))
 	var entry []byte
+	marks := p.marksOf(pn)
 	for len(gids) > 0 && len(dst) < blockBytes {
-		dst = appendCounted(dst, p.dict.Key(pn.ids[gids[0]]))
+		dst = appendCounted(dst, p.from.dict.Key(pn.ids[gids[0]]))
 		entry = p.appendStates(entry[:0], &pn.slab, gids[0])
 		dst = appendCounted(dst, entry)
 		if version == stateVersionFired {
-			dst = appendFired(dst, pn, gids[0])
+			dst = appendFired(dst, marks, gids[0])
 		}
 		gids = gids[1:]
 	}
@@ -106,14 +106,14 @@ func (p *PaneAgg) appendStates(dst []byte, s *agg.Slab, gid uint32) []byte {
 }
 
 // appendFired writes which windows a group has set off; the marks are sorted by group.
-func appendFired(dst []byte, pn *pane, gid uint32) []byte {
-	at, _ := slices.BinarySearchFunc(pn.fired, gid, func(m firedMark, gid uint32) int { return cmp.Compare(m.gid, gid) })
+func appendFired(dst []byte, marks []firedMark, gid uint32) []byte {
+	at, _ := slices.BinarySearchFunc(marks, gid, func(m firedMark, gid uint32) int { return cmp.Compare(m.gid, gid) })
 	end := at
-	for end < len(pn.fired) && pn.fired[end].gid == gid {
+	for end < len(marks) && marks[end].gid == gid {
 		end++
 	}
 	dst = binary.AppendUvarint(dst, uint64(end-at))
-	for _, m := range pn.fired[at:end] {
+	for _, m := range marks[at:end] {
 		dst = binary.AppendUvarint(dst, uint64(m.window))
 	}
 	return dst
@@ -124,20 +124,29 @@ func (p *PaneAgg) appendTime(dst []byte) []byte {
 	dst = append(dst, stateVersionTime)
 	dst = binary.AppendUvarint(dst, uint64(len(p.aggs)))
 	dst = binary.AppendUvarint(dst, p.generation)
-	dst = binary.AppendVarint(dst, int64(p.watermark))
-	var entry []byte
+	if p.shared == nil {
+		return p.appendChanges(binary.AppendVarint(dst, int64(p.watermark)))
+	}
+	dst = binary.AppendVarint(dst, int64(max(p.watermark, p.shared.all.watermark)))
+	return p.appendSharedChanges(p.appendChanges(dst))
+}
+
+func (p *PaneAgg) appendChanges(dst []byte) []byte {
 	for i, ch := range p.changes.list {
-		dst = binary.AppendVarint(dst, int64(ch.end))
-		dst = appendCounted(dst, p.dict.Key(ch.kid))
-		had := byte(0)
-		if ch.had {
-			had = 1
-		}
-		dst = append(dst, had)
-		entry = p.appendStates(entry[:0], &p.changes.before, uint32(i))
-		dst = appendCounted(dst, entry)
+		dst = p.appendChange(dst, &p.changes, i, ch)
 	}
 	return dst
+}
+
+// appendChange writes the change at place i of c.
+func (p *PaneAgg) appendChange(dst []byte, c *changes, i int, ch change) []byte {
+	dst = binary.AppendVarint(dst, int64(ch.end))
+	dst = appendCounted(dst, p.from.dict.Key(ch.kid))
+	had := byte(0)
+	if ch.had {
+		had = 1
+	}
+	return appendCounted(append(dst, had), p.appendStates(nil, &c.before, uint32(i)))
 }
 
 // Restore implements Stateful.

@@ -23,7 +23,7 @@ func (p *PaneAgg) advance(watermark types.EventTime, out Emitter) error {
 		if err := p.changes.flush(types.MaxTime, out); err != nil {
 			return err
 		}
-		for end := p.nextEnd(); end <= watermark && end != types.MaxTime; end = p.nextEnd() {
+		for end := p.nextEnd(); end <= min(watermark, p.upTo) && end != types.MaxTime; end = p.nextEnd() {
 			if err := p.closeWindow(end, out); err != nil {
 				return err
 			}
@@ -53,16 +53,23 @@ func (p *PaneAgg) EndEpoch(out Emitter) error {
 	if p.emit.Mode != spec.EmitEvery {
 		return nil
 	}
+	return p.changes.flush(p.endEpoch(), out)
+}
+
+// endEpoch notes the end of an epoch, and returns the end of the last window of which it makes EMIT EVERY tell.
+func (p *PaneAgg) endEpoch() types.EventTime {
 	upTo := p.watermark
 	if multiples(p.watermark, p.emit.Every) != multiples(p.ended, p.emit.Every) {
 		upTo = types.MaxTime
 	}
 	p.ended = p.watermark
-	return p.changes.flush(upTo, out)
+	return upTo
 }
 
 // Holding implements EpochEnder.
-func (p *PaneAgg) Holding() bool { return p.emit.Mode == spec.EmitEvery && len(p.changes.list) > 0 }
+func (p *PaneAgg) Holding() bool {
+	return p.emit.Mode == spec.EmitEvery && (len(p.changes.list) > 0 || p.shared != nil && p.shared.all.Holding())
+}
 
 // multiples is t / every, rounded down.
 func multiples(t types.EventTime, every int64) int64 {
@@ -104,7 +111,9 @@ func (p *PaneAgg) Deadline() types.EventTime {
 	}
 	switch {
 	case p.emit.Mode == spec.EmitFinal:
-		due = min(due, p.nextEnd())
+		if end := p.nextEnd(); end <= p.upTo {
+			due = min(due, end)
+		}
 	case p.emit.Mode == spec.EmitEvery && len(p.changes.list) > 0:
 		due = min(due, plus(p.changes.least, p.lateness))
 	}
@@ -131,6 +140,9 @@ func (p *PaneAgg) dropPanes() {
 func (p *PaneAgg) drop(pn *pane) {
 	if pn.entries > 0 || pn.restored {
 		p.dropped = append(p.dropped, int64(pn.start))
+	}
+	if p.sharing != nil {
+		p.sharing.tellDropped(pn)
 	}
 	if p.current == pn {
 		p.current = nil

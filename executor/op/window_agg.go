@@ -41,11 +41,9 @@ type WindowAgg struct {
 
 	emit windowOutput
 
-	// shared are the windows that this is a member of, with the places of its aggregates there; nil: it is alone. sharing: these
-	// are shared windows, and late rows are their members' to report.
-	shared     *SharedWindows
-	sharedOffs []int
-	sharing    *SharedWindows
+	// shared are the windows that this is a member of; nil: it is alone. sharing: these are shared windows, and late rows are their
+	// members' to report.
+	shared, sharing *SharedWindows
 }
 
 var _ Grouper = (*WindowAgg)(nil)
@@ -184,7 +182,7 @@ func (w *WindowAgg) assign(in Input) {
 // reportLate tells who wants to know about a late row.
 func (w *WindowAgg) reportLate(row uint32, closed types.EventTime) {
 	if w.sharing != nil {
-		w.sharing.late = append(w.sharing.late, LateRow{row, closed})
+		w.sharing.left = append(w.sharing.left, LeftRow{Row: row, Closed: closed})
 		return
 	}
 	if w.Late != nil {
@@ -278,7 +276,7 @@ func (w *WindowAgg) Bytes() int64 {
 		}
 	}
 	if w.shared != nil {
-		n += w.shared.Bytes() / int64(w.shared.members)
+		n += w.shared.Bytes() / int64(len(w.shared.members))
 	}
 	return n
 }

@@ -83,6 +83,12 @@ func (w *WindowAgg) goodResults(sl *slice, gids []uint32) ([]uint32, error) {
 // only when having reads them: most groups of most rules end here.
 func (w *WindowAgg) passHaving(sl *slice) error {
 	o := &w.emit
+	if r := &w.inRange; r.kernel != nil {
+		var ok bool
+		if o.kept, ok = r.kernel.InRange(o.kept[:0], &sl.slab, w.offs[r.call], batch.All(sl.table.Len()), r.in); ok {
+			return nil
+		}
+	}
 	o.kept = o.kept[:0]
 	for all := batch.All(sl.table.Len()); len(all) > 0; {
 		n := min(len(all), batch.RowsMax)

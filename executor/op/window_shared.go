@@ -3,9 +3,7 @@ package op
 import (
 	"fmt"
 	"slices"
-	"strings"
 
-	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
@@ -13,128 +11,93 @@ import (
 	"github.com/vigil-sql/vigil/executor/window"
 )
 
-// SharedWindows are the open windows of several WindowAggs that are given the same rows and group them by the same keys and
-// windows: each row is folded once, into the union of their aggregates. Every WindowAgg applies its own HAVING to a window that
-// closes, and emits its own columns of it.
-//
-// A window belongs to a WindowAgg alone where that has it open itself: its rows from before it joined, or from a checkpoint, are
-// there. Of such a window it takes the rows itself, and the shared one is none of its business. So who joins is given, empty, the
-// windows that are open here: it has not seen their first rows. Checkpoints know nothing of sharing: each WindowAgg writes
-// what it would hold alone.
+// SharedWindows are the open windows of several WindowAggs. A window belongs to a WindowAgg alone where that has it open itself.
+// So who joins is given, empty, the windows that are open here: it has not seen their first rows.
 type SharedWindows struct {
 	all     WindowAgg // of the union; never emits
-	calls   map[string]*sharedCall
-	members int
-	late    []LateRow
+	calls   sharedCalls
+	members []*Member
+	left    []LeftRow
+	in      Input // being processed
 }
 
-// sharedCall is an aggregate of the union. Without users it is not computed any more, and its columns need not be there; who
-// asks for it later has no part in the windows that are open until then.
-type sharedCall struct{ at, users int }
+var _ SharedState = (*SharedWindows)(nil)
 
-// LateRow is a row whose window had closed by a watermark.
-type LateRow struct {
-	Row    uint32
-	Closed types.EventTime
-}
-
-// Shareable reports that a grouping may keep its windows in SharedWindows: it emits when a window closes, and none of its
-// aggregates can fail on a row, which the others would then miss.
-func Shareable(s *spec.WindowAgg) bool {
-	if s.Window.Kind != window.Tumble || s.Emit.Mode != spec.EmitFinal || s.Lateness != 0 {
-		return false
-	}
-	for i := range s.Aggs {
-		a := &s.Aggs[i]
-		if !agg.Flat(a.Kernel) || a.Filter != nil || a.Distinct || len(a.OrderBy) > 0 {
-			return false
-		}
-		for _, x := range a.Args {
-			if _, ok := x.(*expr.Column); !ok {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// callText tells aggregates apart that are over the same rows.
-func callText(a *spec.AggCall) string {
-	args := make([]string, len(a.Args))
-	for i, x := range a.Args {
-		args[i] = x.String()
-	}
-	return fmt.Sprintf("%s(%s) %T%+v", a.Name, strings.Join(args, ", "), a.Kernel, a.Kernel)
-}
-
-// NewSharedWindows makes shared windows without members, with the window and keys of s.
-func NewSharedWindows(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedWindows, error) {
-	w := &SharedWindows{calls: map[string]*sharedCall{}}
-	w.all.spec, w.all.watermark = &spec.WindowAgg{Window: s.Window, Keys: s.Keys}, types.MinTime
+func newSharedWindows(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedWindows, error) {
+	w := &SharedWindows{calls: sharedCalls{}}
+	w.all.spec, w.all.watermark, w.all.sharing = &spec.WindowAgg{Window: s.Window, Keys: s.Keys}, types.MinTime, w
 	if err := w.all.grouping.init(s.Keys, nil, windowCols); err != nil {
 		return nil, err
 	}
 	return w, w.all.Open(ctx)
 }
 
-// Join makes m a member, before it is given the next rows.
-func (s *SharedWindows) Join(m *WindowAgg) error {
-	m.shared, m.sharedOffs = s, make([]int, len(m.aggs))
-	s.members++
-	for i := range m.spec.Aggs {
-		text := callText(&m.spec.Aggs[i])
-		c := s.calls[text]
-		if c == nil {
-			call, err := newAggCall(&m.spec.Aggs[i])
-			if err != nil {
-				return err
-			}
-			c = &sharedCall{at: len(s.all.aggs)}
-			s.calls[text] = c
-			s.all.aggs, s.all.offs = append(s.all.aggs, call), append(s.all.offs, s.all.stride)
-			s.all.stride += call.kernel.Words()
-		}
-		c.users++
-		s.all.aggs[c.at].off = false
-		m.sharedOffs[i] = s.all.offs[c.at]
+// Join implements SharedState.
+func (s *SharedWindows) Join(m *Member) error {
+	w, ok := m.Agg.(*WindowAgg)
+	if !ok {
+		return fmt.Errorf("shared windows: %s is none of them", m.Agg)
+	}
+	if _, err := s.calls.join(&s.all.grouping, &w.grouping, w.spec.Aggs); err != nil {
+		return err
+	}
+	m.windows, w.shared = w, s
+	m.take = func() error { return w.takeOpen(s.in) }
+	m.emit = func() error { return w.emitShared(m.Out) }
+	s.members = append(s.members, m)
+	for _, sl := range s.all.open {
+		w.sliceOf(sl.Window)
 	}
 	return nil
 }
 
-// Keep gives m the windows that are open, for it to take their rows itself.
-func (s *SharedWindows) Keep(m *WindowAgg) {
-	for _, sl := range s.all.open {
-		m.sliceOf(sl.Window)
-	}
+// Leave implements SharedState.
+func (s *SharedWindows) Leave(m *Member) {
+	m.windows.shared = nil
+	s.calls.leave(&s.all.grouping, &m.windows.grouping, m.windows.spec.Aggs)
+	s.members = without(s.members, m)
 }
 
-// Leave ends m's membership: it takes all rows itself from now on. What is open here is lost to it.
-func (s *SharedWindows) Leave(m *WindowAgg) {
-	m.shared, m.sharedOffs = nil, nil
-	s.members--
-	for i := range m.spec.Aggs {
-		c := s.calls[callText(&m.spec.Aggs[i])]
-		c.users--
-		s.all.aggs[c.at].off = c.users == 0
-	}
-}
-
-// Open reports whether a window is open.
+// Open implements SharedState.
 func (s *SharedWindows) Open() bool { return len(s.all.open) > 0 }
 
-// Deadline is the end of the earliest open window.
+// Deadline implements SharedState.
 func (s *SharedWindows) Deadline() types.EventTime { return s.all.Deadline() }
 
-// Process folds rows; it returns those that were late, for each member to report. They are valid until the next call.
-func (s *SharedWindows) Process(in Input) ([]LateRow, error) {
-	s.late = s.late[:0]
-	s.all.sharing = s
-	err := s.all.Process(0, in, nil)
-	return s.late, err
+// Left implements SharedState.
+func (s *SharedWindows) Left() []LeftRow { return s.left }
+
+// Process implements SharedState.
+func (s *SharedWindows) Process(in Input) error {
+	s.left, s.in = s.left[:0], in
+	if err := s.all.Process(0, in, nil); err != nil {
+		return err
+	}
+	for _, m := range s.members {
+		if len(m.windows.open) > 0 {
+			m.Drive(m.take)
+		}
+	}
+	s.in = Input{}
+	return nil
 }
 
-// CloseFirst moves time to the end of the earliest window and forgets it, after all members have emitted it.
-func (s *SharedWindows) CloseFirst() {
+// Advance implements SharedState: it closes windows, in order.
+func (s *SharedWindows) Advance(watermark types.EventTime) error {
+	for len(s.all.open) > 0 && s.all.open[0].End <= watermark {
+		for _, m := range s.members {
+			m.Drive(m.emit)
+		}
+		s.closeFirst()
+	}
+	return nil
+}
+
+// EndEpoch implements SharedState.
+func (s *SharedWindows) EndEpoch(watermark types.EventTime) error { return s.Advance(watermark) }
+
+// closeFirst moves time to the end of the earliest window and forgets it, after all members have emitted it.
+func (s *SharedWindows) closeFirst() {
 	sl := s.all.open[0]
 	s.all.watermark = max(s.all.watermark, sl.End)
 	s.all.open = slices.Delete(s.all.open, 0, 1)
@@ -142,14 +105,8 @@ func (s *SharedWindows) CloseFirst() {
 	s.all.dropped = s.all.dropped[:0] // the members' to tell
 }
 
-// View is a member with where its checkpoint goes.
-type View struct {
-	Agg *WindowAgg
-	Out StateWriter
-}
-
-// Snapshot writes, for each of the members that run, what it would write alone of the groups that changed.
-func (s *SharedWindows) Snapshot(views []View) error {
+// Snapshot implements SharedState.
+func (s *SharedWindows) Snapshot(to func(m *Member) StateWriter) error {
 	for _, sl := range s.all.open {
 		gids := sl.table.Dirty(s.all.gids[:0])
 		if s.all.gids = gids; len(gids) == 0 {
@@ -159,11 +116,12 @@ func (s *SharedWindows) Snapshot(views []View) error {
 		if anew {
 			gids, sl.entries = batch.All(sl.table.Len()), 0
 		}
-		for _, v := range views {
-			if v.Agg.openAt(sl.Window) != nil {
+		for _, m := range s.members {
+			out := to(m)
+			if out == nil || m.windows.openAt(sl.Window) != nil {
 				continue
 			}
-			if err := v.Agg.writeShared(sl, gids, anew, v.Out); err != nil {
+			if err := m.windows.writeShared(sl, gids, anew, out); err != nil {
 				return fmt.Errorf("snapshot of window from %s: %w", types.NewTime(sl.Start).Text(), err)
 			}
 		}
@@ -173,7 +131,7 @@ func (s *SharedWindows) Snapshot(views []View) error {
 	return nil
 }
 
-// Bytes returns the memory of the shared state.
+// Bytes implements SharedState.
 func (s *SharedWindows) Bytes() int64 { return s.all.Bytes() }
 
 // openAt is the slice of a window that w has open itself, nil for none.
@@ -186,12 +144,15 @@ func (w *WindowAgg) openAt(win window.Window) *slice {
 	return nil
 }
 
-// TakeOpen folds the rows of windows that w has open itself, and counts those that were late for the shared windows.
-func (w *WindowAgg) TakeOpen(in Input, late int) error {
-	w.late += int64(late)
-	if len(w.open) == 0 {
-		return nil
-	}
+// TakeLeft implements Leaver.
+func (w *WindowAgg) TakeLeft(left []LeftRow) error {
+	late, err := w.reportLeft(left)
+	w.late += late
+	return err
+}
+
+// takeOpen folds the rows of windows that w has open itself.
+func (w *WindowAgg) takeOpen(in Input) error {
 	if err := w.takeKeys(&in); err != nil {
 		return err
 	}
@@ -227,8 +188,8 @@ func (w *WindowAgg) assignOpen(in Input) {
 	}
 }
 
-// EmitShared emits the earliest shared window, after its own ones that end before.
-func (w *WindowAgg) EmitShared(out Emitter) error {
+// emitShared emits the earliest shared window, after its own ones that end before.
+func (w *WindowAgg) emitShared(out Emitter) error {
 	sl := w.shared.all.open[0]
 	if err := w.Advance(sl.Start, out); err != nil {
 		return err
@@ -259,13 +220,6 @@ func (w *WindowAgg) writeShared(sl *slice, gids []uint32, anew bool, out StateWr
 		}
 	}
 	return nil
-}
-
-// lookShared has w find its aggregates where shared windows have them, until what it returns is called.
-func (w *WindowAgg) lookShared() (back func()) {
-	own := w.offs
-	w.offs = w.sharedOffs
-	return func() { w.offs = own }
 }
 
 // sharedGroups counts the groups of shared windows that are the member's too.

@@ -2,10 +2,12 @@ package task
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/op"
+	"github.com/vigil-sql/vigil/executor/predindex"
 	"github.com/vigil-sql/vigil/executor/spec"
 )
 
@@ -29,9 +31,14 @@ func (p *Parts) SharedWindow() (text string, w *spec.WindowAgg) {
 	if w == nil || n.In[0] != in.below || !op.Shareable(w) {
 		return "", nil
 	}
+	for i := range w.Aggs {
+		if a := &w.Aggs[i]; slices.ContainsFunc(a.Args, fails) || a.Filter != nil && fails(a.Filter) {
+			return "", nil
+		}
+	}
 	// The filter reads the stream's columns, whose names are unlike each other, so that equal texts mean equal filters.
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d %+v", in.Source, w.Window)
+	fmt.Fprintf(&b, "%d %+v %+v %d", in.Source, w.Window, w.Emit, w.Lateness)
 	for _, f := range in.Front {
 		x, ok := f.Op.(*spec.Filter)
 		if !ok || !repeats(x.Cond) {
@@ -51,6 +58,9 @@ func (p *Parts) SharedWindow() (text string, w *spec.WindowAgg) {
 	return b.String(), w
 }
 
+// fails reports that an expression may fail on a row, or that its text may not be all of it.
+func fails(x expr.Expr) bool { return !predindex.Safe(x) || !repeats(x) }
+
 // repeats reports that an expression gives the same when it is evaluated twice, for two queries, and that its text is all of it.
 func repeats(x expr.Expr) bool {
 	same := true
@@ -64,18 +74,18 @@ func repeats(x expr.Expr) bool {
 	return same
 }
 
-// Window is the lowest operator if that groups by windows, nil otherwise.
-func (t *Tree) Window() *op.WindowAgg {
-	w, _ := t.nodes[0].raw.(*op.WindowAgg)
-	return w
+// Member is what the lowest operator, a grouping, can be of shared state.
+func (t *Tree) Member() *op.Member {
+	n := t.nodes[0]
+	return &op.Member{Agg: n.raw, Out: n.out}
 }
 
-// TakeOpen passes rows in that shared windows have taken too, which found some of them late: see op.WindowAgg.
-func (t *Tree) TakeOpen(in op.Input, late int) error {
+// TakeShared counts rows in that shared state has taken, and reports those that were left out there.
+func (t *Tree) TakeShared(in op.Input, left []op.LeftRow) error {
 	n := t.nodes[0]
 	n.counts.In += int64(len(in.Sel))
-	return t.Window().TakeOpen(in, late)
+	if len(left) == 0 {
+		return nil
+	}
+	return n.raw.(op.Leaver).TakeLeft(left)
 }
-
-// EmitShared emits the earliest shared window.
-func (t *Tree) EmitShared() error { return t.Window().EmitShared(t.nodes[0].out) }

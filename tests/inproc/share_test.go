@@ -12,11 +12,29 @@ import (
 
 var shareSeeds = flag.Uint64("share-seeds", 6, "how many scripts TestSharedWindows plays")
 
+// shareShape is what queries have in common that may share state, without the filter.
+type shareShape struct{ window, emit, with string }
+
+// shareShapes are all kinds of windows, and when they emit.
+func shareShapes() (all []shareShape) {
+	for _, w := range []string{"TUMBLE(ts, INTERVAL '10 seconds')", "TUMBLE(ts, INTERVAL '25 seconds')",
+		"HOP(ts, INTERVAL '5 seconds', INTERVAL '20 seconds')", "HOP(ts, INTERVAL '4 seconds', INTERVAL '10 seconds')",
+		"HOP(ts, INTERVAL '9 seconds', INTERVAL '6 seconds')", "CUMULATE(ts, INTERVAL '5 seconds', INTERVAL '20 seconds')"} {
+		for _, emit := range []string{"", " EMIT ON UPDATE", " EMIT EVERY INTERVAL '7 seconds'", " EMIT FIRST"} {
+			for _, with := range []string{"", " WITH (allowed_lateness = '12 seconds')"} {
+				all = append(all, shareShape{w, emit, with})
+			}
+		}
+	}
+	return all
+}
+
 // shareQuery is the text of a query that may share windows with others: of few filters, keys and windows there are many results.
-func shareQuery(rng *rand.Rand) string {
-	aggs := []string{"count(*)", "sum(n)", "min(n)", "max(n)", "count(n)", "sum(m)", "avg(n)", "max(u)", "sum(n + 1)", "count(DISTINCT n)"}
+func shareQuery(rng *rand.Rand, name string, of shareShape) string {
+	aggs := []string{"count(*)", "sum(n)", "min(n)", "max(n)", "count(n)", "sum(m)", "sum(f)", "count(DISTINCT n)", "count(*) FILTER (WHERE n > 2)",
+		"sum(m) FILTER (WHERE u = 'a')", "sum(CASE WHEN n > 3 THEN m ELSE n END)", "sum(DISTINCT m)", "avg(n)", "max(u)", "sum(n + 1)"}
 	if rng.IntN(4) > 0 {
-		aggs = aggs[:6] // the others do not share
+		aggs = aggs[:13] // the others do not share
 	}
 	rng.Shuffle(len(aggs), func(i, j int) { aggs[i], aggs[j] = aggs[j], aggs[i] })
 	body := "SELECT window_start, k"
@@ -24,7 +42,7 @@ func shareQuery(rng *rand.Rand) string {
 		body += fmt.Sprintf(", %s AS a%d", a, i)
 	}
 	body += " FROM s" + []string{"", " WHERE n > 1", " WHERE n > 1 AND u LIKE 'a%'"}[rng.IntN(3)]
-	body += " GROUP BY k, TUMBLE(ts, INTERVAL '" + []string{"10", "25"}[rng.IntN(2)] + " seconds')"
+	body += " GROUP BY k, " + of.window
 	switch rng.IntN(16) {
 	case 0, 3, 4, 5:
 		body += fmt.Sprintf(" HAVING count(*) > %d", rng.IntN(3))
@@ -33,12 +51,14 @@ func shareQuery(rng *rand.Rand) string {
 	case 2:
 		body += " HAVING 6 / (max(n) - 3) > 0" // breaks the query
 	}
-	return body
+	return "CREATE OR REPLACE CONTINUOUS QUERY " + name + of.with + " AS " + body + of.emit
 }
 
 // shareScript is statements, one a line of time; "" is a restart, or a crash where crash is set.
 func shareScript(rng *rand.Rand) (script []string) {
 	at := time.Date(2025, 12, 31, 10, 0, 0, 0, time.UTC)
+	all := shareShapes()
+	shapes := []shareShape{all[rng.IntN(len(all))], all[rng.IntN(len(all))], {window: all[rng.IntN(len(all))].window}}
 	alive, paused := map[string]bool{}, map[string]bool{}
 	pick := func(of map[string]bool) string {
 		names := []string{}
@@ -54,7 +74,7 @@ func shareScript(rng *rand.Rand) (script []string) {
 		name := fmt.Sprint("q", rng.IntN(40))
 		switch what := rng.IntN(24); {
 		case what < 4 && !paused[name]:
-			script = append(script, "CREATE OR REPLACE CONTINUOUS QUERY "+name+" AS "+shareQuery(rng))
+			script = append(script, shareQuery(rng, name, shapes[rng.IntN(len(shapes))]))
 			alive[name] = true
 		case what == 4 && len(alive) > 0:
 			name = pick(alive)
@@ -80,8 +100,8 @@ func shareScript(rng *rand.Rand) (script []string) {
 			if rng.IntN(20) == 0 {
 				back *= 12
 			}
-			rows = append(rows, fmt.Sprintf("('%s', '%c', '%c', %d, %d)", at.Add(-back).Format(time.RFC3339), 'a'+rune(rng.IntN(3)), 'a'+rune(rng.IntN(2)),
-				rng.IntN(6), rng.IntN(100)))
+			rows = append(rows, fmt.Sprintf("('%s', '%c', '%c', %d, %d, %d.1e%d)", at.Add(-back).Format(time.RFC3339), 'a'+rune(rng.IntN(3)), 'a'+rune(rng.IntN(2)),
+				rng.IntN(6), rng.IntN(100), rng.IntN(1000), 305*(1-min(rng.IntN(12), 1)))) // sums of f overflow now and then
 		}
 		script = append(script, "INSERT INTO s VALUES "+strings.Join(rows, ", "))
 	}
@@ -107,7 +127,7 @@ func shareRun(t *testing.T, script []string, o Options) (logs map[string][]Chang
 		}
 	}
 	open()
-	must("stream", db.Exec("CREATE STREAM s (ts TIMESTAMPTZ, k TEXT, u TEXT, n BIGINT, m INT, WATERMARK FOR ts AS ts - INTERVAL '3 seconds')"))
+	must("stream", db.Exec("CREATE STREAM s (ts TIMESTAMPTZ, k TEXT, u TEXT, n BIGINT, m INT, f FLOAT8, WATERMARK FOR ts AS ts - INTERVAL '3 seconds')"))
 	for _, sql := range script {
 		switch sql {
 		case "restart":

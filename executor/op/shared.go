@@ -1,0 +1,185 @@
+package op
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
+)
+
+// SharedState is the state of several groupings, its members, that are given the same rows and group them by the same keys and windows:
+// each row is folded once, into the union of their aggregates. Every member applies its own HAVING to what comes out, and emits
+// its own columns of it.
+//
+// A member has in its own operator what the shared state does not know, or knows too much of: what had rows before it joined, or
+// comes from a checkpoint. Of that it takes the rows itself until it is over. Checkpoints know nothing of sharing: each member
+// writes what it would hold alone.
+//
+// One goroutine calls everything. Where a member has something to do, its Drive is called.
+type SharedState interface {
+	// Join makes m a member, before it is given the next rows; Leave ends that: m takes all rows itself from then on, and what is open
+	// here is lost to it.
+	Join(m *Member) error
+	Leave(m *Member)
+	// Open reports whether anything is kept.
+	Open() bool
+	// Process folds rows, here and in the members that have something of their own. Left are those that were not taken, for each
+	// member to report: valid until the next call.
+	Process(in Input) error
+	Left() []LeftRow
+	// Advance, EndEpoch and Deadline are as those of the operators. Both advance the members' own operators first.
+	Advance(watermark types.EventTime) error
+	EndEpoch(watermark types.EventTime) error
+	Deadline() types.EventTime
+	// Snapshot writes what each member would write alone of what is shared; to returns nil for those that are out of service.
+	Snapshot(to func(m *Member) StateWriter) error
+	Bytes() int64
+}
+
+// Member is a grouping that is part of a SharedState.
+type Member struct {
+	// Agg is the grouping, Out where its rows go.
+	Agg Operator
+	Out Emitter
+	// Drive calls do as the work of this member: what fails there is the member's.
+	Drive func(do func() error)
+
+	windows *WindowAgg
+	panes   *PaneAgg
+	// What it does when it is driven, bound once.
+	take, advance, tell, pass, emit, examine func() error
+}
+
+// LeftRow is a row that was not taken: its windows had closed by a watermark, or, where err is set, it has none.
+type LeftRow struct {
+	Row    uint32
+	Closed types.EventTime
+	err    error
+}
+
+// Shareable reports that a grouping may share its state: it is of a kind that NewSharedState makes, and none of its aggregates can
+// fail on a row, which the others would then miss. That their arguments and filters cannot is for the caller to see to.
+func Shareable(s *spec.WindowAgg) bool {
+	switch s.Window.Kind {
+	case window.Tumble, window.Hop, window.Cumulate:
+	default:
+		return false
+	}
+	if _, ok := window.GridOf(s.Window); !ok {
+		return false
+	}
+	for i := range s.Aggs {
+		if a := &s.Aggs[i]; !agg.Sure(a.Kernel) || len(a.OrderBy) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// NewSharedState makes shared state without members, with the window and keys of s, which is Shareable.
+func NewSharedState(s *spec.WindowAgg, ctx *expr.Ctx) (SharedState, error) {
+	if s.Window.Kind == window.Tumble && s.Emit.Mode == spec.EmitFinal && s.Lateness == 0 {
+		return newSharedWindows(s, ctx)
+	}
+	return newSharedPanes(s, ctx)
+}
+
+// sharedCalls are the aggregates of a union, by their text.
+type sharedCalls map[string]*sharedCall
+
+// sharedCall is an aggregate of the union. Without users it is not computed any more, and its columns need not be there; who
+// asks for it later has no part in what is open until then.
+type sharedCall struct{ at, users int }
+
+// callText tells aggregates apart that are over the same rows.
+func callText(a *spec.AggCall) string {
+	args := make([]string, len(a.Args))
+	for i, x := range a.Args {
+		args[i] = x.String()
+	}
+	text := fmt.Sprintf("%s(%s) %t %T%+v", a.Name, strings.Join(args, ", "), a.Distinct, a.Kernel, a.Kernel)
+	if a.Filter != nil {
+		text += " where " + a.Filter.String()
+	}
+	return text
+}
+
+// join makes the aggregates of a member part of the union, and tells it where they are. more: the union has got more of them; they
+// come after those that it had.
+func (c sharedCalls) join(all, m *grouping, calls []spec.AggCall) (more bool, err error) {
+	m.sharedOffs, m.sharedAt = make([]int, len(calls)), make([]int, len(calls))
+	for i := range calls {
+		text := callText(&calls[i])
+		s := c[text]
+		if s == nil {
+			call, err := newAggCall(&calls[i])
+			if err != nil {
+				return more, err
+			}
+			s = &sharedCall{at: len(all.aggs)}
+			c[text] = s
+			all.aggs, all.offs = append(all.aggs, call), append(all.offs, all.stride)
+			all.stride += call.kernel.Words()
+			more = true
+		}
+		s.users++
+		all.aggs[s.at].off = false
+		m.sharedOffs[i], m.sharedAt[i] = all.offs[s.at], s.at
+	}
+	return more, nil
+}
+
+// leave takes the aggregates of a member back.
+func (c sharedCalls) leave(all, m *grouping, calls []spec.AggCall) {
+	m.sharedOffs, m.sharedAt = nil, nil
+	for i := range calls {
+		s := c[callText(&calls[i])]
+		s.users--
+		all.aggs[s.at].off = s.users == 0
+	}
+}
+
+// lookShared has a member find its aggregates where the union has them, until what it returns is called.
+func (g *grouping) lookShared() (back func()) {
+	own := g.offs
+	g.offs = g.sharedOffs
+	return func() { g.offs = own }
+}
+
+// reportLeft tells of rows that shared state has left out, and returns how many of them were late.
+func (g *grouping) reportLeft(left []LeftRow) (late int64, err error) {
+	for i := range left {
+		l := &left[i]
+		switch {
+		case l.err == nil:
+			late++
+			if g.ctx.LateRow != nil {
+				g.ctx.LateRow(l.Row, l.Closed)
+			}
+		case g.ctx.RowError == nil:
+			return late, l.err
+		default:
+			g.ctx.RowError(l.Row, l.err)
+		}
+	}
+	return late, nil
+}
+
+// Leaver is a grouping that may be a member of a SharedState; Left tells it of the rows that were left out there.
+type Leaver interface{ TakeLeft(left []LeftRow) error }
+
+var errOutOfWindows = sqlerr.New(sqlerr.DatetimeFieldOverflow, "timestamp out of range of windows")
+
+func without(list []*Member, m *Member) []*Member {
+	for i := range list {
+		if list[i] == m {
+			return append(list[:i], list[i+1:]...)
+		}
+	}
+	return list
+}

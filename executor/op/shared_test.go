@@ -1,0 +1,304 @@
+package op
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/executor/window"
+)
+
+// sharedTwin is a grouping that is a member of shared state, and one alone that is given the same.
+type sharedTwin struct {
+	member       *Member
+	own, alone   Grouper
+	gave, wants  []string
+	store, other memState
+	late         int
+}
+
+// sharedRun drives them.
+type sharedRun struct {
+	t         *testing.T
+	rng       *rand.Rand
+	spec      *spec.WindowAgg
+	ctx       expr.Ctx
+	state     SharedState
+	twins     []*sharedTwin
+	watermark types.EventTime
+	now       int64
+	shared    int // groups that members had without holding them
+}
+
+func newSharedRun(t *testing.T, rng *rand.Rand) *sharedRun {
+	q := randomPaneQuery(rng)
+	for q.kind == window.None {
+		q = randomPaneQuery(rng)
+	}
+	r := &sharedRun{t: t, rng: rng, watermark: types.MinTime}
+	r.spec = &spec.WindowAgg{Window: window.Spec{Kind: q.kind, Size: q.size, Slide: q.slide, Offset: q.offset},
+		Keys: []expr.Expr{trafficCol("user")}, Emit: spec.Emit{Mode: q.mode, Every: q.every}, Lateness: q.lateness}
+	var err error
+	if r.state, err = NewSharedState(r.spec, &r.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := r.state.(*SharedPanes); ok {
+		p.all.renumberMin = rng.IntN(4)
+	}
+	return r
+}
+
+// build makes a grouping with some of the aggregates.
+func (r *sharedRun) build(seed uint64) Grouper {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	aggs := []spec.AggCall{aggOf(r.t, "count"), aggOf(r.t, "sum", trafficCol("n")), aggOf(r.t, "max", trafficCol("n")), distinctCount(r.t)}
+	rng.Shuffle(len(aggs), func(i, j int) { aggs[i], aggs[j] = aggs[j], aggs[i] })
+	s := *r.spec
+	s.Aggs = aggs[:1+rng.IntN(3)]
+	ts := types.T(types.TimestampTZ)
+	schema := &types.Schema{Cols: []types.Column{{Name: "window_start", Type: ts}, {Name: "window_end", Type: ts}, trafficSchema.Cols[1]}}
+	for _, a := range s.Aggs {
+		schema.Cols = append(schema.Cols, types.Column{Name: a.Name, Type: a.Typ})
+	}
+	o, err := NewWindowed(&s, schema)
+	if err == nil && rng.IntN(3) > 0 && s.Aggs[0].Typ.Kind == types.Int8 {
+		least := &expr.Const{Val: types.NewInt(types.Int8, rng.Int64N(3))}
+		first := &expr.Column{Index: 3, Name: "x", Typ: s.Aggs[0].Typ}
+		err = o.(Grouper).Having(&spec.Filter{Cond: &expr.Compare{Op: expr.GT, L: first, R: least}})
+	}
+	if err == nil {
+		err = o.Open(&r.ctx)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return o.(Grouper)
+}
+
+func textsTo(list *[]string) Emitter {
+	return emitFunc(func(in Input) error {
+		for _, row := range in.Sel {
+			text := fmt.Sprint(in.B.Op(int(row)))
+			for _, v := range in.B.Row(nil, int(row)) {
+				text += fmt.Sprint(" ", v.I, v.S)
+			}
+			*list = append(*list, text)
+		}
+		return nil
+	})
+}
+
+// add makes a pair, at the end of an epoch.
+func (r *sharedRun) add() {
+	seed := r.rng.Uint64N(20)
+	w := &sharedTwin{own: r.build(seed), alone: r.build(seed)}
+	for _, o := range []Operator{w.own, w.alone} {
+		r.must(o.Advance(r.watermark, nil))
+		if e, ok := o.(EpochEnder); ok {
+			r.must(e.EndEpoch(nil))
+		}
+	}
+	w.member = &Member{Agg: w.own, Out: textsTo(&w.gave), Drive: func(do func() error) { r.must(do()) }}
+	r.must(r.state.Join(w.member))
+	r.twins = append(r.twins, w)
+}
+
+func (r *sharedRun) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// feed gives all of them the same rows.
+func (r *sharedRun) feed() {
+	b := batch.New(&trafficSchema, nil)
+	for i := range 1 + r.rng.IntN(30) {
+		r.now += r.rng.Int64N(3)
+		if r.rng.IntN(60) == 0 {
+			r.now += r.rng.Int64N(200)
+		}
+		at := types.EventTime(r.now - r.rng.Int64N(30)*r.rng.Int64N(2))
+		user := string(rune('a' + r.rng.IntN(4)*(1+r.rng.IntN(5))))
+		b.AppendRow([]types.Value{types.NewTime(at), types.NewText(user), types.NewInt(types.Int8, r.rng.Int64N(4)-1)})
+		if at < r.watermark {
+			b.Behind = append(b.Behind, batch.Behind{Row: uint32(i), Watermark: r.watermark})
+		}
+		r.watermark = max(r.watermark, types.EventTime(r.now-8))
+	}
+	late := 0
+	r.ctx.LateRow = func(uint32, types.EventTime) { late++ }
+	r.must(r.state.Process(wholeInput(b)))
+	if late > 0 {
+		r.t.Fatal("shared state reports late rows itself")
+	}
+	for _, w := range r.twins {
+		late = 0
+		r.must(w.own.(Leaver).TakeLeft(r.state.Left()))
+		w.late, late = late, 0
+		r.must(w.alone.Process(0, wholeInput(b), textsTo(&w.wants)))
+		if late != w.late {
+			r.t.Fatalf("%s: %d rows were late, alone %d", w.own, w.late, late)
+		}
+	}
+	r.advance(r.watermark)
+}
+
+func (r *sharedRun) advance(wm types.EventTime) {
+	r.must(r.state.Advance(wm))
+	if d := r.state.Deadline(); d <= wm && wm < types.MaxTime {
+		r.t.Fatalf("at %d something is still due at %d", wm, d)
+	}
+	for _, w := range r.twins {
+		r.must(w.own.Advance(wm, w.member.Out))
+		r.must(w.alone.Advance(wm, textsTo(&w.wants)))
+	}
+}
+
+func (r *sharedRun) endEpoch() {
+	r.must(r.state.EndEpoch(r.watermark))
+	for _, w := range r.twins {
+		if e, ok := w.own.(EpochEnder); ok {
+			r.must(e.EndEpoch(w.member.Out))
+			r.must(w.alone.(EpochEnder).EndEpoch(textsTo(&w.wants)))
+		}
+	}
+}
+
+// snapshot takes checkpoints, which tell the same of both.
+func (r *sharedRun) snapshot() {
+	r.must(r.state.Snapshot(func(m *Member) StateWriter {
+		for _, w := range r.twins {
+			if w.member == m {
+				return &w.store
+			}
+		}
+		return nil
+	}))
+	for _, w := range r.twins {
+		r.must(w.own.Snapshot(&w.store))
+		r.must(w.alone.Snapshot(&w.other))
+		if r.spec.Emit.Mode == spec.EmitFirst {
+			continue // alone, what has been told is not folded any more
+		}
+		got, want := entriesOf(r.t, &w.store), entriesOf(r.t, &w.other)
+		if !slices.Equal(got, want) {
+			r.t.Fatalf("%s: a checkpoint has\n%q, alone\n%q", w.own, got, want)
+		}
+	}
+}
+
+func (r *sharedRun) check() {
+	r.t.Helper()
+	for _, w := range r.twins {
+		if !slices.Equal(w.gave, w.wants) {
+			at := 0
+			for at < min(len(w.gave), len(w.wants)) && w.gave[at] == w.wants[at] {
+				at++
+			}
+			r.t.Fatalf("%s gave\n%v, alone\n%v", w.own, w.gave[at:], w.wants[at:])
+		}
+		all := w.own.(interface{ Groups() int }).Groups()
+		if alone := w.alone.(interface{ Groups() int }).Groups(); all != alone {
+			r.t.Fatalf("%s has %d groups, alone %d", w.own, all, alone)
+		}
+		r.shared += all
+		switch o := w.own.(type) {
+		case *WindowAgg:
+			r.shared -= all - o.sharedGroups()
+		case *PaneAgg:
+			r.shared -= all - o.sharedGroups()
+		}
+	}
+}
+
+// bytesOf is the text of an entry that does not depend on the order in which the values of a set are written.
+func bytesOf(entry []byte) string {
+	entry = slices.Clone(entry)
+	slices.Sort(entry)
+	return fmt.Sprintf("%x", entry)
+}
+
+// entriesOf is what counts in a checkpoint: the last entry of each key of a slice, and what is to be told.
+func entriesOf(t *testing.T, m *memState) (list []string) {
+	last := map[string]string{}
+	for i, block := range m.blocks {
+		_, width := binary.Uvarint(block[1:])
+		src := block[1+width:]
+		if m.starts[i] == timeSlice {
+			_, n := binary.Uvarint(src)
+			_, k := binary.Varint(src[n:])
+			for src = src[n+k:]; len(src) > 0; {
+				end, n := binary.Varint(src)
+				key, rest, err := cutBytes(src[n:])
+				if err != nil {
+					t.Fatal(err)
+				}
+				entry, rest2, err := cutBytes(rest[1:])
+				if err != nil {
+					t.Fatal(err)
+				}
+				list = append(list, fmt.Sprintf("told %d %x %d %s", end, key, rest[0], bytesOf(entry)))
+				src = rest2
+			}
+			continue
+		}
+		for len(src) > 0 {
+			key, entry, rest, err := cutEntry(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last[fmt.Sprintf("%d %x", m.starts[i], key)] = bytesOf(entry)
+			src = rest
+		}
+	}
+	for at, entry := range last {
+		list = append(list, at+" "+entry)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// TestSharedState: groupings that share state give what they give alone, have as many groups and late rows, and write the same
+// checkpoints, whenever they come and go.
+func TestSharedState(t *testing.T) {
+	shared := 0
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 31))
+		r := newSharedRun(t, rng)
+		for range 60 {
+			switch rng.IntN(6) {
+			case 0:
+				r.endEpoch()
+				r.add()
+			case 1:
+				r.endEpoch()
+				r.snapshot()
+			case 2:
+				if n := len(r.twins); n > 3 {
+					at := rng.IntN(n)
+					r.state.Leave(r.twins[at].member)
+					r.twins = slices.Delete(r.twins, at, at+1)
+				}
+			default:
+				r.feed()
+			}
+			r.check()
+		}
+		r.advance(types.MaxTime)
+		r.endEpoch()
+		r.check()
+		if shared += r.shared; t.Failed() {
+			t.Fatal("seed", seed)
+		}
+	}
+	if shared < 10_000 {
+		t.Errorf("only %d groups were shared", shared)
+	}
+}
