@@ -13,9 +13,12 @@ import (
 
 const (
 	// copyAheadDefault is Config.CopyAhead where it is not set: what is copied in a few milliseconds.
-	copyAheadDefault = 64 << 10
+	copyAheadDefault = 32 << 10
 	// aheadEvery is how long an epoch takes at most while something is copied ahead.
 	aheadEvery = 20 * time.Millisecond
+	// aheadPieces is into how many parts that is divided, and aheadMost the time after which no other one is begun.
+	aheadPieces = 8
+	aheadMost   = 5 * time.Millisecond
 )
 
 // aheadMode is what workers do at the end of an epoch beside all else.
@@ -49,6 +52,28 @@ func (e *Engine) ahead(force bool) (mode aheadMode, cut bool) {
 	return aheadCount, false
 }
 
+// keepState does what the epoch wants of the worker's state, and notes for how long that holds rows up.
+func (w *worker) keepState(ep *epoch) {
+	if ep.ahead == aheadOff && ep.checkpoint == nil {
+		return
+	}
+	from := time.Now()
+	w.copyAhead(ep)
+	if ep.checkpoint != nil {
+		w.snapshot(ep.checkpoint)
+	}
+	took := int64(time.Since(from))
+	for {
+		most := w.e.pause.Load()
+		if took <= most || w.e.pause.CompareAndSwap(most, took) {
+			return
+		}
+	}
+}
+
+// CheckpointPause is the longest time for which a worker stood still for a checkpoint since the last call.
+func (e *Engine) CheckpointPause() time.Duration { return time.Duration(e.pause.Swap(0)) }
+
 // copyAhead copies, or counts, what has changed in the worker's state.
 func (w *worker) copyAhead(ep *epoch) {
 	if ep.ahead == aheadOff {
@@ -58,6 +83,7 @@ func (w *worker) copyAhead(ep *epoch) {
 	if ep.ahead == aheadCopy {
 		budget = w.e.cfg.CopyAhead
 	}
+	piece, from := max(1, budget/aheadPieces), time.Now()
 	for _, wq := range w.changed {
 		if wq.dead || wq.gone {
 			continue
@@ -67,17 +93,16 @@ func (w *worker) copyAhead(ep *epoch) {
 			if !ok {
 				continue
 			}
-			if budget > 0 {
-				err := guard(func() error {
-					n, err := a.CopyAhead(cutWriter{part: &w.copied, op: opID(wq.q, i)}, budget)
-					budget -= n
-					w.e.copied.Add(int64(n))
+			for n := 1; budget > 0 && n > 0 && time.Since(from) < aheadMost; budget -= n {
+				err := guard(func() (err error) {
+					n, err = a.CopyAhead(cutWriter{part: &w.copied, op: opID(wq.q, i)}, min(budget, piece))
 					return err
 				})
 				if err != nil {
 					w.copyErr = fmt.Errorf("copy state of query %s: %w", wq.q.spec.Name, err)
 					return
 				}
+				w.e.copied.Add(int64(n))
 			}
 			left += a.Changed()
 		}
@@ -96,6 +121,33 @@ func (ep *epoch) noteChanged(left int64) {
 			return
 		}
 	}
+}
+
+// snapshot copies what changed in all keyed state; writing it out happens in the background.
+func (w *worker) snapshot(cut *checkpointCut) {
+	w.takeCopied(cut)
+	w.snapshotGroups(cut)
+	for _, wq := range w.changed {
+		wq.changed = false
+		if wq.dead || wq.gone {
+			continue
+		}
+		q := wq.q
+		if wq.several && w.index == 0 {
+			cut.reached[q.spec.ID] = wq.reached
+		}
+		for i, o := range wq.tree.Ops() {
+			st, ok := o.(op.Stateful)
+			if !ok {
+				continue
+			}
+			if err := guard(func() error { return st.Snapshot(cut.writer(w.index, opID(q, i))) }); err != nil {
+				cut.fail(fmt.Errorf("snapshot of query %s: %w", q.spec.Name, err))
+			}
+		}
+	}
+	clear(w.changed)
+	w.changed = w.changed[:0]
 }
 
 // takeCopied begins the worker's part of a cut with what it has copied ahead.

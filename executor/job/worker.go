@@ -474,10 +474,7 @@ func (w *worker) check(wq *workerQuery, err error) {
 // end hands over the epoch's outputs.
 func (w *worker) end(ep *epoch) {
 	w.tellRest()
-	w.copyAhead(ep)
-	if ep.checkpoint != nil {
-		w.snapshot(ep.checkpoint)
-	}
+	w.keepState(ep)
 	w.settleEpoch()
 	for _, x := range ep.inspect {
 		x.atWorker(w)
@@ -512,33 +509,6 @@ func (w *worker) tellRest() {
 		}
 	}
 	w.advancing = false
-}
-
-// snapshot copies what changed in all keyed state; writing it out happens in the background.
-func (w *worker) snapshot(cut *checkpointCut) {
-	w.takeCopied(cut)
-	w.snapshotGroups(cut)
-	for _, wq := range w.changed {
-		wq.changed = false
-		if wq.dead || wq.gone {
-			continue
-		}
-		q := wq.q
-		if wq.several && w.index == 0 {
-			cut.reached[q.spec.ID] = wq.reached
-		}
-		for i, o := range wq.tree.Ops() {
-			st, ok := o.(op.Stateful)
-			if !ok {
-				continue
-			}
-			if err := guard(func() error { return st.Snapshot(cut.writer(w.index, opID(q, i))) }); err != nil {
-				cut.fail(fmt.Errorf("snapshot of query %s: %w", q.spec.Name, err))
-			}
-		}
-	}
-	clear(w.changed)
-	w.changed = w.changed[:0]
 }
 
 // Emit implements op.Emitter: changes of the query's result, encoded.

@@ -19,7 +19,7 @@ func TestCopyAhead(t *testing.T) {
 		open := func(i int) *DB {
 			o := Options{Disk: disks[i], Clock: clock, Workers: 2, EpochMin: time.Millisecond}
 			if i == 0 {
-				o.CheckpointEvery, o.CopyAhead = 40*time.Millisecond, 20
+				o.CheckpointEvery, o.CopyAhead = 40*time.Millisecond, 100
 			} else {
 				o.CheckpointEvery = -1
 			}
@@ -39,8 +39,8 @@ func TestCopyAhead(t *testing.T) {
 			}
 		}
 		both(`CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, k TEXT, n BIGINT, WATERMARK FOR ts AS ts);
-			CREATE CONTINUOUS QUERY sums AS SELECT k, count(*) AS c, sum(n) AS n FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 minute');
-			CREATE CONTINUOUS QUERY few AS SELECT k, count(*) AS c FROM s WHERE n < 100 GROUP BY k, TUMBLE(ts, INTERVAL '5 minutes')`)
+			CREATE CONTINUOUS QUERY few AS SELECT k, count(*) AS c FROM s WHERE n < 100 GROUP BY k, TUMBLE(ts, INTERVAL '5 minutes');
+			CREATE CONTINUOUS QUERY sums AS SELECT k, count(*) AS c, sum(n) AS n FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 minute')`)
 		at := clock.Now()
 		copied := 0
 		for step := range 60 {
