@@ -102,6 +102,8 @@ func (b *paramBinder) op(o spec.Op) spec.Op {
 		if any {
 			return &spec.Values{Rows: rows}
 		}
+	case *spec.TableScan:
+		return b.tableScan(op)
 	case *spec.FuncScan:
 		return b.funcScan(op)
 	case *spec.StreamScan:
@@ -253,4 +255,20 @@ func (b *paramBinder) sortKeys(list []spec.SortKey) ([]spec.SortKey, bool) {
 		out[i].X = x
 	}
 	return out, changed
+}
+
+// tableScan replaces parameters in the keys that a scan looks up.
+func (b *paramBinder) tableScan(op *spec.TableScan) spec.Op {
+	values, any := make([][]expr.Expr, len(op.Values)), false
+	for i, list := range op.Values {
+		var changed bool
+		values[i], changed = b.exprs(list)
+		any = any || changed
+	}
+	if !any {
+		return op
+	}
+	c := *op
+	c.Values = values
+	return &c
 }

@@ -47,6 +47,11 @@ type front struct {
 	rowError   func(row uint32, err error)
 	processOne func() error
 	matchOne   func() error
+	// at is how far the segment in work is done, rule the one that is evaluated by itself.
+	at          matching
+	rule        int
+	singleOne   func() error
+	singleError func(row uint32, err error)
 }
 
 type decoderKey struct {
@@ -79,7 +84,8 @@ type frontPlan struct {
 type frontSegment struct {
 	planSegment
 	m       *predindex.Matcher
-	queries []*frontQuery // by ordinal, nil: not opened yet
+	queries []*frontQuery       // by ordinal, nil: not opened yet
+	singles []*predindex.Single // by rule, of a segment whose index broke
 }
 
 // frontQuery is the stateless half of one input of a query in one front goroutine, without the conditions that the index
@@ -116,6 +122,8 @@ func newFront(e *Engine) *front {
 	f.rowError = func(row uint32, err error) { f.bad = append(f.bad, badRow{row, f.cur.q, err}) }
 	f.ctx.RowError = f.rowError
 	f.processOne = func() error { return f.cur.chain.Process(f.in) }
+	f.singleOne = f.matchSingle
+	f.singleError = func(row uint32, err error) { (*segmentConsumer)(f).RowError(f.rule, row, err) }
 	f.matchOne = func() error {
 		f.seg.m.Match(&f.ctx, f.fb.b, f.fb.valid, f.seg.skip, (*segmentConsumer)(f))
 		return nil
@@ -340,11 +348,7 @@ func (f *front) finishBatch() {
 	}
 	for i := range plan.segments {
 		f.seg = &plan.segments[i]
-		err := guard(f.matchOne)
-		f.ctx.RowError = f.rowError
-		if err != nil {
-			f.failSegment(err)
-		}
+		f.match()
 	}
 	f.meter.pool()
 	f.meter.settle(len(fb.valid))

@@ -29,7 +29,7 @@ func (f *front) plan() *frontPlan {
 		fs := frontSegment{planSegment: ps}
 		for i := range old.segments {
 			if o := &old.segments[i]; o.segment == ps.segment {
-				fs.m, fs.queries = o.m, o.queries
+				fs.m, fs.queries, fs.singles = o.m, o.queries, o.singles
 			}
 		}
 		if fs.m == nil {
@@ -178,7 +178,7 @@ func (c *segmentConsumer) Rows(items []predindex.Item) {
 		if len(it.Rows) == 0 {
 			continue
 		}
-		f.in.Sel = it.Rows
+		f.in.Sel, f.at.next, f.at.inside = it.Rows, int(it.Rule)+1, true
 		f.meter.pool()
 		if fq := f.only[i]; fq != nil && fq.direct {
 			f.run1(fq)
@@ -186,6 +186,7 @@ func (c *segmentConsumer) Rows(items []predindex.Item) {
 			c.ruleRows(int(it.Rule))
 		}
 	}
+	f.at.inside = false
 }
 
 // ready finds the queries of the rules that have one only, and asks for what is needed of them, all at once.
@@ -249,7 +250,14 @@ func (c *segmentConsumer) query(ordinal uint32) *frontQuery {
 
 // RowError implements predindex.Consumer.
 func (c *segmentConsumer) RowError(rule int, row uint32, err error) {
-	c.each(rule, func(q *query) { c.bad = append(c.bad, badRow{row, q, err}) })
+	c.each(rule, func(q *query) {
+		for _, have := range c.at.known {
+			if have.row == row && have.q == q {
+				return
+			}
+		}
+		c.bad = append(c.bad, badRow{row, q, err})
+	})
 }
 
 // Failed implements predindex.Consumer.
@@ -284,13 +292,5 @@ func (c *segmentConsumer) Done(rule int) {
 		if fq := c.query(ordinal); fq != nil {
 			c.meter.spend(fq, busy/n)
 		}
-	}
-}
-
-// failSegment takes all queries of the segment in work out of service: its index broke.
-func (f *front) failSegment(err error) {
-	c := (*segmentConsumer)(f)
-	for rule := range f.seg.rules() {
-		c.Failed(rule, err)
 	}
 }

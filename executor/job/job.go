@@ -169,6 +169,7 @@ type Engine struct {
 	costs         costs
 	failMu        sync.Mutex
 	failedQueries []outage
+	indexPanics   atomic.Int64
 }
 
 // stream is a stream's runtime. The sequencer owns next and plan; the orderer owns tracker.

@@ -2,6 +2,7 @@ package job
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -42,6 +43,8 @@ type segment struct {
 	// firsts[i+1]. classOf is the way back.
 	members, firsts []uint32
 	classOf         []uint32
+	// broken: the index panicked.
+	broken atomic.Bool
 }
 
 // class are the ordinals of the readers of a rule.

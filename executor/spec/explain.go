@@ -22,7 +22,7 @@ func Describe(n *Node) string {
 	case *VirtualScan:
 		return fmt.Sprintf("VirtualScan %s.%s", op.Schema, op.Name)
 	case *TableScan:
-		return "TableScan " + op.Name
+		return "TableScan " + op.Name + describeKeys(op)
 	case *LookupJoin:
 		return describeLookup(op)
 	case *Values:
@@ -288,4 +288,15 @@ func groupExprs(keys []expr.Expr, aggs []AggCall) []expr.Expr {
 		out = append(out, a.Filter)
 	}
 	return out
+}
+
+// describeKeys tells how many rows a scan looks up by key, and of one which.
+func describeKeys(op *TableScan) string {
+	switch len(op.Values) {
+	case 0:
+		return ""
+	case 1:
+		return " key: " + list(op.Values[0])
+	}
+	return fmt.Sprintf(" keys: %d", len(op.Values))
 }

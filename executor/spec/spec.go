@@ -219,11 +219,14 @@ type (
 		Want        []bool
 	}
 	// TableScan reads the current rows of a table in bounded programs. The schema is the table's; with Numbers a column with the
-	// number of each row's version (BIGINT) follows, for the statements that change it.
+	// number of each row's version (BIGINT) follows, for the statements that change it. With Values only the rows are read whose
+	// columns Key, a unique key, are equal to one of them: constants, and parameters until they are bound.
 	TableScan struct {
 		TableID uint64
 		Name    string
 		Numbers bool
+		Key     []int
+		Values  [][]expr.Expr
 	}
 	// Over computes window functions over the rows of a partition in order of event time: TimeCol plus TimeShift
 	// (microseconds; -1 for window_end, which is the first moment after a row's time). A row leaves when the watermark has

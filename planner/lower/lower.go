@@ -71,7 +71,11 @@ func (l *lowerer) node(n *logical.Node) *spec.Node {
 		out.Op = l.funcScan(op.Func)
 	case *logical.Filter:
 		l.refuseCorrected(op.Conds, in[0])
-		out.Op = &spec.Filter{Cond: logical.AndAll(l.exprs(op.Conds))}
+		conds := l.exprs(op.Conds)
+		if scan, ok := in[0].Op.(*spec.TableScan); ok {
+			byKey(n.In[0], scan, conds)
+		}
+		out.Op = &spec.Filter{Cond: logical.AndAll(conds)}
 	case *logical.Project:
 		l.refuseCorrected(op.Exprs, in[0])
 		out.Op = &spec.Project{Exprs: l.exprs(op.Exprs)}

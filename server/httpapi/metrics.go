@@ -12,7 +12,7 @@ import (
 type engineMetrics struct {
 	srv                                                 *session.Server
 	rows, rejected, late, bytes, lag, pending, alerts   *prometheus.Desc
-	epoch, ready                                        *prometheus.Desc
+	panics, epoch, ready                                *prometheus.Desc
 	queryCPU, streamCPU, serverCPU, rowsIn, state, keys *prometheus.Desc
 }
 
@@ -36,6 +36,7 @@ func registry(srv *session.Server) *prometheus.Registry {
 		rowsIn:    desc("query_input_rows_total", "Rows that passed the filters of the query's inputs.", "query"),
 		state:     desc("query_state_bytes", "Keyed state of the query.", "query"),
 		keys:      desc("query_state_keys", "Keys in the query's state.", "query"),
+		panics:    desc("condition_index_panics_total", "Times that the index of the conditions over a stream broke; its queries are evaluated one by one since."),
 		epoch:     desc("epoch", "Number of the last committed epoch."),
 		ready:     desc("ready", "1 while the engine runs."),
 	})
@@ -44,7 +45,7 @@ func registry(srv *session.Server) *prometheus.Registry {
 
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.epoch, m.ready,
+	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.panics, m.epoch, m.ready,
 		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys} {
 		ch <- d
 	}
@@ -79,6 +80,7 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	m.collectCosts(ch)
+	counter(m.panics, eng.IndexPanics())
 	gauge(m.epoch, float64(eng.Committed()))
 	ready := 1.0
 	if eng.Err() != nil {

@@ -34,6 +34,11 @@ func (s *Server) planTable(env *planner.Env, st *parse.CreateStream, id uint64, 
 
 // scanTable reads a table for the bounded runner.
 func scanTable(view table.Reader, n *spec.Node, x *spec.TableScan, emit func(*batch.Batch) error) error {
+	if x.Values != nil {
+		if done, err := scanKeys(view, n, x, emit); done {
+			return err
+		}
+	}
 	return view.Scan(x.TableID, func(b *batch.Batch, numbers []uint64) error {
 		if x.Numbers {
 			v := batch.Vec{}
