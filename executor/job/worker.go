@@ -1,7 +1,6 @@
 package job
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/batch"
