@@ -7,7 +7,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
@@ -121,4 +123,61 @@ func (s *sliceStore) clone() *sliceStore {
 		c.blocks[slice] = slices.Clone(list)
 	}
 	return c
+}
+
+// TestCopyAheadOfJoin: the rows of a join that fill several chunks are copied ahead in pieces that end anywhere, while more come.
+func TestCopyAheadOfJoin(t *testing.T) {
+	build := func() Stateful {
+		j, err := NewIntervalJoin(joinSpec(spec.Inner, -1_000_000, 1_000_000, 0, false), &joinSides[0], &joinSides[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Open(&expr.Ctx{}); err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	feed := func(j Stateful, port, from, n int, out Emitter) {
+		t.Helper()
+		b := batch.New(&joinSides[port], nil)
+		if port == 0 {
+			b.Cols[2].Absent = true
+		}
+		for i := range n {
+			x := &joinRow{time: 5, key: fmt.Sprint("key ", from+i), v: 1, note: "note", id: from + i}
+			x.appendTo(b, port)
+		}
+		if err := j.Process(port, wholeInput(b), out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, piece := range []int{1, 300, 1023, 1024, 1025, 2500} {
+		j, store, rows, copied := build(), &sliceStore{}, 0, 0
+		for range 12 {
+			feed(j, 0, rows, 500, emitFunc(discard))
+			rows += 500
+			n, err := j.(AheadCopier).CopyAhead(store, piece)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copied += n
+			if left := j.(AheadCopier).Changed(); left != rows-copied {
+				t.Fatalf("pieces of %d: %d of %d rows copied, %d left", piece, copied, rows, left)
+			}
+		}
+		if err := j.Snapshot(store); err != nil {
+			t.Fatal(err)
+		}
+		again := build()
+		if err := again.Restore(store, ownAll); err != nil {
+			t.Fatal(err)
+		}
+		met := 0
+		for from := 0; from < rows; from += 500 {
+			feed(again, 1, from, 500, emitFunc(func(in Input) error { met += len(in.Sel); return nil }))
+		}
+		if met != rows || copied == 0 {
+			t.Errorf("pieces of %d: %d of %d rows are met again, %d were copied ahead", piece, met, rows, copied)
+		}
+	}
 }

@@ -305,6 +305,14 @@ func (j *IntervalJoin) OutDelay() int64 {
 // Snapshot implements Stateful.
 func (j *IntervalJoin) Snapshot(w StateWriter) error { return j.rows.snapshot(w) }
 
+// Changed implements AheadCopier.
+func (j *IntervalJoin) Changed() int { return j.rows.changed() }
+
+// CopyAhead implements AheadCopier.
+func (j *IntervalJoin) CopyAhead(w StateWriter, most int) (int, error) {
+	return j.rows.copyAhead(w, most)
+}
+
 // Restore implements Stateful.
 func (j *IntervalJoin) Restore(r StateReader, own func(hash uint64) bool) error {
 	return j.rows.restore(r, j.keyType, own)

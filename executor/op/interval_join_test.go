@@ -232,7 +232,9 @@ type joinRun struct {
 	workers []Stateful
 	routers [2]*Router
 	store   cutStore
-	fresh   bool // since a restart there has been no snapshot
+	fresh   bool                        // since a restart there has been no snapshot
+	ahead   [][]func(StateWriter) error // by worker: what was copied ahead of the next one
+	copied  int
 	ctx     expr.Ctx
 	late    int64
 	out     []string
@@ -267,7 +269,7 @@ func (r *joinRun) restart(n int) {
 		r.late += o.(LateCounter).LateRows()
 	}
 	r.start(n)
-	r.fresh = true
+	r.fresh, r.ahead = true, nil
 	for i, o := range r.workers {
 		if err := o.Restore(&r.store, func(h uint64) bool { return Owner(h, n) == i }); err != nil {
 			r.t.Fatal(err)
@@ -280,9 +282,51 @@ func (r *joinRun) snapshot() {
 		r.store.blocks, r.fresh = nil, false
 	}
 	for i, o := range r.workers {
+		if i < len(r.ahead) {
+			for _, write := range r.ahead[i] {
+				if err := write(cutWriter{&r.store, i}); err != nil {
+					r.t.Fatal(err)
+				}
+			}
+		}
 		if err := o.Snapshot(cutWriter{&r.store, i}); err != nil {
 			r.t.Fatal(err)
 		}
+	}
+	r.ahead = nil
+}
+
+// laterWriter keeps what is written ahead of a snapshot.
+type laterWriter struct{ list *[]func(StateWriter) error }
+
+func (w laterWriter) Block(slice int64, data []byte) error {
+	*w.list = append(*w.list, func(out StateWriter) error { return out.Block(slice, data) })
+	return nil
+}
+
+func (w laterWriter) Drop(slice int64) error {
+	*w.list = append(*w.list, func(out StateWriter) error { return out.Drop(slice) })
+	return nil
+}
+
+func (w laterWriter) Rewrite(slice int64) error {
+	*w.list = append(*w.list, func(out StateWriter) error { return out.Rewrite(slice) })
+	return nil
+}
+
+// copyAhead copies a few rows of each worker ahead of the next snapshot.
+func (r *joinRun) copyAhead(most int) {
+	if r.ahead == nil {
+		r.ahead = make([][]func(StateWriter) error, len(r.workers))
+	}
+	for i, o := range r.workers {
+		a := o.(AheadCopier)
+		before := a.Changed()
+		n, err := a.CopyAhead(laterWriter{&r.ahead[i]}, most)
+		if err != nil || n > most || n > before || a.Changed() > before-n {
+			r.t.Fatalf("%d of %d rows copied, at most %d, and %d are left: %v", n, before, most, a.Changed(), err)
+		}
+		r.copied += n
 	}
 }
 
@@ -367,7 +411,7 @@ var testKinds = []spec.JoinKind{spec.Inner, spec.Left, spec.Right, spec.Full, sp
 // TestIntervalJoinModel compares with the model after every batch: what came out, in which order when there is one worker,
 // and that nothing is older than OutDelay promises.
 func TestIntervalJoinModel(t *testing.T) {
-	var met struct{ late, restarts, matches, alone, nulls, dropped, overNull int }
+	var met struct{ late, restarts, matches, alone, nulls, dropped, overNull, copied int }
 	for seed := range uint64(240) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		unit := []int64{1, 300_000, 700_000}[rng.IntN(3)]
@@ -449,6 +493,9 @@ func TestIntervalJoinModel(t *testing.T) {
 			before = w
 			matched = len(m.out)
 			r.compare(name, step, m.out)
+			if rng.IntN(3) == 0 {
+				r.copyAhead(1 + rng.IntN(20))
+			}
 			if rng.IntN(5) == 0 {
 				r.snapshot()
 				if rng.IntN(2) == 0 {
@@ -472,11 +519,12 @@ func TestIntervalJoinModel(t *testing.T) {
 				t.Fatalf("%s: %d keys, %d rows, %d buckets left at the end", name, j.Keys(), j.rows.rows, len(j.rows.buckets))
 			}
 		}
+		met.copied += r.copied
 		if int(r.late) != m.late {
 			t.Fatalf("%s: %d late rows, want %d", name, r.late, m.late)
 		}
 	}
-	if met.late < 100 || met.restarts < 100 || met.matches < 1000 || met.alone < 100 || met.nulls < 100 || met.dropped < 100 {
+	if met.late < 100 || met.restarts < 100 || met.matches < 1000 || met.alone < 100 || met.nulls < 100 || met.dropped < 100 || met.copied < 1000 {
 		t.Errorf("the test did not meet what it should: %+v", met)
 	}
 }

@@ -336,6 +336,14 @@ func (j *TemporalJoin) Snapshot(w StateWriter) error {
 	return j.rows.snapshot(w)
 }
 
+// Changed implements AheadCopier: of rows that wait, not of versions.
+func (j *TemporalJoin) Changed() int { return j.rows.changed() }
+
+// CopyAhead implements AheadCopier.
+func (j *TemporalJoin) CopyAhead(w StateWriter, most int) (int, error) {
+	return j.rows.copyAhead(w, most)
+}
+
 // Restore implements Stateful.
 func (j *TemporalJoin) Restore(r StateReader, own func(hash uint64) bool) error {
 	j.rows.foreign = isVersionSlice

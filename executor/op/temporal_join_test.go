@@ -68,7 +68,7 @@ func (m *temporalModel) advance(w int64) {
 
 // TestTemporalJoinModel compares with the model after every batch.
 func TestTemporalJoinModel(t *testing.T) {
-	var met struct{ late, restarts, rows, ended, generations int }
+	var met struct{ late, restarts, rows, ended, generations, copied int }
 	for seed := range uint64(150) {
 		rng := rand.New(rand.NewPCG(seed, 12))
 		unit := []int64{1, 3_000_000}[rng.IntN(2)]
@@ -155,6 +155,9 @@ func TestTemporalJoinModel(t *testing.T) {
 			r.advance(w)
 			before = w
 			r.compare(name, step, m.out)
+			if rng.IntN(3) == 0 {
+				r.copyAhead(1 + rng.IntN(20))
+			}
 			if rng.IntN(5) == 0 {
 				r.snapshot()
 				if rng.IntN(2) == 0 {
@@ -175,13 +178,14 @@ func TestTemporalJoinModel(t *testing.T) {
 				t.Fatalf("%s: %d rows, %d keys, %d versions left at the end", name, j.rows.rows, j.rows.index.Len(), j.Versions())
 			}
 		}
+		met.copied += r.copied
 		if int(r.late) != m.late {
 			t.Fatalf("%s: %d late rows, want %d", name, r.late, m.late)
 		}
 		met.rows += len(m.out)
 		met.ended += m.ended
 	}
-	if met.late < 100 || met.restarts < 100 || met.rows < 1000 || met.ended < 100 || met.generations < 3 {
+	if met.late < 100 || met.restarts < 100 || met.rows < 1000 || met.ended < 100 || met.generations < 3 || met.copied < 100 {
 		t.Errorf("the test did not meet what it should: %+v", met)
 	}
 }

@@ -3,6 +3,7 @@ package op
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/agg"
@@ -41,37 +42,10 @@ func (s *timedRows) snapshot(out StateWriter) error {
 }
 
 func (s *timedRows) snapshotBucket(b *rowBucket, out StateWriter) error {
-	var block []byte
-	if b.restored {
-		if err := out.Rewrite(b.number); err != nil {
-			return err
-		}
-		b.restored = false
+	if _, err := s.saveRows(b, out, math.MaxInt); err != nil {
+		return err
 	}
-	for side, list := range b.chunks {
-		for ; b.unsaved[side] < len(list); b.unsaved[side]++ {
-			c := &s.chunks[list[b.unsaved[side]]]
-			for ; c.saved < len(c.rows); c.saved++ {
-				if c.rows[c.saved].tag&rowUnlinked != 0 {
-					continue // it will never be met again
-				}
-				block = s.appendEntry(block, c, c.saved)
-				if len(block) < blockBytes {
-					continue
-				}
-				if err := out.Block(b.number, block); err != nil {
-					return err
-				}
-				block, b.saved = nil, true
-			}
-		}
-		b.unsaved[side] = max(len(list)-1, 0) // the last one may grow
-	}
-	blocks := b.deltas
-	if len(block) > 0 {
-		blocks = append(blocks, block)
-	}
-	for _, block := range blocks {
+	for _, block := range b.deltas {
 		b.saved = true
 		if err := out.Block(b.number, block); err != nil {
 			return err
@@ -79,6 +53,74 @@ func (s *timedRows) snapshotBucket(b *rowBucket, out StateWriter) error {
 	}
 	b.deltas = nil
 	return nil
+}
+
+// saveRows writes at most so many rows that the checkpoint does not have, and returns how many.
+func (s *timedRows) saveRows(b *rowBucket, out StateWriter, most int) (n int, err error) {
+	if b.restored {
+		if err := out.Rewrite(b.number); err != nil {
+			return 0, err
+		}
+		b.restored = false
+	}
+	var block []byte
+	for side, list := range b.chunks {
+		for ; b.unsaved[side] < len(list) && n < most; b.unsaved[side]++ {
+			c := &s.chunks[list[b.unsaved[side]]]
+			for ; c.saved < len(c.rows) && n < most; c.saved++ {
+				if c.rows[c.saved].tag&rowUnlinked != 0 {
+					continue // it will never be met again
+				}
+				n++
+				block = s.appendEntry(block, c, c.saved)
+				if len(block) < blockBytes {
+					continue
+				}
+				if err := out.Block(b.number, block); err != nil {
+					return n, err
+				}
+				block, b.saved = nil, true
+			}
+			if c.saved < len(c.rows) {
+				break
+			}
+		}
+		b.unsaved[side] = min(b.unsaved[side], max(len(list)-1, 0)) // the last one may grow
+	}
+	if len(block) > 0 {
+		b.saved, err = true, out.Block(b.number, block)
+	}
+	return n, err
+}
+
+// changed is how many rows the checkpoint does not have.
+func (s *timedRows) changed() int {
+	n := 0
+	for _, b := range s.buckets {
+		for side, list := range b.chunks {
+			for _, at := range list[min(b.unsaved[side], len(list)):] {
+				c := &s.chunks[at]
+				n += len(c.rows) - c.saved
+			}
+		}
+	}
+	return n
+}
+
+// copyAhead writes about most rows that the checkpoint does not have.
+func (s *timedRows) copyAhead(out StateWriter, most int) (int, error) {
+	all := 0
+	for _, b := range s.buckets {
+		if all >= most {
+			break
+		}
+		n, err := s.saveRows(b, out, most-all)
+		if err != nil {
+			return all, fmt.Errorf("copy rows of a join: %w", err)
+		}
+		all += n
+	}
+	return all, nil
 }
 
 // blockHead begins a block.
