@@ -119,6 +119,9 @@ func (s *Server) start() error {
 }
 
 func (s *Server) openSession() error {
+	if _, err := os.Stat(filepath.Join(s.cfg.Dir, job.BackupUnfinished)); err == nil {
+		return fmt.Errorf("data directory %s is a backup that was not finished (it has %s); use another one", s.cfg.Dir, job.BackupUnfinished)
+	}
 	store, err := pebblekv.Open(filepath.Join(s.cfg.Dir, "kv"), pebblekv.Options{Logger: s.log})
 	if err != nil {
 		return err

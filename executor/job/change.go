@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -569,10 +568,7 @@ func (e *Engine) removeStream(s *stream) {
 		_ = s.src.Close() // nothing reads it any more
 	}
 	if s.log != nil {
-		_ = s.log.Close() // the directory goes next
-		if err := os.RemoveAll(e.logDir(s.spec.ID)); err != nil {
-			e.log.Error("remove event log of dropped stream", "stream", s.spec.Name, "error", err)
-		}
+		e.dropLog(s)
 	}
 }
 

@@ -201,13 +201,7 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 		return err
 	}
 	now := int64(e.cfg.Clock())
-	for _, s := range e.streamList() {
-		if sc := cut.stream(s.spec.ID); s.log != nil && sc != nil {
-			if err := s.log.Trim(now, s.spec.Retention, s.spec.RetentionBytes, sc.next[0]); err != nil {
-				e.log.Warn("trim event log", "stream", s.spec.Name, "error", err)
-			}
-		}
-	}
+	e.trimLogs(cut, now)
 	return e.trimResults(cut, now)
 }
 

@@ -157,6 +157,7 @@ type Engine struct {
 	iocNow    atomic.Pointer[ioc.Set]
 	tables    *table.Set
 	sequences sequences
+	files     backups
 	closing   chan struct{}
 	closed    sync.Once
 	seq       sequencer

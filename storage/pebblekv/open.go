@@ -36,6 +36,7 @@ const formatMajor = pebble.FormatValueSeparation
 const (
 	memTableBytes       = 64 << 20
 	cacheBytesDefault   = 64 << 20
+	copyCacheBytes      = 8 << 20 // of a backup that is looked at
 	openFilesMax        = 1000
 	l0CompactionTrigger = 4
 	// batchBytesKept is how much memory of a batch is kept for another one: results come in batches of megabytes.
@@ -61,6 +62,7 @@ type Store struct {
 	cache *pebble.Cache
 	lock  *pebble.Lock
 	dir   string
+	opts  Options
 
 	mu     sync.Mutex
 	idle   sync.Cond // signals inUse == 0
@@ -85,7 +87,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, lockError(dir, err)
 	}
-	s := &Store{dir: dir, lock: lock, cache: pebble.NewCache(o.CacheBytes)}
+	s := &Store{dir: dir, opts: o, lock: lock, cache: pebble.NewCache(o.CacheBytes)}
 	s.idle.L = &s.mu
 	if s.db, err = openDB(dir, o, s.cache, lock); err == nil {
 		err = s.checkFormat()
@@ -101,10 +103,19 @@ func Open(dir string, o Options) (*Store, error) {
 }
 
 func openDB(dir string, o Options, cache *pebble.Cache, lock *pebble.Lock) (*pebble.DB, error) {
+	opts := dbOptions(o, cache)
+	opts.Lock = lock
+	db, err := pebble.Open(dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open data directory %s: %w", dir, err)
+	}
+	return db, nil
+}
+
+func dbOptions(o Options, cache *pebble.Cache) *pebble.Options {
 	opts := &pebble.Options{
 		FS:                          o.FS,
 		Cache:                       cache,
-		Lock:                        lock,
 		Logger:                      logger{o.Logger, o.Fatal},
 		FormatMajorVersion:          formatMajor,
 		MemTableSize:                memTableBytes,
@@ -115,11 +126,7 @@ func openDB(dir string, o Options, cache *pebble.Cache, lock *pebble.Lock) (*peb
 	}
 	opts.Experimental.SpanPolicyFunc = ownTables
 	opts.Experimental.ValueSeparationPolicy = apart
-	db, err := pebble.Open(dir, opts)
-	if err != nil {
-		return nil, fmt.Errorf("open data directory %s: %w", dir, err)
-	}
-	return db, nil
+	return opts
 }
 
 // ownTables gives each kind of keys, by their first two bytes, tables of its own. A table that reached from the records of epochs to
