@@ -93,6 +93,9 @@ func (e *Engine) Apply(ctx context.Context, ch Change) error {
 		return err
 	}
 	c := &change{Change: ch, streams: map[uint64]*stream{}, queries: map[uint64]*query{}, done: make(chan error, 1)}
+	if err := e.stalled(); err != nil {
+		return err
+	}
 	if err := e.prepare(c); err != nil {
 		return err
 	}

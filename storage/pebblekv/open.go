@@ -63,6 +63,8 @@ type Store struct {
 	lock  *pebble.Lock
 	dir   string
 	opts  Options
+	// waiter holds writes back while the disk is full.
+	waiter *waiter
 
 	mu     sync.Mutex
 	idle   sync.Cond // signals inUse == 0
@@ -87,9 +89,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, lockError(dir, err)
 	}
-	s := &Store{dir: dir, opts: o, lock: lock, cache: pebble.NewCache(o.CacheBytes)}
+	s := &Store{dir: dir, opts: o, waiter: newWaiter(dir, o.Logger), lock: lock, cache: pebble.NewCache(o.CacheBytes)}
 	s.idle.L = &s.mu
-	if s.db, err = openDB(dir, o, s.cache, lock); err == nil {
+	if s.db, err = s.openDB(); err == nil {
 		err = s.checkFormat()
 		if err != nil {
 			err = errors.Join(err, s.db.Close())
@@ -102,12 +104,13 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-func openDB(dir string, o Options, cache *pebble.Cache, lock *pebble.Lock) (*pebble.DB, error) {
-	opts := dbOptions(o, cache)
-	opts.Lock = lock
-	db, err := pebble.Open(dir, opts)
+func (s *Store) openDB() (*pebble.DB, error) {
+	opts := dbOptions(s.opts, s.cache)
+	opts.Lock = s.lock
+	opts.FS = waitFS{s.opts.FS, s.waiter}
+	db, err := pebble.Open(s.dir, opts)
 	if err != nil {
-		return nil, fmt.Errorf("open data directory %s: %w", dir, err)
+		return nil, fmt.Errorf("open data directory %s: %w", s.dir, err)
 	}
 	return db, nil
 }
