@@ -162,7 +162,9 @@ func (r *fullRun) check() {
 	r.t.Helper()
 	want := fmt.Sprintf("%d|%d|%d", r.acked, r.acked, r.piece)
 	sql := "SELECT (SELECT count(*) FROM s WHERE n >= 0), (SELECT count(*) FROM q), (SELECT count(DISTINCT k) FROM q)"
-	if got := harness.Rows(r.t, r.p.Connect(r.t), sql)[0]; got != want {
+	c := r.p.Connect(r.t) // events are answered when they are decoded, results follow
+	harness.WaitRows(r.t, c, sql, func(rows []string) bool { return rows[0] == want })
+	if got := harness.Rows(r.t, c, sql)[0]; got != want {
 		r.t.Errorf("events, results and pieces: %s, want %s", got, want)
 	}
 }
