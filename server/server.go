@@ -22,7 +22,6 @@ import (
 	"github.com/vigil-sql/vigil/server/httpapi"
 	"github.com/vigil-sql/vigil/server/pgwire"
 	"github.com/vigil-sql/vigil/server/session"
-	"github.com/vigil-sql/vigil/storage/kv"
 	"github.com/vigil-sql/vigil/storage/meta"
 	"github.com/vigil-sql/vigil/storage/pebblekv"
 	"github.com/vigil-sql/vigil/storage/results"
@@ -51,6 +50,9 @@ type Config struct {
 	// UDFCommand starts a JavaScript worker; empty: this executable with the argument udf-worker.
 	UDFCommand []string
 	Logger     *slog.Logger
+	// Fatal is called when the stores cannot go on: nothing that was acknowledged is lost, but the process must end. It must not
+	// return; nil panics.
+	Fatal func(message string)
 	// CheckpointEvery is the time between background checkpoints; 0: the engine's default. EpochMax overrides the engine's
 	// default; for tests.
 	CheckpointEvery, EpochMax time.Duration
@@ -60,7 +62,7 @@ type Config struct {
 type Server struct {
 	cfg   Config
 	log   *slog.Logger
-	store kv.Store
+	store *pebblekv.Store
 	pool  *udf.Pool
 	sess  *session.Server
 	pg    *pgwire.Server
@@ -119,7 +121,10 @@ func (s *Server) start() error {
 }
 
 func (s *Server) openSession() error {
-	store, err := pebblekv.Open(filepath.Join(s.cfg.Dir, "kv"), pebblekv.Options{Logger: s.log})
+	if _, err := os.Stat(filepath.Join(s.cfg.Dir, job.BackupUnfinished)); err == nil {
+		return fmt.Errorf("data directory %s is a backup that was not finished (it has %s); use another one", s.cfg.Dir, job.BackupUnfinished)
+	}
+	store, err := pebblekv.Open(filepath.Join(s.cfg.Dir, "kv"), pebblekv.Options{Logger: s.log, Fatal: s.cfg.Fatal})
 	if err != nil {
 		return err
 	}
@@ -135,7 +140,7 @@ func (s *Server) openSession() error {
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
 	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, TestDir: s.cfg.TestDir,
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
-			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, UDF: s.pool, Codecs: codec.Builtins(),
+			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
 			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,
 			CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax}})
 	return err
@@ -207,6 +212,9 @@ func (s *Server) Stop() error {
 
 func (s *Server) release(ctx context.Context) error {
 	var errs []error
+	if s.store != nil {
+		defer s.giveUpWaiting()()
+	}
 	if s.http != nil {
 		// Long polls would hold an orderly shutdown for minutes; clients ask again with their cursor.
 		short, cancel := context.WithTimeout(ctx, time.Second)

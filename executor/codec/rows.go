@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"unicode/utf8"
 
@@ -89,7 +90,7 @@ func AppendBatchRow(dst []byte, b *batch.Batch, cols []int, i int) []byte {
 func DecodeRow(ts []types.Type, b []byte) ([]types.Value, error) {
 	body, end := rowBody(b, 0)
 	if end != len(b) || body == nil {
-		return nil, corrupt("bad frame")
+		return nil, badFrame(b)
 	}
 	r, err := newRowReader(body, len(ts))
 	if err != nil {
@@ -109,6 +110,14 @@ func DecodeRow(ts []types.Type, b []byte) ([]types.Value, error) {
 
 func corrupt(what string) *sqlerr.Error {
 	return sqlerr.New(sqlerr.DataCorrupted, "malformed row: %s", what)
+}
+
+// badFrame says why data does not begin with a row.
+func badFrame(data []byte) *sqlerr.Error {
+	if len(data) > 0 && data[0] != rowsVersion {
+		return corrupt(fmt.Sprintf("it has format version %d, this vigil reads version %d", data[0], rowsVersion))
+	}
+	return corrupt("bad frame")
 }
 
 // rowBody returns the body of the row framed at data[i:] and where it ends, nil and len(data) when there is no frame.
@@ -228,9 +237,11 @@ func (d *rowsDecoder) Decode(payload []byte, b *batch.Batch, limit int, rej *[]R
 	i := 0
 	for rejects := len(*rej) + RejectsMax; i < len(payload) && b.N < limit && len(*rej) < rejects; {
 		body, end := rowBody(payload, i)
-		var err error = corrupt("bad frame")
+		var err error
 		if body != nil {
 			err = d.row(body, b)
+		} else {
+			err = badFrame(payload[i:])
 		}
 		if err != nil {
 			b.Truncate(b.N)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -94,6 +93,9 @@ func (e *Engine) Apply(ctx context.Context, ch Change) error {
 		return err
 	}
 	c := &change{Change: ch, streams: map[uint64]*stream{}, queries: map[uint64]*query{}, done: make(chan error, 1)}
+	if err := e.stalled(); err != nil {
+		return err
+	}
 	if err := e.prepare(c); err != nil {
 		return err
 	}
@@ -569,10 +571,7 @@ func (e *Engine) removeStream(s *stream) {
 		_ = s.src.Close() // nothing reads it any more
 	}
 	if s.log != nil {
-		_ = s.log.Close() // the directory goes next
-		if err := os.RemoveAll(e.logDir(s.spec.ID)); err != nil {
-			e.log.Error("remove event log of dropped stream", "stream", s.spec.Name, "error", err)
-		}
+		e.dropLog(s)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/checkpoint"
+	"github.com/vigil-sql/vigil/storage/kv"
 	"github.com/vigil-sql/vigil/storage/results"
 )
 
@@ -201,13 +202,7 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 		return err
 	}
 	now := int64(e.cfg.Clock())
-	for _, s := range e.streamList() {
-		if sc := cut.stream(s.spec.ID); s.log != nil && sc != nil {
-			if err := s.log.Trim(now, s.spec.Retention, s.spec.RetentionBytes, sc.next[0]); err != nil {
-				e.log.Warn("trim event log", "stream", s.spec.Name, "error", err)
-			}
-		}
-	}
+	e.trimLogs(cut, now)
 	return e.trimResults(cut, now)
 }
 
@@ -299,10 +294,10 @@ func (c *checkpointCut) encode() []byte {
 
 func decodeManifest(data []byte) (*checkpointCut, error) {
 	r := &byteReader{b: data}
-	v := r.byte()
-	if r.err == nil && v != 1 && v != manifestVersion {
-		return nil, fmt.Errorf("checkpoint manifest has format version %d, this vigil reads versions 1 and %d", v, manifestVersion)
+	if err := kv.CheckVersion("the checkpoint manifest", data, 1, manifestVersion); err != nil {
+		return nil, err
 	}
+	v := r.byte()
 	c := &checkpointCut{epoch: r.uint(), streams: map[uint64]*streamCut{}, reached: map[uint64]types.EventTime{}}
 	for i, n := 0, r.count(); i < n && r.err == nil; i++ {
 		s := &streamCut{id: r.uint(), watermark: types.EventTime(r.int()), next: map[int32]int64{}}

@@ -21,6 +21,7 @@ const (
 
 // Rejected is one row of vigil.rejected, as stored (JSON, see docs/formats/meta.md).
 type Rejected struct {
+	Versioned
 	Stream uint64 `json:"stream"`
 	Query  uint64 `json:"query,omitempty"`
 	// At is the epoch's clock, microseconds.
@@ -33,6 +34,7 @@ type Rejected struct {
 
 // Event is one row of vigil.query_events, as stored (JSON, see docs/formats/meta.md).
 type Event struct {
+	Versioned
 	Query  uint64 `json:"query"`
 	Name   string `json:"name"`
 	At     int64  `json:"at"`

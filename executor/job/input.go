@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/connector"
@@ -104,13 +105,13 @@ func (e *Engine) readSource(ctx context.Context, s *stream, from connector.Offse
 	open := false
 	var got []connector.Payload
 	for ctx.Err() == nil {
-		var err error
-		if !open {
+		err := e.noRoom() // what is not read is not lost
+		if !open && err == nil {
 			if err = s.src.Open(ctx, from); err == nil {
 				open = true
 			}
 		}
-		if open {
+		if open && err == nil {
 			got, err = s.src.Poll(ctx, got[:0], itemBytesMax)
 			if len(got) > 0 {
 				pause = pauseMin
@@ -178,16 +179,22 @@ func (e *Engine) Append(ctx context.Context, streamID uint64, entries []eventlog
 	if err != nil {
 		return Outcome{}, err
 	}
+	if err := e.noRoom(); err != nil {
+		return Outcome{}, err
+	}
 	now := int64(e.cfg.Clock())
 	for i := range entries {
 		entries[i].Arrival = now
 	}
 	from, to, duplicate, err := s.log.Append(ctx, entries)
+	if errors.Is(err, eventlog.ErrDiskFull) {
+		return Outcome{}, diskFull(fmt.Sprintf("could not write to the event log of stream %q: %v", s.spec.Name, err))
+	}
 	if err != nil {
 		return Outcome{}, sqlerr.New(sqlerr.IOError, "could not write to the event log of stream %q: %v", s.spec.Name, err).
 			WithHint("Nothing of this request was acknowledged; send it again once the disk is well.")
 	}
-	out, err := s.progress.wait(ctx, from, to)
+	out, err := s.progress.wait(ctx, from, to, &e.room.stuck)
 	out.Duplicate = duplicate
 	return out, err
 }
@@ -200,6 +207,9 @@ func (e *Engine) settle(ctx context.Context, x settle) error {
 	done := make(chan error, 1)
 	x.done = done
 	down := sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
+	if err := e.stalled(); err != nil {
+		return err
+	}
 	select {
 	case e.settles <- x:
 	case <-e.ctx.Done():
@@ -209,13 +219,21 @@ func (e *Engine) settle(ctx context.Context, x settle) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	select {
-	case err := <-done:
-		return err
-	case <-e.ctx.Done():
-		return down
-	case <-ctx.Done():
-		return ctx.Err()
+	look := time.NewTicker(stallEvery)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-e.ctx.Done():
+			return down
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+			if err := e.stalled(); err != nil {
+				return err
+			}
+		}
 	}
 }
 
@@ -236,20 +254,27 @@ func (e *Engine) appendable(streamID uint64) (*stream, error) {
 	return s, nil
 }
 
+// wake has those who wait look again.
+func (p *progress) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cond.Broadcast()
+}
+
 // wait blocks until the payloads of [from, to) have been decoded and sums their outcome.
-func (p *progress) wait(ctx context.Context, from, to int64) (Outcome, error) {
-	stop := context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.cond.Broadcast()
-	})
+func (p *progress) wait(ctx context.Context, from, to int64, stuck *atomic.Bool) (Outcome, error) {
+	stop := context.AfterFunc(ctx, p.wake)
 	defer stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.upTo < to && !p.gone && ctx.Err() == nil {
+	for p.upTo < to && !p.gone && ctx.Err() == nil && !stuck.Load() {
 		p.cond.Wait()
 	}
 	var out Outcome
+	if p.upTo < to && stuck.Load() {
+		return out, sqlerr.New(sqlerr.DiskFull, "the events are stored, but cannot be processed before there is room on the disk of the data directory").
+			WithHint("They count: send them again with the same Idempotency-Key only, or not at all.")
+	}
 	if p.upTo < to {
 		return out, sqlerr.New(sqlerr.AdminShutdown, "the events are stored, but the server stopped waiting for their processing")
 	}

@@ -66,6 +66,8 @@ type Config struct {
 	CopyAhead int
 	// CostsEvery is the time between two looks at what queries cost; default a second.
 	CostsEvery time.Duration
+	// Room is the disk; nil: there always is room.
+	Room Room
 	// CPU is the CPU time that the process and its JavaScript workers have had; default: what the system tells.
 	CPU func() time.Duration
 }
@@ -157,6 +159,8 @@ type Engine struct {
 	iocNow    atomic.Pointer[ioc.Set]
 	tables    *table.Set
 	sequences sequences
+	files     backups
+	room      room
 	closing   chan struct{}
 	closed    sync.Once
 	seq       sequencer

@@ -13,6 +13,7 @@ import (
 
 // Late is a row that came too late for a query, as stored (JSON, see docs/formats/epochs.md).
 type Late struct {
+	Versioned
 	Stream uint64 `json:"stream"`
 	Query  uint64 `json:"query"`
 	// At is the epoch's clock, Time the row's event time, Watermark what had passed it: microseconds.
@@ -166,9 +167,9 @@ func (e *Engine) LateRows(streamID uint64, fn func(l *Late, row []types.Value) e
 	decoders := map[decoderKey]codec.Decoder{}
 	var rejects []codec.Reject
 	return e.meta.Late.Scan(0, func(_ uint64, data []byte) (bool, error) {
-		var l Late
-		if err := json.Unmarshal(data, &l); err != nil {
-			return false, sqlerr.New(sqlerr.DataCorrupted, "a late row cannot be read: %v", err)
+		l, err := decodeLate(data)
+		if err != nil {
+			return false, err
 		}
 		if l.Stream != streamID {
 			return true, nil

@@ -91,6 +91,7 @@ func (e *Engine) streamList() []*stream {
 func (e *Engine) setStream(s *stream) {
 	e.streams[s.spec.ID] = s
 	e.listed = nil
+	e.files.note(s)
 }
 
 // dropStream forgets a stream; called with mu held.

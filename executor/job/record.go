@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/kv"
 )
 
 // run is a stretch of one split that an epoch consumed, at its place in the order.
@@ -107,10 +108,10 @@ func (r *byteReader) count() int {
 
 func decodeEpoch(b []byte) (*epochRecord, error) {
 	r := &byteReader{b: b}
-	v := r.byte()
-	if r.err == nil && v != 1 && v != epochVersion {
-		return nil, fmt.Errorf("epoch record has format version %d, this vigil reads versions 1 and %d", v, epochVersion)
+	if err := kv.CheckVersion("an epoch record", b, 1, epochVersion); err != nil {
+		return nil, err
 	}
+	v := r.byte()
 	rec := &epochRecord{restarted: r.byte() == 1, n: r.uint(), clock: types.EventTime(r.int())}
 	for i, n := 0, r.count(); i < n && r.err == nil; i++ {
 		x := run{stream: r.uint(), split: int32(r.int()), from: r.int(), to: r.int()}

@@ -43,6 +43,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	for _, s := range e.streamList() {
 		s.progress.upTo = s.next[0]
 	}
+	e.startRoom()
 	e.wg.Add(1)
 	go e.sequence() // from here on next is the sequencer's
 	for _, s := range e.streamList() {

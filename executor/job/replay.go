@@ -2,7 +2,6 @@ package job
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"slices"
@@ -39,9 +38,9 @@ const replayRowsMax = 5_000_000
 func (e *Engine) ReplayLate(ctx context.Context, streamID uint64, since types.EventTime, timeCols map[uint64]int) ([]Correction, error) {
 	times := map[uint64][]int64{}
 	err := e.meta.Late.Scan(0, func(_ uint64, data []byte) (bool, error) {
-		var l Late
-		if err := json.Unmarshal(data, &l); err != nil {
-			return false, sqlerr.New(sqlerr.DataCorrupted, "a late row cannot be read: %v", err)
+		l, err := decodeLate(data)
+		if err != nil {
+			return false, err
 		}
 		if l.Stream == streamID && l.At >= int64(since) {
 			times[l.Query] = append(times[l.Query], l.Time)

@@ -320,8 +320,11 @@ func (k *keyedState) read(c *windowCalls, in StateReader) (blocks []savedBlock, 
 // cutHead reads what every block begins with.
 func (b *savedBlock) cutHead(form byte, aggs int) (watermark int64, err error) {
 	src := b.data
-	if len(src) < 2 || src[0] != keyedVersion {
-		return 0, fmt.Errorf("unknown version of a state block")
+	if err := blockVersion("a block of session, sliding or count windows", src, keyedVersion); err != nil {
+		return 0, err
+	}
+	if len(src) < 2 {
+		return 0, fmt.Errorf("a block of session, sliding or count windows has %d bytes", len(src))
 	}
 	if src[1] != form {
 		return 0, fmt.Errorf("state block is of another kind of operator")

@@ -235,8 +235,8 @@ func (m *Match) Restore(in StateReader, own func(hash uint64) bool) error {
 
 // loadBlock takes over the entries of a block whose keys this worker owns and has not yet seen.
 func (m *Match) loadBlock(block []byte, own func(hash uint64) bool) error {
-	if len(block) == 0 || block[0] != matchVersion {
-		return fmt.Errorf("unknown version of a state block")
+	if err := blockVersion("a block of patterns", block, matchVersion); err != nil {
+		return err
 	}
 	n, width := binary.Uvarint(block[1:])
 	if width <= 0 || n != uint64(len(m.rows.cols)) {

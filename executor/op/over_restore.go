@@ -52,8 +52,11 @@ type overBlock struct {
 }
 
 func (r *overRestorer) block(start int64, src []byte) error {
-	if len(src) < 2 || src[0] != overVersion {
-		return fmt.Errorf("unknown version of a state block")
+	if err := blockVersion("a block of window functions", src, overVersion); err != nil {
+		return err
+	}
+	if len(src) < 2 {
+		return fmt.Errorf("a block of window functions has %d bytes", len(src))
 	}
 	switch {
 	case src[1] == overWaiting && start != overPast && floorTo(start, overBucket) == start:

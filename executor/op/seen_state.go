@@ -70,8 +70,8 @@ func (s *sightings) restore(in StateReader, keys []types.Type, own func(hash uin
 }
 
 func (s *sightings) load(start int64, src []byte, types []types.Type, own func(hash uint64) bool) error {
-	if len(src) == 0 || src[0] != sightVersion {
-		return fmt.Errorf("unknown version of a state block")
+	if err := blockVersion("a block of FIRST_SEEN and SUPPRESS", src, sightVersion); err != nil {
+		return err
 	}
 	if floorTo(start, s.width) != start {
 		return fmt.Errorf("%d is not the start of a bucket of the query", start)

@@ -268,8 +268,8 @@ func (r *timedRestorer) block(slice int64, src []byte) error {
 }
 
 func (r *timedRestorer) blockHead(src []byte) ([]byte, error) {
-	if len(src) == 0 || src[0] != timedVersion {
-		return nil, fmt.Errorf("unknown version of a state block")
+	if err := blockVersion("a block of rows that wait in a join", src, timedVersion); err != nil {
+		return nil, err
 	}
 	src = src[1:]
 	for side := range r.s.codecs {

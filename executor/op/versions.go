@@ -204,8 +204,8 @@ func (v *versionTable) restore(in StateReader, codec *rowCodec, keyType []types.
 }
 
 func (v *versionTable) loadBlock(src []byte, codec *rowCodec, keyType []types.Type, own func(hash uint64) bool) error {
-	if len(src) == 0 || src[0] != versionFormat {
-		return fmt.Errorf("unknown version of a state block")
+	if err := blockVersion("a block of versions of a temporal join", src, versionFormat); err != nil {
+		return err
 	}
 	n, width := binary.Uvarint(src[1:])
 	if width <= 0 || n != uint64(len(codec.typs)) {

@@ -218,8 +218,8 @@ func (r *restorer) loadEntry(key []byte, hash uint64, entry []byte) error {
 
 // blockEntries reads the head of a block, and returns what follows it.
 func blockEntries(block []byte, version byte, aggs int) ([]byte, error) {
-	if len(block) == 0 || block[0] != version {
-		return nil, fmt.Errorf("unknown version of a state block")
+	if err := blockVersion("a block of a grouping by windows", block, version); err != nil {
+		return nil, err
 	}
 	n, width := binary.Uvarint(block[1:])
 	if width <= 0 || n != uint64(aggs) {

@@ -101,6 +101,7 @@ const (
 	AdminShutdown              Code = "57P01"
 	CannotConnectNow           Code = "57P03"
 	IOError                    Code = "58030"
+	DuplicateFile              Code = "58P02"
 	InternalError              Code = "XX000"
 	DataCorrupted              Code = "XX001"
 	// EventTooFarAhead: a row beyond MAX AHEAD of the clock.

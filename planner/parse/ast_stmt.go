@@ -200,6 +200,11 @@ type (
 		IfExists bool
 		Actions  []AlterAction
 	}
+	// Backup is BACKUP TO 'directory'.
+	Backup struct {
+		Dir string
+		Pos Pos // of the directory
+	}
 	// TestQuery is TEST CONTINUOUS QUERY name USING 'file' | stream = 'file', .. [EXPECT 'file'].
 	TestQuery struct {
 		Name   Name
@@ -458,6 +463,7 @@ func (*AlterSequence) statement()  {}
 func (*CreateIndex) statement()    {}
 func (*AlterTable) statement()     {}
 func (*TestQuery) statement()      {}
+func (*Backup) statement()         {}
 func (*CreateTableAs) statement()  {}
 func (*CreateView) statement()     {}
 func (*CreateSchema) statement()   {}

@@ -155,6 +155,12 @@ func (c *cursor) indexColumn() IndexColumn {
 	return x
 }
 
+// backup parses BACKUP TO 'directory'.
+func (c *cursor) backup() Statement {
+	c.expectKw("backup", "to")
+	return &Backup{Pos: c.peek().pos, Dir: c.str()}
+}
+
 // testQuery parses TEST CONTINUOUS QUERY name USING 'file' | stream = 'file', .. [EXPECT 'file'].
 func (c *cursor) testQuery() Statement {
 	s := &TestQuery{Pos: c.next().pos}

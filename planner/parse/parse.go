@@ -137,6 +137,9 @@ func (c *cursor) statement() Statement {
 	case "pause", "resume", "refresh":
 		return c.pauseOrRefresh()
 	}
+	if c.startsWith("backup to") {
+		return c.backup()
+	}
 	return c.session(t)
 }
 
@@ -199,8 +202,8 @@ var missing = []struct{ words, what, hint string }{
 	{"alter source", "ALTER STREAM", "Drop the stream and create it again."},
 	{"alter default privileges", "ALTER DEFAULT PRIVILEGES", "GRANT on the objects once they are there."},
 	{"alter", "ALTER", "vigil has ALTER TABLE, ALTER SEQUENCE, ALTER CONTINUOUS QUERY and ALTER IOC LIST."},
-	{"backup", "BACKUP", "Copy the data directory of a stopped server."},
-	{"restore", "RESTORE", "Start the server on the copied data directory."},
+	{"backup", "BACKUP", "vigil has BACKUP TO 'directory'."},
+	{"restore", "RESTORE", "Start a server on the directory of the backup: vigil serve --data DIRECTORY."},
 	{"retro", "RETRO IOC LIST", "Join the stream's history with the list in a SELECT."},
 	{"merge", "MERGE", "Use INSERT and DELETE."},
 	{"lock", "LOCK", "vigil reads snapshots and takes no locks."},

@@ -44,6 +44,8 @@ func (p *printer) statement(stmt Statement) {
 			p.s(" SINCE ")
 			p.interval(s.Since)
 		}
+	case *Backup:
+		p.s("BACKUP TO ", quoteString(s.Dir))
 	case *RefreshIOC:
 		p.s("REFRESH IOC LIST ")
 		p.name(s.Name)

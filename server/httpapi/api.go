@@ -71,7 +71,7 @@ func (a *API) Server() *http.Server {
 }
 
 func (a *API) ready(w http.ResponseWriter, _ *http.Request) {
-	if err := a.srv.Engine().Err(); err != nil {
+	if err := a.srv.Engine().Ready(); err != nil {
 		writeText(w, http.StatusServiceUnavailable, "not ready: "+err.Error()+"\n")
 		return
 	}
@@ -112,6 +112,9 @@ func statusOf(err error) int {
 	return http.StatusBadRequest
 }
 
+// retryAfter is when a client may ask again that the server has no room for, or that came while it stops; seconds.
+const retryAfter = "5"
+
 // errorBody is what a failed request gets.
 type errorBody struct {
 	Error struct {
@@ -126,6 +129,9 @@ func writeError(w http.ResponseWriter, err error) {
 	se := sqlerr.As(err)
 	if status == http.StatusRequestEntityTooLarge {
 		se = sqlerr.New(sqlerr.ProgramLimitExceeded, "the body is larger than this server takes").WithHint("Send the events in smaller pieces.")
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
 	}
 	var body errorBody
 	body.Error.Code, body.Error.Message, body.Error.Hint = string(se.Code), se.Message, se.Hint

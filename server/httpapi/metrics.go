@@ -12,7 +12,7 @@ import (
 type engineMetrics struct {
 	srv                                                 *session.Server
 	rows, rejected, late, bytes, lag, pending, alerts   *prometheus.Desc
-	panics, epoch, ready                                *prometheus.Desc
+	panics, epoch, ready, free                          *prometheus.Desc
 	queryCPU, streamCPU, serverCPU, rowsIn, state, keys *prometheus.Desc
 }
 
@@ -38,14 +38,15 @@ func registry(srv *session.Server) *prometheus.Registry {
 		keys:      desc("query_state_keys", "Keys in the query's state.", "query"),
 		panics:    desc("condition_index_panics_total", "Times that the index of the conditions over a stream broke; its queries are evaluated one by one since."),
 		epoch:     desc("epoch", "Number of the last committed epoch."),
-		ready:     desc("ready", "1 while the engine runs."),
+		free:      desc("disk_free_bytes", "What can be written to the disk of the data directory."),
+		ready:     desc("ready", "1 while the engine runs and has room on its disk."),
 	})
 	return r
 }
 
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.panics, m.epoch, m.ready,
+	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.panics, m.epoch, m.ready, m.free,
 		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys} {
 		ch <- d
 	}
@@ -83,10 +84,13 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	counter(m.panics, eng.IndexPanics())
 	gauge(m.epoch, float64(eng.Committed()))
 	ready := 1.0
-	if eng.Err() != nil {
+	if eng.Ready() != nil {
 		ready = 0
 	}
 	gauge(m.ready, ready)
+	if free, ok := eng.FreeBytes(); ok {
+		gauge(m.free, float64(free))
+	}
 }
 
 // collectCosts tells what queries and streams cost.

@@ -2,7 +2,6 @@ package session
 
 import (
 	"cmp"
-	"encoding/json"
 	"strings"
 	"unicode/utf8"
 
@@ -121,8 +120,8 @@ func (srv *Server) queryRows(add func([]types.Value) error) error {
 
 func (srv *Server) eventRows(add func([]types.Value) error) error {
 	return srv.meta.Events.Scan(0, func(_ uint64, data []byte) (bool, error) {
-		var e job.Event
-		if err := json.Unmarshal(data, &e); err != nil {
+		e, err := job.DecodeEvent(data)
+		if err != nil {
 			return false, err
 		}
 		return true, add([]types.Value{at(e.At), text(e.Name), text(e.What), textOrNull(e.Code), textOrNull(e.Reason), textOrNull(e.Detail),
@@ -164,8 +163,8 @@ func (srv *Server) rejectedRows(add func([]types.Value) error) error {
 		return types.Null(types.T(types.Text))
 	}
 	return srv.meta.Rejected.Scan(0, func(_ uint64, data []byte) (bool, error) {
-		var r job.Rejected
-		if err := json.Unmarshal(data, &r); err != nil {
+		r, err := job.DecodeRejected(data)
+		if err != nil {
 			return false, err
 		}
 		raw := strings.ReplaceAll(string(r.Raw), "\x00", `\x00`)

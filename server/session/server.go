@@ -101,7 +101,7 @@ func (s *Server) env() *planner.Env {
 
 // The kinds of objects in storage/meta.
 const (
-	kindStream   = "stream"
+	kindStream   = job.KindStream
 	kindQuery    = "query"
 	kindIOC      = "ioc"
 	kindFunction = "function"

@@ -171,6 +171,8 @@ func (s *Session) command(stmt parse.Statement) (doFunc, error) {
 		return simple("PREPARE", func(context.Context, pgwire.Output) error { return s.prepareSQL(st) }), nil
 	case *parse.Deallocate:
 		return simple("DEALLOCATE", func(_ context.Context, out pgwire.Output) error { return s.deallocate(st, out) }), nil
+	case *parse.Backup:
+		return simple("BACKUP", func(ctx context.Context, out pgwire.Output) error { return s.backup(ctx, st, out) }), nil
 	case *parse.Discard:
 		return simple("DISCARD "+st.What, func(_ context.Context, out pgwire.Output) error { return s.discard(st, out) }), nil
 	}

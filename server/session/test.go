@@ -413,8 +413,8 @@ func (r *testRun) rejectedRows() ([][]byte, error) {
 	var list [][]byte
 	lines, rows := int64(0), int64(0)
 	err := r.eng.Meta().Rejected.Scan(0, func(_ uint64, data []byte) (bool, error) {
-		var x job.Rejected
-		if err := json.Unmarshal(data, &x); err != nil {
+		x, err := job.DecodeRejected(data)
+		if err != nil {
 			return false, err
 		}
 		if x.Query == 0 {

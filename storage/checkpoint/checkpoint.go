@@ -46,8 +46,11 @@ func (s *Store) Latest() (epoch uint64, manifest []byte, ok bool, err error) {
 	if !ok {
 		return 0, nil, false, nil
 	}
-	if len(value) < 9 || value[0] != manifestVersion {
-		return 0, nil, false, fmt.Errorf("%w: manifest of %d bytes has an unknown version", ErrCorrupt, len(value))
+	if err := kv.CheckVersion("the checkpoint", value, manifestVersion); err != nil {
+		return 0, nil, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if len(value) < 9 {
+		return 0, nil, false, fmt.Errorf("%w: manifest of %d bytes", ErrCorrupt, len(value))
 	}
 	return binary.BigEndian.Uint64(value[1:]), value[9:], true, nil
 }

@@ -1,7 +1,10 @@
 package eventlog
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -19,6 +22,8 @@ type FS interface {
 	OpenRead(name string) (File, error)
 	Remove(name string) error
 	Rename(from, to string) error
+	// Link gives a file another name, which must not exist; ErrNoLink where files have one name each, or not across from and to.
+	Link(from, to string) error
 	// SyncDir makes the names in dir durable.
 	SyncDir(dir string) error
 }
@@ -76,6 +81,14 @@ func (osFS) Open(name string) (File, error)     { return openOS(name, os.O_RDWR)
 func (osFS) OpenRead(name string) (File, error) { return openOS(name, os.O_RDONLY) }
 func (osFS) Remove(name string) error           { return os.Remove(name) }
 func (osFS) Rename(from, to string) error       { return os.Rename(from, to) }
+
+func (osFS) Link(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) || isFull(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNoLink, err) // another file system, or one without links
+}
 
 func (osFS) SyncDir(dir string) error {
 	d, err := os.Open(filepath.Clean(dir))

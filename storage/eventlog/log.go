@@ -19,6 +19,7 @@ var (
 	ErrTooLarge = errors.New("too large for the event log")
 	ErrTrimmed  = errors.New("events are no longer retained")
 	ErrFormat   = errors.New("unknown format of the event log")
+	ErrNoLink   = errors.New("the file cannot have another name there")
 )
 
 const (

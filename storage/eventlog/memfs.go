@@ -26,6 +26,7 @@ type MemFS struct {
 	// capacity in bytes, negative: unlimited.
 	capacity int64
 	used     int64
+	noLinks  bool
 	// Syncs counts File.Sync calls.
 	syncs int64
 }
@@ -185,8 +186,39 @@ func (m *MemFS) Remove(name string) error {
 	if d == nil {
 		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 	}
-	m.used -= int64(len(d.data))
+	m.forget(name)
+	return nil
+}
+
+// forget takes a name away; with the last one goes the file. Called with mu held.
+func (m *MemFS) forget(name string) {
+	d := m.files[name]
 	delete(m.files, name)
+	for _, other := range m.files {
+		if other == d {
+			return
+		}
+	}
+	m.used -= int64(len(d.data))
+}
+
+// Link implements FS.
+func (m *MemFS) Link(from, to string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.fail(); err != nil {
+		return err
+	}
+	d := m.files[from]
+	switch {
+	case d == nil:
+		return &fs.PathError{Op: "link", Path: from, Err: fs.ErrNotExist}
+	case m.files[to] != nil:
+		return &fs.PathError{Op: "link", Path: to, Err: fs.ErrExist}
+	case m.noLinks:
+		return ErrNoLink
+	}
+	m.files[to] = d
 	return nil
 }
 
@@ -201,8 +233,8 @@ func (m *MemFS) Rename(from, to string) error {
 	if d == nil {
 		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
 	}
-	if old := m.files[to]; old != nil {
-		m.used -= int64(len(old.data))
+	if m.files[to] != nil {
+		m.forget(to)
 	}
 	delete(m.files, from)
 	m.files[to] = d

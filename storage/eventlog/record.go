@@ -124,8 +124,8 @@ func decodeBody(b []byte) (body, error) {
 	if len(b) < bodyMin {
 		return body{}, torn("body of %d bytes", len(b))
 	}
-	if b[0] != recordVersion {
-		return body{}, torn("version %d", b[0])
+	if b[0] != recordVersion { // the checksum holds: it was meant
+		return body{}, fmt.Errorf("%w: a record of the event log has format version %d, this vigil reads version %d", ErrFormat, b[0], recordVersion)
 	}
 	r := body{kind: b[1], arrival: int64(binary.LittleEndian.Uint64(b[2:]))}
 	if r.kind != kindLast && r.kind != kindMore {

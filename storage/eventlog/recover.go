@@ -177,7 +177,7 @@ func checkHeader(f File, base int64) error {
 		return torn("header %x", header)
 	}
 	if header[7] != segmentVersion {
-		return fmt.Errorf("%w: version %d, this vigil reads version %d", ErrFormat, header[7], segmentVersion)
+		return fmt.Errorf("%w: it has format version %d, this vigil reads version %d", ErrFormat, header[7], segmentVersion)
 	}
 	if got := int64(binary.LittleEndian.Uint64(header[8:])); got != base {
 		return torn("header names offset %d", got)

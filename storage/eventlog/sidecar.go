@@ -105,12 +105,15 @@ func (f *fields) spans(base int64, offsetMax uint64) (out []Span) {
 
 func decodeSidecar(b []byte, base int64) (*sidecar, error) {
 	const least = 8 + 8 + 1 + 1 + 8 + 1 + 1 + 4
-	if len(b) < least || string(b[:7]) != sidecarMagic || b[7] < 1 || b[7] > sidecarVersion {
-		return nil, torn("not a sidecar of version 1 to %d", sidecarVersion)
+	if len(b) < least || string(b[:7]) != sidecarMagic {
+		return nil, torn("not a sidecar")
 	}
 	body := b[:len(b)-4]
 	if binary.LittleEndian.Uint32(b[len(body):]) != crc32.Checksum(body, castagnoli) {
 		return nil, torn("checksum does not match")
+	}
+	if b[7] < 1 || b[7] > sidecarVersion {
+		return nil, fmt.Errorf("%w: a sidecar of the event log has format version %d, this vigil reads version 1 and %d", ErrFormat, b[7], sidecarVersion)
 	}
 	f := &fields{b: body[8:]}
 	c := &sidecar{base: f.int64()}
@@ -169,6 +172,9 @@ func (l *Log) readSidecar(base int64) (*sidecar, error) {
 		return nil, err
 	}
 	car, err := decodeSidecar(b, base)
+	if errors.Is(err, ErrFormat) {
+		return nil, fmt.Errorf("%s: %w", sidecarName(base), err) // without its keys, what was acknowledged could count twice
+	}
 	if err != nil {
 		l.warn("event log: a sidecar file cannot be used", "file", sidecarName(base), "reason", err)
 		return nil, nil

@@ -62,11 +62,11 @@ func (f *Faulty) Snapshot() Snapshot {
 }
 
 // Backup implements Store.
-func (f *Faulty) Backup(dir string) error {
+func (f *Faulty) Backup(dir string, read func(Store) error) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	return f.store.Backup(dir)
+	return f.store.Backup(dir, read)
 }
 
 // Metrics implements Store.

@@ -20,8 +20,9 @@ type Store interface {
 	NewBatch() Batch
 	// Snapshot is a consistent view at this moment.
 	Snapshot() Snapshot
-	// Backup writes a copy that a server can start on to dir, which must not exist, while the store is in use.
-	Backup(dir string) error
+	// Backup writes a copy that a server can start on to dir, which must not exist, while the store is in use: the store as it is
+	// at one moment of the call. Then read, unless it is nil, sees what the copy holds; it must not write.
+	Backup(dir string, read func(copy Store) error) error
 	Metrics() Metrics
 	Close() error
 }

@@ -98,7 +98,9 @@ func (m *Mem) Snapshot() Snapshot {
 }
 
 // Backup implements Store: a store in memory has no files to copy.
-func (m *Mem) Backup(string) error { return errors.New("kv: a store in memory cannot be backed up") }
+func (m *Mem) Backup(string, func(Store) error) error {
+	return errors.New("kv: a store in memory cannot be backed up")
+}
 
 // Metrics implements Store. MemBytes counts what was ever written.
 func (m *Mem) Metrics() Metrics {

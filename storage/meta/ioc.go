@@ -115,7 +115,10 @@ func appendValue(dst, value []byte) []byte {
 }
 
 func decodeIOC(key, stored []byte) (IOCEntry, error) {
-	if len(key) < 10+2+8 || len(stored) < 9 || stored[0] != iocVersion {
+	if len(stored) > 0 && stored[0] != iocVersion {
+		return IOCEntry{}, fmt.Errorf("%w: %w", ErrCorrupt, kv.CheckVersion("an IOC entry", stored, iocVersion))
+	}
+	if len(key) < 10+2+8 || len(stored) < 9 {
 		return IOCEntry{}, fmt.Errorf("%w: IOC entry %x", ErrCorrupt, key)
 	}
 	escaped := key[10 : len(key)-8]

@@ -136,8 +136,8 @@ func (s *Store) Keep(o Object) error {
 }
 
 func decodeObject(value []byte) (Object, error) {
-	if len(value) == 0 || value[0] != objectVersion {
-		return Object{}, fmt.Errorf("%w: unknown version of an object", ErrCorrupt)
+	if err := kv.CheckVersion("a catalogue object", value, objectVersion); err != nil {
+		return Object{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	var o Object
 	if err := json.Unmarshal(value[1:], &o); err != nil {

@@ -31,7 +31,10 @@ func (s *Store) Sequence(id uint64) (st SequenceState, ok bool, err error) {
 	if err != nil || !ok {
 		return st, false, err
 	}
-	if len(v) != 10 || v[0] != sequenceVersion || v[1] > 1 {
+	if err := kv.CheckVersion("the state of a sequence", v, sequenceVersion); err != nil {
+		return st, false, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if len(v) != 10 || v[1] > 1 {
 		return st, false, fmt.Errorf("%w: state of sequence %d", ErrCorrupt, id)
 	}
 	return SequenceState{Last: int64(binary.BigEndian.Uint64(v[2:])), Called: v[1] == 1}, true, nil

@@ -43,7 +43,10 @@ func (s *Store) EndTableRow(b kv.Batch, e TableEnd) {
 func (s *Store) TableRows(table uint64, fn func(TableRow) error) error {
 	lo := numberKey(kindTableRow, table)
 	err := s.kv.Scan(lo, kv.PrefixEnd(lo), func(key, value []byte) (bool, error) {
-		if len(key) != 18 || len(value) < 17 || value[0] != tableVersion {
+		if len(value) > 0 && value[0] != tableVersion {
+			return false, fmt.Errorf("%w: %w", ErrCorrupt, kv.CheckVersion("a table's row", value, tableVersion))
+		}
+		if len(key) != 18 || len(value) < 17 {
 			return false, fmt.Errorf("%w: table row %x", ErrCorrupt, key)
 		}
 		return true, fn(TableRow{Number: binary.BigEndian.Uint64(key[10:]), Added: binary.BigEndian.Uint64(value[1:]),
@@ -103,7 +106,10 @@ func tableEndKey(e TableEnd) []byte {
 }
 
 func decodeTableEnd(key, value []byte) (TableEnd, error) {
-	if len(key) != 26 || len(value) != 9 || value[0] != tableVersion {
+	if len(value) > 0 && value[0] != tableVersion {
+		return TableEnd{}, fmt.Errorf("%w: %w", ErrCorrupt, kv.CheckVersion("the end of a table's row", value, tableVersion))
+	}
+	if len(key) != 26 || len(value) != 9 {
 		return TableEnd{}, fmt.Errorf("%w: end of a table row %x", ErrCorrupt, key)
 	}
 	return TableEnd{Epoch: binary.BigEndian.Uint64(key[2:]), Table: binary.BigEndian.Uint64(key[10:]),

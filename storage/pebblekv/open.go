@@ -36,6 +36,7 @@ const formatMajor = pebble.FormatValueSeparation
 const (
 	memTableBytes       = 64 << 20
 	cacheBytesDefault   = 64 << 20
+	copyCacheBytes      = 8 << 20 // of a backup that is looked at
 	openFilesMax        = 1000
 	l0CompactionTrigger = 4
 	// batchBytesKept is how much memory of a batch is kept for another one: results come in batches of megabytes.
@@ -61,6 +62,9 @@ type Store struct {
 	cache *pebble.Cache
 	lock  *pebble.Lock
 	dir   string
+	opts  Options
+	// waiter holds writes back while the disk is full.
+	waiter *waiter
 
 	mu     sync.Mutex
 	idle   sync.Cond // signals inUse == 0
@@ -85,9 +89,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, lockError(dir, err)
 	}
-	s := &Store{dir: dir, lock: lock, cache: pebble.NewCache(o.CacheBytes)}
+	s := &Store{dir: dir, opts: o, waiter: newWaiter(dir, o.Logger), lock: lock, cache: pebble.NewCache(o.CacheBytes)}
 	s.idle.L = &s.mu
-	if s.db, err = openDB(dir, o, s.cache, lock); err == nil {
+	if s.db, err = s.openDB(); err == nil {
 		err = s.checkFormat()
 		if err != nil {
 			err = errors.Join(err, s.db.Close())
@@ -100,11 +104,21 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-func openDB(dir string, o Options, cache *pebble.Cache, lock *pebble.Lock) (*pebble.DB, error) {
+func (s *Store) openDB() (*pebble.DB, error) {
+	opts := dbOptions(s.opts, s.cache)
+	opts.Lock = s.lock
+	opts.FS = waitFS{s.opts.FS, s.waiter}
+	db, err := pebble.Open(s.dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open data directory %s: %w", s.dir, err)
+	}
+	return db, nil
+}
+
+func dbOptions(o Options, cache *pebble.Cache) *pebble.Options {
 	opts := &pebble.Options{
 		FS:                          o.FS,
 		Cache:                       cache,
-		Lock:                        lock,
 		Logger:                      logger{o.Logger, o.Fatal},
 		FormatMajorVersion:          formatMajor,
 		MemTableSize:                memTableBytes,
@@ -115,11 +129,7 @@ func openDB(dir string, o Options, cache *pebble.Cache, lock *pebble.Lock) (*peb
 	}
 	opts.Experimental.SpanPolicyFunc = ownTables
 	opts.Experimental.ValueSeparationPolicy = apart
-	db, err := pebble.Open(dir, opts)
-	if err != nil {
-		return nil, fmt.Errorf("open data directory %s: %w", dir, err)
-	}
-	return db, nil
+	return opts
 }
 
 // ownTables gives each kind of keys, by their first two bytes, tables of its own. A table that reached from the records of epochs to

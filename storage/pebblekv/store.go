@@ -73,7 +73,7 @@ func (s *Store) Snapshot() kv.Snapshot {
 
 // Backup implements kv.Store. Files that never change are hard links where the file system allows it, so that a backup on
 // the same disk costs little.
-func (s *Store) Backup(dir string) error {
+func (s *Store) Backup(dir string, read func(copy kv.Store) error) error {
 	if err := s.enter(); err != nil {
 		return err
 	}
@@ -81,7 +81,24 @@ func (s *Store) Backup(dir string) error {
 	if err := s.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
 		return fmt.Errorf("back up data directory %s to %s: %w", s.dir, dir, err)
 	}
-	return nil
+	if read == nil {
+		return nil
+	}
+	return readCopy(dir, s.opts, read)
+}
+
+// readCopy opens a backup for reading alone, so that its files stay as they are.
+func readCopy(dir string, o Options, read func(copy kv.Store) error) (err error) {
+	c := &Store{dir: dir, opts: o, waiter: newWaiter(dir, o.Logger), cache: pebble.NewCache(copyCacheBytes)}
+	c.idle.L = &c.mu
+	defer c.cache.Unref()
+	opts := dbOptions(o, c.cache)
+	opts.ReadOnly = true
+	if c.db, err = pebble.Open(dir, opts); err != nil {
+		return fmt.Errorf("read the backup %s: %w", dir, err)
+	}
+	defer func() { err = errors.Join(err, c.db.Close()) }()
+	return read(c)
 }
 
 // Compact writes everything anew, as it would become with time: what is measured after it does not pay for what was written before.

@@ -320,10 +320,19 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	copied := dir + ".backup"
-	if err := s.Backup(copied); err != nil {
-		t.Fatal(err)
+	var seen []byte
+	if err := s.Backup(copied, func(c kv.Store) (err error) {
+		seen, _, err = c.Get([]byte("k"))
+		b := c.NewBatch()
+		b.Set([]byte("k"), []byte("other"))
+		if b.Commit(true) == nil {
+			t.Error("the copy that is looked at can be written to")
+		}
+		return err
+	}); err != nil || string(seen) != "v" {
+		t.Fatalf("%s %v", seen, err)
 	}
-	if err := s.Backup(copied); err == nil {
+	if err := s.Backup(copied, nil); err == nil {
 		t.Fatal("a backup over a backup")
 	}
 	c, err := Open(copied, Options{})

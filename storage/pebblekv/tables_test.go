@@ -106,7 +106,7 @@ func TestLargeValues(t *testing.T) {
 	if m := disk.db.Metrics(); m.BlobFiles.LiveCount == 0 {
 		t.Fatal("no value is kept apart: the test proves nothing")
 	}
-	if err := disk.Backup(filepath.Join(dir, "copy")); err != nil {
+	if err := disk.Backup(filepath.Join(dir, "copy"), nil); err != nil {
 		t.Fatal(err)
 	}
 	copied, err := Open(filepath.Join(dir, "copy"), Options{})

@@ -201,15 +201,11 @@ func parseBlock(key, value []byte) (block, error) {
 	bad := func(what string) (block, error) {
 		return block{}, fmt.Errorf("%w: query %d, offset %d: %s", ErrCorrupt, id, first, what)
 	}
-	if len(value) == 0 {
-		return bad("it is empty")
+	if err := kv.CheckVersion("a block of results", value, blockVersion1, blockVersion); err != nil {
+		return block{}, fmt.Errorf("%w: query %d, offset %d: %w", ErrCorrupt, id, first, err)
 	}
-	switch version := value[0]; version {
-	case blockVersion1:
+	if value[0] == blockVersion1 {
 		return parseBlock1(b, first, value[1:])
-	case blockVersion:
-	default:
-		return bad(fmt.Sprintf("the block has format version %d, this vigil reads %d and %d", version, blockVersion1, blockVersion))
 	}
 	r := &fields{b: value[1:]}
 	n := r.uvarint()

@@ -27,7 +27,10 @@ func (s *Store) Cursor(name string) (off int64, ok bool, err error) {
 	if !ok {
 		return 0, false, nil
 	}
-	if len(value) != 9 || value[0] != cursorVersion {
+	if err := kv.CheckVersion("a cursor", value, cursorVersion); err != nil {
+		return 0, false, fmt.Errorf("read cursor %s: %w: %w", name, ErrCorrupt, err)
+	}
+	if len(value) != 9 {
 		return 0, false, fmt.Errorf("read cursor %s: %w: value %x", name, ErrCorrupt, value)
 	}
 	return int64(binary.BigEndian.Uint64(value[1:])), true, nil

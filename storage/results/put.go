@@ -223,11 +223,8 @@ func (s *Store) untailed(log *Changelog) bool {
 // loadPack takes what a pack holds into the ends of the changelogs.
 func (s *Store) loadPack(seq uint64, value []byte) error {
 	bad := func(what string) error { return fmt.Errorf("%w: pack %d: %s", ErrCorrupt, seq, what) }
-	if len(value) == 0 {
-		return bad("it is empty")
-	}
-	if value[0] != packVersion {
-		return bad(fmt.Sprintf("it has format version %d, this vigil reads %d", value[0], packVersion))
+	if err := kv.CheckVersion("a pack of results", value, packVersion); err != nil {
+		return fmt.Errorf("%w: pack %d: %w", ErrCorrupt, seq, err)
 	}
 	r := &fields{b: append([]byte(nil), value[1:]...)}
 	epoch, clock := r.uvarint(), r.fixed()

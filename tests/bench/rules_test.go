@@ -35,7 +35,7 @@ func start(t testing.TB, from *pebblekv.Store, w *workload) *world {
 	t.Helper()
 	x := &world{feed: newFeed()}
 	dir := filepath.Join(t.TempDir(), "copy")
-	if err := from.Backup(dir); err != nil {
+	if err := from.Backup(dir, nil); err != nil {
 		t.Fatal(err)
 	}
 	var err error

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"math/rand"
 	"net/http"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/vigil-sql/vigil/tests/harness"
 )
 
@@ -30,6 +33,9 @@ const (
 	pieceCount  = 120
 	pieceEvents = 800
 )
+
+// byCopy: the piece is sent by COPY as CSV, which has no key; the others by HTTP.
+func byCopy(i int) bool { return i%5 == 3 && i < pieceCount }
 
 // pieces makes the load: event time goes on, with jitter beyond the watermark's delay now and then, bad rows among good
 // ones, a few attacked accounts, and a last row that closes all windows.
@@ -47,14 +53,17 @@ func pieces() [][]byte {
 			}
 			n++
 			if rng.Intn(300) == 0 {
-				b.WriteString("{\"ts\": \"not a time\"}\n")
+				b.WriteString(map[bool]string{false: "{\"ts\": \"not a time\"}\n", true: "not a time,u,d,,granted,1\n"}[byCopy(i)])
 			}
 			user, action := rng.Intn(300), "granted"
 			if rng.Intn(4) == 0 {
 				user, action = rng.Intn(5), "denied"
 			}
-			fmt.Fprintf(&b, `{"ts":%q,"username":"u%d","dst":"d%d","src_ip":"10.0.%d.%d","action":%q,"bytes":%d}`+"\n",
-				at.Format(time.RFC3339Nano), user, rng.Intn(3), rng.Intn(2), rng.Intn(256), action, rng.Intn(1000))
+			form := `{"ts":%q,"username":"u%d","dst":"d%d","src_ip":"10.0.%d.%d","action":%q,"bytes":%d}` + "\n"
+			if byCopy(i) {
+				form = "%s,u%d,d%d,10.0.%d.%d,%s,%d\n"
+			}
+			fmt.Fprintf(&b, form, at.Format(time.RFC3339Nano), user, rng.Intn(3), rng.Intn(2), rng.Intn(256), action, rng.Intn(1000))
 		}
 		list[i] = b.Bytes()
 	}
@@ -131,7 +140,41 @@ func outcome(t *testing.T, p *harness.Process) map[string][]string {
 	return out
 }
 
-// post sends a piece; false means that no answer came.
+// send sends a piece; false means that no answer came.
+func send(p *harness.Process, i int, body []byte) (bool, error) {
+	if !byCopy(i) {
+		return post(p, i, body)
+	}
+	c, err := p.TryConnect()
+	if err != nil {
+		return false, nil
+	}
+	defer c.Close(context.Background())
+	_, err = c.PgConn().CopyFrom(context.Background(), bytes.NewReader(body), "COPY auth FROM STDIN (FORMAT csv)")
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok && !strings.HasPrefix(pe.Code, "57P") {
+		return false, err
+	}
+	return err == nil, nil
+}
+
+// taken tells, of a piece that was sent by COPY and not answered, whether the stream has it: all of it or nothing.
+func taken(t *testing.T, p *harness.Process, i int) bool {
+	t.Helper()
+	c := p.Connect(t)
+	defer c.Close(context.Background())
+	settle(t, c)
+	switch got := harness.Rows(t, c, "SELECT count(*) FROM auth WHERE ts IS NOT NULL")[0]; got {
+	case fmt.Sprint(i * pieceEvents):
+		return false
+	case fmt.Sprint((i + 1) * pieceEvents):
+		return true
+	default:
+		t.Fatalf("piece %d was sent by COPY and not answered; the stream has %s rows, each piece %d", i, got, pieceEvents)
+	}
+	return false
+}
+
+// post sends a piece by HTTP; false means that no answer came.
 func post(p *harness.Process, i int, body []byte) (bool, error) {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "http://"+p.HTTP+"/v1/streams/auth/events", bytes.NewReader(body))
 	if err != nil {
@@ -154,15 +197,17 @@ func post(p *harness.Process, i int, body []byte) (bool, error) {
 	return true, nil
 }
 
-// TestKillAnywhere sends the load twice: undisturbed, and with kill -9 at random moments of it. What was answered must
-// count, what was not is sent again, and the outcome must be equal row by row.
+var killsWanted = flag.Int("kills", 0, "TestKillAnywhere goes on, load after load, until it has killed the server so many times")
+
+// TestKillAnywhere sends the load undisturbed, and with kill -9 at random moments of it. What was answered must count, what was
+// not is sent again, and the outcome must be equal row by row.
 func TestKillAnywhere(t *testing.T) {
 	load := pieces()
 	calm := harness.Start(t, t.TempDir())
 	harness.Exec(t, calm.Connect(t), schema...)
 	for i, b := range load {
 		change(t, calm, i)
-		if ok, err := post(calm, i, b); !ok {
+		if ok, err := send(calm, i, b); !ok {
 			t.Fatal("undisturbed run:", err)
 		}
 	}
@@ -173,65 +218,102 @@ func TestKillAnywhere(t *testing.T) {
 			t.Fatalf("the load gives no rows of %q: the comparison would show nothing", q)
 		}
 	}
-	seed := time.Now().UnixNano()
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewSource(seed))
-	dir := t.TempDir()
-	p := harness.Start(t, dir, "--workers", "3", "--checkpoint-every", "5ms")
-	harness.Exec(t, p.Connect(t), schema...)
-	kills, unanswered, interrupted := 0, 0, 0
-	cut, reran := false, false // a recovery began at a checkpoint; it had epochs to run again
-	for i := 0; i < len(load); {
-		if i%8 == 0 && rng.Intn(4) == 0 {
-			changeKilled(t, p, i, time.Duration(rng.Intn(12000))*time.Microsecond)
-			interrupted++
-			p = harness.Start(t, dir, "--checkpoint-every", fmt.Sprint(1+rng.Intn(40), "ms"))
-		}
-		change(t, p, i)
-		if rng.Intn(12) == 0 {
-			// The kill comes while a request is under way, or just after it.
-			delay := time.Duration(rng.Intn(8000)) * time.Microsecond
-			go func(p *harness.Process) {
-				<-time.After(delay)
-				p.Kill()
-			}(p)
-			if ok, err := post(p, i, load[i]); err != nil {
-				t.Fatal(err)
-			} else if !ok {
-				unanswered++
-			} else {
-				i++
-			}
-			p.Kill()
-			kills++
-			p = harness.Start(t, dir, "--workers", fmt.Sprint(1+rng.Intn(3)), "--checkpoint-every", fmt.Sprint(1+rng.Intn(40), "ms"))
-			cut = cut || recoveredLine.MatchString(p.Log()) && !strings.Contains(p.Log(), "checkpoint=0 ")
-			reran = reran || !strings.Contains(p.Log(), "epochs_after_it=0 ")
-			continue
-		}
-		ok, err := post(p, i, load[i])
-		if err != nil || !ok {
-			t.Fatalf("piece %d: %v\n%s", i, err, p.Log())
-		}
-		i++
-	}
-	got := outcome(t, p)
-	if !cut || !reran {
-		t.Fatalf("recovery met a checkpoint: %v, epochs to run again: %v; both must occur", cut, reran)
-	}
-	for q := range want {
-		compare(t, q, got[q], want[q])
-	}
-	if kills < 2 {
-		t.Fatalf("%d kills: the test shows nothing", kills)
-	}
 	if len(want["SELECT * FROM seen"]) < 20 {
 		t.Fatalf("events met few versions of the table: %q", want["SELECT * FROM seen"])
 	}
-	t.Logf("%d kills, %d of them before the answer, %d more while a table changed", kills, unanswered, interrupted)
-	if code := p.Stop(t); code != 0 {
-		t.Fatalf("exit code %d after SIGTERM\n%s", code, p.Log())
+	kills, cut, reran := 0, false, false
+	for kills < max(2, *killsWanted) {
+		r := &killRun{t: t, dir: t.TempDir(), load: load}
+		r.run(time.Now().UnixNano(), want)
+		if t.Failed() {
+			return
+		}
+		kills, cut, reran = kills+r.kills, cut || r.cut, reran || r.reran
+		t.Logf("%d kills in all", kills)
 	}
+	if !cut || !reran {
+		t.Errorf("recovery met a checkpoint: %v, epochs to run again: %v; both must occur", cut, reran)
+	}
+}
+
+// killRun is one load with kills in it.
+type killRun struct {
+	t    *testing.T
+	dir  string
+	load [][]byte
+	rng  *rand.Rand
+	p    *harness.Process
+	// kills while pieces were sent, unanswered of them before the answer, copies of those by COPY; interrupted changes of the table.
+	kills, unanswered, copies, interrupted int
+	// cut: a recovery began at a checkpoint; reran: one had epochs to run again.
+	cut, reran bool
+}
+
+func (r *killRun) run(seed int64, want map[string][]string) {
+	t := r.t
+	t.Logf("seed %d", seed)
+	r.rng = rand.New(rand.NewSource(seed))
+	r.p = harness.Start(t, r.dir, "--workers", "3", "--checkpoint-every", "5ms")
+	harness.Exec(t, r.p.Connect(t), schema...)
+	for i := 0; i < len(r.load); {
+		if i%8 == 0 && r.rng.Intn(4) == 0 {
+			changeKilled(t, r.p, i, time.Duration(r.rng.Intn(12000))*time.Microsecond)
+			r.interrupted++
+			r.restart()
+		}
+		change(t, r.p, i)
+		if r.rng.Intn(12) == 0 {
+			if r.sendKilled(i) {
+				i++
+			}
+			continue
+		}
+		if ok, err := send(r.p, i, r.load[i]); err != nil || !ok {
+			t.Fatalf("piece %d: %v\n%s", i, err, r.p.Log())
+		}
+		i++
+	}
+	got := outcome(t, r.p)
+	for q := range want {
+		compare(t, q, got[q], want[q])
+	}
+	t.Logf("%d kills, %d of them before the answer (%d by COPY), %d more while a table changed", r.kills, r.unanswered, r.copies, r.interrupted)
+	if code := r.p.Stop(t); code != 0 {
+		t.Fatalf("exit code %d after SIGTERM\n%s", code, r.p.Log())
+	}
+}
+
+// sendKilled sends a piece and kills the server while that is under way, or just after it; it tells whether the piece is in.
+func (r *killRun) sendKilled(i int) bool {
+	delay := time.Duration(r.rng.Intn(8000)) * time.Microsecond
+	done := make(chan struct{})
+	go func(p *harness.Process) {
+		defer close(done)
+		<-time.After(delay)
+		p.Kill()
+	}(r.p)
+	ok, err := send(r.p, i, r.load[i])
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	<-done
+	r.kills++
+	r.restart()
+	if ok {
+		return true
+	}
+	r.unanswered++
+	if !byCopy(i) {
+		return false // sent again with its key
+	}
+	r.copies++
+	return taken(r.t, r.p, i)
+}
+
+func (r *killRun) restart() {
+	r.p = harness.Start(r.t, r.dir, "--workers", fmt.Sprint(1+r.rng.Intn(3)), "--checkpoint-every", fmt.Sprint(1+r.rng.Intn(40), "ms"))
+	r.cut = r.cut || recoveredLine.MatchString(r.p.Log()) && !strings.Contains(r.p.Log(), "checkpoint=0 ")
+	r.reran = r.reran || !strings.Contains(r.p.Log(), "epochs_after_it=0 ")
 }
 
 var recoveredLine = regexp.MustCompile(`msg=recovered`)

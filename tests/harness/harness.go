@@ -64,9 +64,11 @@ func Cleanup() {
 // Process is a running server.
 type Process struct {
 	PG, HTTP string
-	cmd      *exec.Cmd
-	stderr   *lockedBuffer
-	exited   chan error
+	// Dir is the data directory.
+	Dir    string
+	cmd    *exec.Cmd
+	stderr *lockedBuffer
+	exited chan error
 }
 
 // lockedBuffer collects output that two goroutines touch.
@@ -108,7 +110,7 @@ func Start(t testing.TB, dir string, args ...string) *Process {
 func TryStart(t testing.TB, dir string, args ...string) (*Process, error) {
 	t.Helper()
 	args = append([]string{"serve", "--data", dir, "--pg", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)
-	p := &Process{cmd: exec.Command(Binary(t), args...), stderr: &lockedBuffer{}, exited: make(chan error, 1)}
+	p := &Process{Dir: dir, cmd: exec.Command(Binary(t), args...), stderr: &lockedBuffer{}, exited: make(chan error, 1)}
 	p.cmd.Stderr = p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {

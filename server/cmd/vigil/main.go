@@ -24,6 +24,12 @@ type cli struct {
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
+// fatal ends the process when the stores cannot go on; the next start recovers.
+func fatal(message string) {
+	fmt.Fprintln(os.Stderr, "vigil:", message)
+	os.Exit(1)
+}
+
 // serveCmd is vigil serve.
 type serveCmd struct {
 	Config     kong.ConfigFlag `help:"File with flag = value lines." placeholder:"FILE"`
@@ -44,7 +50,7 @@ type serveCmd struct {
 func (c *serveCmd) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
 	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Auth: c.Auth, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Workers: c.Workers, Logger: log,
-		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir})
+		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir, Fatal: fatal})
 	if err != nil {
 		return err
 	}
