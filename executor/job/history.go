@@ -23,6 +23,8 @@ type ScanStats struct {
 	Narrow, Full int64
 	// Refused counts the records that were passed over.
 	Refused int64
+	// Damaged are the places of the log that cannot be read; their rows are missing.
+	Damaged []*eventlog.CorruptError
 }
 
 // ScanStream decodes a stream's retained history for a bounded query, oldest first; n.Want are the columns that emit gets, and
@@ -128,7 +130,12 @@ func (h *history) span(ctx context.Context, span eventlog.Span) error {
 		case errors.Is(err, eventlog.ErrTrimmed):
 			r.SkipTrimmed()
 			continue
-		case err != nil:
+		}
+		if damage, ok := errors.AsType[*eventlog.CorruptError](err); ok { // the rest is served
+			h.stats.Damaged = append(h.stats.Damaged, damage)
+			continue
+		}
+		if err != nil {
 			return sqlerr.New(sqlerr.IOError, "could not read the history of stream %q: %v", h.s.spec.Name, err)
 		}
 		for len(checked) > 0 && checked[0].To <= entry.Offset {

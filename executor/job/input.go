@@ -62,15 +62,16 @@ func (e *Engine) readLog(ctx context.Context, s *stream, from int64) {
 	}
 }
 
-// fill reads log records into an item until it is large enough or there are none for now. Damaged records were reported
-// when the log found them; reading goes on behind them.
+// fill reads log records into an item until it is large enough or there are none for now. A damaged place is told of as the stream's
+// last error; reading goes on behind it.
 func fill(it *item, r *eventlog.Reader) error {
 	for size := 0; size < itemBytesMax; {
 		entry, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
-		if _, damaged := errors.AsType[*eventlog.CorruptError](err); damaged {
+		if damage, ok := errors.AsType[*eventlog.CorruptError](err); ok {
+			it.stream.setError(damage)
 			continue
 		}
 		if err != nil {

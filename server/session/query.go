@@ -119,6 +119,10 @@ func (s *Session) scanStream(ctx context.Context, n *spec.Node, x *spec.StreamSc
 		if read := task.ProfileOf(ctx).Scan(n); read != nil {
 			read.Add(task.ScanStats{Records: did.Narrow + did.Full, Bytes: did.Bytes, Skipped: did.Skipped, Refused: did.Refused})
 		}
+		for _, damage := range did.Damaged {
+			s.warn(sqlerr.New(sqlerr.DataCorrupted, "rows of stream %q are missing: %v", st.Name, damage).
+				WithHint("The disk has lost what the server once wrote. Stop the server and put the segment back from a backup, or go on without those rows."))
+		}
 		if err != nil {
 			return err
 		}
