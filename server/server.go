@@ -43,6 +43,8 @@ type Config struct {
 	Auth string
 	// TLSCert and TLSKey are the files of the certificate for Postgres clients, and of its key; empty: no TLS.
 	TLSCert, TLSKey string
+	// IngestMax bounds what the bodies of HTTP ingest requests hold in memory, bytes; 0: the default of httpapi.
+	IngestMax int64
 	// Workers is the number of key partitions; 0: one per core.
 	Workers int
 	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
@@ -114,7 +116,7 @@ func (s *Server) start() error {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
 	s.pg = pgwire.NewServer(s.sess, pgwire.Options{Logger: s.log, TLS: encryption})
-	s.http = httpapi.New(s.sess, httpapi.Options{Logger: s.log}).Server()
+	s.http = httpapi.New(s.sess, httpapi.Options{Logger: s.log, IngestMax: s.cfg.IngestMax}).Server()
 	go func() { s.errs <- s.pg.Serve(context.Background(), s.pgL) }()
 	go func() { s.errs <- s.http.Serve(s.httpL) }()
 	return nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,6 +19,9 @@ import (
 type Options struct {
 	// BodyMax bounds a request's body before and after decompression, bytes (64 MiB).
 	BodyMax int64
+	// IngestMax bounds what the bodies of all ingest requests hold in memory, bytes (256 MiB). A body is held twice, so BodyMax
+	// is less than half of it in any case.
+	IngestMax int64
 	// WaitMax bounds a long poll (5 minutes).
 	WaitMax time.Duration
 	Logger  *slog.Logger
@@ -25,9 +29,10 @@ type Options struct {
 
 // API serves HTTP for one server.
 type API struct {
-	srv *session.Server
-	o   Options
-	mux *http.ServeMux
+	srv    *session.Server
+	o      Options
+	mux    *http.ServeMux
+	budget *budget
 }
 
 // New returns the handler.
@@ -35,18 +40,22 @@ func New(srv *session.Server, o Options) *API {
 	if o.BodyMax <= 0 {
 		o.BodyMax = 64 << 20
 	}
+	if o.IngestMax <= 0 {
+		o.IngestMax = 256 << 20
+	}
+	o.BodyMax = min(o.BodyMax, max(o.IngestMax/bodyCopies-1, 1))
 	if o.WaitMax <= 0 {
 		o.WaitMax = 5 * time.Minute
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &API{srv: srv, o: o, mux: http.NewServeMux()}
+	a := &API{srv: srv, o: o, mux: http.NewServeMux(), budget: newBudget(o.IngestMax, time.Now)}
 	a.mux.HandleFunc("POST /v1/streams/{name}/events", a.ingest)
 	a.mux.HandleFunc("GET /v1/queries/{name}/results", a.poll)
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") })
 	a.mux.HandleFunc("GET /readyz", a.ready)
-	a.mux.Handle("GET /metrics", promhttp.HandlerFor(registry(srv), promhttp.HandlerOpts{}))
+	a.mux.Handle("GET /metrics", promhttp.HandlerFor(registry(srv, a.budget), promhttp.HandlerOpts{}))
 	return a
 }
 
@@ -99,6 +108,9 @@ func statusOf(err error) int {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return http.StatusRequestEntityTooLarge
 	}
+	if _, ok := errors.AsType[*overloaded](err); ok {
+		return http.StatusTooManyRequests
+	}
 	switch code := sqlerr.CodeOf(err); code {
 	case sqlerr.UndefinedTable, sqlerr.UndefinedObject:
 		return http.StatusNotFound
@@ -132,6 +144,9 @@ func writeError(w http.ResponseWriter, err error) {
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfter)
+	}
+	if busy, ok := errors.AsType[*overloaded](err); ok {
+		w.Header().Set("Retry-After", strconv.FormatInt(busy.seconds, 10))
 	}
 	var body errorBody
 	body.Error.Code, body.Error.Message, body.Error.Hint = string(se.Code), se.Message, se.Hint

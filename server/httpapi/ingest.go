@@ -40,7 +40,9 @@ func (a *API) ingest(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	if in.Data, err = a.body(w, r); err != nil {
+	c := &claim{b: a.budget, stream: id}
+	defer c.release()
+	if in.Data, err = a.body(w, r, c); err != nil {
 		writeError(w, err)
 		return
 	}
@@ -79,9 +81,9 @@ func codecOf(contentType, format string) (string, error) {
 	return want, nil
 }
 
-// body reads the request's body within the limit.
-func (a *API) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	var src io.Reader = http.MaxBytesReader(w, r.Body, a.o.BodyMax)
+// body reads the request's body within its limit and the budget.
+func (a *API) body(w http.ResponseWriter, r *http.Request, c *claim) ([]byte, error) {
+	src, declared := io.Reader(http.MaxBytesReader(w, r.Body, a.o.BodyMax)), r.ContentLength
 	switch enc := strings.ToLower(r.Header.Get("Content-Encoding")); enc {
 	case "", "identity":
 	case "gzip":
@@ -89,12 +91,18 @@ func (a *API) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		if err != nil {
 			return nil, sqlerr.New(sqlerr.InvalidParameterValue, "the body is not gzip: %v", err)
 		}
-		src = io.LimitReader(z, a.o.BodyMax+1)
+		src, declared = io.LimitReader(z, a.o.BodyMax+1), -1
 	default:
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "Content-Encoding %q is not supported", enc).WithHint("Send gzip or plain octets.")
 	}
-	data, err := io.ReadAll(src)
+	if declared > a.o.BodyMax {
+		return nil, &http.MaxBytesError{Limit: a.o.BodyMax}
+	}
+	data, err := readClaimed(src, declared, a.o.BodyMax, c)
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, err
+	}
+	if _, busy := errors.AsType[*overloaded](err); busy {
 		return nil, err
 	}
 	if err != nil { // a client that went away, or gzip that is cut or damaged
@@ -105,4 +113,47 @@ func (a *API) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, &http.MaxBytesError{Limit: a.o.BodyMax}
 	}
 	return data, nil
+}
+
+// readClaimed reads src to its end, at most one byte more than limit, and claims room before it reads. A declared length is
+// claimed as a whole before the first byte, so that requests do not fill the budget with halves of bodies; -1 is unknown.
+func readClaimed(src io.Reader, declared, limit int64, c *claim) ([]byte, error) {
+	if declared >= 0 {
+		if err := c.take(declared); err != nil {
+			return nil, err
+		}
+		data := make([]byte, declared)
+		_, err := io.ReadFull(src, data)
+		return data, err
+	}
+	var pieces [][]byte
+	size := int64(0)
+	for {
+		n := min(bodyPiece, limit+1-size)
+		if n == 0 {
+			return bytes.Join(pieces, nil), nil
+		}
+		if err := c.take(n); err != nil {
+			return nil, err
+		}
+		piece := make([]byte, n)
+		got, err := fill(src, piece)
+		pieces, size = append(pieces, piece[:got]), size+int64(got)
+		if err == io.EOF {
+			return bytes.Join(pieces, nil), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fill is io.ReadFull, but gives the reader's own error: gzip that was cut is not the end.
+func fill(src io.Reader, dst []byte) (n int, err error) {
+	for n < len(dst) && err == nil {
+		var got int
+		got, err = src.Read(dst[n:])
+		n += got
+	}
+	return n, err
 }

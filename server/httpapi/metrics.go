@@ -16,11 +16,19 @@ type engineMetrics struct {
 	queryCPU, streamCPU, serverCPU, rowsIn, state, keys *prometheus.Desc
 }
 
-func registry(srv *session.Server) *prometheus.Registry {
+func registry(srv *session.Server, ingest *budget) *prometheus.Registry {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("vigil_"+name, help, labels, nil)
 	}
 	r := prometheus.NewRegistry()
+	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vigil_http_ingest_bytes", Help: "Memory that bodies of ingest requests hold."},
+			func() float64 { held, _ := ingest.figures(); return float64(held) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vigil_http_ingest_max_bytes", Help: "What they may hold (--http-ingest-mb)."},
+			func() float64 { return float64(ingest.max) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vigil_http_refused_total", Help: "Ingest requests that were answered 429."},
+			func() float64 { _, refused := ingest.figures(); return float64(refused) }),
+	)
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &engineMetrics{
 		srv:       srv,
 		rows:      desc("stream_rows_total", "Rows decoded since the server started.", "stream"),

@@ -67,7 +67,9 @@ func (d *Disk) Crash(rnd *rand.Rand) *Disk {
 type Options struct {
 	Disk *Disk
 	// Store takes the place of Disk.KV; nil: it does not.
-	Store      kv.Store
+	Store kv.Store
+	// LogFS takes the place of Disk.FS; nil: it does not.
+	LogFS      eventlog.FS
 	Clock      *Clock
 	Connectors []connector.Def
 	Workers    int
@@ -98,6 +100,9 @@ func Open(o Options) (*DB, error) {
 	if o.Store == nil {
 		o.Store = o.Disk.KV
 	}
+	if o.LogFS == nil {
+		o.LogFS = o.Disk.FS
+	}
 	m, err := meta.Open(o.Store)
 	if err != nil {
 		return nil, err
@@ -109,7 +114,7 @@ func Open(o Options) (*DB, error) {
 	db := &DB{clock: o.Clock}
 	log := slog.New(&watcher{db})
 	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Job: job.Config{
-		Dir: "inproc", KV: o.Store, LogFS: o.Disk.FS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
+		Dir: "inproc", KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone}})
 	if err != nil {
@@ -158,6 +163,9 @@ func (db *DB) Close() error {
 
 // Err is the error that stopped the engine, if one did.
 func (db *DB) Err() error { return db.srv.Engine().Err() }
+
+// Session is the server's SQL side, for interfaces beside Postgres.
+func (db *DB) Session() *session.Server { return db.srv }
 
 // Engine is the running engine, for its counters.
 func (db *DB) Engine() *job.Engine { return db.srv.Engine() }
