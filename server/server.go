@@ -116,10 +116,16 @@ func (s *Server) start() error {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
 	s.pg = pgwire.NewServer(s.sess, pgwire.Options{Logger: s.log, TLS: encryption})
-	s.http = httpapi.New(s.sess, httpapi.Options{Logger: s.log, IngestMax: s.cfg.IngestMax}).Server()
+	s.http = httpapi.New(s.sess, httpapi.Options{Logger: s.log, IngestMax: s.cfg.IngestMax, Connections: s.connections}).Server()
 	go func() { s.errs <- s.pg.Serve(context.Background(), s.pgL) }()
 	go func() { s.errs <- s.http.Serve(s.httpL) }()
 	return nil
+}
+
+// connections are figures for metrics.
+func (s *Server) connections() httpapi.Connections {
+	st := s.pg.Stats()
+	return httpapi.Connections{Open: int64(s.pg.Connections()), Refused: st.Refused, Slow: st.Slow}
 }
 
 func (s *Server) openSession() error {

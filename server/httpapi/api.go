@@ -24,8 +24,14 @@ type Options struct {
 	IngestMax int64
 	// WaitMax bounds a long poll (5 minutes).
 	WaitMax time.Duration
-	Logger  *slog.Logger
+	// Connections tells of Postgres connections, for metrics; nil: there are none.
+	Connections func() Connections
+	Logger      *slog.Logger
 }
+
+// Connections are figures of the Postgres interface: sessions open now, and connections since the server started that were
+// refused, or cut off because the client read too slowly.
+type Connections struct{ Open, Refused, Slow int64 }
 
 // API serves HTTP for one server.
 type API struct {
@@ -47,6 +53,9 @@ func New(srv *session.Server, o Options) *API {
 	if o.WaitMax <= 0 {
 		o.WaitMax = 5 * time.Minute
 	}
+	if o.Connections == nil {
+		o.Connections = func() Connections { return Connections{} }
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -55,7 +64,7 @@ func New(srv *session.Server, o Options) *API {
 	a.mux.HandleFunc("GET /v1/queries/{name}/results", a.poll)
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") })
 	a.mux.HandleFunc("GET /readyz", a.ready)
-	a.mux.Handle("GET /metrics", promhttp.HandlerFor(registry(srv, a.budget), promhttp.HandlerOpts{}))
+	a.mux.Handle("GET /metrics", promhttp.HandlerFor(registry(srv, a.budget, o.Connections), promhttp.HandlerOpts{}))
 	return a
 }
 

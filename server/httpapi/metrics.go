@@ -16,12 +16,18 @@ type engineMetrics struct {
 	queryCPU, streamCPU, serverCPU, rowsIn, state, keys *prometheus.Desc
 }
 
-func registry(srv *session.Server, ingest *budget) *prometheus.Registry {
+func registry(srv *session.Server, ingest *budget, conns func() Connections) *prometheus.Registry {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("vigil_"+name, help, labels, nil)
 	}
 	r := prometheus.NewRegistry()
 	r.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vigil_connections", Help: "Postgres sessions that are open."},
+			func() float64 { return float64(conns().Open) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vigil_connections_refused_total", Help: "Postgres connections that got no session."},
+			func() float64 { return float64(conns().Refused) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vigil_connections_slow_total", Help: "Postgres connections that were closed because the client read too slowly."},
+			func() float64 { return float64(conns().Slow) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vigil_http_ingest_bytes", Help: "Memory that bodies of ingest requests hold."},
 			func() float64 { held, _ := ingest.figures(); return float64(held) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "vigil_http_ingest_max_bytes", Help: "What they may hold (--http-ingest-mb)."},

@@ -95,6 +95,15 @@ func (c *conn) serve() {
 	defer c.endSession()
 	err := c.loop()
 	c.farewell(err)
+	c.tellSlow()
+}
+
+// tellSlow counts and logs that the client was given up because it read too slowly.
+func (c *conn) tellSlow() {
+	if c.out.slow {
+		c.server.slow.Add(1)
+		c.server.opts.Logger.Warn("client reads too slowly: its connection is closed", "pid", c.pid, "remote", c.socket.RemoteAddr().String())
+	}
 }
 
 // endSession releases the engine's objects. It runs after loop, when nothing else uses them.

@@ -3,7 +3,9 @@ package pgwire
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
+	"os"
 	"time"
 
 	"github.com/jackc/pgproto3/v2"
@@ -17,6 +19,8 @@ const (
 	flushBytes = 16 << 10
 	// outBytesKept is the largest write buffer that a connection keeps after a flush.
 	outBytesKept = 256 << 10
+	// readRateMin is what a client must read when there is something to read, bytes per second.
+	readRateMin = 4 << 10
 	// protocolBytesMax is the largest message of Postgres, in both directions.
 	protocolBytesMax = 0x3fffffff - 1
 )
@@ -31,6 +35,10 @@ type output struct {
 	open int
 	// writing: a message is being written from open on.
 	writing bool
+	// behind is for how long writes were blocked, less what the client has read since at readRateMin.
+	behind time.Duration
+	// slow: the client read too slowly and was given up.
+	slow bool
 	// err is the first failure of the socket; nothing is written after it.
 	err error
 }
@@ -80,23 +88,52 @@ func (o *output) flushIfLarge() {
 	}
 }
 
-// flush writes what was collected. A client that leaves it blocked longer than the timeout is given up.
+// flush writes what was collected. A client that reads too slowly is given up.
 func (o *output) flush() error {
-	if o.err != nil || len(o.buf) == 0 {
-		return o.err
-	}
-	timeout := o.timeout
-	if o.ctx.Err() != nil {
-		timeout = min(timeout, partingTime)
-	}
-	o.err = o.nc.SetWriteDeadline(time.Now().Add(timeout))
-	if o.err == nil {
-		_, o.err = o.nc.Write(o.buf)
+	for rest := o.buf; o.err == nil && len(rest) > 0; {
+		rest = o.write(rest)
 	}
 	if o.buf = o.buf[:0]; cap(o.buf) > outBytesKept {
 		o.buf = nil
 	}
 	return o.err
+}
+
+// write writes the first piece of rest, the end of buf, and returns what is left. The time that writes were blocked counts
+// against the client, less what it would have taken to read as much at readRateMin. More than timeout of that ends the
+// connection: one write that stands still, and also many of which each is just fast enough.
+func (o *output) write(rest []byte) []byte {
+	allowed := o.timeout - o.behind
+	if o.ctx.Err() != nil {
+		allowed = min(o.timeout, partingTime)
+	}
+	began := time.Now()
+	if o.err = o.nc.SetWriteDeadline(began.Add(allowed)); o.err != nil {
+		return nil
+	}
+	n, err := o.nc.Write(rest[:min(len(rest), flushBytes)])
+	if errors.Is(err, os.ErrDeadlineExceeded) && o.ctx.Err() == nil {
+		o.err, o.slow = errSlow, true
+		o.part(rest[n:])
+		return nil
+	}
+	o.err = err
+	o.behind = max(0, o.behind+time.Since(began)-time.Duration(n)*time.Second/readRateMin)
+	return rest[n:]
+}
+
+// part tells a slow client why its connection ends, if it reads to the end of the message that it is in the middle of within
+// partingTime. A TLS connection takes nothing after a write that failed.
+func (o *output) part(rest []byte) {
+	end := len(o.buf) - len(rest)
+	at := 0
+	for at < end {
+		at += 1 + int(binary.BigEndian.Uint32(o.buf[at+1:]))
+	}
+	last, err := errorResponse(errSlow, "FATAL").Encode(append([]byte(nil), o.buf[end:at]...))
+	if err == nil && o.nc.SetWriteDeadline(time.Now().Add(partingTime)) == nil {
+		_, _ = o.nc.Write(last)
+	}
 }
 
 // rowWriter encodes the rows of one Execute.

@@ -26,7 +26,8 @@ type Options struct {
 	TLS *tls.Config
 	// StartupTimeout is the time from accept to the end of authentication (60 s).
 	StartupTimeout time.Duration
-	// WriteTimeout is how long a client may leave a write blocked before its connection is closed (30 s).
+	// WriteTimeout is how far a client may be behind one that reads 4 KiB/s before its connection is closed (30 s): for so long
+	// it may leave a write blocked.
 	WriteTimeout time.Duration
 	// MessageBytesMax bounds one message from a client, CopyData aside, which streams (64 MiB).
 	MessageBytesMax int
@@ -61,6 +62,10 @@ var errShutdown = sqlerr.New(sqlerr.AdminShutdown, "terminating connection due t
 // errCanceled is the result of a statement that a CancelRequest stopped.
 var errCanceled = sqlerr.New(sqlerr.QueryCanceled, "canceling statement due to user request")
 
+// errSlow is what a client is told that does not read, if it reads that.
+var errSlow = sqlerr.New(sqlerr.InsufficientResources, "terminating connection because the client reads too slowly").
+	WithHint("Read rows as they come, or ask for fewer at a time: with LIMIT, a cursor, or conditions.")
+
 // errGone is why statements of a client that went away are cancelled; nobody is left to read it.
 var errGone = sqlerr.New(sqlerr.ConnectionFailure, "connection to client lost")
 
@@ -74,8 +79,8 @@ type Server struct {
 	drainOnce sync.Once
 	// connections counts the goroutines of connections, those still starting included.
 	connections sync.WaitGroup
-	// refused, cancels and panics are what Stats tells.
-	refused, cancels, panics atomic.Int64
+	// refused, cancels, panics and slow are what Stats tells.
+	refused, cancels, panics, slow atomic.Int64
 
 	mu        sync.Mutex // guards what follows; never held during I/O or a call into Engine
 	listeners map[net.Listener]struct{}
@@ -237,11 +242,13 @@ type Stats struct {
 	Cancels int64
 	// Panics of the engine that were turned into XX000.
 	Panics int64
+	// Slow are connections that were closed because the client read too slowly.
+	Slow int64
 }
 
 // Stats returns the counts.
 func (s *Server) Stats() Stats {
-	return Stats{Refused: s.refused.Load(), Cancels: s.cancels.Load(), Panics: s.panics.Load()}
+	return Stats{Refused: s.refused.Load(), Cancels: s.cancels.Load(), Panics: s.panics.Load(), Slow: s.slow.Load()}
 }
 
 // Shutdown stops accepting, tells idle clients 57P01, cancels live subscriptions (those that have called Output.Flush) and

@@ -1,6 +1,7 @@
 package pgwire_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -405,8 +407,76 @@ func TestSlowReaderIsClosed(t *testing.T) {
 			t.Fatal("closed too early")
 		}
 		s.Shutdown(t.Context()) // returns when the connection is gone
-		if waited := time.Since(began); waited != 30*time.Second {
-			t.Errorf("closed after %s, want 30 s", waited)
+		if waited := time.Since(began); waited != 31*time.Second {
+			t.Errorf("closed after %s, want 30 s, and one to be told", waited)
 		}
 	})
+}
+
+// flooded is a client of which the server has more rows than it reads, by the clock of a synctest bubble.
+func flooded(t *testing.T, log io.Writer) (*pgwire.Server, net.Conn) {
+	ln := newPipeListener()
+	s := pgwire.NewServer(&fakeengine.Engine{}, pgwire.Options{WriteTimeout: 30 * time.Second, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	go s.Serve(t.Context(), ln)
+	nc := ln.dial()
+	go nc.Write([]byte(startupMessage + "Q\x00\x00\x00\x0aFLOOD\x00"))
+	return s, nc
+}
+
+// TestTricklingReaderIsClosed: a client that reads just enough for each write to end in time is closed too; one that reads
+// as fast as it must is not.
+func TestTricklingReaderIsClosed(t *testing.T) {
+	for _, c := range []struct {
+		every  time.Duration
+		closed bool
+	}{{29 * time.Second, true}, {5 * time.Second, true}, {4 * time.Second, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			s, nc := flooded(t, &log)
+			began, buf := time.Now(), make([]byte, 16<<10)
+			err := error(nil)
+			for err == nil && time.Since(began) < 20*time.Minute {
+				time.Sleep(c.every) // of the bubble's clock
+				_, err = io.ReadFull(nc, buf)
+			}
+			if (err != nil) != c.closed {
+				t.Errorf("reading 16 KiB every %s: %v after %s, want closed %t", c.every, err, time.Since(began), c.closed)
+			}
+			nc.Close()
+			s.Shutdown(t.Context())
+			if got := s.Stats().Slow == 1; got != c.closed || strings.Contains(log.String(), "reads too slowly") != c.closed {
+				t.Errorf("every %s: counted %t, logged %q", c.every, got, log.String())
+			}
+		})
+	}
+}
+
+// TestSlowReaderIsTold: what a client that was given up finds, if it reads on at once: whole messages, then why.
+func TestSlowReaderIsTold(t *testing.T) {
+	for _, first := range []int{0, 1, 7, 1000} { // bytes read before it falls asleep
+		synctest.Test(t, func(t *testing.T) {
+			s, nc := flooded(t, io.Discard)
+			got := make([]byte, 20_000+first)
+			if _, err := io.ReadFull(nc, got); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(30*time.Second + 500*time.Millisecond) // of the bubble's clock
+			rest, _ := io.ReadAll(nc)
+			got = append(got, rest...)
+			fe := pgproto3.NewFrontend(bytes.NewReader(got), nil)
+			for {
+				m, err := fe.Receive()
+				if err != nil {
+					t.Fatalf("%d bytes: the stream of messages breaks: %v", len(got), err)
+				}
+				if e, ok := m.(*pgproto3.ErrorResponse); ok {
+					if e.Code != "53000" || e.Severity != "FATAL" || e.Hint == "" {
+						t.Errorf("%+v", e)
+					}
+					break
+				}
+			}
+			s.Shutdown(t.Context())
+		})
+	}
 }
