@@ -2,6 +2,8 @@ package job
 
 import (
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/eventlog"
+	"github.com/vigil-sql/vigil/storage/kv"
 	"github.com/vigil-sql/vigil/storage/meta"
 )
 
@@ -53,7 +55,9 @@ type StreamStatus struct {
 	// Watermark is event time in microseconds; types.MinTime before the first row.
 	Watermark int64
 	// Pending is how many bytes of the log wait to be processed.
-	Pending   int64
+	Pending int64
+	// Log are the figures of the event log; zero for a stream that has none.
+	Log       eventlog.Metrics
 	LastError string
 	Status    string
 }
@@ -84,8 +88,21 @@ func (e *Engine) Stream(id uint64) (st StreamStatus, ok bool) {
 		s.progress.mu.Lock()
 		st.Pending = max(0, s.log.End()-max(s.progress.upTo, s.log.Start()))
 		s.progress.mu.Unlock()
+		st.Log = s.log.Metrics()
 	}
 	return st, true
+}
+
+// StorageStatus is what the stores beside the event logs take.
+type StorageStatus struct {
+	kv.Metrics
+	// ResultTails is the memory of result rows that are not in blocks yet.
+	ResultTails int64
+}
+
+// Storage reports what the stores take.
+func (e *Engine) Storage() StorageStatus {
+	return StorageStatus{Metrics: e.kv.Metrics(), ResultTails: e.cfg.Results.TailBytes()}
 }
 
 // QueryStatus is what vigil.queries shows beside the catalogue.

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -280,5 +282,31 @@ func TestOther(t *testing.T) {
 		if !strings.Contains(metrics, "\nvigil_"+name) {
 			t.Errorf("no metric vigil_%s", name)
 		}
+	}
+}
+
+// TestMetricsAreDocumented: the page lists the metrics that are served, no fewer and no more.
+func TestMetricsAreDocumented(t *testing.T) {
+	f := start(t, t.TempDir())
+	f.sql(objects)
+	f.do(request{"POST", "/v1/streams/s/events", "", event(1)})
+	f.poll("wait=30s") // the row's result is out
+	_, served := f.do(request{"GET", "/metrics", "", ""})
+	names := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (vigil_\w+) (\w+)$`).FindAllStringSubmatch(served, -1) {
+		names[m[1]] = m[2]
+	}
+	page, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(vigil_\\w+)`[^|]*\\| (\\w+) \\|").FindAllStringSubmatch(string(page), -1) {
+		if kind := names[m[1]]; kind != m[2] {
+			t.Errorf("docs/metrics.md has %s as %s, served is %q", m[1], m[2], kind)
+		}
+		delete(names, m[1])
+	}
+	for name, kind := range names {
+		t.Errorf("%s (%s) is not in docs/metrics.md", name, kind)
 	}
 }

@@ -14,6 +14,8 @@ type engineMetrics struct {
 	rows, rejected, late, bytes, lag, pending, alerts   *prometheus.Desc
 	panics, epoch, ready, free                          *prometheus.Desc
 	queryCPU, streamCPU, serverCPU, rowsIn, state, keys *prometheus.Desc
+	logBytes, logSegments, logCorrupt, logQueue         *prometheus.Desc
+	storeDisk, storeMem, storeCache, tails              *prometheus.Desc
 }
 
 func registry(srv *session.Server, ingest *budget, conns func() Connections) *prometheus.Registry {
@@ -54,6 +56,15 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 		epoch:     desc("epoch", "Number of the last committed epoch."),
 		free:      desc("disk_free_bytes", "What can be written to the disk of the data directory."),
 		ready:     desc("ready", "1 while the engine runs and has room on its disk."),
+
+		logBytes:    desc("eventlog_bytes", "Size of the event log.", "stream"),
+		logSegments: desc("eventlog_segments", "Files of the event log.", "stream"),
+		logCorrupt:  desc("eventlog_corrupt_total", "Damaged places met in the event log since the server started.", "stream"),
+		logQueue:    desc("eventlog_queue_bytes", "Payloads that wait to be written to the event log.", "stream"),
+		storeDisk:   desc("store_disk_bytes", "Size of the store on disk."),
+		storeMem:    desc("store_memory_bytes", "Memory of the store for what is not in its files yet."),
+		storeCache:  desc("store_cache_bytes", "Memory of the store for blocks of its files."),
+		tails:       desc("result_tail_bytes", "Memory of result rows that are not in blocks yet."),
 	})
 	return r
 }
@@ -61,7 +72,8 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.panics, m.epoch, m.ready, m.free,
-		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys} {
+		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys,
+		m.logBytes, m.logSegments, m.logCorrupt, m.logQueue, m.storeDisk, m.storeMem, m.storeCache, m.tails} {
 		ch <- d
 	}
 }
@@ -85,6 +97,12 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 		counter(m.late, st.Late, s.Name)
 		counter(m.bytes, st.Bytes, s.Name)
 		gauge(m.pending, float64(st.Pending), s.Name)
+		if s.Connector == "" {
+			gauge(m.logBytes, float64(st.Log.SizeBytes), s.Name)
+			gauge(m.logSegments, float64(st.Log.Segments), s.Name)
+			gauge(m.logQueue, float64(st.Log.QueueBytes), s.Name)
+			counter(m.logCorrupt, st.Log.Corrupt, s.Name)
+		}
 		if st.Watermark > 0 {
 			gauge(m.lag, time.Since(time.UnixMicro(st.Watermark)).Seconds(), s.Name)
 		}
@@ -95,6 +113,11 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	m.collectCosts(ch)
+	storage := eng.Storage()
+	gauge(m.storeDisk, float64(storage.DiskBytes))
+	gauge(m.storeMem, float64(storage.MemBytes))
+	gauge(m.storeCache, float64(storage.CacheBytes))
+	gauge(m.tails, float64(storage.ResultTails))
 	counter(m.panics, eng.IndexPanics())
 	gauge(m.epoch, float64(eng.Committed()))
 	ready := 1.0

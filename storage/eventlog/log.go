@@ -71,9 +71,10 @@ type Metrics struct {
 	Corrupt, TornBytes int64
 	// SidecarErrors is the number of sidecar files that could not be written; only speed is lost.
 	SidecarErrors int64
-	// Segments and SizeBytes are now.
-	Segments  int
-	SizeBytes int64
+	// Segments, SizeBytes and QueueBytes, of appends that wait to be written, are now.
+	Segments   int
+	SizeBytes  int64
+	QueueBytes int64
 }
 
 // Log is the event log of one stream. It is safe for concurrent use. It has no goroutine: of those who wait in Append, one
@@ -139,7 +140,7 @@ func (l *Log) Metrics() Metrics {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := l.metrics
-	m.Segments = len(l.segments)
+	m.Segments, m.QueueBytes = len(l.segments), int64(l.queueBytes)
 	for _, s := range l.segments {
 		m.SizeBytes += s.size
 	}

@@ -240,6 +240,13 @@ func (s *Store) trimTo(queryID uint64, v view, bounds Bounds) (cut, blockCut int
 	return cut, blockCut, err
 }
 
+// TailBytes is the memory that the ends of all changelogs take, which are not in blocks yet.
+func (s *Store) TailBytes() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tailBytes
+}
+
 // Queries returns the ids that rows are known of, so that what dropped queries left can be found.
 func (s *Store) Queries() []uint64 {
 	s.mu.Lock()
