@@ -326,7 +326,8 @@ func TestManyRealms(t *testing.T) {
 			}
 		}
 	}
-	if s := p.Stats(); s.Crashes != 0 || s.Started > 2 {
+	// A worker whose memory is worn out is replaced; when that is depends on its collector. It is not for every few functions.
+	if s := p.Stats(); s.Crashes != 0 || s.Started > n/7 {
 		t.Errorf("%+v", s)
 	}
 }
