@@ -164,7 +164,7 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := bind.ThrottledUpdates(q.Options, opts.Limits, spec.Updates(p.Root)); err != nil {
+	if err := bind.Throttling(q.Options, opts.Limits, p); err != nil {
 		return nil, err
 	}
 	return &catalog.Query{

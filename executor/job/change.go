@@ -331,7 +331,7 @@ func (e *Engine) applyChange(ep *epoch, c *change) {
 	}
 	for i := range c.Alter {
 		if d, ok := c.Alter[i].Def.(*spec.Query); ok {
-			e.alterLimits(d)
+			e.alterLimits(ep, d)
 		}
 	}
 	e.applyPause(ep, c)
@@ -381,7 +381,7 @@ func (e *Engine) attachReader(q *query) error {
 		streams = append(streams, s)
 	}
 	e.seq.noteLevels(q)
-	if !e.cfg.Alone {
+	if !e.cfg.Alone && !q.mayShut() {
 		e.shares.join(q)
 	}
 	e.mu.Lock()
@@ -525,6 +525,7 @@ func (e *Engine) takeOut(b batchKV, ep *epoch, out outage) error {
 		return err
 	}
 	o.Props = withReads(o.Props, map[string]string{PropState: out.state, PropReason: out.reason(), PropStateEpoch: fmt.Sprint(ep.n)})
+	dropIntake(o.Props)
 	if delete(o.Props, PropUntil); out.until != 0 {
 		o.Props[PropUntil] = fmt.Sprint(int64(out.until))
 	}

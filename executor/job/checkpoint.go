@@ -114,7 +114,7 @@ type checkpoints struct {
 	// coming: the sequencer has made a cut that is not being written yet.
 	coming atomic.Bool
 	// Last is the epoch of the newest complete checkpoint.
-	last uint64
+	last atomic.Uint64
 }
 
 // busy reports that a cut is being written.
@@ -174,7 +174,7 @@ const epochsKept = 1000
 // trim forgets what recovery needs no more.
 func (c *checkpoints) trim(cut *checkpointCut) error {
 	e := c.e
-	c.last = cut.epoch
+	c.last.Store(cut.epoch)
 	b := e.kv.NewBatch()
 	gone, err := e.meta.PurgeDropped(b, cut.epoch)
 	if err != nil {

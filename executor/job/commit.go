@@ -106,6 +106,9 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 			return err
 		}
 	}
+	if err := e.putGates(b, ep); err != nil {
+		return err
+	}
 	if err := e.putFailures(b, ep); err != nil {
 		return err
 	}

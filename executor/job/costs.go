@@ -61,6 +61,7 @@ type queryCost struct {
 	cpu                       int64 // nanoseconds
 	recent                    ring
 	rowsIn, rowsOut, withheld int64
+	inputWithheld             int64
 	minutes                   minutes
 }
 
@@ -298,7 +299,8 @@ type Spent struct {
 type QueryCost struct {
 	Spent
 	// RowsIn are the rows that passed the filters of its inputs, RowsOut the changes published, Withheld those that a limit held back.
-	RowsIn, RowsOut, Withheld int64
+	// InputWithheld are those of RowsIn that were not taken while the state was over a limit.
+	RowsIn, RowsOut, Withheld, InputWithheld int64
 	// RowsPerMinute is the rate of results over the last minute.
 	RowsPerMinute float64
 	// Keys and Bytes are the keyed state held.
@@ -346,7 +348,8 @@ func (e *Engine) Costs() Costs {
 	}
 	now := int64(e.cfg.Clock())
 	for id, cost := range c.byID {
-		r := QueryCost{RowsIn: cost.rowsIn, RowsOut: cost.rowsOut, Withheld: cost.withheld, RowsPerMinute: cost.minutes.rate(now)}
+		r := QueryCost{RowsIn: cost.rowsIn, RowsOut: cost.rowsOut, Withheld: cost.withheld, InputWithheld: cost.inputWithheld,
+			RowsPerMinute: cost.minutes.rate(now)}
 		r.Spent = less(cost.cpu, &cost.recent)
 		if q := e.queries[id]; q != nil {
 			h := q.holds()

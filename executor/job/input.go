@@ -291,3 +291,14 @@ func (p *progress) wait(ctx context.Context, from, to int64, stuck *atomic.Bool)
 	}
 	return out, nil
 }
+
+// stopInput ends a stream's input goroutine and waits for it.
+func (e *Engine) stopInput(s *stream) {
+	e.mu.RLock()
+	stop, done := s.stop, s.done
+	e.mu.RUnlock()
+	if stop != nil {
+		stop()
+		<-done
+	}
+}

@@ -187,9 +187,12 @@ type epoch struct {
 	tables *table.View
 
 	// Sequencer.
-	changes    []*change
-	attach     []*query
-	detach     []*query
+	changes []*change
+	attach  []*query
+	detach  []*query
+	gates   []gate
+	// apart are queries that share windows no more.
+	apart      []*query
 	newStreams []*stream
 	gone       []*stream
 	runs       []run
@@ -237,13 +240,15 @@ type epochOut struct {
 	spent []spentReport
 	// held is what the queries with a limit of their state hold, of those that had something to do.
 	held []spentReport
+	// refused are the rows of queries whose intake is shut.
+	refused []refusal
 }
 
 func (o *epochOut) add(q *query, row outRow) { o.rows = append(o.rows, queryRow{q, row}) }
 
 // empty reports that the epoch need not be recorded: it consumed nothing and nobody could tell that it was.
 func (ep *epoch) empty() bool {
-	if len(ep.runs) > 0 || len(ep.changes) > 0 || ep.restarted || !ep.order.empty() {
+	if len(ep.runs) > 0 || len(ep.changes)+len(ep.gates) > 0 || ep.restarted || !ep.order.empty() {
 		return false
 	}
 	for i := range ep.outs {

@@ -174,6 +174,7 @@ type Engine struct {
 	failMu        sync.Mutex
 	failedQueries []outage
 	indexPanics   atomic.Int64
+	gates         []gate
 }
 
 // stream is a stream's runtime. The sequencer owns next and plan; the orderer owns tracker.
@@ -297,6 +298,10 @@ type query struct {
 	judged uint64
 	// throttledBy tells why rows are held back; nil: they are not.
 	throttledBy atomic.Pointer[string]
+	// intake is the committer's; shutReason tells why it is shut, nil: it is not. apart: it shares windows no more, the sequencer's.
+	intake     intake
+	shutReason atomic.Pointer[string]
+	apart      bool
 	// inService is the epoch since which the query runs; of one that recovery attaches.
 	inService uint64
 }

@@ -79,9 +79,10 @@ func (e *Engine) judge(ep *epoch) {
 	}
 	for _, q := range touched {
 		if err := q.stateLimit(); err != nil {
-			ep.verdicts = append(ep.verdicts, verdict{q: q, why: err})
+			e.overState(q, err, &ep.verdicts)
 		}
 	}
+	ep.countRefused()
 }
 
 // stateLimit checks what the query and its stages hold. Called with the mutex of costs held.
@@ -99,13 +100,15 @@ func (q *query) stateLimit() *sqlerr.Error {
 // judgeCosts decides, at the end of a sweep, about the queries that have limits. Called with the mutex of costs and the engine's held.
 func (c *costs) judgeCosts(e *Engine, ep *epoch) {
 	for _, q := range e.queries {
-		if q.owner != q || !q.limits.Load().Any() || q.dead() {
+		if q.owner != q || q.dead() || !q.limits.Load().Any() && !q.intake.shut {
 			continue
 		}
 		if v := q.cpuLimit(c.span(), ep.clock); v.why != nil {
 			c.verdicts = append(c.verdicts, v)
 		} else if err := q.stateLimit(); err != nil {
-			c.verdicts = append(c.verdicts, verdict{q: q, why: err})
+			e.overState(q, err, &c.verdicts)
+		} else {
+			e.reopen(q)
 		}
 	}
 	slices.SortFunc(c.verdicts, func(a, b verdict) int { return cmp.Compare(a.q.spec.ID, b.q.spec.ID) })
@@ -275,9 +278,10 @@ func (e *Engine) resumeThrottled(ep *epoch) {
 }
 
 // alterLimits gives a running query, or one that is throttled, the limits that ALTER has set.
-func (e *Engine) alterLimits(d *spec.Query) {
+func (e *Engine) alterLimits(ep *epoch, d *spec.Query) {
 	if q := e.queries[d.ID]; q != nil {
 		q.limits.Store(&d.Limits)
+		e.setApart(ep, q)
 	}
 	if t, ok := e.seq.throttled[d.ID]; ok {
 		t.object.Def = d

@@ -173,6 +173,7 @@ func (w *worker) report(ep *epoch) {
 	for _, wq := range w.watched {
 		w.out.held = append(w.out.held, spentReport{q: wq.q, held: wq.held()})
 	}
+	w.reportShut(ep.sweep)
 	clear(w.watched)
 	w.watched = w.watched[:0]
 	if !ep.sweep {

@@ -46,6 +46,7 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		o.Props = withReads(o.Props, c.reads[o.ID])
 		o.Props[PropState], o.Props[PropReason], o.Props[PropStateEpoch] = StateRunning, "", fmt.Sprint(ep.n)
 		delete(o.Props, PropUntil)
+		dropIntake(o.Props)
 		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}

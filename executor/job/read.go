@@ -108,7 +108,7 @@ func (e *Engine) Storage() StorageStatus {
 // QueryStatus is what vigil.queries shows beside the catalogue.
 type QueryStatus struct {
 	RowsOut, Late int64
-	// Throttled tells why rows are held back, "" when they are not.
+	// Throttled tells why rows are held back, or not taken; "" when they are not.
 	Throttled string
 }
 
@@ -121,8 +121,10 @@ func (e *Engine) Query(id uint64) (st QueryStatus, ok bool) {
 		return st, false
 	}
 	st = QueryStatus{RowsOut: q.stats.RowsOut.Load(), Late: q.stats.Late.Load()}
-	if p := q.throttledBy.Load(); p != nil {
-		st.Throttled = *p
+	for _, p := range []*string{q.throttledBy.Load(), q.shutReason.Load()} {
+		if p != nil {
+			st.Throttled = *p
+		}
 	}
 	return st, true
 }

@@ -63,6 +63,8 @@ type recovery struct {
 	// later are the objects that came after the cut, by the epoch of their coming.
 	later map[uint64][]*Object
 	iocs  map[uint64][]ioc.Change
+	// gates are those of queries' intakes after the cut, by epoch.
+	gates map[uint64][]recordedGate
 	// saved are the operators that the checkpoint has state of.
 	saved map[uint64]bool
 	last  uint64
@@ -86,7 +88,8 @@ func (r *recovery) run() error {
 	if err := store.Cleanup(); err != nil {
 		return err
 	}
-	e.ckpt.last, r.last = r.cut.epoch, r.cut.epoch
+	e.ckpt.last.Store(r.cut.epoch)
+	r.last = r.cut.epoch
 	for _, j := range []struct {
 		journal *meta.Journal
 		next    *uint64
@@ -124,6 +127,7 @@ func (r *recovery) run() error {
 			}
 		}
 	}
+	r.settleIntake()
 	if err := e.pendingFeeds(); err != nil {
 		e.stopPipeline()
 		return err
@@ -171,7 +175,7 @@ func since(o *Object) uint64 {
 // attachOld builds the runtimes of the objects that the checkpoint knows, with their state, and sorts the others by epoch.
 func (r *recovery) attachOld() error {
 	e := r.e
-	r.later, r.saved = map[uint64][]*Object{}, map[uint64]bool{}
+	r.later, r.saved, r.gates = map[uint64][]*Object{}, map[uint64]bool{}, map[uint64][]recordedGate{}
 	// The next snapshot writes restored state whole; what earlier workers wrote, perhaps more of them, goes with it. So does what
 	// queries left that are out of service or gone: a query that is resumed would find it.
 	var err error
@@ -198,12 +202,16 @@ func (r *recovery) attachOld() error {
 			if r.outOfService(o) {
 				continue
 			}
+			shut := r.noteGates(o)
 			if since(o) > r.cut.epoch {
 				r.later[since(o)] = append(r.later[since(o)], o)
 				continue
 			}
 			if err := r.restoreQuery(o); err != nil {
 				return fmt.Errorf("restore query %s: %w", o.Meta.Name, err)
+			}
+			for _, w := range e.workers {
+				w.setGates([]gate{{q: e.queries[o.Meta.ID], shut: shut}})
 			}
 		case *spec.Function:
 			if e.cfg.UDF == nil {
@@ -420,6 +428,7 @@ func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 		}
 		e.addQuery(ep, q)
 	}
+	r.setGates(ep)
 	e.flushReplan()
 	e.startEpoch(ep)
 	for _, x := range rec.runs {
@@ -550,17 +559,6 @@ func (r *recovery) iocStep(epoch uint64, list string) *ioc.Change {
 	}
 	r.iocs[epoch] = append(steps, ioc.Change{List: list})
 	return &r.iocs[epoch][len(steps)]
-}
-
-// stopInput ends a stream's input goroutine and waits for it.
-func (e *Engine) stopInput(s *stream) {
-	e.mu.RLock()
-	stop, done := s.stop, s.done
-	e.mu.RUnlock()
-	if stop != nil {
-		stop()
-		<-done
-	}
 }
 
 // Close ends the open epoch, writes a last checkpoint and stops everything. It waits for ctx at most.

@@ -154,6 +154,7 @@ func (e *Engine) openEpoch(restarted bool) {
 	}
 	s.pending = nil
 	e.resumeThrottled(ep)
+	e.takeGates(ep)
 	e.flushReplan()
 	e.compact()
 	ep.ioc = e.iocNow.Load()
@@ -216,7 +217,7 @@ func (e *Engine) closeEpoch(checkpoint bool) {
 		s.lastCheckpoint, s.dirty = time.Now(), false
 		e.changed.Store(0)
 	}
-	if len(ep.changes) > 0 {
+	if len(ep.changes)+len(ep.gates) > 0 {
 		s.dirty = true
 	}
 	e.endEpoch(ep)

@@ -35,7 +35,7 @@ func (s shares) join(q *query) {
 }
 
 func (s shares) leave(q *query) {
-	if q.share == nil {
+	if q.share == nil || q.apart {
 		return
 	}
 	if q.share.users--; q.share.users == 0 {

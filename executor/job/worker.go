@@ -46,6 +46,8 @@ type worker struct {
 	active []*workerQuery
 	// watched are those that had something to do in the epoch and may not hold more than a limit.
 	watched []*workerQuery
+	// shut are those that take no rows.
+	shut []*workerQuery
 	// What is being worked on, for the functions below, which are bound once so that the hot path allocates nothing.
 	item       *item
 	at         *frontBatch
@@ -108,6 +110,9 @@ type workerQuery struct {
 	// busy is what the query cost since the last sweep, nanoseconds; active: it is in the worker's list.
 	busy   int64
 	active bool
+	// shut: it takes no rows; refused of them in this epoch.
+	shut    bool
+	refused int64
 	// watched is the last epoch in which it was in the worker's list of that name.
 	watched uint64
 }
@@ -187,6 +192,10 @@ func (w *worker) start(ep *epoch) {
 			w.out.failed = append(w.out.failed, failure{q, err})
 		}
 	}
+	for _, q := range ep.apart {
+		w.setApart(q)
+	}
+	w.setGates(ep.gates)
 	for id, wm := range ep.watermarks {
 		if ws := w.streams[id]; ws != nil {
 			w.advance(ws, wm)
@@ -254,6 +263,7 @@ func (w *worker) detach(q *query) {
 	delete(w.queries, q)
 	wq.gone = true
 	w.forgetCopied(q, q.ops)
+	w.shut = without(w.shut, wq)
 	w.leaveGroup(wq)
 	if wq.tree != nil {
 		_ = wq.tree.Close() // the query is gone; nothing of it is kept
@@ -306,7 +316,7 @@ func (w *worker) data(it *item) {
 // process gives a query its rows of the batch in work.
 func (w *worker) process(r *routed) {
 	wq := w.queries[r.q]
-	if len(r.part(w.at, w.index).Sel) == 0 || wq == nil {
+	if len(r.part(w.at, w.index).Sel) == 0 || wq == nil || wq.shut && w.refuses(wq, r) {
 		return
 	}
 	if wq.group != nil && wq.group.state != nil {

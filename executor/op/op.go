@@ -91,6 +91,9 @@ type StateReader interface {
 	Blocks(fn func(slice int64, data []byte) error) error
 }
 
+// Reclaimer is an operator that can give back memory which it keeps for reuse.
+type Reclaimer interface{ Reclaim() }
+
 // Deadliner is an operator that knows when it next has something to do by itself: Advance to an earlier watermark does
 // nothing. MaxTime: nothing is due.
 type Deadliner interface{ Deadline() types.EventTime }

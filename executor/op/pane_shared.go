@@ -100,6 +100,33 @@ func (s *SharedPanes) restride() error {
 	return p.changes.restride()
 }
 
+// Give implements SharedState. The member's own panes stay as they are: they are complete, and have what they set off in shared windows.
+func (s *SharedPanes) Give(m *Member) error {
+	p := m.panes
+	r := paneRestorer{p: p, own: allKeys}
+	for _, pn := range s.all.panes {
+		if !p.sharesPane(pn) {
+			continue
+		}
+		var got givenBlocks
+		if err := p.writeShared(pn, batch.All(len(pn.ids)), false, &got); err != nil {
+			return err
+		}
+		r.start, r.blocks = int64(pn.start), got
+		if err := r.finish(); err != nil {
+			return err
+		}
+	}
+	for src := p.appendSharedChanges(nil); len(src) > 0; {
+		var err error
+		if src, err = r.loadChange(src); err != nil {
+			return err
+		}
+	}
+	p.watermark, p.ended = max(p.watermark, s.all.watermark), max(p.ended, s.all.ended)
+	return nil
+}
+
 // Leave implements SharedState.
 func (s *SharedPanes) Leave(m *Member) {
 	m.panes.shared, m.panes.upTo = nil, types.MaxTime

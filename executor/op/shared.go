@@ -23,8 +23,10 @@ import (
 // One goroutine calls everything. Where a member has something to do, its Drive is called.
 type SharedState interface {
 	// Join makes m a member, before it is given the next rows; Leave ends that: m takes all rows itself from then on, and what is open
-	// here is lost to it.
+	// here is lost to it. Before that, Give copies to m what is open here, as if m had taken the rows itself; after an error of it
+	// m is of no use.
 	Join(m *Member) error
+	Give(m *Member) error
 	Leave(m *Member)
 	// Open reports whether anything is kept.
 	Open() bool
@@ -174,6 +176,24 @@ func (g *grouping) reportLeft(left []LeftRow) (late int64, err error) {
 type Leaver interface{ TakeLeft(left []LeftRow) error }
 
 var errOutOfWindows = sqlerr.New(sqlerr.DatetimeFieldOverflow, "timestamp out of range of windows")
+
+// givenBlocks are those of one slice of shared state, on their way to a member.
+type givenBlocks [][]byte
+
+// Block implements StateWriter.
+func (g *givenBlocks) Block(_ int64, data []byte) error {
+	*g = append(*g, data)
+	return nil
+}
+
+// Rewrite implements StateWriter.
+func (g *givenBlocks) Rewrite(int64) error { return nil }
+
+// Drop implements StateWriter.
+func (g *givenBlocks) Drop(int64) error { return nil }
+
+// allKeys owns every key.
+func allKeys(uint64) bool { return true }
 
 func without(list []*Member, m *Member) []*Member {
 	for i := range list {

@@ -281,6 +281,9 @@ func (w *WindowAgg) Bytes() int64 {
 	return n
 }
 
+// Reclaim implements Reclaimer.
+func (w *WindowAgg) Reclaim() { w.free = nil }
+
 // Groups returns the number of groups in open windows.
 func (w *WindowAgg) Groups() int {
 	n := 0

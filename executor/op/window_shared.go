@@ -51,6 +51,26 @@ func (s *SharedWindows) Join(m *Member) error {
 	return nil
 }
 
+// Give implements SharedState.
+func (s *SharedWindows) Give(m *Member) error {
+	w := m.windows
+	r := restorer{w: w, own: allKeys}
+	for _, sl := range s.all.open {
+		if w.openAt(sl.Window) != nil {
+			continue
+		}
+		var got givenBlocks
+		if err := w.writeShared(sl, batch.All(sl.table.Len()), false, &got); err != nil {
+			return err
+		}
+		r.start, r.blocks = int64(sl.Start), got
+		if err := r.finish(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Leave implements SharedState.
 func (s *SharedWindows) Leave(m *Member) {
 	m.windows.shared = nil

@@ -26,6 +26,32 @@ func Endless(n *Node) bool {
 	return slices.ContainsFunc(n.In, Endless)
 }
 
+// Shrinks reports whether what the operators of a part of a continuous program hold becomes less as time passes without rows.
+func Shrinks(n *Node) bool {
+	switch op := n.Op.(type) {
+	case *GroupAgg, *Over, *TemporalJoin:
+		return false
+	case *WindowAgg:
+		if op.Window.Kind == window.Count {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(n.In, func(in *Node) bool { return !Shrinks(in) })
+}
+
+// Frees reports whether the operators of a part of a continuous program give memory back when they hold less: others keep it for reuse.
+func Frees(n *Node) bool {
+	switch op := n.Op.(type) {
+	case *GroupAgg, *Over, *TemporalJoin, *IntervalJoin, *Match:
+		return false
+	case *WindowAgg:
+		if op.Window.Kind != window.Tumble || op.Emit.Mode != EmitFinal || op.Lateness != 0 {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(n.In, func(in *Node) bool { return !Frees(in) })
+}
+
 // Updates reports whether the changelog that a part of a continuous program makes may hold more than inserts.
 func Updates(n *Node) bool {
 	switch op := n.Op.(type) {

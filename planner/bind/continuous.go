@@ -159,7 +159,7 @@ func Options(list []parse.Option) (QueryOptions, error) {
 		}
 		out.All[o.Key] = o.Value
 	}
-	return out, throttling(list, out.Limits)
+	return out, nil
 }
 
 func oneOf(s string, list ...string) bool {

@@ -66,14 +66,37 @@ func limitCount(o parse.Option, want string) (int64, error) {
 	return n, nil
 }
 
-// throttling refuses what cannot be held back: a key is in the middle of an operator's state.
-func throttling(list []parse.Option, l spec.Limits) error {
-	if !l.Throttle || !l.State() {
+// Throttling refuses what cannot be held back and go on by itself.
+func Throttling(list []parse.Option, l spec.Limits, p *spec.Program) error {
+	if !l.Throttle {
 		return nil
 	}
+	if l.MemoryBytes > 0 && !frees(p) {
+		return throttleRefused(list, "memory", "on_limit = 'throttle' with memory of a query that keeps memory for reuse",
+			"Limit max_keys, or use on_limit = 'deactivate'. Memory is given back by windows of TUMBLE that emit when they close, SUPPRESS and FIRST_SEEN.")
+	}
+	if l.RowsPerMinute > 0 && spec.Updates(p.Root) {
+		// What is left of a changelog that takes rows back would be no state that the result ever had.
+		return throttleRefused(list, "max_rows_per_min", "on_limit = 'throttle' with max_rows_per_min of a query whose result is updated",
+			"Use on_limit = 'deactivate', or EMIT ON WINDOW CLOSE.")
+	}
+	return nil
+}
+
+// frees reports that the state of a program and its stages takes less memory when it shrinks.
+func frees(p *spec.Program) bool {
+	for _, st := range p.Stages {
+		if !spec.Frees(st.Program.Root) {
+			return false
+		}
+	}
+	return spec.Frees(p.Root)
+}
+
+func throttleRefused(list []parse.Option, key, what, hint string) error {
 	for _, o := range list {
-		if oneOf(o.Key, "memory", "max_keys") && o.Value != noLimit {
-			return unsupported(throttlePos(list, o), "on_limit = 'throttle' with "+o.Key, "Use on_limit = 'deactivate', or limit cpu_ms_per_s or max_rows_per_min.")
+		if o.Key == key {
+			return unsupported(throttlePos(list, o), what, hint)
 		}
 	}
 	return nil
@@ -87,19 +110,4 @@ func throttlePos(list []parse.Option, o parse.Option) parse.Pos {
 		}
 	}
 	return o.Pos
-}
-
-// ThrottledUpdates refuses to hold back rows of a changelog that takes rows back: what is left would be no state that the result
-// ever had.
-func ThrottledUpdates(list []parse.Option, l spec.Limits, updates bool) error {
-	if !l.Throttle || l.RowsPerMinute <= 0 || !updates {
-		return nil
-	}
-	for _, o := range list {
-		if o.Key == "max_rows_per_min" {
-			return unsupported(throttlePos(list, o), "on_limit = 'throttle' with max_rows_per_min of a query whose result is updated",
-				"Use on_limit = 'deactivate', or EMIT ON WINDOW CLOSE.")
-		}
-	}
-	return nil
 }

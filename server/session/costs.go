@@ -13,19 +13,19 @@ func (srv *Server) costRows(add func([]types.Value) error) error {
 	for _, q := range snap.Queries() {
 		c := costs.Queries[q.ID]
 		row := append(spentValues(text(q.Name), "query", c.Spent), big(c.RowsIn), big(c.RowsOut), types.NewFloat(c.RowsPerMinute),
-			big(c.Withheld), big(c.Bytes), big(c.Keys))
+			big(c.Withheld), big(c.InputWithheld), big(c.Bytes), big(c.Keys))
 		if err := add(row); err != nil {
 			return err
 		}
 	}
 	for _, s := range snap.Streams() {
 		st, _ := srv.eng.Stream(s.ID)
-		row := append(spentValues(text(s.Name), "stream", costs.Streams[s.ID]), big(st.Rows), none, types.Null(types.T(types.Float8)), none, none, none)
+		row := append(spentValues(text(s.Name), "stream", costs.Streams[s.ID]), big(st.Rows), none, types.Null(types.T(types.Float8)), none, none, none, none)
 		if err := add(row); err != nil {
 			return err
 		}
 	}
-	return add(append(spentValues(types.Null(types.T(types.Text)), "server", costs.Server), none, none, types.Null(types.T(types.Float8)), none, none, none))
+	return add(append(spentValues(types.Null(types.T(types.Text)), "server", costs.Server), none, none, types.Null(types.T(types.Float8)), none, none, none, none))
 }
 
 // spentValues are the columns from name to cpu_share.

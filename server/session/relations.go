@@ -33,7 +33,7 @@ func sysRelations() []sysRelation {
 		{"epochs", "epoch bigint, clock timestamptz, inputs integer, restarted boolean", (*Server).epochRows},
 		{"tables", "name text, key text, rows bigint, sql text", (*Server).tableRows},
 		{"query_costs", "name text, kind text, cpu_ms float8, cpu_ms_per_s float8, cpu_share float8, rows_in bigint, " +
-			"rows_out bigint, rows_per_min float8, rows_withheld bigint, state_bytes bigint, keys bigint", (*Server).costRows},
+			"rows_out bigint, rows_per_min float8, rows_withheld bigint, input_withheld bigint, state_bytes bigint, keys bigint", (*Server).costRows},
 	}
 }
 

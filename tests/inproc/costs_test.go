@@ -17,7 +17,9 @@ func costsDB(t *testing.T, o Options) *DB {
 	if o.Clock == nil {
 		o.Clock = NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	}
-	o.CheckpointEvery = -1
+	if o.CheckpointEvery == 0 {
+		o.CheckpointEvery = -1
+	}
 	if o.CostsEvery == 0 {
 		o.CostsEvery = 1
 	}

@@ -92,6 +92,9 @@ func shareScript(rng *rand.Rand) (script []string) {
 			alive[name] = true
 		case what == 7 && i%3 == 0:
 			script = append(script, []string{"restart", "crash"}[rng.IntN(2)])
+		case what == 8 && i%2 == 0 && len(alive) > 0:
+			// It leaves those that it shares with, with all that it holds there.
+			script = append(script, "ALTER CONTINUOUS QUERY "+pick(alive)+" SET (max_keys = 1000000, on_limit = throttle)")
 		}
 		at = at.Add(time.Duration(rng.IntN(4)) * time.Second)
 		rows := []string{}
@@ -163,7 +166,7 @@ func shareRun(t *testing.T, script []string, o Options) (logs map[string][]Chang
 }
 
 // TestSharedWindows: what queries give that share windows is what they give when each keeps its own, whenever they come, go, pause
-// and resume, over restarts and crashes, for any number of workers.
+// and resume, or leave the others for a limit of their state, over restarts and crashes, for any number of workers.
 func TestSharedWindows(t *testing.T) {
 	rows, lates := 0, 0
 	for seed := range *shareSeeds {
