@@ -30,12 +30,13 @@ const (
 	aheadCopy            // and copy a part of it
 )
 
-// ahead decides what the workers do at the end of the open epoch, and whether the state is cut there. force: in any case.
-func (e *Engine) ahead(force bool) (mode aheadMode, cut bool) {
+// ahead decides what the workers do at the end of the open epoch, and whether the state is cut there: not while the last cut is still
+// being written, for commits would have to wait for that.
+func (e *Engine) ahead() (mode aheadMode, cut bool) {
 	s := &e.seq
 	every := e.cfg.CheckpointEvery
-	if every <= 0 || !s.dirty || force || e.ckpt.busy() {
-		return aheadOff, force
+	if every <= 0 || !s.dirty || e.ckpt.busy() {
+		return aheadOff, false
 	}
 	since := time.Since(s.lastCheckpoint)
 	if since < every/2 {

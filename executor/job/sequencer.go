@@ -131,7 +131,7 @@ func (e *Engine) drainChanges() {
 
 func (e *Engine) turnEpoch(timer *time.Timer) {
 	var cut bool
-	e.seq.epoch.ahead, cut = e.ahead(false)
+	e.seq.epoch.ahead, cut = e.ahead()
 	most := e.cfg.EpochMax
 	if e.seq.epoch.ahead == aheadCopy {
 		most = min(most, aheadEvery)
