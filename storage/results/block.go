@@ -16,7 +16,8 @@ const (
 
 const (
 	blockVersion1 = 1 // rows of one epoch; read, not written
-	blockVersion  = 2
+	blockVersion2 = 2 // rows share nothing; read, not written
+	blockVersion  = 3
 	// blockBytes is the size at which rows are split into another block, so that a reader in the middle does not unpack megabytes.
 	blockBytes = 256 << 10
 )
@@ -44,43 +45,6 @@ func parseBlockKey(key []byte) (queryID uint64, first int64, err error) {
 	return binary.BigEndian.Uint64(key[2:]), int64(binary.BigEndian.Uint64(key[10:])), nil
 }
 
-// AppendRow appends a row as blocks and packs hold it; see Put.Packed.
-func AppendRow(dst []byte, op byte, data []byte) []byte {
-	dst = append(dst, op)
-	dst = binary.AppendUvarint(dst, uint64(len(data)))
-	return append(dst, data...)
-}
-
-// nextRow splits the first row off packed ones; ok is false when they are damaged.
-func nextRow(packed []byte) (op byte, data, rest []byte, ok bool) {
-	if len(packed) < 2 {
-		return 0, nil, nil, false
-	}
-	op = packed[0]
-	size, n := uint64(packed[1]), 1
-	if size >= 0x80 {
-		size, n = binary.Uvarint(packed[1:])
-	}
-	packed = packed[1:]
-	if n <= 0 || size > uint64(len(packed)-n) {
-		return 0, nil, nil, false
-	}
-	end := n + int(size)
-	return op, packed[n:end:end], packed[end:], true
-}
-
-// EachPacked calls fn for each of n rows that AppendRow has packed. It panics when they are not.
-func EachPacked(packed []byte, n int, fn func(op byte, data []byte)) {
-	for range n {
-		op, data, rest, ok := nextRow(packed)
-		if !ok {
-			panic("results: rows that are not packed")
-		}
-		fn(op, data)
-		packed = rest
-	}
-}
-
 // run is rows of one query and epoch, that follow each other.
 type run struct {
 	first, rows int64
@@ -93,18 +57,37 @@ func (r *run) end() int64 { return r.first + r.rows }
 
 // each calls fn for each row, in order; false means that fn ended it.
 func (r *run) each(query uint64, fn func(Row) (bool, error)) (bool, error) {
-	packed := r.packed
+	rows := rowReader{rest: r.packed}
 	for i := int64(0); i < r.rows; i++ {
-		op, data, rest, ok := nextRow(packed)
+		op, data, ok := rows.next()
 		if !ok {
 			return false, fmt.Errorf("%w: query %d, offset %d: the row is damaged", ErrCorrupt, query, r.first+i)
 		}
-		packed = rest
 		if more, err := fn(Row{Offset: r.first + i, Epoch: r.epoch, Clock: r.clock, Op: op, Data: data}); !more || err != nil {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+// parts cuts a run before its rows that share nothing with the row before.
+func (r run) parts(dst []run) []run {
+	rows := rowReader{rest: r.packed}
+	from, n := 0, int64(0) // of the part in work
+	for i := range r.rows {
+		at := len(r.packed) - len(rows.rest)
+		if at < len(r.packed) && r.packed[at]&sharedRow == 0 && i > n {
+			part := r
+			part.first, part.rows, part.packed = r.first+n, i-n, r.packed[from:at]
+			dst = append(dst, part)
+			from, n = at, i
+		}
+		if _, _, ok := rows.next(); !ok {
+			break // reading it says so
+		}
+	}
+	r.first, r.rows, r.packed = r.first+n, r.rows-n, r.packed[from:]
+	return append(dst, r)
 }
 
 // block is the runs of one block.
@@ -140,22 +123,8 @@ type blockWriter struct {
 func (w *blockWriter) add(r run) {
 	for r.rows > 0 {
 		part := r
-		if w.bytes+len(r.packed) > blockBytes { // as many rows as fit, at least one in a block
-			part.rows = 0
-			rest := r.packed
-			for part.rows < r.rows {
-				_, data, after, ok := nextRow(rest)
-				if !ok {
-					panic("results: rows that are not packed")
-				}
-				if w.bytes+len(r.packed)-len(rest) > 0 && w.bytes+len(r.packed)-len(rest)+len(data) > blockBytes {
-					break
-				}
-				rest, part.rows = after, part.rows+1
-			}
-			part.packed = r.packed[:len(r.packed)-len(rest)]
-			r.packed = rest
-			r.first, r.rows = r.first+part.rows, r.rows-part.rows
+		if w.bytes+len(r.packed) > blockBytes {
+			part, r = r.split(blockBytes-w.bytes, w.bytes == 0)
 		} else {
 			r.rows = 0
 		}
@@ -166,6 +135,29 @@ func (w *blockWriter) add(r run) {
 			w.end()
 		}
 	}
+}
+
+// split cuts a run after the rows that fit into size bytes, or after the first one if that is too large and must fit.
+func (r run) split(size int, must bool) (part, rest run) {
+	rows := rowReader{rest: r.packed}
+	part, rest = r, r
+	part.rows = 0
+	for part.rows < r.rows {
+		from := len(r.packed) - len(rows.rest)
+		op, data, ok := rows.next()
+		if !ok {
+			panic("results: rows that are not packed")
+		}
+		if len(r.packed)-len(rows.rest) > size && (part.rows > 0 || !must) {
+			part.packed = r.packed[:from]
+			rest.first, rest.rows = r.first+part.rows, r.rows-part.rows
+			// The first of the rest has none before it to share with.
+			rest.packed = append(AppendRow(make([]byte, 0, len(data)+len(rows.rest)+10), op, data), rows.rest...)
+			return part, rest
+		}
+		part.rows++
+	}
+	return part, run{}
 }
 
 // end writes the block that is begun.
@@ -201,7 +193,7 @@ func parseBlock(key, value []byte) (block, error) {
 	bad := func(what string) (block, error) {
 		return block{}, fmt.Errorf("%w: query %d, offset %d: %s", ErrCorrupt, id, first, what)
 	}
-	if err := kv.CheckVersion("a block of results", value, blockVersion1, blockVersion); err != nil {
+	if err := kv.CheckVersion("a block of results", value, blockVersion1, blockVersion2, blockVersion); err != nil {
 		return block{}, fmt.Errorf("%w: query %d, offset %d: %w", ErrCorrupt, id, first, err)
 	}
 	if value[0] == blockVersion1 {
@@ -293,24 +285,4 @@ func (r *fields) fixed4() uint32 {
 	v := binary.LittleEndian.Uint32(r.b)
 	r.b = r.b[4:]
 	return v
-}
-
-// OpenRow begins a row as AppendRow makes it; its bytes are appended next, and then CloseRow is called with their place at.
-func OpenRow(dst []byte, op byte) (row []byte, at int) {
-	return append(dst, op, 0), len(dst) + 2
-}
-
-// CloseRow ends a row that OpenRow began.
-func CloseRow(dst []byte, at int) []byte {
-	size := len(dst) - at
-	if size < 0x80 {
-		dst[at-1] = byte(size)
-		return dst
-	}
-	var head [binary.MaxVarintLen64]byte
-	n := binary.PutUvarint(head[:], uint64(size))
-	dst = append(dst, head[1:n]...) // room
-	copy(dst[at-1+n:], dst[at:at+size])
-	copy(dst[at-1:], head[:n])
-	return dst
 }

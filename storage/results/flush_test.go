@@ -3,7 +3,7 @@ package results
 import (
 	"fmt"
 	"math"
-	"math/rand"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,23 +45,23 @@ func TestFlushBeside(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			rnd := rand.New(rand.NewSource(int64(reader)))
+			rnd := rand.New(rand.NewPCG(uint64(reader), 1))
 			for !done.Load() {
-				if err := scan(1+uint64(rnd.Intn(queries)), rnd.Intn(2) == 0); err != nil {
+				if err := scan(1+uint64(rnd.IntN(queries)), rnd.IntN(2) == 0); err != nil {
 					t.Error(err)
 					return
 				}
 			}
 		}()
 	}
-	rnd := rand.New(rand.NewSource(9))
+	rnd := rand.New(rand.NewPCG(uint64(9), 1))
 	want := map[uint64]int64{}
 	for epoch := range uint64(epochs) {
 		b := mem.NewBatch()
 		p := s.Begin(b, epoch, int64(epoch), 0)
 		for id := uint64(1); id <= queries; id++ {
-			n := rnd.Intn(4)
-			if rnd.Intn(200) == 0 {
+			n := rnd.IntN(4)
+			if rnd.IntN(200) == 0 {
 				n = directBytes / 5
 			}
 			if n == 0 {
@@ -78,13 +78,13 @@ func TestFlushBeside(t *testing.T) {
 			t.Fatal(err)
 		}
 		publish(t, p)
-		if rnd.Intn(10) == 0 {
-			if err := s.Trim(1+uint64(rnd.Intn(queries)), Bounds{BeforeClock: int64(epoch) - 50, KeepFrom: math.MaxInt64}); err != nil {
+		if rnd.IntN(10) == 0 {
+			if err := s.Trim(1+uint64(rnd.IntN(queries)), Bounds{BeforeClock: int64(epoch) - 50, KeepFrom: math.MaxInt64}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if rnd.Intn(20) == 0 {
-			id := 1 + uint64(rnd.Intn(queries))
+		if rnd.IntN(20) == 0 {
+			id := 1 + uint64(rnd.IntN(queries))
 			if err := s.Drop(id); err != nil {
 				t.Fatal(err)
 			}
@@ -123,6 +123,7 @@ func TestFlushBeside(t *testing.T) {
 // TestFlushCrash: wherever the power fails while blocks are made, nothing is lost and nothing is there twice.
 func TestFlushCrash(t *testing.T) {
 	const queries, epochs, each = 20, 45, 10
+	noise := rand.NewChaCha8([32]byte{2})
 	mem := kv.NewMem()
 	s := open(t, mem)
 	for epoch := range uint64(epochs) {
@@ -132,6 +133,7 @@ func TestFlushCrash(t *testing.T) {
 			p.Query(s.Changelog(id))
 			for i := range each {
 				data := make([]byte, directBytes/each-20)
+				_, _ = noise.Read(data)
 				copy(data, fmt.Sprint("row ", int(epoch)*each+i, " "))
 				p.Row(1, data)
 			}

@@ -15,7 +15,8 @@ const (
 	kindPack = 0x05
 	kindGone = 0x06
 
-	packVersion = 1
+	packVersion1 = 1 // rows share nothing; read, not written
+	packVersion  = 2
 	// packBytes is the size at which another pack is begun.
 	packBytes = 1 << 20
 	// directBytes is how much a query without an end in memory must have in an epoch for its rows to become blocks at once.
@@ -56,6 +57,9 @@ type Put struct {
 	open bool
 	// packed is the size of the packs that are written.
 	packed int64
+	// last is the query's row that was put last; shared is how many bytes of rows in a row share.
+	last   []byte
+	shared int
 }
 
 // pending is the rows of a query that are put and not published; of those that became blocks the run has no rows.
@@ -86,20 +90,34 @@ func (p *Put) Query(log *Changelog) (first int64) {
 	p.pack = binary.AppendUvarint(p.pack, log.id)
 	p.pack = binary.AppendUvarint(p.pack, uint64(log.next))
 	p.pack = append(p.pack, 0, 0, 0, 0, 0, 0, 0, 0) // rows and bytes, see endQuery
-	p.open, p.head = true, len(p.pack)
+	p.open, p.head, p.last = true, len(p.pack), nil
 	p.list = append(p.list, pending{log: log, from: p.head, run: run{first: log.next, epoch: p.epoch, clock: p.clock}})
 	return log.next
 }
 
-// Packed adds n rows of the query, packed by AppendRow. They are not retained.
+// Packed adds n rows of the query, packed by AppendRow. They stay as they are until the next Query, or the End; they are not retained
+// beyond that. It panics when they are not packed.
 func (p *Put) Packed(rows []byte, n int) {
-	p.pack = append(p.pack, rows...)
-	p.list[len(p.list)-1].run.rows += int64(n)
+	for range n {
+		op, data, rest, ok := nextRow(rows)
+		if !ok {
+			panic("results: rows that are not packed")
+		}
+		p.Row(op, data)
+		rows = rest
+	}
 }
 
-// Row adds a row of the query. It is not retained.
+// Row adds a row of the query; its bytes are kept as those of Packed are.
 func (p *Put) Row(op byte, data []byte) {
-	p.pack = AppendRow(p.pack, op, data)
+	if p.last == nil || p.shared+len(data) > sharedMax {
+		p.pack = AppendRow(p.pack, op, data)
+		p.shared = 0
+	} else {
+		p.pack = appendShared(p.pack, op, data, p.last)
+		p.shared += len(data)
+	}
+	p.last = data
 	p.list[len(p.list)-1].run.rows++
 }
 
@@ -157,6 +175,7 @@ func (p *Put) endPack() {
 // End ends the rows of the epoch; the commit of the batch follows.
 func (p *Put) End() {
 	p.endQuery()
+	p.last = nil
 	if len(p.pack) > 0 {
 		p.endPack()
 	}
@@ -223,7 +242,7 @@ func (s *Store) untailed(log *Changelog) bool {
 // loadPack takes what a pack holds into the ends of the changelogs.
 func (s *Store) loadPack(seq uint64, value []byte) error {
 	bad := func(what string) error { return fmt.Errorf("%w: pack %d: %s", ErrCorrupt, seq, what) }
-	if err := kv.CheckVersion("a pack of results", value, packVersion); err != nil {
+	if err := kv.CheckVersion("a pack of results", value, packVersion1, packVersion); err != nil {
 		return fmt.Errorf("%w: pack %d: %w", ErrCorrupt, seq, err)
 	}
 	r := &fields{b: append([]byte(nil), value[1:]...)}
@@ -275,11 +294,11 @@ func (s *Store) loadRun(log *Changelog, one run) bool {
 
 // whole reports that packed consists of n rows.
 func whole(packed []byte, n int64) bool {
+	rows := rowReader{rest: packed}
 	for ; n > 0; n-- {
-		var ok bool
-		if _, _, packed, ok = nextRow(packed); !ok {
+		if _, _, ok := rows.next(); !ok {
 			return false
 		}
 	}
-	return len(packed) == 0
+	return len(rows.rest) == 0
 }

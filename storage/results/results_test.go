@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +28,7 @@ func open(t testing.TB, s kv.Store) *Store {
 func rows(from, n int) []Row {
 	list := make([]Row, n)
 	for i := range list {
-		list[i] = Row{Op: byte(i), Data: []byte(fmt.Sprint("row ", from+i))}
+		list[i] = Row{Op: byte(i % 100), Data: []byte(fmt.Sprint("row ", from+i))}
 	}
 	return list
 }
@@ -114,13 +114,13 @@ func (q *queryModel) trim(before, keep int64) (blocks int) {
 
 // TestModel compares random puts, trims, drops, failed commits and reopenings with a model.
 func TestModel(t *testing.T) {
-	rnd := rand.New(rand.NewSource(1))
+	rnd := rand.New(rand.NewPCG(uint64(1), 1))
 	mem := kv.NewMem()
 	s := open(t, mem)
 	model := map[uint64]*queryModel{}
 	var trims, drops, failures, empty, flushes int
 	for epoch := uint64(1); epoch < 1500; epoch++ {
-		id := uint64(rnd.Intn(4)) << 56 // the extremes of the key space too
+		id := uint64(rnd.IntN(4)) << 56 // the extremes of the key space too
 		if id == 3<<56 {
 			id = 1<<64 - 1
 		}
@@ -129,13 +129,13 @@ func TestModel(t *testing.T) {
 			q = &queryModel{}
 			model[id] = q
 		}
-		if rnd.Intn(40) == 0 {
+		if rnd.IntN(40) == 0 {
 			if err := s.Flush(); err != nil {
 				t.Fatal(err)
 			}
 			flushes++
 		}
-		switch n := rnd.Intn(20); {
+		switch n := rnd.IntN(20); {
 		case n == 0:
 			if err := s.Drop(id); err != nil {
 				t.Fatal(err)
@@ -144,7 +144,7 @@ func TestModel(t *testing.T) {
 			drops++
 			continue
 		case n < 3:
-			before, keep := int64(rnd.Intn(int(epoch)*10)), int64(rnd.Intn(30))
+			before, keep := int64(rnd.IntN(int(epoch)*10)), int64(rnd.IntN(30))
 			if err := s.Trim(id, Bounds{BeforeClock: before, MaxRows: keep, KeepFrom: math.MaxInt64}); err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestModel(t *testing.T) {
 			if first := p.Query(s.Changelog(id)); first != q.next {
 				t.Fatalf("put at %d, want %d", first, q.next)
 			}
-			p.Row(1, make([]byte, 1+rnd.Intn(2*directBytes)))
+			p.Row(1, make([]byte, 1+rnd.IntN(2*directBytes)))
 			p.Query(s.Changelog(5)) // and another one, of which nothing is ever seen
 			p.Row(1, nil)
 			p.End()
@@ -169,7 +169,7 @@ func TestModel(t *testing.T) {
 			mem = mem.Crash(mem.Unsynced())
 			s = open(t, mem)
 		default:
-			n := rnd.Intn(8)
+			n := rnd.IntN(8)
 			put(t, s, id, epoch, int64(epoch)*10, n)
 			q.next += int64(n)
 			for i := range n {
@@ -180,7 +180,7 @@ func TestModel(t *testing.T) {
 			if s.Next(id) != q.next || s.Oldest(id) != q.oldest {
 				t.Fatalf("epoch %d: query %d is %d..%d, want %d..%d", epoch, id, s.Oldest(id), s.Next(id), q.oldest, q.next)
 			}
-			from, limit := int64(rnd.Intn(int(q.next)+2)), rnd.Intn(10)
+			from, limit := int64(rnd.IntN(int(q.next)+2)), rnd.IntN(10)
 			checkScans(t, s, id, [2]int64{q.oldest, q.next}, from, limit)
 		}
 	}
@@ -252,10 +252,16 @@ func TestLargeEpoch(t *testing.T) {
 	mem := kv.NewMem()
 	s := open(t, mem)
 	list := rows(0, 3000)
-	for i := range list {
-		list[i].Data = append(list[i].Data, make([]byte, 1000)...)
+	rng := rand.NewChaCha8([32]byte{1})
+	noise := func(n int) []byte { // so that rows share nothing
+		b := make([]byte, n)
+		_, _ = rng.Read(b)
+		return b
 	}
-	list[1500].Data = append(list[1500].Data, make([]byte, 3*blockBytes)...)
+	for i := range list {
+		list[i].Data = append(list[i].Data, noise(1000)...)
+	}
+	list[1500].Data = append(list[1500].Data, noise(3*blockBytes)...)
 	b := mem.NewBatch()
 	p := begin(s, b, 1, Row{Epoch: 1, Clock: 10}, list)
 	if err := b.Commit(true); err != nil {

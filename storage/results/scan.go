@@ -100,26 +100,37 @@ func (s *Store) ScanBack(queryID uint64, before int64, limit int, fn func(Row) (
 	if limit <= 0 {
 		limit = math.MaxInt
 	}
+	var parts []run
 	var rows []Row
+	var copies []byte
 	// down calls fn for the rows of a run, the last one first.
 	down := func(r *run) (bool, error) {
-		if r.first >= before {
-			return true, nil
-		}
-		rows = rows[:0]
-		if _, err := r.each(queryID, func(r Row) (bool, error) { rows = append(rows, r); return true, nil }); err != nil {
-			return false, err
-		}
-		for _, r := range slices.Backward(rows) {
-			if r.Offset >= before {
+		parts = r.parts(parts[:0])
+		for i := len(parts) - 1; i >= 0; i-- {
+			if parts[i].first >= before {
 				continue
 			}
-			if r.Offset < v.oldest {
-				return false, nil
-			}
-			limit--
-			if more, err := fn(r); !more || err != nil || limit == 0 {
+			rows, copies = rows[:0], copies[:0]
+			_, err := parts[i].each(queryID, func(r Row) (bool, error) {
+				copies = append(copies, r.Data...)
+				r.Data = copies[len(copies)-len(r.Data) : len(copies) : len(copies)]
+				rows = append(rows, r)
+				return true, nil
+			})
+			if err != nil {
 				return false, err
+			}
+			for _, r := range slices.Backward(rows) {
+				if r.Offset >= before {
+					continue
+				}
+				if r.Offset < v.oldest {
+					return false, nil
+				}
+				limit--
+				if more, err := fn(r); !more || err != nil || limit == 0 {
+					return false, err
+				}
 			}
 		}
 		return true, nil
