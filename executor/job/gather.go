@@ -282,6 +282,9 @@ func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) *results.Put {
 	}
 	rows := 0
 	for i := range all.groups {
+		if i%warmAhead == 0 {
+			e.warm(all.groups[i:min(i+warmAhead, len(all.groups))])
+		}
 		x := &all.groups[i]
 		p.Query(e.changelog(x.q))
 		for j := range x.runs {
@@ -293,6 +296,23 @@ func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) *results.Put {
 	p.End()
 	e.costs.published(ep, all, float64(m.lap())/float64(max(1, rows)))
 	return p
+}
+
+// warmAhead is for how many queries what putRows reads is asked for at once.
+const warmAhead = 32
+
+// warm asks for what putRows needs of queries: it lies all over the memory, and to wait for one after the other takes several times as
+// long.
+func (e *Engine) warm(groups []queryRuns) {
+	sum := uint64(0)
+	for i := range groups {
+		x := &groups[i]
+		sum += e.changelog(x.q).ID() + uint64(x.q.stats.RowsOut.Load())
+		for j := range x.runs {
+			sum += uint64(x.runs[j].packed[0])
+		}
+	}
+	e.warmed = sum
 }
 
 // What the rows of a query, and a row, take in the store beside their bytes, about.

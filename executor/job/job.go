@@ -134,6 +134,7 @@ type Engine struct {
 	items     sync.Pool
 	rowLists  sync.Pool // of *[]rowRun, for items
 	chunks    sync.Pool // of *chunk, for fronts
+	warmed    uint64    // the committer's: where warm leaves what it read, so that the reads stay
 
 	mu      sync.RWMutex
 	streams map[uint64]*stream

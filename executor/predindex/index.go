@@ -99,9 +99,12 @@ type test struct {
 	col              int32
 	// ref numbers costly atoms of columns; for subjects that are no column it is the computed value's index.
 	ref uint32
-	is  string // opEqual
+	// Of opEqual: the text's length, its first and its last 8 bytes.
+	size        uint32
+	first, last uint64
 	*atom
 	kids *[]test // of a tree
+	_    uint64  // one test, one cache line
 }
 
 // probe is what is looked up for one value.
@@ -182,16 +185,6 @@ func (b *builder) flatten() {
 	for _, l := range b.posts {
 		x.posts = append(x.posts, l...)
 		x.starts = append(x.starts, uint32(len(x.posts)))
-	}
-	// The texts of tests too, in the order in which the tests are.
-	var all strings.Builder
-	for i := range x.tests {
-		all.WriteString(x.tests[i].is)
-	}
-	texts := all.String()
-	for i := range x.tests {
-		n := len(x.tests[i].is)
-		x.tests[i].is, texts = texts[:n], texts[n:]
 	}
 }
 
@@ -302,7 +295,7 @@ func (b *builder) testsOf(list []*node) []test {
 		a := n.atom
 		out[i].op, out[i].not, out[i].fold, out[i].costs = opcodeOf(a), a.not, a.folds(), a.costly()
 		if out[i].col = int32(a.x.col); out[i].op == opEqual {
-			out[i].is = a.text
+			out[i].compare(a.text)
 		}
 		if a.x.col < 0 {
 			out[i].ref = b.calc(&a.x)
@@ -380,6 +373,19 @@ func firstWord(b []byte) uint64 {
 		w |= uint64(c) << (8 * i)
 	}
 	return w
+}
+
+// compare readies an opEqual.
+func (t *test) compare(text string) {
+	t.size, t.first, t.last = uint32(len(text)), firstWord([]byte(text)), lastWord([]byte(text))
+}
+
+// lastWord is the last 8 bytes of a text that has as many.
+func lastWord(b []byte) uint64 {
+	if len(b) < 8 {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(b[len(b)-8:])
 }
 
 func (b *builder) calc(s *subject) uint32 {

@@ -214,3 +214,25 @@ func TestNetworks(t *testing.T) {
 		t.Fatalf("%d containments", seen)
 	}
 }
+
+// TestEqualTexts: a text equals itself and none that differs in one byte or in length.
+func TestEqualTexts(t *testing.T) {
+	for n := range 30 {
+		text := []byte("abcdefghijklmnopqrstuvwxyz0123")[:n]
+		is := test{atom: &atom{text: string(text)}}
+		is.compare(is.text)
+		if !is.equals(text) {
+			t.Errorf("%q is not itself", text)
+		}
+		for i := range text {
+			text[i] ^= 1
+			if is.equals(text) {
+				t.Errorf("%q equals %q", text, is.text)
+			}
+			text[i] ^= 1
+		}
+		if is.equals(append(text, 0)) || n > 0 && is.equals(text[:n-1]) {
+			t.Errorf("a longer or shorter text equals %q", text)
+		}
+	}
+}

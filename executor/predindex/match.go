@@ -371,7 +371,7 @@ func (m *Matcher) holds(t *test, row uint32) bool {
 		return !v.IsNull(int(row)) && holdsInt(t.atom, v.I64[row])
 	case opEqual:
 		v := &m.b.Cols[t.col]
-		return (string(v.Buf[v.Off[row]:v.Off[row+1]]) == t.is) != t.not && !v.IsNull(int(row))
+		return t.equals(v.Buf[v.Off[row]:v.Off[row+1]]) != t.not && !v.IsNull(int(row))
 	case opText:
 		v := &m.b.Cols[t.col]
 		return !v.IsNull(int(row)) && m.holdsText(t, v, row)
@@ -401,6 +401,19 @@ func (m *Matcher) holds(t *test, row uint32) bool {
 		return holdsBytes(t.atom, value, expr.AppendLower(nil, value))
 	}
 	return holdsBytes(t.atom, value, nil)
+}
+
+// equals compares a value with the text of an opEqual. Most texts are compared without a look at where they lie.
+func (t *test) equals(value []byte) bool {
+	switch n := len(value); {
+	case n != int(t.size):
+		return false
+	case n <= 8:
+		return firstWord(value) == t.first
+	case n <= 16:
+		return firstWord(value) == t.first && lastWord(value) == t.last
+	}
+	return firstWord(value) == t.first && lastWord(value) == t.last && string(value) == t.text
 }
 
 // holdsText tests a text column by way of its dict.

@@ -99,6 +99,9 @@ func (s *Store) changelog(id uint64) *Changelog {
 	return log
 }
 
+// ID is the query's.
+func (log *Changelog) ID() uint64 { return log.id }
+
 func (log *Changelog) wakeAll() {
 	if log.wake != nil {
 		close(log.wake)
