@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,8 +43,8 @@ func listRules(kind string, entries int) *workload {
 		lists = ruleLists
 	}
 	rng, at := rand.New(rand.NewPCG(8, 9)), rulesDay
-	w.events = func(n int) []byte {
-		out := make([]byte, 0, n*130)
+	w.events = func(out []byte, n int) []byte {
+		out = slices.Grow(out, n*130)
 		for range n {
 			at = at.Add(100 * time.Microsecond)
 			list, entry, num := rng.IntN(lists), rng.IntN(entries), rng.IntN(listRuleCount)

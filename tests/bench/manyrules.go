@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,12 +13,12 @@ import (
 
 // workload is many rules over one stream and the events that they look at.
 type workload struct {
-	stream  string             // CREATE STREAM of ev
-	rules   int                // rule i is the query r<i>
-	columns string             // what rules of the thesis' shape select
-	rule    func(i int) string // its SELECT
-	events  func(n int) []byte // the next n events as JSON lines
-	found   []int              // rule -> how many of the events so far it matches, by whoever made them
+	stream  string                         // CREATE STREAM of ev
+	rules   int                            // rule i is the query r<i>
+	columns string                         // what rules of the thesis' shape select
+	rule    func(i int) string             // its SELECT
+	events  func(dst []byte, n int) []byte // appends the next n events as JSON lines
+	found   []int                          // rule -> how many of the events so far it matches, by whoever made them
 }
 
 // rulesDay is when the events begin, and what the clock shows.
@@ -46,8 +47,8 @@ func thesisRules(rules, indicators int) *workload {
 	rng := rand.New(rand.NewPCG(1, 2))
 	numbers := max(50, rules/groups)
 	at := rulesDay
-	w.events = func(n int) []byte {
-		out := make([]byte, 0, n*260)
+	w.events = func(out []byte, n int) []byte {
+		out = slices.Grow(out, n*260)
 		for range n {
 			at = at.Add(100 * time.Microsecond)
 			x, group := rng.IntN(numbers), rng.IntN(groups)
@@ -113,8 +114,8 @@ func substringRules(rules int) *workload {
 	w.rule = func(i int) string { return "SELECT * FROM ev WHERE message ILIKE '%" + needle(i) + "%'" }
 	rng := rand.New(rand.NewPCG(4, 5))
 	at := rulesDay
-	w.events = func(n int) []byte {
-		out := make([]byte, 0, n*160)
+	w.events = func(out []byte, n int) []byte {
+		out = slices.Grow(out, n*160)
 		for range n {
 			at = at.Add(100 * time.Microsecond)
 			out = fmt.Appendf(out, `{"ts":"%s","message":"`, at.Format("2006-01-02T15:04:05.000Z"))
