@@ -143,6 +143,7 @@ func (m *Matcher) guarded(f Filterer, sel, dst []uint32) (out []uint32, err erro
 
 // finish tests what is dear, and hands out the rows that passed everything.
 func (m *Matcher) finish() {
+	m.askFixed()
 	for level := 0; m.slow.level(level); level++ {
 		m.slow.shared()
 		for i := range m.items {

@@ -45,6 +45,8 @@ type rule struct {
 	full, rest uint32
 	// slow is the rule's list of terms.
 	slow uint32
+	// fixed is its list of terms that read nothing but columns which its tests leave one value.
+	fixed uint32
 	// asks is 1 + the computed value of the table that is the rule's access, 0: it is another.
 	asks uint32
 	// several: a row may be found more than once.
@@ -218,7 +220,7 @@ func (x *Index) Bytes() int64 {
 		}
 		n += 48 * (len(p.equal) + len(p.lower))
 	}
-	return int64(n + 16*len(x.posts) + 4*len(x.starts) + 24*len(x.rules) + 64*len(x.tests))
+	return int64(n + 16*len(x.posts) + 4*len(x.starts) + 28*len(x.rules) + 64*len(x.tests))
 }
 
 func (b *builder) rule(id uint32, p *Predicate) {
@@ -231,13 +233,17 @@ func (b *builder) rule(id uint32, p *Predicate) {
 	if which >= 0 && a.part < asked {
 		ask = -1
 	}
-	var terms []uint32
+	var terms, fixed []uint32
 	for i, t := range p.slow {
-		if i != ask {
+		switch {
+		case i == ask:
+		case p.fixes(t):
+			fixed = append(fixed, b.term(t))
+		default:
 			terms = append(terms, b.term(t))
 		}
 	}
-	r.slow = b.slowList(terms)
+	r.slow, r.fixed = b.slowList(terms), b.slowList(fixed)
 	switch {
 	case ask >= 0:
 		q := p.slow[ask].asks

@@ -40,6 +40,7 @@ type Matcher struct {
 	rows    []uint32
 	items   []Item
 	scans   []Filterer // by Index.scans
+	fixed   fixedTerms
 	slow    slowState
 }
 
@@ -54,7 +55,8 @@ type computed struct {
 
 // NewMatcher makes a Matcher.
 func (x *Index) NewMatcher() *Matcher {
-	m := &Matcher{x: x, counts: make([]uint32, len(x.rules)), touched: make([]uint64, (len(x.rules)+63)/64), computed: make([]computed, len(x.computed)), scans: make([]Filterer, len(x.scans))}
+	m := &Matcher{x: x, counts: make([]uint32, len(x.rules)), touched: make([]uint64, (len(x.rules)+63)/64), computed: make([]computed, len(x.computed)), scans: make([]Filterer, len(x.scans)),
+		fixed: fixedTerms{answers: make([]uint32, len(x.rules))}}
 	m.slow.init(m)
 	return m
 }

@@ -117,6 +117,14 @@ func slowOf(e expr.Expr, shared bool) *slowTerm {
 	return t
 }
 
+// fixes reports that all rows which pass the conditions that are tested row by row have the same value in the column that a shared term
+// reads: one answer is all rows' then.
+func (p *Predicate) fixes(t *slowTerm) bool {
+	return t.shared && t.col >= 0 && slices.ContainsFunc(p.fast, func(n *node) bool {
+		return n.kind == nodeAtom && opcodeOf(n.atom) == opEqual && !n.atom.not && n.atom.x.col == t.col
+	})
+}
+
 // asksTable reports a question to a table, or its negation, that is a condition of its own. It costs a lookup for each row that it is
 // asked about, so it is asked after what is tested row by row; as a part of other conditions it is computed for all rows.
 func asksTable(e expr.Expr) bool {
