@@ -78,6 +78,8 @@ const (
 	guardInt
 	guardMask             = 3
 	exactPost postingKind = 4
+	// uniformPost, of the first posting of a list: all of them ask for a text of one column.
+	uniformPost postingKind = 8
 )
 
 // opcode says how a test is made.
@@ -185,9 +187,22 @@ func (b *builder) flatten() {
 	}
 	x.posts = make([]posting, 0, n)
 	for _, l := range b.posts {
+		if len(l) > 1 && sameColumn(l) {
+			l[0].kind |= uniformPost
+		}
 		x.posts = append(x.posts, l...)
 		x.starts = append(x.starts, uint32(len(x.posts)))
 	}
+}
+
+// sameColumn reports that all postings of a list ask for a text of one column.
+func sameColumn(list []posting) bool {
+	for i := range list {
+		if list[i].kind&guardMask != guardText || list[i].col != list[0].col {
+			return false
+		}
+	}
+	return true
 }
 
 // slowList finds or makes a list of terms.

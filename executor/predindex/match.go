@@ -324,9 +324,16 @@ func (m *Matcher) lead(row uint32) {
 // exactCand marks a candidate; a batch has fewer rows.
 const exactCand = 1 << 31
 
+// exactShift makes an exactCand of an exactPost.
+const exactShift = 29
+
 // post makes candidates of the rules of one list for a row.
 func (m *Matcher) post(row uint32, h hit) {
 	list := m.x.posts[m.x.starts[h.list]:m.x.starts[h.list+1]]
+	if len(m.skip) == 0 && len(list) > 0 && list[0].kind&uniformPost != 0 {
+		m.postTexts(row, h, list)
+		return
+	}
 	col, length, word := -1, uint8(0), uint64(0) // the text that was looked at last
 	for i := range list {
 		p := &list[i]
@@ -354,6 +361,29 @@ func (m *Matcher) post(row uint32, h hit) {
 		}
 		m.cands = append(m.cands, c)
 	}
+}
+
+// postTexts is post for a list whose postings all ask for a text of one column. Which of them have it is anybody's guess, so nothing
+// jumps by it.
+func (m *Matcher) postTexts(row uint32, h hit, list []posting) {
+	b := m.b.Cols[list[0].col].Bytes(int(row))
+	length, word := shortLength(len(b)), firstWord(b)
+	exact := uint64(0)
+	if h.exact {
+		exact = exactCand
+	}
+	n := len(m.cands)
+	m.cands = slices.Grow(m.cands, len(list))
+	dst := m.cands[n : n+len(list)]
+	k := 0
+	for i := range list {
+		p := &list[i]
+		dst[k] = uint64(p.rule)<<32 | uint64(row) | exact&(uint64(p.kind&exactPost)<<exactShift)
+		if p.word == word && p.length == length {
+			k++
+		}
+	}
+	m.cands = m.cands[:n+k]
 }
 
 func (m *Matcher) all(tests []test, row uint32) bool {
