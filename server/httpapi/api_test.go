@@ -278,7 +278,8 @@ func TestOther(t *testing.T) {
 	_, metrics := f.do(request{"GET", "/metrics", "", ""})
 	for _, name := range []string{`stream_rejected_total{stream="s"} 1`, `stream_late_total{stream="s"} 0`, `stream_bytes_total{stream="s"}`,
 		`stream_watermark_lag_seconds{stream="s"}`, `stream_pending_bytes{stream="s"} 0`, `query_rows_total{query="q"} 1`, `query_cpu_seconds_total{query="q"}`, `stream_cpu_seconds_total{stream="s"}`,
-		"other_cpu_seconds_total", `query_input_rows_total{query="q"}`, `query_state_bytes{query="q"} 0`, `query_state_keys{query="q"} 0`, "condition_index_panics_total 0", "epoch ", "ready 1"} {
+		"other_cpu_seconds_total", `query_input_rows_total{query="q"}`, `query_state_bytes{query="q"} 0`, `query_state_keys{query="q"} 0`, "condition_index_panics_total 0", "epoch ", "ready 1", `journal_rows{journal="rejected"} 1`, `journal_rows{journal="late"} 0`, `journal_bytes{journal="rejected"} `,
+		`queue_items{queue="inbox"} 0`, `queue_max_items{queue="commits"} 4`, "subscriptions 0", "checkpoint_failures_total 0"} {
 		if !strings.Contains(metrics, "\nvigil_"+name) {
 			t.Errorf("no metric vigil_%s", name)
 		}

@@ -49,6 +49,7 @@ type Server struct {
 	clock   func() types.EventTime
 	started time.Time
 	hub     hub
+	subs    subscriptions
 	// backends are the connections.
 	backends backends
 	// testDir is as in Options; tests holds a place for each TEST CONTINUOUS QUERY under way.

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/codec"
@@ -22,6 +23,8 @@ type subscription struct {
 	types    []types.Type
 	next     int64
 	progress bool
+	// reached is next for those who look from outside.
+	reached atomic.Int64
 }
 
 // subscribeColumns lead every subscription.
@@ -110,12 +113,16 @@ func (s *subscription) read(emit func(row []types.Value) error) error {
 			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", r.Offset, s.q.Name, err)
 		}
 		s.next = r.Offset + 1
+		s.reached.Store(s.next)
 		return true, emit(append(row, vals...))
 	})
 }
 
 // follow reads for ever: what is there, then what comes. idle is called whenever there is nothing more for now.
 func (s *subscription) follow(ctx context.Context, emit func(row []types.Value) error, idle func() error) error {
+	s.reached.Store(s.next)
+	s.srv.subs.add(s)
+	defer s.srv.subs.remove(s)
 	for {
 		if err := s.read(emit); err != nil {
 			return err

@@ -80,6 +80,8 @@ type Options struct {
 	// CostsEvery and CPU are job.Config's.
 	CostsEvery time.Duration
 	CPU        func() time.Duration
+	// Journals is job.Config's.
+	Journals meta.Keep
 	// UDF runs JavaScript; nil refuses it.
 	UDF job.UDF
 	// Alone: queries share no windows.
@@ -116,7 +118,8 @@ func Open(o Options) (*DB, error) {
 	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Job: job.Config{
 		Dir: "inproc", KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
-		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone}})
+		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
+		Journals: o.Journals}})
 	if err != nil {
 		return nil, err
 	}
