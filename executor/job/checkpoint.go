@@ -207,7 +207,7 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 // will read is younger than now.
 func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
 	for _, q := range e.trimmed(cut) {
-		bounds := results.Bounds{BeforeClock: now - q.spec.Retention, KeepFrom: math.MaxInt64}
+		bounds := results.Bounds{BeforeClock: now - q.spec.Retention, MaxBytes: q.spec.RetentionBytes, KeepFrom: math.MaxInt64}
 		if sc := cut.stream(q.spec.ID); sc != nil {
 			bounds.KeepFrom = sc.next[0]
 		}

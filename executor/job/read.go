@@ -129,6 +129,19 @@ func (e *Engine) Query(id uint64) (st QueryStatus, ok bool) {
 	return st, true
 }
 
+// ResultBytes is what is kept of a query's result, those of its stages included, as it is stored before compression.
+func (e *Engine) ResultBytes(id uint64) int64 {
+	n := e.results.Size(id)
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if q := e.queries[id]; q != nil {
+		for _, stage := range q.stages {
+			n += e.results.Size(stage.spec.ID)
+		}
+	}
+	return n
+}
+
 // Epochs lists the epoch records that are kept, oldest first: number, clock, how many input runs, whether the server had
 // been down before.
 func (e *Engine) Epochs(fn func(n uint64, clock types.EventTime, inputs int, restarted bool) error) error {

@@ -102,6 +102,7 @@ const (
 	CannotConnectNow           Code = "57P03"
 	IOError                    Code = "58030"
 	DuplicateFile              Code = "58P02"
+	SnapshotTooOld             Code = "72000"
 	InternalError              Code = "XX000"
 	DataCorrupted              Code = "XX001"
 	// EventTooFarAhead: a row beyond MAX AHEAD of the clock.

@@ -65,6 +65,11 @@ func listFigures() []figure {
 				emit(float64(q.Max), q.Name)
 			}
 		}},
+		{"query_result_bytes", "What is kept of the query's result.", "query", gaugeKind, func(srv *session.Server, emit func(float64, ...string)) {
+			for _, q := range srv.Catalog().Snapshot().Queries() {
+				emit(float64(srv.Engine().ResultBytes(q.ID)), q.Name)
+			}
+		}},
 		{"journal_rows", "Rows kept of what was rejected, came late, or happened to queries.", "journal", gaugeKind, func(srv *session.Server, emit func(float64, ...string)) {
 			for name, f := range srv.Engine().Meta().Journals() {
 				emit(float64(f.Rows), name)

@@ -84,7 +84,7 @@ type ResultsRequest struct {
 	Query string
 	// ID, unless 0, is the query's number: if the name stands for another query by now, the request fails.
 	ID uint64
-	// After is the offset of the first row wanted; Limit bounds the page.
+	// After is the offset of the first row wanted, negative: the oldest that is kept; Limit bounds the page.
 	After int64
 	Limit int
 	// Wait: when there is no row yet, wait for one until the context ends.
@@ -105,7 +105,13 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 		return 0, sqlerr.New(sqlerr.InvalidParameterValue, "continuous query %q has %d rows so far, so nobody has read up to %d", q.Name, n, r.After).
 			WithHint("Begin with the oldest rows.")
 	}
-	next := max(r.After, store.Oldest(q.ID))
+	next, oldest := r.After, store.Oldest(q.ID)
+	if next < 0 {
+		next = oldest
+	}
+	if next < oldest {
+		return 0, notKept(q, next, oldest)
+	}
 	if r.Wait && store.Next(q.ID) <= next {
 		if err := waited(ctx, q.Name, store.Wait(ctx, q.ID, next)); err != nil {
 			return 0, err
@@ -117,6 +123,9 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 	}
 	var buf []byte
 	err = store.Scan(q.ID, next, r.Limit, func(row results.Row) (bool, error) {
+		if row.Offset > next { // trimmed since
+			return false, notKept(q, next, row.Offset)
+		}
 		vals, err := codec.DecodeRow(ts, row.Data)
 		if err != nil {
 			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", row.Offset, q.Name, err)

@@ -24,7 +24,7 @@ func sysRelations() []sysRelation {
 		{"streams", "name text, connector text, format text, rows bigint, rejected bigint, late bigint, bytes bigint, watermark timestamptz, " +
 			"pending_bytes bigint, status text, last_error text, created_at timestamptz", (*Server).streamRows},
 		{"sources", "stream text, connector text, status text, last_error text, rows bigint, bytes bigint", (*Server).sourceRows},
-		{"queries", "name text, state text, reason text, severity text, tags text, rows_out bigint, late_rows bigint, next_offset bigint, " +
+		{"queries", "name text, state text, reason text, severity text, tags text, rows_out bigint, late_rows bigint, next_offset bigint, result_bytes bigint, " +
 			"created_at timestamptz, sql text", (*Server).queryRows},
 		{"query_events", "at timestamptz, query text, what text, code text, reason text, detail text, epoch bigint", (*Server).eventRows},
 		{"ioc_lists", "name text, type text, entries bigint, version bigint, filter_bytes bigint", (*Server).listRows},
@@ -111,7 +111,7 @@ func (srv *Server) queryRows(add func([]types.Value) error) error {
 	for _, q := range srv.cat.Snapshot().Queries() {
 		st, _ := srv.eng.Query(q.ID)
 		if err := add([]types.Value{text(q.Name), text(string(q.State)), textOrNull(cmp.Or(q.Reason, st.Throttled)), textOrNull(q.Options["severity"]),
-			textOrNull(q.Options["tags"]), big(st.RowsOut), big(st.Late), big(srv.eng.Results().Next(q.ID)), at(int64(q.Created)), text(q.SQL)}); err != nil {
+			textOrNull(q.Options["tags"]), big(st.RowsOut), big(st.Late), big(srv.eng.Results().Next(q.ID)), big(srv.eng.ResultBytes(q.ID)), at(int64(q.Created)), text(q.SQL)}); err != nil {
 			return err
 		}
 	}

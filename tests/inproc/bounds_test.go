@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/storage/meta"
+	"github.com/vigil-sql/vigil/storage/results"
 	"github.com/vigil-sql/vigil/tests/inproc"
 )
 
@@ -103,5 +105,83 @@ func TestJournalsBetweenCheckpoints(t *testing.T) {
 	post(`{"n": "new"}`)
 	if n := number(t, db, "SELECT count(*) FROM vigil.rejected"); n != 1 {
 		t.Errorf("a day later there are %d rejected rows", n)
+	}
+}
+
+// TestRetentionBytes: a result is kept within its size, its content is right all the same where rows are updated, and who comes too
+// late for a row is told.
+func TestRetentionBytes(t *testing.T) {
+	disk, clock := inproc.NewDisk(), inproc.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	var db *inproc.DB
+	start := func() {
+		var err error
+		if db, err = inproc.Open(inproc.Options{Disk: disk, Clock: clock, Workers: 2, EpochMin: time.Millisecond, CheckpointEvery: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start()
+	t.Cleanup(func() { _ = db.Close() })
+	must(t, db, `CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, n INT, t TEXT, WATERMARK FOR ts AS ts) FORMAT JSON`,
+		`CREATE CONTINUOUS QUERY few WITH (retention_bytes = '10kB') AS SELECT n, t FROM s`,
+		`CREATE CONTINUOUS QUERY many AS SELECT n, t FROM s`,
+		`CREATE CONTINUOUS QUERY totals WITH (retention_bytes = '2kB') AS SELECT n % 5 AS k, count(*) AS n FROM s GROUP BY n % 5`,
+		`CREATE CONTINUOUS QUERY above AS SELECT n FROM few WHERE n >= 0`)
+	const rounds = 200
+	for i := range rounds {
+		must(t, db, fmt.Sprintf("INSERT INTO s VALUES ('2026-03-01 12:00:00Z', %d, '%s')", i, strings.Repeat("x", 200)))
+		if i%50 == 49 { // the end has a checkpoint
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			start()
+		}
+	}
+	size := func(name string) int {
+		return number(t, db, "SELECT result_bytes FROM vigil.queries WHERE name = '"+name+"'")
+	}
+	if n := size("few"); n > 10<<10 || n < 9<<10 {
+		t.Errorf("few takes %d bytes", n)
+	}
+	if n := size("many"); n < rounds*200 {
+		t.Errorf("many takes %d bytes", n)
+	}
+	if n := size("totals"); n > 2<<10+500 || n == 0 {
+		t.Errorf("totals takes %d bytes", n)
+	}
+	if n := number(t, db, "SELECT sum(n)::int FROM totals"); n != rounds {
+		t.Errorf("totals counts %d events", n)
+	}
+	if n := number(t, db, "SELECT count(*) FROM above"); n != rounds {
+		t.Errorf("the query above has %d rows", n)
+	}
+	kept := number(t, db, "SELECT count(*) FROM few")
+	if newest := number(t, db, "SELECT max(n) FROM few"); newest != rounds-1 || kept > 50 || kept < 40 {
+		t.Errorf("few has %d rows up to %d", kept, newest)
+	}
+	oldest := rounds - kept
+	for i, c := range [][2]string{
+		{fmt.Sprintf("AS OF CURSOR %d", oldest-1), fmt.Sprintf("rows %d to %d of continuous query \"few\" are not kept any more", oldest-1, oldest-1)},
+		{fmt.Sprintf("AS OF CURSOR %d", oldest), ""},
+		{"WITH (SNAPSHOT)", ""},
+	} {
+		sql, want := c[0], c[1]
+		must(t, db, fmt.Sprintf("DECLARE c%d CURSOR FOR SUBSCRIBE few %s", i, sql))
+		rows, err := db.Rows(fmt.Sprintf("FETCH %d c%d", kept, i))
+		if want == "" && (err != nil || len(rows) != kept) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %d rows, %v", sql, len(rows), err)
+		}
+	}
+	// Not a row is left.
+	q := db.Catalog().Relation("", "few").(*catalog.Query)
+	if err := db.Engine().Results().Trim(q.ID, results.Bounds{BeforeClock: int64(clock.Now()) + 1, KeepFrom: rounds}); err != nil {
+		t.Fatal(err)
+	}
+	must(t, db, fmt.Sprintf("DECLARE late CURSOR FOR SUBSCRIBE few AS OF CURSOR %d", oldest))
+	want := fmt.Sprintf("rows %d to %d of continuous query \"few\" are not kept any more", oldest, rounds-1)
+	if rows, err := db.Rows("FETCH 1 late"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("the late cursor got %v, %v, want %s", rows, err, want)
+	}
+	if n := size("few"); n != 0 {
+		t.Errorf("nothing takes %d bytes", n)
 	}
 }
