@@ -213,6 +213,9 @@ type stream struct {
 	// cpu is what the stream has cost since the server started, nanoseconds; guarded by the mutex of costs.
 	cpu      int64
 	spending spending
+	// counted are its rows as of the last sweep, arrived those that came in the last ones; guarded by the mutex of costs.
+	counted int64
+	arrived ring
 }
 
 // StreamStats are counters since the server started.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,6 +64,17 @@ func listFigures() []figure {
 		{"queue_max_items", "What may wait in a queue of the engine.", "queue", gaugeKind, func(srv *session.Server, emit func(float64, ...string)) {
 			for _, q := range srv.Engine().Queues() {
 				emit(float64(q.Max), q.Name)
+			}
+		}},
+		{"stream_lag_records", "Records that brokers have and the stream has not read.", "stream", gaugeKind, func(srv *session.Server, emit func(float64, ...string)) {
+			for _, s := range srv.Catalog().Snapshot().Streams() {
+				switch st, ok := srv.Engine().Stream(s.ID); {
+				case !ok || s.Connector == "":
+				case st.Lag < 0:
+					emit(math.NaN(), s.Name)
+				default:
+					emit(float64(st.Lag), s.Name)
+				}
 			}
 		}},
 		{"query_result_bytes", "What is kept of the query's result.", "query", gaugeKind, func(srv *session.Server, emit func(float64, ...string)) {
