@@ -5,6 +5,7 @@ type Code string
 
 // The codes that vigil uses. The 54Pxx and VGxxx codes are vigil's own, in classes that Postgres leaves free.
 const (
+	SuccessfulCompletion       Code = "00000"
 	Warning                    Code = "01000"
 	FeatureNotSupported        Code = "0A000"
 	ProtocolViolation          Code = "08P01"

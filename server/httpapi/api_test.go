@@ -244,8 +244,16 @@ func TestIdempotency(t *testing.T) {
 	if got := post("b", 9); !strings.Contains(got, `"duplicate":true`) {
 		t.Errorf("after a restart: %s", got)
 	}
-	if got := f.sql("SELECT count(*) FROM s"); got[0] != "4" {
-		t.Errorf("%s rows after the restart", got[0])
+	// A block id is a key, and so is that of INSERT and COPY.
+	for i, want := range []string{`{"accepted":1,"rejected":0}`, `{"accepted":1,"rejected":0,"duplicate":true}`} {
+		if _, body := f.do(request{"POST", "/v1/streams/s/events", "Block-Id: block 7", event(1)}); body != want {
+			t.Errorf("block, time %d: %s", i, body)
+		}
+	}
+	f.sql("SET vigil.idempotency_key = 'b'; INSERT INTO s (ts, n) VALUES ('2026-03-01 12:00:00Z', 5)")
+	f.sql("INSERT INTO s (ts, n) VALUES ('2026-03-01 12:00:00Z', 6)")
+	if got := f.sql("SELECT n FROM s ORDER BY n"); !slices.Equal(got, []string{"0", "0", "1", "2", "2", "6"}) {
+		t.Errorf("rows after the restart: %v", got)
 	}
 }
 

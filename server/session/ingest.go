@@ -28,6 +28,8 @@ type Ingest struct {
 	Data []byte
 	// Whole payloads must not be cut between lines (binary codecs, JSON arrays).
 	Whole bool
+	// Cuts are where a whole payload may be cut nevertheless.
+	Cuts []int
 }
 
 // Append makes a payload durable and waits until it is decoded.
@@ -42,8 +44,12 @@ func (srv *Server) Append(ctx context.Context, in Ingest) (job.Outcome, error) {
 // entries cuts a payload into records of the event log.
 func (in *Ingest) entries() []eventlog.Entry {
 	var entries []eventlog.Entry
+	cuts, at := in.Cuts, 0
 	for rest := in.Data; len(rest) > 0; {
 		n := len(rest)
+		if len(cuts) > 0 {
+			n, at, cuts = cuts[0]-at, cuts[0], cuts[1:]
+		}
 		if n > pieceMax && !in.Whole {
 			if n = bytes.LastIndexByte(rest[:pieceMax], '\n') + 1; n == 0 {
 				if n = bytes.IndexByte(rest, '\n') + 1; n == 0 {

@@ -2,9 +2,11 @@ package inproc_test
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/vigil-sql/vigil/planner/catalog"
@@ -183,5 +185,99 @@ func TestRetentionBytes(t *testing.T) {
 	}
 	if n := size("few"); n != 0 {
 		t.Errorf("nothing takes %d bytes", n)
+	}
+}
+
+// TestRepeatedCopy: a COPY of several pieces that breaks off is repeated with its key, over a restart, and each row counts once.
+func TestRepeatedCopy(t *testing.T) {
+	disk, clock := inproc.NewDisk(), inproc.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	start := func() *inproc.DB {
+		db, err := inproc.Open(inproc.Options{Disk: disk, Clock: clock, Workers: 2, EpochMin: time.Millisecond, CheckpointEvery: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = db.Close() })
+		return db
+	}
+	db := start()
+	must(t, db, `CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, n INT, t TEXT, WATERMARK FOR ts AS ts)`)
+	const rows = 5000
+	var data strings.Builder
+	for i := range rows {
+		fmt.Fprintf(&data, "2026-03-01 12:00:00Z\t%d\t%s\n", i, strings.Repeat("x", 1000))
+	}
+	for _, part := range []int{data.Len() / 2, data.Len() * 3 / 4} {
+		err := db.Copy("COPY s FROM STDIN WITH (IDEMPOTENCY_KEY 'k')", io.MultiReader(strings.NewReader(data.String()[:part]), iotest.ErrReader(io.ErrUnexpectedEOF)))
+		if err == nil {
+			t.Fatal("a COPY that broke off was taken as a whole")
+		}
+		if err := db.Settle(); err != nil {
+			t.Fatal(err)
+		}
+		if n := number(t, db, "SELECT count(*) FROM s WHERE length(t) = 1000"); n == 0 || n > rows*part/data.Len() {
+			t.Fatalf("%d rows of the first %d bytes", n, part)
+		}
+		if n := number(t, db, "SELECT count(*) FROM s WHERE length(t) < 1000"); n > 0 {
+			t.Fatal("half a row was taken")
+		}
+		disk = disk.Crash(nil)
+		db = start()
+	}
+	for range 2 {
+		if err := db.Copy("COPY s FROM STDIN WITH (IDEMPOTENCY_KEY 'k')", strings.NewReader(data.String())); err != nil {
+			t.Fatal(err)
+		}
+		if n, distinct := number(t, db, "SELECT count(*) FROM s"), number(t, db, "SELECT count(DISTINCT n) FROM s"); n != rows || distinct != rows {
+			t.Fatalf("%d rows, %d different ones", n, distinct)
+		}
+	}
+}
+
+// TestStatementBytes: the rows of one statement are bounded where they take effect together, at the bound they are all there, and
+// beyond it none is; COPY in text has no bound for a stream.
+func TestStatementBytes(t *testing.T) {
+	disk, clock := inproc.NewDisk(), inproc.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	db, err := inproc.Open(inproc.Options{Disk: disk, Clock: clock, Workers: 2, EpochMin: time.Millisecond, StatementBytes: 4 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	must(t, db, `CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, n INT, t TEXT, WATERMARK FOR ts AS ts)`, `CREATE TABLE tab (n INT, t TEXT)`, `CREATE IOC LIST list TYPE text`)
+	var text, values, list strings.Builder
+	binary := []byte("PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+	for i := range 5000 {
+		fmt.Fprintf(&text, "2026-03-01 12:00:00Z\t%d\t%s\n", i, strings.Repeat("x", 1000))
+		fmt.Fprintf(&values, "%d\t%s\n", i, strings.Repeat("x", 1000))
+		fmt.Fprintf(&list, "v%d%s\n", i, strings.Repeat("x", 1000))
+		binary = append(binary, 0, 2, 0, 0, 0, 4, 0, 0, byte(i>>8), byte(i), 0, 0, 3, 232)
+		binary = append(binary, strings.Repeat("x", 1000)...)
+	}
+	binary = append(binary, 0xff, 0xff)
+	const refused = "one statement"
+	for _, c := range []struct {
+		sql, in, count string
+		want           int
+		err            string
+	}{
+		{"INSERT INTO s SELECT '2026-03-01 12:00:00Z', n, repeat('x', 1000) FROM generate_series(1, 5000) AS n", "", "s", 0, refused},
+		{"INSERT INTO s SELECT '2026-03-01 12:00:00Z', n, repeat('x', 1000) FROM generate_series(1, 4000) AS n", "", "s", 4000, ""},
+		{"COPY s FROM STDIN", text.String(), "s", 9000, ""},
+		{"INSERT INTO tab SELECT n, repeat('x', 1000) FROM generate_series(1, 5000) AS n", "", "tab", 0, refused},
+		{"COPY tab FROM STDIN", values.String(), "tab", 0, refused},
+		{"COPY tab FROM STDIN WITH (FORMAT binary)", string(binary), "tab", 0, refused},
+		{"INSERT INTO tab SELECT n, repeat('x', 1000) FROM generate_series(1, 3000) AS n", "", "tab", 3000, ""},
+		{"COPY list (value) FROM STDIN", list.String(), "list", 0, refused},
+		{"COPY s (n, t) FROM STDIN WITH (FORMAT binary)", string(binary), "s", 9000, "null value in column \"ts\""},
+	} {
+		err := db.Copy(c.sql, strings.NewReader(c.in))
+		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%s: %v", c.sql, err)
+		}
+		if err := db.Settle(); err != nil {
+			t.Fatal(err)
+		}
+		if n := number(t, db, "SELECT count(*) FROM "+c.count); n != c.want {
+			t.Errorf("%s: %d rows, want %d", c.sql, n, c.want)
+		}
 	}
 }
