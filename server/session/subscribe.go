@@ -23,6 +23,8 @@ type subscription struct {
 	types    []types.Type
 	next     int64
 	progress bool
+	// snapshot: it begins with all that is left of the result.
+	snapshot bool
 	// any: it begins with what is kept, from next on. It misses nothing it was promised before it has read that.
 	any bool
 	// reached is next for those who look from outside.
@@ -67,7 +69,7 @@ func (srv *Server) subscribe(st *parse.Subscribe) (*subscription, *types.Schema,
 	for _, o := range st.Options {
 		switch o.Key {
 		case "snapshot":
-			sub.next, sub.any = 0, true
+			sub.next, sub.snapshot = 0, true
 		case "progress":
 			sub.progress = true
 		default:
@@ -76,10 +78,10 @@ func (srv *Server) subscribe(st *parse.Subscribe) (*subscription, *types.Schema,
 		}
 	}
 	if st.Cursor != nil {
-		sub.next, sub.any = *st.Cursor, false
+		sub.next, sub.snapshot = *st.Cursor, false
 	}
 	if st.Since != nil {
-		sub.any = true
+		sub.any, sub.snapshot = true, false
 		if sub.next, err = srv.offsetSince(q.ID, st.Since); err != nil {
 			return nil, nil, err
 		}
@@ -115,15 +117,12 @@ func (s *subscription) read(emit func(row []types.Value) error) error {
 			return false, notKept(s.q, s.next, r.Offset)
 		}
 		s.any = false
-		row := make([]types.Value, 0, len(subscribeColumns)+len(s.types))
-		row = append(row, types.NewInt(types.Int8, r.Offset), types.NewText(opNames[r.Op]), types.NewBool(false))
-		vals, err := codec.DecodeRow(s.types, r.Data)
+		row, err := s.row(r)
 		if err != nil {
-			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", r.Offset, s.q.Name, err)
+			return false, err
 		}
-		s.next = r.Offset + 1
-		s.reached.Store(s.next)
-		return true, emit(append(row, vals...))
+		s.skip(r.Offset + 1)
+		return true, emit(row)
 	})
 	if oldest := store.Oldest(s.q.ID); err == nil && s.next < oldest { // not even one is left
 		if !s.any {
@@ -132,6 +131,30 @@ func (s *subscription) read(emit func(row []types.Value) error) error {
 		s.skip(oldest)
 	}
 	s.any = false
+	return err
+}
+
+// row is a row as subscribers get it.
+func (s *subscription) row(r results.Row) ([]types.Value, error) {
+	row := make([]types.Value, 0, len(subscribeColumns)+len(s.types))
+	row = append(row, types.NewInt(types.Int8, r.Offset), types.NewText(opNames[r.Op]), types.NewBool(false))
+	vals, err := codec.DecodeRow(s.types, r.Data)
+	if err != nil {
+		return nil, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", r.Offset, s.q.Name, err)
+	}
+	return append(row, vals...), nil
+}
+
+// readBase gives what the rows that are not kept any more have left of the result, as inserts; what is kept follows.
+func (s *subscription) readBase(emit func(row []types.Value) error) error {
+	rows, next, err := s.srv.eng.Results().Base(s.q.ID)
+	for i := 0; i < len(rows) && err == nil; i++ {
+		var row []types.Value
+		if row, err = s.row(rows[i]); err == nil {
+			err = emit(row)
+		}
+	}
+	s.skip(next)
 	return err
 }
 
@@ -153,6 +176,11 @@ func (s *subscription) follow(ctx context.Context, emit func(row []types.Value) 
 	s.reached.Store(s.next)
 	s.srv.subs.add(s)
 	defer s.srv.subs.remove(s)
+	if s.snapshot {
+		if err := s.readBase(emit); err != nil {
+			return err
+		}
+	}
 	for {
 		if err := s.read(emit); err != nil {
 			return err

@@ -39,6 +39,18 @@ func (s *Store) Content(queryID uint64, fn func(Row) (bool, error)) error {
 	return s.Scan(queryID, 0, 0, fn)
 }
 
+// Base gives the base of a query's changelog and the offset of the row that follows it.
+func (s *Store) Base(queryID uint64) (rows []Row, next int64, err error) {
+	s.shrink.Lock()
+	defer s.shrink.Unlock()
+	err = s.scanBase(queryID, func(r Row) (bool, error) {
+		r.Data = append([]byte(nil), r.Data...)
+		rows = append(rows, r)
+		return true, nil
+	})
+	return rows, s.Oldest(queryID), err
+}
+
 func (s *Store) scanBase(queryID uint64, fn func(Row) (bool, error)) error {
 	lo, hi := baseRange(queryID)
 	oldest := s.Oldest(queryID)

@@ -173,6 +173,30 @@ func TestRetentionBytes(t *testing.T) {
 			t.Errorf("%s: %d rows, %v", sql, len(rows), err)
 		}
 	}
+	// Who begins with a snapshot of rows that are updated gets what has gone as the rows that it left.
+	must(t, db, "DECLARE totals CURSOR FOR SUBSCRIBE totals WITH (SNAPSHOT)")
+	next, _ := db.Changes("totals")
+	changes, err := db.Rows("FETCH " + strconv.Itoa(next+5) + " totals")
+	if err != nil || len(changes) != next+5 {
+		t.Fatal(len(changes), err)
+	}
+	state, before := map[string]int{}, changes[0][0]
+	for i, c := range changes {
+		n, _ := strconv.Atoi(c[4])
+		if k := c[3]; c[1] == "+I" || c[1] == "+U" {
+			state[k] = n
+		} else if state[k] != n {
+			t.Errorf("change %d takes back %v, which is not there", i, c)
+		}
+		if (c[0] == before) != (i < 5) {
+			t.Errorf("change %d: %v", i, c)
+		}
+	}
+	for k, n := range state {
+		if n != rounds/5 {
+			t.Errorf("%s counts %d events", k, n)
+		}
+	}
 	// Not a row is left.
 	q := db.Catalog().Relation("", "few").(*catalog.Query)
 	if err := db.Engine().Results().Trim(q.ID, results.Bounds{BeforeClock: int64(clock.Now()) + 1, KeepFrom: rounds}); err != nil {
