@@ -45,6 +45,8 @@ type Config struct {
 	TLSCert, TLSKey string
 	// IngestMax bounds what the bodies of HTTP ingest requests hold in memory, bytes; 0: the default of httpapi.
 	IngestMax int64
+	// Journals bounds vigil.rejected, vigil.query_events and the late rows, each; zero fields: the defaults of storage/meta.
+	Journals meta.Keep
 	// Workers is the number of key partitions; 0: one per core.
 	Workers int
 	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
@@ -150,7 +152,7 @@ func (s *Server) openSession() error {
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
 			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
 			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,
-			CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax}})
+			CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax, Journals: s.cfg.Journals}})
 	return err
 }
 

@@ -40,6 +40,27 @@ type Source interface {
 	Close() error
 }
 
+// Position is how far a split has been read.
+type Position struct {
+	Split int32
+	// Next is the offset to be read next, End the one that the next record of the split will have; -1: not known yet.
+	Next, End int64
+}
+
+// Lag is how many offsets are left to be read; -1: not known yet.
+func (p Position) Lag() int64 {
+	if p.End < 0 {
+		return -1
+	}
+	return max(0, p.End-p.Next)
+}
+
+// Positioner is a Source that knows how far behind it is. Any goroutine may ask.
+type Positioner interface {
+	// Positions are those of all splits that are being read, in order.
+	Positions() []Position
+}
+
 // Options is what CREATE STREAM says of the connector.
 type Options struct {
 	Stream string

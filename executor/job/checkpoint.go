@@ -7,6 +7,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/task"
@@ -114,7 +115,8 @@ type checkpoints struct {
 	// coming: the sequencer has made a cut that is not being written yet.
 	coming atomic.Bool
 	// Last is the epoch of the newest complete checkpoint.
-	last atomic.Uint64
+	last    atomic.Uint64
+	figures checkpointFigures
 }
 
 // busy reports that a cut is being written.
@@ -128,7 +130,9 @@ func (c *checkpoints) start(cut *checkpointCut) {
 	go func() {
 		defer c.wg.Done()
 		defer func() { <-c.one }()
-		if err := c.write(cut); err != nil {
+		began := time.Now()
+		err := c.write(cut)
+		if c.figures.note(cut, began, err); err != nil {
 			c.e.fail(fmt.Errorf("checkpoint at epoch %d: %w", cut.epoch, err))
 		}
 	}()
@@ -186,22 +190,14 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 	if _, err := e.meta.PurgeIOC(b, cut.epoch, 0); err != nil {
 		return err
 	}
-	if err := e.meta.Rejected.Trim(b, rejectedKept); err != nil {
-		return err
-	}
-	if err := e.meta.Events.Trim(b, eventsKept); err != nil {
-		return err
-	}
-	if err := e.meta.Late.Trim(b, lateKept); err != nil {
-		return err
-	}
 	if cut.epoch > epochsKept {
 		e.meta.TrimEpochs(b, cut.epoch-epochsKept)
 	}
+	now := int64(e.cfg.Clock())
+	e.trimJournals(b, now)
 	if err := b.Commit(false); err != nil {
 		return err
 	}
-	now := int64(e.cfg.Clock())
 	e.trimLogs(cut, now)
 	return e.trimResults(cut, now)
 }
@@ -211,7 +207,7 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 // will read is younger than now.
 func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
 	for _, q := range e.trimmed(cut) {
-		bounds := results.Bounds{BeforeClock: now - q.spec.Retention, KeepFrom: math.MaxInt64}
+		bounds := results.Bounds{BeforeClock: now - q.spec.Retention, MaxBytes: q.spec.RetentionBytes, KeepFrom: math.MaxInt64}
 		if sc := cut.stream(q.spec.ID); sc != nil {
 			bounds.KeepFrom = sc.next[0]
 		}

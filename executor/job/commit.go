@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -44,12 +45,6 @@ type Event struct {
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
 }
-
-// rejectedKept and eventsKept bound vigil.rejected and vigil.query_events; the oldest go first, at checkpoints.
-const (
-	rejectedKept = 100_000
-	eventsKept   = 100_000
-)
 
 // commitLoop makes epochs durable in order, then visible.
 func (e *Engine) commitLoop() {
@@ -301,24 +296,36 @@ func (e *Engine) putRejects(b batchKV, ep *epoch) error {
 		for _, r := range list {
 			se := sqlerr.As(r.err)
 			data, err := json.Marshal(Rejected{Stream: r.stream, Query: r.query, At: int64(ep.clock), Epoch: ep.n,
-				Code: string(se.Code), Reason: se.Error(), Raw: r.raw})
+				Code: string(se.Code), Reason: clip(se.Error()), Raw: r.raw})
 			if err != nil {
 				return err
 			}
-			e.meta.Rejected.Put(b, e.rejectSeq, data)
-			e.rejectSeq++
+			e.meta.Rejected.Add(b, int64(ep.clock), data)
 		}
 		return nil
 	}
 	if err := put(ep.order.rejects); err != nil {
 		return err
 	}
+	e.meta.Rejected.Skip(ep.order.rejectsSkipped)
 	for i := range ep.outs {
 		if err := put(ep.outs[i].rejects); err != nil {
 			return err
 		}
+		e.meta.Rejected.Skip(ep.outs[i].rejectsSkipped)
 	}
 	return nil
+}
+
+// reasonMax bounds the text of why a row was rejected, bytes: it may quote what was wrong.
+const reasonMax = 4 << 10
+
+// clip cuts a text to reasonMax, between characters.
+func clip(text string) string {
+	if len(text) <= reasonMax {
+		return text
+	}
+	return strings.ToValidUTF8(text[:reasonMax], "") + ".."
 }
 
 // putFailures records the queries that broke in this epoch and has the sequencer take them out.
@@ -361,7 +368,6 @@ func (e *Engine) putEvent(b batchKV, ep *epoch, id uint64, name string, ev Event
 	if err != nil {
 		return err
 	}
-	e.meta.Events.Put(b, e.eventSeq, data)
-	e.eventSeq++
+	e.meta.Events.Add(b, int64(ep.clock), data)
 	return nil
 }

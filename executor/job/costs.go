@@ -252,6 +252,8 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 	c.total[slot] = used
 	for _, s := range e.streams {
 		s.cpu += s.spending.take(slot, scale)
+		n := s.stats.Rows.Load()
+		s.arrived[slot], s.counted = n-s.counted, n
 	}
 	for _, q := range e.queries {
 		q.spending.recent[slot] = 0
@@ -314,6 +316,8 @@ type Costs struct {
 	Total, Server Spent
 	Queries       map[uint64]QueryCost
 	Streams       map[uint64]Spent
+	// RowsPerSecond are those of streams, over about the last ten seconds.
+	RowsPerSecond map[uint64]float64
 }
 
 // Costs reports what queries and streams cost, as of the last sweep.
@@ -332,7 +336,7 @@ func (e *Engine) Costs() Costs {
 		}
 		return s
 	}
-	out := Costs{Total: recent(int64(c.last-c.began), &c.total), Queries: map[uint64]QueryCost{}, Streams: map[uint64]Spent{}}
+	out := Costs{Total: recent(int64(c.last-c.began), &c.total), Queries: map[uint64]QueryCost{}, Streams: map[uint64]Spent{}, RowsPerSecond: map[uint64]float64{}}
 	rest, restRecent := int64(c.last-c.began), c.total
 	less := func(cpu int64, r *ring) Spent {
 		rest -= cpu
@@ -344,6 +348,9 @@ func (e *Engine) Costs() Costs {
 	for id, s := range e.streams {
 		if !s.isResult {
 			out.Streams[id] = less(s.cpu, &s.spending.recent)
+			if span > 0 {
+				out.RowsPerSecond[id] = float64(s.arrived.sum()) / span.Seconds()
+			}
 		}
 	}
 	now := int64(e.cfg.Clock())

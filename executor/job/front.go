@@ -300,6 +300,7 @@ func (f *front) reject(queryID uint64, raw []byte, err error) {
 		kept += len(it.rejects[i].raw)
 	}
 	if kept > rejectBytesMax || len(it.rejects) >= batch.RowsMax {
+		it.rejectsSkipped++
 		return
 	}
 	if len(raw) > codec.RawMax {

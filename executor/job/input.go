@@ -200,6 +200,17 @@ func (e *Engine) Append(ctx context.Context, streamID uint64, entries []eventlog
 	return out, err
 }
 
+// Appended reports that a payload with an idempotency key, unless that is "", was appended to a stream before.
+func (e *Engine) Appended(streamID uint64, key string) bool {
+	if key == "" {
+		return false
+	}
+	e.mu.RLock()
+	s := e.streams[streamID]
+	e.mu.RUnlock()
+	return s != nil && s.log != nil && s.log.Seen(key)
+}
+
 // Settle waits until everything that was appended before the call is committed and its results are visible, so that one
 // who inserts and then selects sees what follows from it. It ends the open epoch.
 func (e *Engine) Settle(ctx context.Context) error { return e.settle(ctx, settle{}) }

@@ -46,8 +46,10 @@ type item struct {
 	failed   []failure
 	counts   []payloadCount
 	rejected int64
-	rowsIn   int64
-	refs     atomic.Int32
+	// rejectsSkipped are those of rejected that are too many to be kept.
+	rejectsSkipped int64
+	rowsIn         int64
+	refs           atomic.Int32
 }
 
 // frontBatch is a decoded batch with the rows each keyed query wants of it, per worker.
@@ -133,8 +135,15 @@ type payloadCount struct {
 	accepted, rejected int64
 }
 
-// rejectBytesMax bounds the raw bytes of rejected rows kept per item; beyond it they are only counted.
-const rejectBytesMax = 1 << 20
+// rejectBytesMax bounds the raw bytes of rejected rows kept per item, rejectEpochBytes and rejectEpochMax what is kept of all items of
+// an epoch; beyond them rows are only counted.
+const (
+	rejectBytesMax   = 1 << 20
+	rejectEpochBytes = 16 << 20
+	rejectEpochMax   = 20_000
+	// rejectWorkerMax are the rows that queries refuse, of a worker and epoch.
+	rejectWorkerMax = 1000
+)
 
 func (it *item) reset() {
 	it.changes, it.watermark = nil, types.MinTime
@@ -145,7 +154,7 @@ func (it *item) reset() {
 	it.rejects, it.rows, it.failed = it.rejects[:0], it.rows[:0], it.failed[:0]
 	it.chunks = it.chunks[:0]
 	it.counts = it.counts[:0]
-	it.rejected, it.rowsIn = 0, 0
+	it.rejected, it.rejectsSkipped, it.rowsIn = 0, 0, 0
 }
 
 func (e *Engine) newItem(kind itemKind) *item {
@@ -236,12 +245,28 @@ type epochOut struct {
 	rejects []reject
 	late    []lateRow
 	failed  []failure
+	// The bytes of rejects and late rows, and how many were too many to be kept.
+	rejectBytes, lateBytes      int
+	rejectsSkipped, lateSkipped int64
 	// spent is what the worker spent on queries, of an epoch that is swept.
 	spent []spentReport
 	// held is what the queries with a limit of their state hold, of those that had something to do.
 	held []spentReport
 	// refused are the rows of queries whose intake is shut.
 	refused []refusal
+}
+
+// takeRejects takes over the rejected rows of an item, within bounds.
+func (o *epochOut) takeRejects(it *item) {
+	o.rejectsSkipped += it.rejectsSkipped
+	for i := range it.rejects {
+		r := &it.rejects[i]
+		if len(o.rejects) >= rejectEpochMax || o.rejectBytes+len(r.raw) > rejectEpochBytes {
+			o.rejectsSkipped += int64(len(it.rejects) - i)
+			return
+		}
+		o.rejects, o.rejectBytes = append(o.rejects, *r), o.rejectBytes+len(r.raw)
+	}
 }
 
 func (o *epochOut) add(q *query, row outRow) { o.rows = append(o.rows, queryRow{q, row}) }

@@ -68,6 +68,8 @@ type Config struct {
 	CostsEvery time.Duration
 	// Room is the disk; nil: there always is room.
 	Room Room
+	// Journals bounds vigil.rejected, vigil.query_events and the late rows, each; zero fields: meta.KeepDefault.
+	Journals meta.Keep
 	// CPU is the CPU time that the process and its JavaScript workers have had; default: what the system tells.
 	CPU func() time.Duration
 }
@@ -98,6 +100,7 @@ func (c *Config) defaults() {
 	if c.CopyAhead <= 0 {
 		c.CopyAhead = copyAheadDefault
 	}
+	c.Journals = c.Journals.OrDefault()
 	if c.CostsEvery <= 0 {
 		c.CostsEvery = time.Second
 	}
@@ -166,8 +169,6 @@ type Engine struct {
 	closed    sync.Once
 	seq       sequencer
 	shares    shares
-	// The committer's: numbers of the next rows of vigil.rejected, vigil.query_events and of late rows.
-	rejectSeq, eventSeq, lateSeq uint64
 	// changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
 	changeMu      sync.Mutex
 	lists         *ioc.Set
@@ -212,6 +213,9 @@ type stream struct {
 	// cpu is what the stream has cost since the server started, nanoseconds; guarded by the mutex of costs.
 	cpu      int64
 	spending spending
+	// counted are its rows as of the last sweep, arrived those that came in the last ones; guarded by the mutex of costs.
+	counted int64
+	arrived ring
 }
 
 // StreamStats are counters since the server started.

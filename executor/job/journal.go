@@ -1,9 +1,11 @@
 package job
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/storage/meta"
 )
 
 // journalVersion is the version of the rows of journals, which are JSON: docs/formats/epochs.md.
@@ -49,4 +51,26 @@ func decodeJournal(what string, data []byte, into any) error {
 		return sqlerr.New(sqlerr.DataCorrupted, "%s cannot be read: %v", what, err)
 	}
 	return nil
+}
+
+// journalTime is when a journal's row came.
+func journalTime(data []byte) int64 {
+	const name = `"at":` // a text never holds it: its quotes are escaped
+	at := int64(0)
+	if i := bytes.Index(data, []byte(name)); i >= 0 {
+		for _, d := range data[i+len(name):] {
+			if d < '0' || d > '9' {
+				break
+			}
+			at = at*10 + int64(d-'0')
+		}
+	}
+	return at // 0 if there is none: those who read the row say what is wrong with it
+}
+
+// trimJournals adds to b that the rows of journals are forgotten that are too old by now.
+func (e *Engine) trimJournals(b batchKV, now int64) {
+	for _, j := range []*meta.Journal{e.meta.Rejected, e.meta.Events, e.meta.Late} {
+		j.Trim(b, now)
+	}
 }

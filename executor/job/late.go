@@ -30,10 +30,10 @@ type Late struct {
 	Arrival int64 `json:"arrival"`
 }
 
-// lateKept bounds the late rows kept of all streams; lateEpochMax those of one worker and epoch. All are counted.
+// lateEpochMax and lateEpochBytes bound the late rows kept of one worker and epoch. All are counted.
 const (
-	lateKept     = 100_000
-	lateEpochMax = 10_000
+	lateEpochMax   = 10_000
+	lateEpochBytes = 16 << 20
 )
 
 // lateRow is a late row with its bytes.
@@ -58,7 +58,11 @@ type lateRef struct {
 // add notes row of the batch in work; rows that a query computed count as the ones they come from.
 func (l *lateRows) add(w *worker, row uint32, watermark types.EventTime) {
 	s := w.item.stream
-	if s.isResult || s.spec.LateDrop || len(w.out.late)+len(l.list) >= lateEpochMax {
+	if s.isResult || s.spec.LateDrop {
+		return
+	}
+	if len(w.out.late)+len(l.list) >= lateEpochMax || w.out.lateBytes >= lateEpochBytes {
+		w.out.lateSkipped++
 		return
 	}
 	if own := w.routed.own; own != nil {
@@ -132,6 +136,10 @@ func (l *lateRows) piece(w *worker, it *item, p *piece, refs []lateRef) {
 	raw := recordsOf(s.spec, it.plan.want, payload.Bytes[p.from:], dec, rows)
 	for _, r := range refs {
 		i, _ := slices.BinarySearch(rows, int(r.row)-p.row)
+		if w.out.lateBytes += len(raw[i]); w.out.lateBytes > lateEpochBytes {
+			w.out.lateSkipped++
+			continue
+		}
 		w.out.late = append(w.out.late, lateRow{r.q, Late{Stream: s.spec.ID, Query: r.q.spec.ID, Watermark: int64(r.watermark),
 			Time: r.fb.b.Cols[s.spec.TimeCol].I64[r.row], Raw: bytes.Clone(raw[i]), Codec: payload.Codec, Columns: payload.Columns,
 			Arrival: int64(payload.Arrival)}})
@@ -149,9 +157,9 @@ func (e *Engine) putLate(b batchKV, ep *epoch) error {
 			if err != nil {
 				return err
 			}
-			e.meta.Late.Put(b, e.lateSeq, data)
-			e.lateSeq++
+			e.meta.Late.Add(b, l.row.At, data)
 		}
+		e.meta.Late.Skip(ep.outs[i].lateSkipped)
 	}
 	return nil
 }

@@ -192,7 +192,7 @@ func (e *Engine) orderData(it *item) {
 		out.lists = append(out.lists, it.rows)
 		it.rows = nil
 	}
-	out.rejects = append(out.rejects, it.rejects...)
+	out.takeRejects(it)
 	for _, f := range it.failed {
 		if !f.q.dead() {
 			f.q.fail(ep.n)

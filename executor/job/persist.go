@@ -71,8 +71,7 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		if err != nil {
 			return err
 		}
-		e.meta.Rejected.Put(b, e.rejectSeq, data)
-		e.rejectSeq++
+		e.meta.Rejected.Add(b, r.At, data)
 	}
 	e.persistTables(b, ep, c)
 	return e.persistIOC(b, ep, c)

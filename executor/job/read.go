@@ -1,6 +1,7 @@
 package job
 
 import (
+	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/eventlog"
 	"github.com/vigil-sql/vigil/storage/kv"
@@ -57,7 +58,10 @@ type StreamStatus struct {
 	// Pending is how many bytes of the log wait to be processed.
 	Pending int64
 	// Log are the figures of the event log; zero for a stream that has none.
-	Log       eventlog.Metrics
+	Log eventlog.Metrics
+	// Positions are those of a connector's splits, of one that knows them; Lag is their sum, -1 when it is not known.
+	Positions []connector.Position
+	Lag       int64
 	LastError string
 	Status    string
 }
@@ -84,6 +88,11 @@ func (e *Engine) Stream(id uint64) (st StreamStatus, ok bool) {
 	case ok && st.LastError == "":
 		st.Status = x.Status()
 	}
+	st.Lag = -1
+	if x, ok := s.src.(connector.Positioner); ok {
+		st.Positions = x.Positions()
+		st.Lag = lagOf(st.Positions)
+	}
 	if s.log != nil {
 		s.progress.mu.Lock()
 		st.Pending = max(0, s.log.End()-max(s.progress.upTo, s.log.Start()))
@@ -91,6 +100,21 @@ func (e *Engine) Stream(id uint64) (st StreamStatus, ok bool) {
 		st.Log = s.log.Metrics()
 	}
 	return st, true
+}
+
+// lagOf sums lags up; -1: some are not known, or there is no split yet.
+func lagOf(list []connector.Position) (sum int64) {
+	for _, p := range list {
+		lag := p.Lag()
+		if lag < 0 {
+			return -1
+		}
+		sum += lag
+	}
+	if len(list) == 0 {
+		return -1
+	}
+	return sum
 }
 
 // StorageStatus is what the stores beside the event logs take.
@@ -127,6 +151,19 @@ func (e *Engine) Query(id uint64) (st QueryStatus, ok bool) {
 		}
 	}
 	return st, true
+}
+
+// ResultBytes is what is kept of a query's result, those of its stages included, as it is stored before compression.
+func (e *Engine) ResultBytes(id uint64) int64 {
+	n := e.results.Size(id)
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if q := e.queries[id]; q != nil {
+		for _, stage := range q.stages {
+			n += e.results.Size(stage.spec.ID)
+		}
+	}
+	return n
 }
 
 // Epochs lists the epoch records that are kept, oldest first: number, clock, how many input runs, whether the server had

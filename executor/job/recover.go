@@ -75,6 +75,7 @@ func (r *recovery) run() error {
 	e := r.e
 	store := checkpoint.New(e.kv)
 	e.ckpt = &checkpoints{e: e, store: store, one: make(chan struct{}, 1)}
+	e.ckpt.figures.f.Ended = time.Now()
 	r.cut = &checkpointCut{}
 	_, manifest, ok, err := store.Latest()
 	if err != nil {
@@ -90,17 +91,8 @@ func (r *recovery) run() error {
 	}
 	e.ckpt.last.Store(r.cut.epoch)
 	r.last = r.cut.epoch
-	for _, j := range []struct {
-		journal *meta.Journal
-		next    *uint64
-	}{{e.meta.Rejected, &e.rejectSeq}, {e.meta.Events, &e.eventSeq}, {e.meta.Late, &e.lateSeq}} {
-		last, ok, err := j.journal.Last()
-		if err != nil {
-			return err
-		}
-		if ok {
-			*j.next = last + 1
-		}
+	if err := e.meta.OpenJournals(e.cfg.Journals, journalTime); err != nil {
+		return err
 	}
 	if err := r.loadIOC(); err != nil {
 		return err

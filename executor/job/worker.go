@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -460,15 +461,20 @@ func (wq *workerQuery) others(input int) (types.EventTime, bool) {
 }
 
 func (w *worker) reject(wq *workerQuery, raw []byte, err error) {
-	if len(w.out.rejects) < 1000 {
-		r := reject{query: wq.q.owner.spec.ID, raw: raw, err: err}
-		if w.item != nil && !w.item.stream.isResult {
-			r.stream = w.item.stream.spec.ID
-		} else if in := &wq.q.parts.Inputs[0]; !in.IsResult {
-			r.stream = in.Source
-		}
-		w.out.rejects = append(w.out.rejects, r)
+	if len(w.out.rejects) >= rejectWorkerMax {
+		w.out.rejectsSkipped++
+		return
 	}
+	if len(raw) > codec.RawMax {
+		raw = bytes.Clone(raw[:codec.RawMax])
+	}
+	r := reject{query: wq.q.owner.spec.ID, raw: raw, err: err}
+	if w.item != nil && !w.item.stream.isResult {
+		r.stream = w.item.stream.spec.ID
+	} else if in := &wq.q.parts.Inputs[0]; !in.IsResult {
+		r.stream = in.Source
+	}
+	w.out.rejects = append(w.out.rejects, r)
 }
 
 // check takes a query that failed as a whole out of service; the others go on.

@@ -57,9 +57,10 @@ type Query struct {
 	ID      uint64
 	Name    string
 	Program *Program
-	// Retention of result rows, microseconds.
-	Retention int64
-	Created   types.EventTime
+	// Retention of result rows, microseconds, and RetentionBytes as they are stored.
+	Retention      int64
+	RetentionBytes int64
+	Created        types.EventTime
 	// Stages are the lower parts of the query, cut off where rows change hands between workers: hidden queries that come and
 	// go with it, in an order in which each reads only those before it. Their ids are StageID's.
 	Stages []*Query

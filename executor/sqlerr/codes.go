@@ -5,6 +5,7 @@ type Code string
 
 // The codes that vigil uses. The 54Pxx and VGxxx codes are vigil's own, in classes that Postgres leaves free.
 const (
+	SuccessfulCompletion       Code = "00000"
 	Warning                    Code = "01000"
 	FeatureNotSupported        Code = "0A000"
 	ProtocolViolation          Code = "08P01"
@@ -102,6 +103,7 @@ const (
 	CannotConnectNow           Code = "57P03"
 	IOError                    Code = "58030"
 	DuplicateFile              Code = "58P02"
+	SnapshotTooOld             Code = "72000"
 	InternalError              Code = "XX000"
 	DataCorrupted              Code = "XX001"
 	// EventTooFarAhead: a row beyond MAX AHEAD of the clock.

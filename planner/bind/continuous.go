@@ -113,9 +113,10 @@ var laterOptions = []string{"engine", "checkpoint_interval"}
 
 // QueryOptions is what WITH (...) of a continuous query says. Retention is in microseconds.
 type QueryOptions struct {
-	All       map[string]string
-	Retention int64
-	Limits    spec.Limits
+	All            map[string]string
+	Retention      int64
+	RetentionBytes int64
+	Limits         spec.Limits
 }
 
 // retentionDefault is how long result rows are kept.
@@ -123,7 +124,7 @@ const retentionDefault = int64(30 * 24 * time.Hour / time.Microsecond)
 
 // Options checks the WITH options of a continuous query.
 func Options(list []parse.Option) (QueryOptions, error) {
-	out := QueryOptions{All: map[string]string{}, Retention: retentionDefault}
+	out := QueryOptions{All: map[string]string{}, Retention: retentionDefault, RetentionBytes: retentionBytesDefault}
 	for _, o := range list {
 		if _, twice := out.All[o.Key]; twice {
 			return out, sqlerr.New(sqlerr.SyntaxError, "option %q specified more than once", o.Key).At(o.Pos)
@@ -145,6 +146,12 @@ func Options(list []parse.Option) (QueryOptions, error) {
 				return out, badOption(o, "a positive duration such as '30 days'")
 			}
 			out.Retention = v
+		case "retention_bytes":
+			v, err := SizeText(o.Value)
+			if err != nil || v <= 0 {
+				return out, badOption(o, "a size such as '1GB'")
+			}
+			out.RetentionBytes = v
 		default:
 			if oneOf(o.Key, laterOptions...) {
 				return out, unsupported(o.Pos, "option \""+o.Key+"\"", "Leave it out.")
@@ -154,7 +161,7 @@ func Options(list []parse.Option) (QueryOptions, error) {
 				return out, err
 			}
 			if !known {
-				return out, unknownOption(o, append([]string{"retention", "severity", "start", "tags"}, limitOptions...)...)
+				return out, unknownOption(o, append([]string{"retention", "retention_bytes", "severity", "start", "tags"}, limitOptions...)...)
 			}
 		}
 		out.All[o.Key] = o.Value

@@ -127,6 +127,8 @@ func statusOf(err error) int {
 		return http.StatusInternalServerError
 	case sqlerr.AdminShutdown, sqlerr.CannotConnectNow, sqlerr.DiskFull:
 		return http.StatusServiceUnavailable
+	case sqlerr.SnapshotTooOld:
+		return http.StatusGone
 	case sqlerr.FeatureNotSupported:
 		return http.StatusNotImplemented
 	}

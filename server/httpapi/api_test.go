@@ -244,8 +244,16 @@ func TestIdempotency(t *testing.T) {
 	if got := post("b", 9); !strings.Contains(got, `"duplicate":true`) {
 		t.Errorf("after a restart: %s", got)
 	}
-	if got := f.sql("SELECT count(*) FROM s"); got[0] != "4" {
-		t.Errorf("%s rows after the restart", got[0])
+	// A block id is a key, and so is that of INSERT and COPY.
+	for i, want := range []string{`{"accepted":1,"rejected":0}`, `{"accepted":1,"rejected":0,"duplicate":true}`} {
+		if _, body := f.do(request{"POST", "/v1/streams/s/events", "Block-Id: block 7", event(1)}); body != want {
+			t.Errorf("block, time %d: %s", i, body)
+		}
+	}
+	f.sql("SET vigil.idempotency_key = 'b'; INSERT INTO s (ts, n) VALUES ('2026-03-01 12:00:00Z', 5)")
+	f.sql("INSERT INTO s (ts, n) VALUES ('2026-03-01 12:00:00Z', 6)")
+	if got := f.sql("SELECT n FROM s ORDER BY n"); !slices.Equal(got, []string{"0", "0", "1", "2", "2", "6"}) {
+		t.Errorf("rows after the restart: %v", got)
 	}
 }
 
@@ -278,7 +286,8 @@ func TestOther(t *testing.T) {
 	_, metrics := f.do(request{"GET", "/metrics", "", ""})
 	for _, name := range []string{`stream_rejected_total{stream="s"} 1`, `stream_late_total{stream="s"} 0`, `stream_bytes_total{stream="s"}`,
 		`stream_watermark_lag_seconds{stream="s"}`, `stream_pending_bytes{stream="s"} 0`, `query_rows_total{query="q"} 1`, `query_cpu_seconds_total{query="q"}`, `stream_cpu_seconds_total{stream="s"}`,
-		"other_cpu_seconds_total", `query_input_rows_total{query="q"}`, `query_state_bytes{query="q"} 0`, `query_state_keys{query="q"} 0`, "condition_index_panics_total 0", "epoch ", "ready 1"} {
+		"other_cpu_seconds_total", `query_input_rows_total{query="q"}`, `query_state_bytes{query="q"} 0`, `query_state_keys{query="q"} 0`, "condition_index_panics_total 0", "epoch ", "ready 1", `journal_rows{journal="rejected"} 1`, `journal_rows{journal="late"} 0`, `journal_bytes{journal="rejected"} `,
+		`queue_items{queue="inbox"} 0`, `queue_max_items{queue="commits"} 4`, "subscriptions 0", "checkpoint_failures_total 0"} {
 		if !strings.Contains(metrics, "\nvigil_"+name) {
 			t.Errorf("no metric vigil_%s", name)
 		}
@@ -289,6 +298,7 @@ func TestOther(t *testing.T) {
 func TestMetricsAreDocumented(t *testing.T) {
 	f := start(t, t.TempDir())
 	f.sql(objects)
+	f.sql("CREATE STREAM k (n INT) WITH (connector = 'kafka', brokers = '127.0.0.1:1', topic = 't')")
 	f.do(request{"POST", "/v1/streams/s/events", "", event(1)})
 	f.poll("wait=30s") // the row's result is out
 	_, served := f.do(request{"GET", "/metrics", "", ""})

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"io"
@@ -12,9 +13,6 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/server/session"
 )
-
-// keyMax bounds an Idempotency-Key, bytes.
-const keyMax = 255
 
 // accepted is the answer to an ingest request.
 type accepted struct {
@@ -31,9 +29,9 @@ func (a *API) ingest(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	in := session.Ingest{Stream: id, Key: r.Header.Get("Idempotency-Key")}
-	if len(in.Key) > keyMax {
-		writeError(w, sqlerr.New(sqlerr.InvalidParameterValue, "Idempotency-Key is longer than %d bytes", keyMax))
+	in := session.Ingest{Stream: id, Key: cmp.Or(r.Header.Get("Idempotency-Key"), r.Header.Get("Block-Id"))}
+	if len(in.Key) > session.KeyMax {
+		writeError(w, sqlerr.New(sqlerr.InvalidParameterValue, "Idempotency-Key (or Block-Id) is longer than %d bytes", session.KeyMax))
 		return
 	}
 	if in.Codec, err = codecOf(r.Header.Get("Content-Type"), format); err != nil {

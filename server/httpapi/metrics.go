@@ -37,6 +37,7 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "vigil_http_refused_total", Help: "Ingest requests that were answered 429."},
 			func() float64 { _, refused := ingest.figures(); return float64(refused) }),
 	)
+	r.MustRegister(newFigureMetrics(srv))
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &engineMetrics{
 		srv:       srv,
 		rows:      desc("stream_rows_total", "Rows decoded since the server started.", "stream"),

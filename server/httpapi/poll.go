@@ -40,7 +40,7 @@ func (a *API) poll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if of != id {
-		after = 0 // the name stands for a new query since, whose offsets have nothing to do with those of the old one
+		after = -1 // the name stands for a new query since, whose offsets have nothing to do with those of the old one
 	}
 	wait, err := a.waitOf(q.Get("wait"))
 	if err != nil {
@@ -76,7 +76,7 @@ func encodeCursor(id uint64, offset int64) string {
 // decodeCursor takes a cursor apart; none at all is the beginning.
 func decodeCursor(s string) (id uint64, offset int64, err error) {
 	if s == "" {
-		return 0, 0, nil
+		return 0, -1, nil
 	}
 	rest, ok := strings.CutPrefix(s, "v1-")
 	query, at, both := strings.Cut(rest, "-")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"runtime"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vigil-sql/vigil/storage/results"
 )
 
 // page is an answer to a poll.
@@ -54,6 +57,9 @@ func (f *fixture) post(numbers ...int) {
 	}
 }
 
+// trimAll drops all rows.
+var trimAll = results.Bounds{BeforeClock: math.MaxInt64, KeepFrom: math.MaxInt64}
+
 // TestPages follows a query by its cursor, across a restart.
 func TestPages(t *testing.T) {
 	dir := t.TempDir()
@@ -80,6 +86,24 @@ func TestPages(t *testing.T) {
 	}
 	if all := f.poll(""); !slices.Equal(all.numbers(), []int{1, 2, 3, 4, 5}) {
 		t.Errorf("without cursor: %v", all.numbers())
+	}
+	// Rows that are not kept any more are not left out without a word.
+	results, id := f.srv.Session().Engine().Results(), uint64(0)
+	for _, q := range f.srv.Session().Catalog().Snapshot().Queries() {
+		id = q.ID
+	}
+	if err := results.Trim(id, trimAll); err != nil {
+		t.Fatal(err)
+	}
+	status, body := f.do(request{"GET", "/v1/queries/q/results?after=" + b.Cursor, "", ""})
+	if status != 410 || !strings.Contains(body, `"72000"`) || !strings.Contains(body, "rows 4 to 4 of continuous query") {
+		t.Errorf("rows that have gone: %d %s", status, body)
+	}
+	if d := f.poll("after=" + c.Cursor); len(d.Rows) != 0 || d.Cursor != c.Cursor {
+		t.Errorf("behind them: %+v after %s", d, c.Cursor)
+	}
+	if d := f.poll(""); len(d.Rows) != 0 || d.Cursor != c.Cursor {
+		t.Errorf("without cursor: %+v", d)
 	}
 }
 

@@ -36,6 +36,13 @@ func (q *Queue) HasRoom(n, bytes int) bool {
 	return len(q.list)+n <= queueMax && q.bytes+bytes <= queueBytesMax
 }
 
+// Size is how much waits: notifications, and bytes of payload.
+func (q *Queue) Size() (n, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.list), q.bytes
+}
+
 // Push adds notifications. The caller has asked HasRoom.
 func (q *Queue) Push(list ...Notification) {
 	size := 0

@@ -24,6 +24,8 @@ type copyFormat struct {
 	delimiter, null         string
 	quote, escape           string
 	delimiterSet, escapeSet bool
+	// key is the idempotency key.
+	key string
 }
 
 // copyOptions reads the options of COPY in both spellings, which the parser has folded into keys and values.
@@ -58,6 +60,10 @@ func copyOptions(options []parse.Option) (*copyFormat, error) {
 			f.quote = o.Value
 		case "escape":
 			f.escape, f.escapeSet = o.Value, true
+		case "idempotency_key":
+			if f.key = o.Value; f.key == "" || len(f.key) > KeyMax {
+				return nil, bad(fmt.Sprintf("It has from 1 to %d bytes.", KeyMax))
+			}
 		case "encoding", "freeze":
 		default:
 			return nil, bad("See COPY in the reference.")
@@ -133,6 +139,8 @@ func (s *Session) planCopy(st *parse.Copy) (*statement, error) {
 		return nil, err
 	}
 	switch {
+	case f.key != "" && (st.Subscribe != nil || st.To):
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "COPY option idempotency_key is for COPY FROM")
 	case st.Subscribe != nil:
 		return s.planCopySubscribe(st, f)
 	case st.To && st.Query == nil:
@@ -337,41 +345,57 @@ func (c *copyWriter) csv(s []byte) {
 // copyIn is COPY ... FROM STDIN: the bytes go to the event log as they are, in pieces cut between rows, and are decoded in
 // the pipeline; so bad rows go to vigil.rejected, and the good ones around them count.
 func (s *Session) copyIn(ctx context.Context, t *target, f *copyFormat, out pgwire.Output) (string, error) {
+	key, err := s.takeKey(t, f.key)
+	if err != nil {
+		return "", err
+	}
 	in, err := out.CopyIn(len(t.columns), f.code())
 	if err != nil {
 		return "", err
 	}
 	if f.binary {
-		return s.copyBinary(ctx, t, in, out)
+		return s.copyBinary(ctx, t, key, in, out)
 	}
-	p := &pieces{r: bufio.NewReaderSize(in, 64<<10), csv: f.csv, f: f, skip: f.header && !f.json}
+	p := &pieces{r: bufio.NewReaderSize(in, 64<<10), csv: f.csv, f: f, skip: f.header && !f.json, key: key}
 	if t.list != nil {
 		return s.copyIOC(ctx, t, f, p, out)
 	}
 	if t.table != nil {
 		return s.copyTable(ctx, t, f, p)
 	}
+	return s.copyStream(ctx, t, p, out)
+}
+
+// copyStream takes pieces into a stream, each by itself.
+func (s *Session) copyStream(ctx context.Context, t *target, p *pieces, out pgwire.Output) (string, error) {
 	columns := t.columns
-	if f.json {
+	if p.f.json {
 		columns = nil
 	}
 	var accepted, rejected int64
-	for {
+	repeated := false
+	for n := 0; ; n++ {
 		data, err := p.next()
-		if len(data) > 0 {
-			res, err := s.append(ctx, t.stream, Ingest{Stream: t.stream.ID, Codec: f.codec(), Columns: columns, Data: data, Whole: true})
-			if err != nil {
-				return "", err
-			}
-			accepted += res.Accepted
-			rejected += res.Rejected
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err // the piece may end within a row, and is none that a repetition would have
 		}
-		if errors.Is(err, io.EOF) {
-			break
+		if len(data) > 0 {
+			res, err := s.append(ctx, t.stream, Ingest{Stream: t.stream.ID, Codec: p.f.codec(), Columns: columns, Key: pieceKey(p.key, n), Data: data, Whole: true})
+			switch {
+			case err != nil:
+				return "", err
+			case res.Duplicate:
+				repeated = true
+			default:
+				accepted, rejected = accepted+res.Accepted, rejected+res.Rejected
+			}
 		}
 		if err != nil {
-			return "", err
+			break
 		}
+	}
+	if repeated {
+		out.Notice(duplicateNotice(p.key))
 	}
 	if rejected > 0 {
 		out.Notice(rejectedNotice(rejected))
@@ -384,8 +408,9 @@ type pieces struct {
 	r      *bufio.Reader
 	f      *copyFormat
 	csv    bool
-	skip   bool // the first row is a header
-	quoted bool // inside a CSV quote at the end of what was read
+	skip   bool   // the first row is a header
+	key    string // idempotency key, "" for none
+	quoted bool   // inside a CSV quote at the end of what was read
 	ended  bool
 }
 
@@ -454,10 +479,12 @@ func (s *Session) copyIOC(ctx context.Context, t *target, f *copyFormat, p *piec
 	if err != nil {
 		return "", err
 	}
-	l := &iocLoader{s: s, t: t, dec: dec}
+	l := &iocLoader{s: s, t: t, dec: dec, held: s.newHolding()}
 	for {
 		data, err := p.next()
-		l.add(data)
+		if err := l.add(data); err != nil {
+			return "", err
+		}
 		if errors.Is(err, io.EOF) {
 			break
 		}

@@ -177,17 +177,14 @@ func (b *binaryReader) field(col types.Column) (types.Value, error) {
 	return v, nil
 }
 
-// copyBinaryRowsMax bounds the rows that one COPY in the binary format may bring: they take effect together.
-const copyBinaryRowsMax = 10_000_000
-
 // copyBinary is COPY .. FROM STDIN in the binary format. All rows count or none: a field that cannot be read leaves no way to
 // find the next row.
-func (s *Session) copyBinary(ctx context.Context, t *target, in io.Reader, out pgwire.Output) (string, error) {
+func (s *Session) copyBinary(ctx context.Context, t *target, key string, in io.Reader, out pgwire.Output) (string, error) {
 	b := &binaryReader{r: bufio.NewReaderSize(in, 64<<10), t: t, name: t.name()}
 	if err := b.header(); err != nil {
 		return "", err
 	}
-	var rows [][]types.Value
+	g := &gathered{t: t, held: s.newHolding()}
 	defaults := &s.taskEnv().Ctx
 	for {
 		row, err := b.row()
@@ -200,21 +197,20 @@ func (s *Session) copyBinary(ctx context.Context, t *target, in io.Reader, out p
 			}
 			return "", err
 		}
-		if len(rows) >= copyBinaryRowsMax {
-			return "", sqlerr.New(sqlerr.ProgramLimitExceeded, "COPY in the binary format can bring at most %d rows at once", copyBinaryRowsMax).
-				WithHint("Split the data, or use the text format.")
-		}
 		full, err := t.full(defaults, row)
 		if err != nil {
 			return "", err
 		}
-		rows = append(rows, full)
+		if err := g.add(full); err != nil {
+			return "", err
+		}
 	}
 	if t.table != nil {
-		n, err := s.insertTable(ctx, t.table, rows, nil, nil)
+		n, err := s.insertTable(ctx, t.table, g.rows, nil, nil)
 		return fmt.Sprintf("COPY %d", n), err
 	}
-	return fmt.Sprintf("COPY %d", len(rows)), s.insertRows(ctx, t, rows, out)
+	n, err := s.insertGathered(ctx, g, key, out)
+	return fmt.Sprintf("COPY %d", n), err
 }
 
 // name is the relation's.

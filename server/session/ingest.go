@@ -28,6 +28,8 @@ type Ingest struct {
 	Data []byte
 	// Whole payloads must not be cut between lines (binary codecs, JSON arrays).
 	Whole bool
+	// Cuts are where a whole payload may be cut nevertheless.
+	Cuts []int
 }
 
 // Append makes a payload durable and waits until it is decoded.
@@ -42,8 +44,12 @@ func (srv *Server) Append(ctx context.Context, in Ingest) (job.Outcome, error) {
 // entries cuts a payload into records of the event log.
 func (in *Ingest) entries() []eventlog.Entry {
 	var entries []eventlog.Entry
+	cuts, at := in.Cuts, 0
 	for rest := in.Data; len(rest) > 0; {
 		n := len(rest)
+		if len(cuts) > 0 {
+			n, at, cuts = cuts[0]-at, cuts[0], cuts[1:]
+		}
 		if n > pieceMax && !in.Whole {
 			if n = bytes.LastIndexByte(rest[:pieceMax], '\n') + 1; n == 0 {
 				if n = bytes.IndexByte(rest, '\n') + 1; n == 0 {
@@ -84,7 +90,7 @@ type ResultsRequest struct {
 	Query string
 	// ID, unless 0, is the query's number: if the name stands for another query by now, the request fails.
 	ID uint64
-	// After is the offset of the first row wanted; Limit bounds the page.
+	// After is the offset of the first row wanted, negative: the oldest that is kept; Limit bounds the page.
 	After int64
 	Limit int
 	// Wait: when there is no row yet, wait for one until the context ends.
@@ -105,7 +111,13 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 		return 0, sqlerr.New(sqlerr.InvalidParameterValue, "continuous query %q has %d rows so far, so nobody has read up to %d", q.Name, n, r.After).
 			WithHint("Begin with the oldest rows.")
 	}
-	next := max(r.After, store.Oldest(q.ID))
+	next, oldest := r.After, store.Oldest(q.ID)
+	if next < 0 {
+		next = oldest
+	}
+	if next < oldest {
+		return 0, notKept(q, next, oldest)
+	}
 	if r.Wait && store.Next(q.ID) <= next {
 		if err := waited(ctx, q.Name, store.Wait(ctx, q.ID, next)); err != nil {
 			return 0, err
@@ -117,6 +129,9 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 	}
 	var buf []byte
 	err = store.Scan(q.ID, next, r.Limit, func(row results.Row) (bool, error) {
+		if row.Offset > next { // trimmed since
+			return false, notKept(q, next, row.Offset)
+		}
 		vals, err := codec.DecodeRow(ts, row.Data)
 		if err != nil {
 			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", row.Offset, q.Name, err)

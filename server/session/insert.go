@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/batch"
-	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/job"
@@ -127,52 +126,32 @@ func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, 
 		return nil, err
 	}
 	return s.changing("INSERT 0", ch, func(ctx context.Context, params []types.Value, ret *returned, out pgwire.Output) (int, error) {
-		var rows [][]types.Value
-		err := s.run(ctx, planner.BindParams(ch.Rows, params), func(row []types.Value) error {
-			rows = append(rows, append([]types.Value(nil), row...))
-			return nil
+		key, err := s.takeKey(t, "")
+		if err != nil {
+			return 0, err
+		}
+		g := &gathered{t: t, held: s.newHolding()}
+		err = s.run(ctx, planner.BindParams(ch.Rows, params), func(row []types.Value) error {
+			if t.stream == nil {
+				row = slices.Clone(row)
+			}
+			return g.add(row)
 		})
 		switch {
 		case err != nil:
 			return 0, err
 		case t.table != nil:
-			return s.insertTable(ctx, t.table, rows, on, ret)
+			return s.insertTable(ctx, t.table, g.rows, on, ret)
 		}
-		if err := s.returnInserted(ctx, t, rows, ret); err != nil {
+		if err := s.returnInserted(ctx, g, ret); err != nil {
 			return 0, err
 		}
-		return len(rows), s.insertRows(ctx, t, rows, out)
-	}), nil
-}
-
-// insertRows puts full rows into a stream or an IOC list.
-func (s *Session) insertRows(ctx context.Context, t *target, rows [][]types.Value, out pgwire.Output) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	if t.list != nil {
-		_, err := s.insertIOC(ctx, t.list, rows)
-		return err
-	}
-	var data []byte
-	for _, row := range rows {
-		for i, v := range row {
-			col := t.schema.Cols[i]
-			if v.Null && (col.NotNull || i == t.stream.TimeCol) && !t.generated(i) {
-				return sqlerr.New(sqlerr.NotNullViolation, "null value in column %q of relation %q violates not-null constraint",
-					col.Name, t.stream.Name)
-			}
+		n, err := s.insertGathered(ctx, g, key, out)
+		if n == 0 && ret != nil { // they were taken before
+			ret.out = nil
 		}
-		data = codec.AppendRow(data, row)
-	}
-	res, err := s.append(ctx, t.stream, Ingest{Stream: t.stream.ID, Codec: "ROWS", Data: data, Whole: true})
-	if err != nil {
-		return err
-	}
-	if res.Rejected > 0 {
-		out.Notice(rejectedNotice(res.Rejected))
-	}
-	return s.settle(ctx)
+		return n, err
+	}), nil
 }
 
 // blockBytesMax is how many bytes an open transaction holds for streams.
@@ -186,6 +165,9 @@ func (s *Session) append(ctx context.Context, st *catalog.Stream, in Ingest) (jo
 	b := s.changes()
 	if b == nil {
 		return s.srv.Append(ctx, in)
+	}
+	if b.has(in) || s.srv.eng.Appended(in.Stream, in.Key) {
+		return job.Outcome{Duplicate: true}, nil
 	}
 	total := len(in.Data)
 	for _, a := range b.appends {
@@ -201,6 +183,11 @@ func (s *Session) append(ctx context.Context, st *catalog.Stream, in Ingest) (jo
 	out.Rejected = rejected
 	b.appends = append(b.appends, in)
 	return out, err
+}
+
+// has reports that the open transaction has a payload with the same idempotency key.
+func (b *block) has(in Ingest) bool {
+	return in.Key != "" && slices.ContainsFunc(b.appends, func(a Ingest) bool { return a.Stream == in.Stream && a.Key == in.Key })
 }
 
 // settle waits until what was appended can be read; in an open transaction it can already.

@@ -19,6 +19,7 @@ type iocLoader struct {
 	t     *target
 	dec   codec.Decoder
 	rows  [][]types.Value
+	held  holding
 	lines int64
 	// refused counts the rows that were refused; bad holds the first batch.RowsMax of them.
 	refused int64
@@ -26,7 +27,7 @@ type iocLoader struct {
 }
 
 // add decodes a piece; rows that are not indicators of the list's type are put aside with their reason.
-func (l *iocLoader) add(data []byte) {
+func (l *iocLoader) add(data []byte) error {
 	b := batch.New(l.t.schema, nil)
 	var rej []codec.Reject
 	for len(data) > 0 {
@@ -34,7 +35,7 @@ func (l *iocLoader) add(data []byte) {
 		rej = rej[:0]
 		n := l.dec.Decode(data, b, 1, &rej)
 		if n <= 0 {
-			return
+			return nil
 		}
 		for _, r := range rej { // those before the row, if there is one
 			l.lines++
@@ -58,10 +59,14 @@ func (l *iocLoader) add(data []byte) {
 				continue
 			}
 			row[0] = types.NewText(text)
+			if err := l.held.add(row); err != nil {
+				return err
+			}
 			l.rows = append(l.rows, row)
 		}
 		data = data[n:]
 	}
+	return nil
 }
 
 func (l *iocLoader) refuse(raw []byte, err error) {

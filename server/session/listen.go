@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -74,9 +75,21 @@ func (l *listener) follow(channel string) {
 	ctx, cancel := context.WithCancel(l.s.ctx)
 	l.cancels[channel] = cancel
 	l.wg.Go(func() {
-		// The end of the query or of the connection ends the channel; there is nobody to tell.
-		_ = sub.follow(ctx, l.deliver(ctx, sub), func() error { return nil })
+		emit := l.deliver(ctx, sub)
+		for {
+			err := sub.follow(ctx, emit, func() error { return nil })
+			if sqlerr.CodeOf(err) != sqlerr.SnapshotTooOld || l.tellGap(ctx, sub) != nil {
+				return // the end of the query or of the connection ends the channel; there is nobody to tell
+			}
+		}
 	})
+}
+
+// tellGap goes on behind rows that were dropped before the client took them, and tells how many those are.
+func (l *listener) tellGap(ctx context.Context, sub *subscription) error {
+	from := sub.next
+	sub.skip(max(from, l.s.srv.eng.Results().Oldest(sub.q.ID)))
+	return l.out.PushWait(ctx, pgwire.Notification{Channel: sub.q.Name, Payload: fmt.Sprintf(`{"vigil_dropped":%d}`, sub.next-from)})
 }
 
 // remove stops listening to a name, or to all.

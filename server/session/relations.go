@@ -22,9 +22,10 @@ type sysRelation struct {
 func sysRelations() []sysRelation {
 	return []sysRelation{
 		{"streams", "name text, connector text, format text, rows bigint, rejected bigint, late bigint, bytes bigint, watermark timestamptz, " +
-			"pending_bytes bigint, status text, last_error text, created_at timestamptz", (*Server).streamRows},
-		{"sources", "stream text, connector text, status text, last_error text, rows bigint, bytes bigint", (*Server).sourceRows},
-		{"queries", "name text, state text, reason text, severity text, tags text, rows_out bigint, late_rows bigint, next_offset bigint, " +
+			"pending_bytes bigint, lag bigint, status text, last_error text, created_at timestamptz", (*Server).streamRows},
+		{"sources", "stream text, connector text, status text, last_error text, rows bigint, bytes bigint, " +
+			"rows_per_s float8, partitions integer, lag bigint", (*Server).sourceRows},
+		{"queries", "name text, state text, reason text, severity text, tags text, rows_out bigint, late_rows bigint, next_offset bigint, result_bytes bigint, " +
 			"created_at timestamptz, sql text", (*Server).queryRows},
 		{"query_events", "at timestamptz, query text, what text, code text, reason text, detail text, epoch bigint", (*Server).eventRows},
 		{"ioc_lists", "name text, type text, entries bigint, version bigint, filter_bytes bigint", (*Server).listRows},
@@ -34,6 +35,7 @@ func sysRelations() []sysRelation {
 		{"tables", "name text, key text, rows bigint, sql text", (*Server).tableRows},
 		{"query_costs", "name text, kind text, cpu_ms float8, cpu_ms_per_s float8, cpu_share float8, rows_in bigint, " +
 			"rows_out bigint, rows_per_min float8, rows_withheld bigint, input_withheld bigint, state_bytes bigint, keys bigint", (*Server).costRows},
+		{"source_partitions", "stream text, partition integer, position bigint, high_watermark bigint, lag bigint", (*Server).partitionRows},
 	}
 }
 
@@ -77,6 +79,14 @@ func textOrNull(s string) types.Value {
 
 func big(i int64) types.Value { return types.NewInt(types.Int8, i) }
 
+// bigOrNull is NULL for what is not known, -1.
+func bigOrNull(i int64) types.Value {
+	if i < 0 {
+		return types.Null(types.T(types.Int8))
+	}
+	return big(i)
+}
+
 func at(micros int64) types.Value { return types.NewTime(types.EventTime(micros)) }
 
 func (srv *Server) streamRows(add func([]types.Value) error) error {
@@ -87,7 +97,7 @@ func (srv *Server) streamRows(add func([]types.Value) error) error {
 			wm = types.Null(types.T(types.TimestampTZ))
 		}
 		if err := add([]types.Value{text(s.Name), textOrNull(s.Connector), text(s.Format), big(st.Rows), big(st.Rejected), big(st.Late),
-			big(st.Bytes), wm, big(st.Pending), text(st.Status), textOrNull(st.LastError), at(int64(s.Created))}); err != nil {
+			big(st.Bytes), wm, big(st.Pending), bigOrNull(st.Lag), text(st.Status), textOrNull(st.LastError), at(int64(s.Created))}); err != nil {
 			return err
 		}
 	}
@@ -95,13 +105,28 @@ func (srv *Server) streamRows(add func([]types.Value) error) error {
 }
 
 func (srv *Server) sourceRows(add func([]types.Value) error) error {
+	rates := srv.eng.Costs().RowsPerSecond
 	for _, s := range srv.cat.Snapshot().Streams() {
 		if s.Connector == "" {
 			continue
 		}
 		st, _ := srv.eng.Stream(s.ID)
-		if err := add([]types.Value{text(s.Name), text(s.Connector), text(st.Status), textOrNull(st.LastError), big(st.Rows), big(st.Bytes)}); err != nil {
+		if err := add([]types.Value{text(s.Name), text(s.Connector), text(st.Status), textOrNull(st.LastError), big(st.Rows), big(st.Bytes),
+			types.NewFloat(rates[s.ID]), types.NewInt(types.Int4, int64(len(st.Positions))), bigOrNull(st.Lag)}); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// partitionRows tell how far each partition of a connector's stream has been read.
+func (srv *Server) partitionRows(add func([]types.Value) error) error {
+	for _, s := range srv.cat.Snapshot().Streams() {
+		st, _ := srv.eng.Stream(s.ID)
+		for _, p := range st.Positions {
+			if err := add([]types.Value{text(s.Name), types.NewInt(types.Int4, int64(p.Split)), big(p.Next), bigOrNull(p.End), bigOrNull(p.Lag())}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -111,7 +136,7 @@ func (srv *Server) queryRows(add func([]types.Value) error) error {
 	for _, q := range srv.cat.Snapshot().Queries() {
 		st, _ := srv.eng.Query(q.ID)
 		if err := add([]types.Value{text(q.Name), text(string(q.State)), textOrNull(cmp.Or(q.Reason, st.Throttled)), textOrNull(q.Options["severity"]),
-			textOrNull(q.Options["tags"]), big(st.RowsOut), big(st.Late), big(srv.eng.Results().Next(q.ID)), at(int64(q.Created)), text(q.SQL)}); err != nil {
+			textOrNull(q.Options["tags"]), big(st.RowsOut), big(st.Late), big(srv.eng.Results().Next(q.ID)), big(srv.eng.ResultBytes(q.ID)), at(int64(q.Created)), text(q.SQL)}); err != nil {
 			return err
 		}
 	}

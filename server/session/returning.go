@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/vigil-sql/vigil/executor/batch"
-	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
@@ -70,22 +69,22 @@ func (s *Session) changing(tag string, ch *planner.Change, run changeFunc) *stat
 }
 
 // returnInserted computes RETURNING of rows for a stream, generated columns included, or for an IOC list.
-func (s *Session) returnInserted(ctx context.Context, t *target, rows [][]types.Value, ret *returned) error {
+func (s *Session) returnInserted(ctx context.Context, g *gathered, ret *returned) error {
 	if ret == nil {
 		return nil
 	}
-	if t.stream == nil {
-		ret.changed = rows
+	if g.t.stream == nil {
+		ret.changed = g.rows
 		return ret.evaluate(ctx, s)
 	}
-	var data []byte
-	for _, row := range rows {
-		data = codec.AppendRow(data, row)
-	}
-	e := eventlog.Entry{Codec: "ROWS", Payload: data, Arrival: int64(s.srv.clock())}
-	_, err := s.srv.eng.Decode(&t.stream.Stream, e, func(b *batch.Batch) error {
+	e := eventlog.Entry{Codec: "ROWS", Payload: g.data, Arrival: int64(s.srv.clock())}
+	_, err := s.srv.eng.Decode(&g.t.stream.Stream, e, func(b *batch.Batch) error {
 		for i := range b.N {
-			ret.add(b.Row(nil, i))
+			row := b.Row(nil, i)
+			if err := g.held.add(row); err != nil {
+				return err
+			}
+			ret.add(row)
 		}
 		return nil
 	})

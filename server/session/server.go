@@ -3,6 +3,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -30,6 +31,8 @@ type Options struct {
 	Version string
 	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
 	TestDir string
+	// StatementBytes bounds the memory of the rows that one statement adds; 0: 1 GiB.
+	StatementBytes int64
 }
 
 // Server is the state that all connections share: catalogue and engine. Safe for concurrent use.
@@ -49,6 +52,7 @@ type Server struct {
 	clock   func() types.EventTime
 	started time.Time
 	hub     hub
+	subs    subscriptions
 	// backends are the connections.
 	backends backends
 	// testDir is as in Options; tests holds a place for each TEST CONTINUOUS QUERY under way.
@@ -56,12 +60,14 @@ type Server struct {
 	tests   chan struct{}
 	// ddl serialises statements that change the catalogue: plan, apply, publish.
 	ddl sync.Mutex
+	// statementBytes is as in Options.
+	statementBytes int64
 }
 
 // New loads the catalogue, recovers the engine and is ready for connections.
 func New(o Options) (*Server, error) {
 	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, udf: o.Job.UDF, version: o.Version, auth: o.Auth, clock: o.Job.Clock,
-		started: time.Now(), testDir: o.TestDir, tests: make(chan struct{}, testsMax)}
+		started: time.Now(), testDir: o.TestDir, tests: make(chan struct{}, testsMax), statementBytes: cmp.Or(o.StatementBytes, statementBytes)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -49,6 +49,7 @@ func settingDefs(version string) []settingDef {
 		{name: "xmloption", value: "content", values: []string{"content", "document"}},
 		{name: "synchronous_commit", value: "on", values: []string{"local", "remote_write", "remote_apply", "on", "off"}},
 		{name: "plan_cache_mode", value: "auto", values: []string{"auto", "force_generic_plan", "force_custom_plan"}},
+		{name: keySetting},
 		{name: "default_tablespace"}, {name: "default_table_access_method", value: "heap"}, {name: "temp_tablespaces"},
 		{name: "extra_float_digits", value: "1", unit: "int", min: -15, max: 3},
 		{name: "work_mem", value: "64MB", unit: "kB", min: 64, max: math.MaxInt32},

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/codec"
@@ -22,6 +23,12 @@ type subscription struct {
 	types    []types.Type
 	next     int64
 	progress bool
+	// snapshot: it begins with all that is left of the result.
+	snapshot bool
+	// any: it begins with what is kept, from next on. It misses nothing it was promised before it has read that.
+	any bool
+	// reached is next for those who look from outside.
+	reached atomic.Int64
 }
 
 // subscribeColumns lead every subscription.
@@ -62,7 +69,7 @@ func (srv *Server) subscribe(st *parse.Subscribe) (*subscription, *types.Schema,
 	for _, o := range st.Options {
 		switch o.Key {
 		case "snapshot":
-			sub.next = 0
+			sub.next, sub.snapshot = 0, true
 		case "progress":
 			sub.progress = true
 		default:
@@ -71,9 +78,10 @@ func (srv *Server) subscribe(st *parse.Subscribe) (*subscription, *types.Schema,
 		}
 	}
 	if st.Cursor != nil {
-		sub.next = *st.Cursor
+		sub.next, sub.snapshot = *st.Cursor, false
 	}
 	if st.Since != nil {
+		sub.any, sub.snapshot = true, false
 		if sub.next, err = srv.offsetSince(q.ID, st.Since); err != nil {
 			return nil, nil, err
 		}
@@ -100,22 +108,79 @@ func (srv *Server) offsetSince(id uint64, span *parse.Interval) (int64, error) {
 	return at, err
 }
 
-// read gives all rows that are there, from the subscription's position.
+// read gives all rows that are there, from the subscription's position. Rows have no gaps in their numbers, but where retention dropped
+// them before they were read.
 func (s *subscription) read(emit func(row []types.Value) error) error {
-	return s.srv.eng.Results().Scan(s.q.ID, s.next, 0, func(r results.Row) (bool, error) {
-		row := make([]types.Value, 0, len(subscribeColumns)+len(s.types))
-		row = append(row, types.NewInt(types.Int8, r.Offset), types.NewText(opNames[r.Op]), types.NewBool(false))
-		vals, err := codec.DecodeRow(s.types, r.Data)
-		if err != nil {
-			return false, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", r.Offset, s.q.Name, err)
+	store := s.srv.eng.Results()
+	err := store.Scan(s.q.ID, s.next, 0, func(r results.Row) (bool, error) {
+		if r.Offset > s.next && !s.any {
+			return false, notKept(s.q, s.next, r.Offset)
 		}
-		s.next = r.Offset + 1
-		return true, emit(append(row, vals...))
+		s.any = false
+		row, err := s.row(r)
+		if err != nil {
+			return false, err
+		}
+		s.skip(r.Offset + 1)
+		return true, emit(row)
 	})
+	if oldest := store.Oldest(s.q.ID); err == nil && s.next < oldest { // not even one is left
+		if !s.any {
+			return notKept(s.q, s.next, oldest)
+		}
+		s.skip(oldest)
+	}
+	s.any = false
+	return err
+}
+
+// row is a row as subscribers get it.
+func (s *subscription) row(r results.Row) ([]types.Value, error) {
+	row := make([]types.Value, 0, len(subscribeColumns)+len(s.types))
+	row = append(row, types.NewInt(types.Int8, r.Offset), types.NewText(opNames[r.Op]), types.NewBool(false))
+	vals, err := codec.DecodeRow(s.types, r.Data)
+	if err != nil {
+		return nil, sqlerr.New(sqlerr.DataCorrupted, "result row %d of %q is damaged: %v", r.Offset, s.q.Name, err)
+	}
+	return append(row, vals...), nil
+}
+
+// readBase gives what the rows that are not kept any more have left of the result, as inserts; what is kept follows.
+func (s *subscription) readBase(emit func(row []types.Value) error) error {
+	rows, next, err := s.srv.eng.Results().Base(s.q.ID)
+	for i := 0; i < len(rows) && err == nil; i++ {
+		var row []types.Value
+		if row, err = s.row(rows[i]); err == nil {
+			err = emit(row)
+		}
+	}
+	s.skip(next)
+	return err
+}
+
+// skip goes on with the row at an offset.
+func (s *subscription) skip(to int64) {
+	s.next = to
+	s.reached.Store(to)
+}
+
+// notKept is the error of a reader whose rows are not there any more.
+func notKept(q *catalog.Query, next, oldest int64) error {
+	return sqlerr.New(sqlerr.SnapshotTooOld, "rows %d to %d of continuous query %q are not kept any more", next, oldest-1, q.Name).
+		WithDetail("They were dropped by the query's retention or retention_bytes before they were read.").
+		WithHint("Begin with the oldest row that is kept: AS OF CURSOR %d, or without after= over HTTP.", oldest)
 }
 
 // follow reads for ever: what is there, then what comes. idle is called whenever there is nothing more for now.
 func (s *subscription) follow(ctx context.Context, emit func(row []types.Value) error, idle func() error) error {
+	s.reached.Store(s.next)
+	s.srv.subs.add(s)
+	defer s.srv.subs.remove(s)
+	if s.snapshot {
+		if err := s.readBase(emit); err != nil {
+			return err
+		}
+	}
 	for {
 		if err := s.read(emit); err != nil {
 			return err

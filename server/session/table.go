@@ -460,7 +460,7 @@ func (s *Session) copyTable(ctx context.Context, t *target, f *copyFormat, p *pi
 	if err != nil {
 		return "", err
 	}
-	l := &tableLoader{t: t, dec: dec, fill: make([]bool, len(t.schema.Cols)), ctx: &s.taskEnv().Ctx}
+	l := &tableLoader{t: t, dec: dec, fill: make([]bool, len(t.schema.Cols)), ctx: &s.taskEnv().Ctx, held: s.newHolding()}
 	for i := range l.fill {
 		l.fill[i] = columns != nil
 	}
@@ -490,6 +490,7 @@ type tableLoader struct {
 	fill  []bool // columns that get their default
 	ctx   *expr.Ctx
 	rows  [][]types.Value
+	held  holding
 	lines int64
 }
 
@@ -517,6 +518,9 @@ func (l *tableLoader) add(data []byte) error {
 						return err
 					}
 				}
+			}
+			if err := l.held.add(row); err != nil {
+				return err
 			}
 			l.rows = append(l.rows, row)
 		}

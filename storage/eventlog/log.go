@@ -135,6 +135,14 @@ func (l *Log) End() int64 {
 	return l.last().end()
 }
 
+// Seen reports that an append with an idempotency key is in the log, among the last 100,000 with a key.
+func (l *Log) Seen(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.keys.spans[key]
+	return ok
+}
+
 // Metrics returns the figures of now.
 func (l *Log) Metrics() Metrics {
 	l.mu.Lock()

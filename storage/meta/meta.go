@@ -69,9 +69,9 @@ func Open(s kv.Store) (*Store, error) {
 		}
 		st.nextID = binary.BigEndian.Uint64(value)
 	}
-	st.Rejected = &Journal{s, kindRejected}
-	st.Events = &Journal{s, kindEvent}
-	st.Late = &Journal{s, kindLate}
+	st.Rejected = &Journal{kv: s, kind: kindRejected}
+	st.Events = &Journal{kv: s, kind: kindEvent}
+	st.Late = &Journal{kv: s, kind: kindLate}
 	return st, nil
 }
 
@@ -185,46 +185,6 @@ func (s *Store) LastEpoch() (n uint64, data []byte, ok bool, err error) {
 // TrimEpochs adds to b that the records before epoch before are forgotten.
 func (s *Store) TrimEpochs(b kv.Batch, before uint64) {
 	b.DeleteRange(numberKey(kindEpoch, 0), numberKey(kindEpoch, before))
-}
-
-// Journal is a list of rows with ascending numbers, kept to a bounded length.
-type Journal struct {
-	kv   kv.Store
-	kind byte
-}
-
-// Put adds row seq to b. Numbers go up by one.
-func (j *Journal) Put(b kv.Batch, seq uint64, data []byte) { b.Set(numberKey(j.kind, seq), data) }
-
-// Scan calls fn for the rows from number from on, oldest first, until it returns false or an error. data is valid during the call.
-func (j *Journal) Scan(from uint64, fn func(seq uint64, data []byte) (bool, error)) error {
-	_, hi := kindRange(j.kind)
-	return j.kv.Scan(numberKey(j.kind, from), hi, numbered(fn))
-}
-
-// ScanBack is Scan over all rows, newest first.
-func (j *Journal) ScanBack(fn func(seq uint64, data []byte) (bool, error)) error {
-	lo, hi := kindRange(j.kind)
-	return j.kv.ScanBack(lo, hi, numbered(fn))
-}
-
-// Last returns the number of the newest row; false when there is none.
-func (j *Journal) Last() (seq uint64, ok bool, err error) {
-	err = j.ScanBack(func(n uint64, _ []byte) (bool, error) {
-		seq, ok = n, true
-		return false, nil
-	})
-	return seq, ok, err
-}
-
-// Trim adds to b that all but the newest keep rows are forgotten.
-func (j *Journal) Trim(b kv.Batch, keep uint64) error {
-	last, ok, err := j.Last()
-	if err != nil || !ok || last < keep {
-		return err
-	}
-	b.DeleteRange(numberKey(j.kind, 0), numberKey(j.kind, last-keep+1))
-	return nil
 }
 
 func numberKey(kind byte, n uint64) []byte {

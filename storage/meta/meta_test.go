@@ -121,54 +121,6 @@ func TestEpochs(t *testing.T) {
 	}
 }
 
-func TestJournal(t *testing.T) {
-	m := open(t, kv.NewMem())
-	numbers := func(j *Journal, from uint64) (up, down []uint64) {
-		add := func(dst *[]uint64) func(uint64, []byte) (bool, error) {
-			return func(n uint64, data []byte) (bool, error) {
-				if string(data) != fmt.Sprint(j.kind, n) {
-					t.Fatalf("row %d: %s", n, data)
-				}
-				*dst = append(*dst, n)
-				return true, nil
-			}
-		}
-		if err := errors.Join(j.Scan(from, add(&up)), j.ScanBack(add(&down))); err != nil {
-			t.Fatal(err)
-		}
-		slices.Reverse(down)
-		return up, down
-	}
-	if err := m.Events.Trim(m.kv.NewBatch(), 3); err != nil { // empty
-		t.Fatal(err)
-	}
-	commit(t, m, func(b kv.Batch) error {
-		for n := range uint64(10) {
-			m.Rejected.Put(b, n, fmt.Append(nil, m.Rejected.kind, n))
-			m.Events.Put(b, n, fmt.Append(nil, m.Events.kind, n))
-		}
-		return nil
-	})
-	for keep, want := range map[uint64]int{20: 10, 10: 10, 3: 3, 0: 0} {
-		b := m.kv.NewBatch()
-		if err := m.Rejected.Trim(b, keep); err != nil {
-			t.Fatal(err)
-		}
-		c := open(t, m.kv.(*kv.Mem).Crash(0)) // a copy
-		b.Discard()
-		commit(t, c, func(b kv.Batch) error { return c.Rejected.Trim(b, keep) })
-		if up, down := numbers(c.Rejected, 0); len(up) != want || !slices.Equal(up, down) || want > 0 && up[want-1] != 9 {
-			t.Fatalf("keep %d: %v %v", keep, up, down)
-		}
-		if up, _ := numbers(c.Events, 4); len(up) != 6 {
-			t.Fatalf("the other journal: %v", up)
-		}
-	}
-	if n, ok, err := m.Events.Last(); n != 9 || !ok || err != nil {
-		t.Fatal(n, ok, err)
-	}
-}
-
 // TestIOC compares random additions, deletions, purges and drops with a model that keeps every version.
 func TestIOC(t *testing.T) {
 	rnd := rand.New(rand.NewSource(1))

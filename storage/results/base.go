@@ -39,6 +39,18 @@ func (s *Store) Content(queryID uint64, fn func(Row) (bool, error)) error {
 	return s.Scan(queryID, 0, 0, fn)
 }
 
+// Base gives the base of a query's changelog and the offset of the row that follows it.
+func (s *Store) Base(queryID uint64) (rows []Row, next int64, err error) {
+	s.shrink.Lock()
+	defer s.shrink.Unlock()
+	err = s.scanBase(queryID, func(r Row) (bool, error) {
+		r.Data = append([]byte(nil), r.Data...)
+		rows = append(rows, r)
+		return true, nil
+	})
+	return rows, s.Oldest(queryID), err
+}
+
 func (s *Store) scanBase(queryID uint64, fn func(Row) (bool, error)) error {
 	lo, hi := baseRange(queryID)
 	oldest := s.Oldest(queryID)
@@ -61,8 +73,9 @@ func (s *Store) scanBase(queryID uint64, fn func(Row) (bool, error)) error {
 	return nil
 }
 
-// foldBase adds to b the base that is left when the rows before cut go: what fold makes of the old base and those rows.
-func (s *Store) foldBase(b kv.Batch, queryID uint64, cut int64, fold func(rows []Row) []Row) error {
+// foldBase adds to b the base that is left when the rows before cut go: what fold makes of the old base and those rows. It takes size
+// bytes.
+func (s *Store) foldBase(b kv.Batch, queryID uint64, cut int64, fold func(rows []Row) []Row) (size int64, err error) {
 	var rows []Row
 	keep := func(r Row) (bool, error) {
 		if r.Offset >= cut {
@@ -73,18 +86,20 @@ func (s *Store) foldBase(b kv.Batch, queryID uint64, cut int64, fold func(rows [
 		return true, nil
 	}
 	if err := s.scanBase(queryID, keep); err != nil {
-		return err
+		return 0, err
 	}
 	if err := s.Scan(queryID, 0, 0, keep); err != nil {
-		return err
+		return 0, err
 	}
 	lo, hi := baseRange(queryID)
 	b.DeleteRange(lo, hi)
 	n := uint64(0)
 	w := blockWriter{b: b, key: func(int64) []byte { n++; return baseKey(queryID, n-1) }}
 	for _, r := range fold(rows) {
-		w.add(run{rows: 1, epoch: r.Epoch, clock: r.Clock, packed: AppendRow(nil, r.Op, r.Data)})
+		packed := AppendRow(nil, r.Op, r.Data)
+		size += int64(len(packed))
+		w.add(run{rows: 1, epoch: r.Epoch, clock: r.Clock, packed: packed})
 	}
 	w.end()
-	return nil
+	return size, nil
 }

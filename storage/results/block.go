@@ -117,6 +117,8 @@ type blockWriter struct {
 	runs  []run
 	bytes int
 	value []byte
+	// grown is how many bytes more runs took because they were split.
+	grown int64
 }
 
 // add takes a run in. Its rows need to stay as they are until the end.
@@ -124,7 +126,9 @@ func (w *blockWriter) add(r run) {
 	for r.rows > 0 {
 		part := r
 		if w.bytes+len(r.packed) > blockBytes {
+			whole := len(r.packed)
 			part, r = r.split(blockBytes-w.bytes, w.bytes == 0)
+			w.grown += int64(len(part.packed) + len(r.packed) - whole)
 		} else {
 			r.rows = 0
 		}

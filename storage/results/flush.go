@@ -28,10 +28,13 @@ func (s *Store) flushBeside() {
 	s.mu.Unlock()
 }
 
-// tailOf is the end of a changelog that is to become blocks.
+// tailOf is the end of a changelog that is to become blocks: published up to an offset, put bytes in total.
 type tailOf struct {
-	log  *Changelog
-	runs []run
+	log     *Changelog
+	runs    []run
+	to, put int64
+	// grown is how much more the rows take in blocks.
+	grown int64
 }
 
 // Flush makes blocks of all that is published and not in blocks. Readers and writers go on meanwhile.
@@ -45,12 +48,15 @@ func (s *Store) Flush() error {
 	b := s.kv.NewBatch()
 	var id uint64
 	w := blockWriter{key: func(first int64) []byte { return blockKey(id, first) }}
-	for _, x := range list {
-		w.b, id = b, x.log.id
+	for i := range list {
+		x := &list[i]
+		w.b, w.grown, id = b, 0, x.log.id
 		for _, r := range x.runs {
 			w.add(r)
 		}
 		w.end()
+		x.grown = w.grown
+		putSize(b, id, x.to, x.put+x.grown)
 		if b.Len() > flushBatch { // the blocks of one query are in one batch
 			if err := b.Commit(false); err != nil {
 				return fmt.Errorf("write results out: %w", err)
@@ -82,9 +88,9 @@ func (s *Store) tails() (list []tailOf, upTo uint64, bytes int64) {
 	defer s.mu.Unlock()
 	for _, log := range s.tailed {
 		if runs := log.kept(); len(runs) > 0 {
-			list = append(list, tailOf{log, runs})
+			list = append(list, tailOf{log: log, runs: runs, to: log.published, put: log.put})
 		} else if n := len(log.tail); n > 0 {
-			list = append(list, tailOf{log, log.tail[n:]})
+			list = append(list, tailOf{log: log, runs: log.tail[n:], to: log.published, put: log.put})
 		}
 	}
 	slices.SortFunc(list, func(a, b tailOf) int { return cmp.Compare(a.log.id, b.log.id) })
@@ -110,6 +116,7 @@ func (s *Store) flushed(list []tailOf, bytes int64) {
 		if s.logs[log.id] != log {
 			continue // dropped meanwhile
 		}
+		log.put += x.grown
 		end := log.oldest
 		if n := len(x.runs); n > 0 {
 			end = x.runs[n-1].end()
@@ -132,6 +139,9 @@ func (s *Store) load() error {
 		return err
 	}
 	if err := s.loadBlocks(); err != nil {
+		return err
+	}
+	if err := s.loadSizes(); err != nil {
 		return err
 	}
 	lo, hi := []byte{kv.PrefixResults, kindGone}, []byte{kv.PrefixResults, kindGone + 1}
@@ -165,12 +175,13 @@ func (s *Store) load() error {
 func (s *Store) loadTails() error {
 	lo, hi := []byte{kv.PrefixResults, kindTail}, []byte{kv.PrefixResults, kindTail + 1}
 	return s.kv.Scan(lo, hi, func(key, value []byte) (bool, error) {
-		if len(key) != 10 || len(value) != 8 {
-			return false, fmt.Errorf("%w: tail %x = %x", ErrCorrupt, key, value)
+		next, cut, base, err := parseTail(key, value)
+		if err != nil {
+			return false, err
 		}
-		next := int64(binary.BigEndian.Uint64(value))
 		log := s.changelog(binary.BigEndian.Uint64(key[2:]))
 		log.oldest, log.published, log.next = next, next, next
+		log.cut, log.base = cut, base
 		return true, nil
 	})
 }
@@ -182,6 +193,7 @@ func (s *Store) loadBlocks() error {
 		// The first block of the next query, then its last one; then skip to the query after it.
 		var id uint64
 		var oldest, next int64
+		var epoch uint64
 		found := false
 		err := s.kv.Scan(lo, hi, func(key, _ []byte) (more bool, err error) {
 			found = true
@@ -195,7 +207,7 @@ func (s *Store) loadBlocks() error {
 		err = s.kv.ScanBack(from, to, func(key, value []byte) (bool, error) {
 			b, err := parseBlock(key, value)
 			if err == nil {
-				next = b.end()
+				next, epoch = b.end(), b.runs[len(b.runs)-1].epoch
 			}
 			return false, err
 		})
@@ -205,7 +217,7 @@ func (s *Store) loadBlocks() error {
 		log := s.changelog(id)
 		log.oldest = max(log.oldest, oldest)
 		log.next = max(next, log.oldest)
-		log.published = log.next
+		log.published, log.epoch = log.next, epoch
 		lo = to
 	}
 }
@@ -220,6 +232,7 @@ func (s *Store) Drop(queryID uint64) error {
 	from, to := baseRange(queryID)
 	b.DeleteRange(from, to)
 	b.Delete(tailKey(queryID))
+	b.Delete(sizeKey(queryID))
 	s.mu.Lock()
 	last, log := s.packsUpTo-1, s.logs[queryID]
 	packed := log != nil && len(log.tail) > 0

@@ -68,6 +68,7 @@ type pending struct {
 	run      run
 	from, to int // in pack, while that grows
 	end      int64
+	bytes    int64
 }
 
 // Begin begins to put an epoch's rows; their batch is b, clock is the epoch's, in microseconds. size is about how many bytes of rows
@@ -130,7 +131,7 @@ func (p *Put) endQuery() {
 	x := &p.list[len(p.list)-1]
 	x.to = len(p.pack)
 	x.log.next += x.run.rows
-	x.end = x.log.next
+	x.end, x.bytes = x.log.next, int64(x.to-x.from)
 	binary.LittleEndian.PutUint32(p.pack[p.head-8:], uint32(x.run.rows))
 	binary.LittleEndian.PutUint32(p.pack[p.head-4:], uint32(x.to-x.from))
 	if x.to-x.from >= directBytes && p.s.untailed(x.log) {
@@ -148,6 +149,8 @@ func (p *Put) direct(x *pending) {
 	w := blockWriter{b: p.b, key: func(first int64) []byte { return blockKey(x.log.id, first) }}
 	w.add(r)
 	w.end()
+	x.bytes += w.grown
+	putSize(p.b, x.log.id, x.end, p.s.putSoFar(x.log)+x.bytes)
 	// Its head stays, without rows: that costs less than to know where it began.
 	binary.LittleEndian.PutUint64(p.pack[p.head-8:], 0)
 	p.pack = p.pack[:p.head]
@@ -188,7 +191,7 @@ func (p *Put) Publish() error {
 	s.mu.Lock()
 	for i := range p.list {
 		x := &p.list[i]
-		x.log.published = x.end
+		x.log.published, x.log.put, x.log.epoch = x.end, x.log.put+x.bytes, p.epoch
 		if x.run.rows > 0 {
 			x.log.tail = append(x.log.tail, x.run)
 			s.tailBytes += runBytes
@@ -239,6 +242,13 @@ func (s *Store) untailed(log *Changelog) bool {
 	return len(log.tail) == 0
 }
 
+// putSoFar is what of a changelog was published in total, bytes.
+func (s *Store) putSoFar(log *Changelog) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return log.put
+}
+
 // loadPack takes what a pack holds into the ends of the changelogs.
 func (s *Store) loadPack(seq uint64, value []byte) error {
 	bad := func(what string) error { return fmt.Errorf("%w: pack %d: %s", ErrCorrupt, seq, what) }
@@ -273,6 +283,10 @@ func (s *Store) loadPack(seq uint64, value []byte) error {
 
 // loadRun takes a run into the end of a changelog, unless it is there or was trimmed; false when it is neither.
 func (s *Store) loadRun(log *Changelog, one run) bool {
+	if one.end() > log.counted {
+		log.put, log.counted = log.put+int64(len(one.packed)), one.end()
+	}
+	log.epoch = max(log.epoch, one.epoch)
 	switch {
 	case one.end() <= log.next: // of a flush that was not finished, or of rows that are trimmed
 		return true

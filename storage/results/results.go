@@ -5,7 +5,6 @@ package results
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,6 +68,7 @@ type Changelog struct {
 	// tail is the end of the rows, as far as it is not in blocks. Readers keep it beyond the mutex: it is only appended to, or replaced.
 	tail   []run
 	listed bool
+	sizes
 	// wake is closed when published moves; nil while nobody waits.
 	wake chan struct{}
 }
@@ -166,6 +166,8 @@ type Bounds struct {
 	BeforeClock int64
 	// MaxRows: while more are kept, the oldest go; 0: any number is kept.
 	MaxRows int64
+	// MaxBytes: while the rows kept take more, the oldest go, but for those of the newest epoch; 0: any size is kept.
+	MaxBytes int64
 	// KeepFrom: rows from this offset on stay in any case.
 	KeepFrom int64
 	// Fold, when set, makes of the rows that go, with the base before them, the base that takes their place; see Content.
@@ -180,67 +182,75 @@ func (s *Store) Trim(queryID uint64, bounds Bounds) error {
 	if v.oldest >= v.next {
 		return nil
 	}
-	cut, blockCut, err := s.trimTo(queryID, v, bounds)
+	c, err := s.trimTo(queryID, v, bounds)
 	if err != nil {
 		return fmt.Errorf("trim results: %w", err)
 	}
-	if cut <= v.oldest {
+	if c.to <= v.oldest {
 		return nil
 	}
 	b := s.kv.NewBatch()
+	base := v.base
 	if bounds.Fold != nil {
-		if err := s.foldBase(b, queryID, cut, bounds.Fold); err != nil {
+		if base, err = s.foldBase(b, queryID, c.to, bounds.Fold); err != nil {
 			return fmt.Errorf("trim results: %w", err)
 		}
 	}
-	if lo, _ := queryRange(queryID); blockCut > 0 {
-		b.DeleteRange(lo, blockKey(queryID, blockCut))
+	if lo, _ := queryRange(queryID); c.blocks > 0 {
+		b.DeleteRange(lo, blockKey(queryID, c.blocks))
 	}
 	// A block may begin before the cut; and without blocks nothing else would say where the offsets had come to.
-	b.Set(tailKey(queryID), binary.BigEndian.AppendUint64(nil, uint64(cut)))
+	b.Set(tailKey(queryID), tailValue(c.to, v.cut+c.bytes, base))
 	if err := b.Commit(false); err != nil {
 		return fmt.Errorf("trim results: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if log := s.logs[queryID]; log != nil {
-		log.oldest = max(log.oldest, cut)
+		log.oldest = max(log.oldest, c.to)
+		log.cut, log.base = v.cut+c.bytes, base
 	}
 	return nil
 }
 
-// trimTo finds the offset before which rows go, and the one before which blocks do.
-func (s *Store) trimTo(queryID uint64, v view, bounds Bounds) (cut, blockCut int64, err error) {
-	goes := func(r *run) bool {
+// cut is what Trim drops: the rows before offset to, which take bytes, and the blocks before offset blocks.
+type cut struct{ to, blocks, bytes int64 }
+
+// trimTo finds what goes.
+func (s *Store) trimTo(queryID uint64, v view, bounds Bounds) (cut, error) {
+	c := cut{to: v.oldest}
+	// take takes a run in; false: it stays.
+	take := func(r *run) bool {
+		if r.end() <= v.oldest {
+			return true
+		}
 		old, many := r.clock < bounds.BeforeClock, bounds.MaxRows > 0 && v.next-r.end() >= bounds.MaxRows
-		return (old || many) && r.end() <= bounds.KeepFrom
+		large := bounds.MaxBytes > 0 && v.put-v.cut-c.bytes > bounds.MaxBytes && r.epoch < v.epoch
+		if !(old || many || large) || r.end() > bounds.KeepFrom {
+			return false
+		}
+		c.to, c.bytes = r.end(), c.bytes+int64(len(r.packed))
+		return true
 	}
-	cut = v.oldest
 	lo, _ := queryRange(queryID)
 	more := true
-	err = s.kv.Scan(lo, blockKey(queryID, v.tailFrom), func(key, value []byte) (bool, error) {
+	err := s.kv.Scan(lo, blockKey(queryID, v.tailFrom), func(key, value []byte) (bool, error) {
 		b, err := parseBlock(key, value)
 		if err != nil {
 			return false, err
 		}
 		for i := range b.runs {
-			if r := &b.runs[i]; r.end() > v.oldest && !goes(r) {
-				more = false
+			if more = take(&b.runs[i]); !more {
 				return false, nil
 			}
-			cut = max(cut, b.runs[i].end())
 		}
-		blockCut = b.end()
+		c.blocks = b.end()
 		return true, nil
 	})
 	for i := 0; i < len(v.tail) && more && err == nil; i++ {
-		if r := &v.tail[i]; r.end() > v.oldest {
-			if more = goes(r); more {
-				cut = r.end()
-			}
-		}
+		more = take(&v.tail[i])
 	}
-	return cut, blockCut, err
+	return c, err
 }
 
 // TailBytes is the memory that the ends of all changelogs take, which are not in blocks yet.

@@ -96,16 +96,22 @@ type queryModel struct {
 	ends         []bool  // row is the last of its block
 }
 
-// trim returns how many blocks go.
-func (q *queryModel) trim(before, keep int64) (blocks int) {
+// trim returns how many blocks go. most bounds what they take, which runs tell, by the offset behind them.
+func (q *queryModel) trim(before, keep, most int64, runs map[int64]int64) (blocks int) {
+	size := int64(0)
+	for _, n := range runs {
+		size += n
+	}
 	for q.oldest < q.next {
 		last := q.oldest
 		for !q.ends[last] {
 			last++
 		}
-		if q.clocks[last] >= before && (keep == 0 || q.next-last-1 < keep) {
+		large := most > 0 && size > most && last+1 < q.next
+		if q.clocks[last] >= before && (keep == 0 || q.next-last-1 < keep) && !large {
 			break
 		}
+		size -= runs[last+1]
 		q.oldest = last + 1
 		blocks++
 	}
@@ -118,7 +124,7 @@ func TestModel(t *testing.T) {
 	mem := kv.NewMem()
 	s := open(t, mem)
 	model := map[uint64]*queryModel{}
-	var trims, drops, failures, empty, flushes int
+	var trims, drops, failures, empty, flushes, large int
 	for epoch := uint64(1); epoch < 1500; epoch++ {
 		id := uint64(rnd.IntN(4)) << 56 // the extremes of the key space too
 		if id == 3<<56 {
@@ -144,11 +150,18 @@ func TestModel(t *testing.T) {
 			drops++
 			continue
 		case n < 3:
-			before, keep := int64(rnd.IntN(int(epoch)*10)), int64(rnd.IntN(30))
-			if err := s.Trim(id, Bounds{BeforeClock: before, MaxRows: keep, KeepFrom: math.MaxInt64}); err != nil {
+			before, keep, most := int64(rnd.IntN(int(epoch)*10)), int64(rnd.IntN(30)), int64(0)
+			if n == 2 {
+				before, keep, most = 0, 0, 1+int64(rnd.IntN(400))
+			}
+			runs := stored(t, s, id)
+			if err := s.Trim(id, Bounds{BeforeClock: before, MaxRows: keep, MaxBytes: most, KeepFrom: math.MaxInt64}); err != nil {
 				t.Fatal(err)
 			}
-			trims += q.trim(before, keep)
+			gone := q.trim(before, keep, most, runs)
+			if trims += gone; most > 0 {
+				large += gone
+			}
 			if q.oldest == q.next && q.next > 0 {
 				empty++
 			}
@@ -180,11 +193,12 @@ func TestModel(t *testing.T) {
 			if s.Next(id) != q.next || s.Oldest(id) != q.oldest {
 				t.Fatalf("epoch %d: query %d is %d..%d, want %d..%d", epoch, id, s.Oldest(id), s.Next(id), q.oldest, q.next)
 			}
+			checkSize(t, s, id)
 			from, limit := int64(rnd.IntN(int(q.next)+2)), rnd.IntN(10)
 			checkScans(t, s, id, [2]int64{q.oldest, q.next}, from, limit)
 		}
 	}
-	if trims == 0 || drops == 0 || failures == 0 || empty == 0 || flushes == 0 {
+	if trims == 0 || drops == 0 || failures == 0 || empty == 0 || flushes == 0 || large == 0 {
 		t.Fatalf("%d trims, %d drops, %d failures, %d emptied, %d flushes", trims, drops, failures, empty, flushes)
 	}
 }

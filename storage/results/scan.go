@@ -10,6 +10,7 @@ import (
 type view struct {
 	oldest, next, tailFrom int64
 	tail                   []run
+	sizes
 }
 
 func (s *Store) view(queryID uint64) view {
@@ -19,7 +20,7 @@ func (s *Store) view(queryID uint64) view {
 	if log == nil {
 		return view{}
 	}
-	v := view{oldest: log.oldest, next: log.published, tailFrom: log.published, tail: log.tail}
+	v := view{oldest: log.oldest, next: log.published, tailFrom: log.published, tail: log.tail, sizes: log.sizes}
 	if len(v.tail) > 0 {
 		v.tailFrom = v.tail[0].first
 	}

@@ -65,7 +65,12 @@ func TestKafkaIdlePartition(t *testing.T) {
 	c := p.Connect(t)
 	total := fmt.Sprint(phases * seconds * perSecond)
 	harness.WaitRows(t, c, "SELECT coalesce(sum(n), 0) FROM per60", func(rows []string) bool { return slices.Equal(rows, []string{total}) })
+	// All is read; a silent partition has its end from the broker.
+	harness.WaitRows(t, c, "SELECT stream, partitions, lag FROM vigil.sources", func(rows []string) bool { return slices.Equal(rows, []string{"a|4|0"}) })
+	first := phases * seconds * perSecond / 3
 	for query, want := range map[string][]string{
+		"SELECT s.lag, p.partition, p.position, p.high_watermark, p.lag FROM vigil.streams s, vigil.source_partitions p WHERE p.stream = s.name AND partition IN (0, 3)": {
+			fmt.Sprintf("0|0|%d|%d|0", first+(perSecond+2)/3, first+(perSecond+2)/3), "0|3|0|0|0"},
 		"SELECT k, n, count(*) FROM per5 WHERE window_start < '2026-01-01 00:30:00Z' GROUP BY k, n ORDER BY k, n":  {"u0|40|12", "u1|40|12", "u2|35|12", "u3|35|12"},
 		"SELECT k, n, count(*) FROM per20 WHERE window_start < '2026-01-01 00:30:00Z' GROUP BY k, n ORDER BY k, n": {"u0|160|3", "u1|160|3", "u2|140|3", "u3|140|3"},
 		"SELECT n, c FROM per60":                             {"600|4", "600|4", "600|4"},

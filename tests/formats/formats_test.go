@@ -52,6 +52,7 @@ var kinds = []kind{
 	{prefix: "20 02", name: "tail", at: -1},
 	{prefix: "20 05", name: "a pack of results"},
 	{prefix: "20 06", name: "mark", at: -1},
+	{prefix: "20 07", name: "the size of results"},
 	{prefix: "20 03", name: "a cursor", sql: "cursor"},
 	{prefix: "20 04", name: "a block of results", sql: "SELECT * FROM totals"},
 	{prefix: "30 02", name: "the checkpoint"},

@@ -80,6 +80,10 @@ type Options struct {
 	// CostsEvery and CPU are job.Config's.
 	CostsEvery time.Duration
 	CPU        func() time.Duration
+	// StatementBytes is session.Options'.
+	StatementBytes int64
+	// Journals is job.Config's.
+	Journals meta.Keep
 	// UDF runs JavaScript; nil refuses it.
 	UDF job.UDF
 	// Alone: queries share no windows.
@@ -113,10 +117,11 @@ func Open(o Options) (*DB, error) {
 	}
 	db := &DB{clock: o.Clock}
 	log := slog.New(&watcher{db})
-	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Job: job.Config{
+	srv, err := session.New(session.Options{Logger: log, Version: "inproc", StatementBytes: o.StatementBytes, Job: job.Config{
 		Dir: "inproc", KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
-		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone}})
+		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
+		Journals: o.Journals}})
 	if err != nil {
 		return nil, err
 	}

@@ -122,6 +122,9 @@ type source struct {
 
 	mu    sync.Mutex // guards state, which franz-go's goroutines and Status use too
 	state state
+	// endWatch ends the goroutine that asks for the partitions' ends, watching waits for it.
+	endWatch context.CancelFunc
+	watching sync.WaitGroup
 }
 
 // state is what Status reports.
@@ -130,9 +133,13 @@ type state struct {
 	connected  int    // open connections
 	lastErr    string // of the last attempt to connect, empty after a success
 	lost       string // the last gap that retention left
+	positions  map[int32]connector.Position
 }
 
-var _ connector.Source = (*source)(nil)
+var (
+	_ connector.Source     = (*source)(nil)
+	_ connector.Positioner = (*source)(nil)
+)
 
 // Open implements connector.Source. It does not wait for a broker: Poll does.
 func (s *source) Open(_ context.Context, from connector.Offsets) error {
@@ -140,10 +147,16 @@ func (s *source) Open(_ context.Context, from connector.Offsets) error {
 		return err
 	}
 	s.from, s.next, s.averaging, s.looked = from, map[int32]int64{}, recordBytes, time.Time{}
-	s.state = state{}
-	client, err := s.connect(kgo.WithHooks(hooks{s}))
+	s.state = state{positions: map[int32]connector.Position{}}
+	client, err := s.connect(kgo.WithHooks(hooks{s}), kgo.KeepControlRecords())
+	if err != nil {
+		return err
+	}
 	s.client = client
-	return err
+	ctx, cancel := context.WithCancel(context.Background())
+	s.endWatch = cancel
+	s.watching.Go(func() { s.watchEnds(ctx) })
+	return nil
 }
 
 // connect makes a client that consumes nothing yet and never resets an offset by itself.
@@ -172,6 +185,8 @@ func (s *source) connect(more ...kgo.Opt) (*kgo.Client, error) {
 // Close implements connector.Source.
 func (s *source) Close() error {
 	if s.client != nil {
+		s.endWatch()
+		s.watching.Wait()
 		s.client.Close()
 		s.client = nil
 	}
@@ -246,7 +261,11 @@ func (s *source) collect(fetches kgo.Fetches, dst []connector.Payload) []connect
 		j := joiner{config: &s.config, split: p.Partition, next: next, arrival: arrival, dst: dst}
 		total := int64(0)
 		for _, r := range p.Records {
-			if r.Offset >= j.next {
+			switch {
+			case r.Offset < j.next:
+			case r.Attrs.IsControl(): // the end of a transaction
+				j.skip(r.Offset)
+			default:
 				j.add(r.Value, r.Offset)
 				total += int64(len(r.Value)) + 1
 			}
@@ -254,8 +273,61 @@ func (s *source) collect(fetches kgo.Fetches, dst []connector.Payload) []connect
 		dst = j.finish()
 		s.averaging += (total/int64(len(p.Records)) + 1 - s.averaging) / 8
 		s.next[p.Partition] = j.next
+		s.moved(p.Partition, j.next, p.LastStableOffset)
 	})
 	return dst
+}
+
+// moved notes how far a partition was read, and where it ends as far as that is known.
+func (s *source) moved(split int32, next, end int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.state.positions[split]
+	if !ok {
+		p.End = -1
+	}
+	s.state.positions[split] = connector.Position{Split: split, Next: next, End: max(p.End, end)}
+}
+
+// Positions implements connector.Positioner.
+func (s *source) Positions() []connector.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]connector.Position, 0, len(s.state.positions))
+	for _, split := range sorted(s.state.positions) {
+		list = append(list, s.state.positions[split])
+	}
+	return list
+}
+
+// watchEnds asks for the ends of the partitions now and then. What is fetched tells them too, but nothing is while the engine takes
+// nothing.
+func (s *source) watchEnds(ctx context.Context) {
+	tick := time.NewTicker(s.refresh)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		ask := map[int32]start{}
+		for _, p := range s.Positions() {
+			ask[p.Split] = latest
+		}
+		ends, err := s.offsets(ctx, ask)
+		if err != nil {
+			continue // Poll meets it too, and tells
+		}
+		s.mu.Lock()
+		for split, end := range ends {
+			if p, ok := s.state.positions[split]; ok {
+				p.End = max(p.End, end)
+				s.state.positions[split] = p
+			}
+		}
+		s.mu.Unlock()
+	}
 }
 
 // ReadRange implements connector.Source. It reads with a client of its own, so that the consuming one is not disturbed.

@@ -310,7 +310,7 @@ func TestTransactionsLeaveGaps(t *testing.T) {
 	if string(r.text[0]) != want || r.offsets[0] <= 9 {
 		t.Fatalf("%q up to %d", r.text[0], r.offsets[0])
 	}
-	end := r.offsets[0] + 5 // a commit marker, three aborted records, an abort marker
+	const end = 24 // six transactions of three records and a marker
 	for to := int64(1); to <= end; to++ {
 		if _, err := s.ReadRange(t.Context(), 0, 0, to, nil); err != nil {
 			t.Fatal(err)
@@ -443,4 +443,90 @@ func BenchmarkConsume(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/record")
+}
+
+// lagging waits until the positions of a source are as wanted: "next/end" by partition.
+func lagging(t *testing.T, s *source, want string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var got string
+	for tick := time.NewTicker(s.refresh / 5); ; {
+		got = ""
+		for i, p := range s.Positions() {
+			if int(p.Split) != i {
+				t.Fatalf("%+v", s.Positions())
+			}
+			got += fmt.Sprintf("%d/%d ", p.Next, p.End)
+		}
+		if got == want {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("positions %q, want %q", got, want)
+		}
+	}
+}
+
+// TestPositions: how far behind a source is shows while nobody polls it, and it is not when all is read.
+func TestPositions(t *testing.T) {
+	c := cluster(t, 2)
+	p := producer(t, c)
+	produce(t, p, 2, 0, 10)
+	s := newSource(t, c)
+	if got := s.Positions(); len(got) != 0 {
+		t.Fatalf("before it is open: %+v", got)
+	}
+	r := open(t, s, nil)
+	r.until(20)
+	lagging(t, s, "10/10 10/10 ")
+	produce(t, p, 1, 10, 7)
+	lagging(t, s, "10/17 10/10 ")
+	r.until(27)
+	lagging(t, s, "17/17 10/10 ")
+	r = open(t, s, connector.Offsets{0: 3, 1: 4})
+	for len(r.all) == 0 {
+		ps, err := s.Poll(t.Context(), nil, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.take(ps)
+	}
+	for _, at := range s.Positions() {
+		if at.Lag() < 0 && at.End >= 0 || at.Next != r.offsets[at.Split] {
+			t.Errorf("%+v, read up to %v", at, r.offsets)
+		}
+	}
+}
+
+// TestTransactionsReadToTheEnd: markers and records that were taken back do not count as lag once they are passed.
+func TestTransactionsReadToTheEnd(t *testing.T) {
+	c := cluster(t, 1)
+	p := producer(t, c, kgo.TransactionalID("t"))
+	for i := range 2 {
+		if err := p.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte(`{"n":1}`)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.EndTransaction(t.Context(), i == 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newSource(t, c)
+	r := open(t, s, nil)
+	for r.offsets[0] < 4 {
+		ps, err := s.Poll(t.Context(), nil, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.take(ps)
+	}
+	if r.lines() != 1 {
+		t.Errorf("%q", r.text[0])
+	}
+	lagging(t, s, "4/4 ")
 }

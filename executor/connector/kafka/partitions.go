@@ -55,6 +55,9 @@ func (s *source) discover(ctx context.Context, dst []connector.Payload) ([]conne
 		s.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{s.topic: add})
 	}
 	s.looked = time.Now()
+	for p, at := range s.next {
+		s.moved(p, at, -1)
+	}
 	s.mu.Lock()
 	s.state.partitions = len(s.next)
 	s.mu.Unlock()
@@ -164,6 +167,7 @@ func (s *source) skipLost(ctx context.Context, p int32) error {
 	s.client.RemoveConsumePartitions(partition)
 	s.client.AddConsumePartitions(map[string]map[int32]kgo.Offset{s.topic: {p: kgo.NewOffset().At(first)}})
 	s.next[p] = first
+	s.moved(p, first, -1)
 	s.mu.Lock()
 	s.state.lost = fmt.Sprintf("offsets %d to %d of partition %d were removed by the topic's retention before they were read", at, first-1, p)
 	s.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/vigil-sql/vigil/server"
+	"github.com/vigil-sql/vigil/storage/meta"
 	"github.com/vigil-sql/vigil/udf/worker"
 )
 
@@ -41,6 +42,7 @@ type serveCmd struct {
 	TLSCert    string          `name:"tls-cert" help:"Certificate for Postgres clients, PEM." placeholder:"FILE" type:"path"`
 	TLSKey     string          `name:"tls-key" help:"Key of the certificate, PEM." placeholder:"FILE" type:"path"`
 	IngestMB   int64           `name:"http-ingest-mb" help:"Memory for the bodies of HTTP ingest requests, MiB; beyond it they are answered 429." default:"256"`
+	Journals   journalFlags    `embed:"" prefix:"journal-"`
 	Workers    int             `help:"Key partitions; 0: one per core." default:"0"`
 	Checkpoint time.Duration   `name:"checkpoint-every" help:"Time between checkpoints of keyed state." default:"10s"`
 	TestDir    string          `name:"test-dir" help:"Directory whose files TEST CONTINUOUS QUERY may read; none: no files." type:"existingdir"`
@@ -53,8 +55,11 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	if c.IngestMB < 1 || c.IngestMB > 1<<20 {
 		return fmt.Errorf("--http-ingest-mb %d: it is from 1 to 1048576", c.IngestMB)
 	}
+	if err := c.Journals.check(); err != nil {
+		return err
+	}
 	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Auth: c.Auth, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Workers: c.Workers, Logger: log,
-		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir, IngestMax: c.IngestMB << 20, Fatal: fatal})
+		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir, Journals: c.Journals.keep(), IngestMax: c.IngestMB << 20, Fatal: fatal})
 	if err != nil {
 		return err
 	}
@@ -64,6 +69,29 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		err = stop
 	}
 	return err
+}
+
+// journalFlags bound vigil.rejected, vigil.query_events and the late rows.
+type journalFlags struct {
+	Rows int64 `help:"Rows kept in each of vigil.rejected, vigil.query_events and late rows." default:"100000"`
+	MB   int64 `name:"mb" help:"And how much of each, MiB." default:"64"`
+	Days int64 `help:"And for how many days." default:"30"`
+}
+
+func (f *journalFlags) check() error {
+	for _, x := range []struct {
+		name       string
+		value, max int64
+	}{{"rows", f.Rows, 1e9}, {"mb", f.MB, 1 << 20}, {"days", f.Days, 36500}} {
+		if x.value < 1 || x.value > x.max {
+			return fmt.Errorf("--journal-%s %d: it is from 1 to %d", x.name, x.value, x.max)
+		}
+	}
+	return nil
+}
+
+func (f *journalFlags) keep() meta.Keep {
+	return meta.Keep{Rows: f.Rows, Bytes: f.MB << 20, Age: f.Days * 24 * int64(time.Hour/time.Microsecond)}
 }
 
 // versionCmd is vigil version.
