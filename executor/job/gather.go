@@ -256,20 +256,7 @@ func (e *Engine) recycle(ep *epoch) {
 
 // putRows puts the epoch's results into b and counts them.
 func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) *results.Put {
-	size := 0
-	for i := range all.groups {
-		for j := range all.groups[i].runs {
-			size += len(all.groups[i].runs[j].packed)
-		}
-		size += groupHead
-	}
-	for _, list := range all.rows {
-		for i := range list {
-			size += len(list[i].data) + rowHead
-		}
-		size += groupHead
-	}
-	p := e.results.Begin(b, ep.n, int64(ep.clock), size)
+	p := e.results.Begin(b, ep.n, int64(ep.clock))
 	e.putting.Store(int64(len(all.rows) + len(all.groups)))
 	m := meter{now: e.costs.now, at: e.costs.now()}
 	for q, list := range all.rows {
@@ -314,12 +301,6 @@ func (e *Engine) warm(groups []queryRuns) {
 	}
 	e.warmed = sum
 }
-
-// What the rows of a query, and a row, take in the store beside their bytes, about.
-const (
-	groupHead = 16
-	rowHead   = 3
-)
 
 // changelog is where a query's results go. The committer's.
 func (e *Engine) changelog(q *query) *results.Changelog {

@@ -58,7 +58,7 @@ func TestFlushBeside(t *testing.T) {
 	want := map[uint64]int64{}
 	for epoch := range uint64(epochs) {
 		b := mem.NewBatch()
-		p := s.Begin(b, epoch, int64(epoch), 0)
+		p := s.Begin(b, epoch, int64(epoch))
 		for id := uint64(1); id <= queries; id++ {
 			n := rnd.IntN(4)
 			if rnd.IntN(200) == 0 {
@@ -128,7 +128,7 @@ func TestFlushCrash(t *testing.T) {
 	s := open(t, mem)
 	for epoch := range uint64(epochs) {
 		b := mem.NewBatch()
-		p := s.Begin(b, epoch, int64(epoch)*10, 0)
+		p := s.Begin(b, epoch, int64(epoch)*10)
 		for id := uint64(1); id <= queries; id++ {
 			p.Query(s.Changelog(id))
 			for i := range each {

@@ -1,8 +1,10 @@
 package results
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/vigil-sql/vigil/storage/kv"
 )
@@ -36,7 +38,7 @@ func goneKey(queryID uint64) []byte {
 
 // Put is the rows of one epoch on their way into the store. One goroutine uses it:
 //
-//	p := s.Begin(batch, epoch, clock, size)
+//	p := s.Begin(batch, epoch, clock)
 //	for each query: p.Query(log), then p.Packed or p.Row for its rows, at least one
 //	p.End()
 //	the commit of batch
@@ -48,7 +50,6 @@ type Put struct {
 	b     kv.Batch
 	epoch uint64
 	clock int64
-	size  int // of the rows that are to come, about
 
 	pack []byte
 	head int // where the head of the query in work ends, in pack
@@ -71,11 +72,10 @@ type pending struct {
 	bytes    int64
 }
 
-// Begin begins to put an epoch's rows; their batch is b, clock is the epoch's, in microseconds. size is about how many bytes of rows
-// there will be.
-func (s *Store) Begin(b kv.Batch, epoch uint64, clock int64, size int) *Put {
-	p := &Put{s: s, b: b, epoch: epoch, clock: clock, size: size, list: s.spare}
-	s.spare = nil
+// Begin begins to put an epoch's rows; their batch is b, clock is the epoch's, in microseconds.
+func (s *Store) Begin(b kv.Batch, epoch uint64, clock int64) *Put {
+	p := &Put{s: s, b: b, epoch: epoch, clock: clock, list: s.spare, pack: s.sparePack}
+	s.spare, s.sparePack = nil, nil
 	return p
 }
 
@@ -83,7 +83,6 @@ func (s *Store) Begin(b kv.Batch, epoch uint64, clock int64, size int) *Put {
 func (p *Put) Query(log *Changelog) (first int64) {
 	p.endQuery()
 	if len(p.pack) == 0 {
-		p.pack = make([]byte, 0, min(p.size+p.size/8+256, packBytes+packBytes/4))
 		p.pack = append(p.pack, packVersion)
 		p.pack = binary.AppendUvarint(p.pack, p.epoch)
 		p.pack = binary.LittleEndian.AppendUint64(p.pack, uint64(p.clock))
@@ -159,20 +158,18 @@ func (p *Put) direct(x *pending) {
 
 // endPack writes the pack that is begun, if it has rows.
 func (p *Put) endPack() {
-	some := false
-	for i := p.from; i < len(p.list); i++ {
-		if x := &p.list[i]; x.run.rows > 0 {
-			x.run.packed = p.pack[x.from:x.to:x.to]
-			some = true
+	if slices.ContainsFunc(p.list[p.from:], func(x pending) bool { return x.run.rows > 0 }) {
+		pack := bytes.Clone(p.pack) // as large as it is: it stays in memory
+		for i := p.from; i < len(p.list); i++ {
+			if x := &p.list[i]; x.run.rows > 0 {
+				x.run.packed = pack[x.from:x.to:x.to]
+			}
 		}
-	}
-	if some {
-		p.b.Set(packKey(p.s.nextPack), p.pack)
+		p.b.Set(packKey(p.s.nextPack), pack)
 		p.s.nextPack++
-		p.packed += int64(len(p.pack))
+		p.packed += int64(len(pack))
 	}
-	p.size = max(0, p.size-len(p.pack))
-	p.pack, p.from = nil, len(p.list)
+	p.pack, p.from = p.pack[:0], len(p.list)
 }
 
 // End ends the rows of the epoch; the commit of the batch follows.
@@ -231,8 +228,11 @@ func (p *Put) Retract() {
 // end keeps memory for the next Put.
 func (p *Put) end() {
 	clear(p.list)
-	p.s.spare = p.list[:0]
-	p.list = nil
+	p.s.spare, p.s.sparePack = p.list[:0], p.pack[:0]
+	if cap(p.pack) > 2*packBytes { // of one row, or a few, that are larger
+		p.s.sparePack = nil
+	}
+	p.list, p.pack = nil, nil
 }
 
 // untailed reports that a changelog has nothing in memory, nor will have when the epoch is published.

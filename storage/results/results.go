@@ -54,8 +54,9 @@ type Store struct {
 	// tailsMax is the constant, but for tests.
 	tailsMax int64
 	// nextPack is the number of the next pack. Of Put alone.
-	nextPack uint64
-	spare    []pending
+	nextPack  uint64
+	spare     []pending
+	sparePack []byte
 	// gone are the dropped queries of which rows are in packs: up to which one. Guarded by shrink.
 	gone map[uint64]uint64
 }

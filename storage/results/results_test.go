@@ -35,7 +35,7 @@ func rows(from, n int) []Row {
 
 // begin puts the rows of query id and one epoch, as at tells, into b.
 func begin(s *Store, b kv.Batch, id uint64, at Row, rows []Row) *Put {
-	p := s.Begin(b, at.Epoch, at.Clock, 0)
+	p := s.Begin(b, at.Epoch, at.Clock)
 	p.Query(s.Changelog(id))
 	for i, r := range rows {
 		if i%2 == 0 {
@@ -167,7 +167,7 @@ func TestModel(t *testing.T) {
 			}
 		case n == 3:
 			b := mem.NewBatch()
-			p := s.Begin(b, epoch, 5, 100)
+			p := s.Begin(b, epoch, 5)
 			if first := p.Query(s.Changelog(id)); first != q.next {
 				t.Fatalf("put at %d, want %d", first, q.next)
 			}
@@ -320,7 +320,7 @@ func TestWait(t *testing.T) {
 			t.Fatalf("%d woke up", len(woken))
 		}
 		b := s.kv.NewBatch()
-		p := s.Begin(b, 3, 30, 0)
+		p := s.Begin(b, 3, 30)
 		for id := range uint64(500) {
 			p.Query(s.Changelog(id + 1))
 			p.Row(0, []byte("row 0"))
@@ -526,7 +526,7 @@ func BenchmarkPut(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		batch := s.kv.NewBatch()
-		p := s.Begin(batch, 1, 1, queries*rows*len(row))
+		p := s.Begin(batch, 1, 1)
 		for _, log := range logs {
 			p.Query(log)
 			for range rows {

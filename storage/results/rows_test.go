@@ -109,7 +109,7 @@ func TestAlikeIsSmall(t *testing.T) {
 	row := bytes.Repeat([]byte("an alert about a host "), 10)
 	put := func(n int) (size, parts int) {
 		b := s.kv.NewBatch()
-		p := s.Begin(b, 1, 10, 0)
+		p := s.Begin(b, 1, 10)
 		p.Query(s.Changelog(uint64(n)))
 		for i := range n {
 			data := bytes.Clone(row)
