@@ -127,6 +127,8 @@ func dbOptions(o Options, cache *pebble.Cache) *pebble.Options {
 		L0CompactionThreshold:       l0CompactionTrigger,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
+	// What is written most, results, shares what it can already; the rest is to cost little.
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	opts.Experimental.SpanPolicyFunc = ownTables
 	opts.Experimental.ValueSeparationPolicy = apart
 	return opts
