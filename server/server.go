@@ -19,6 +19,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/connector/kafka"
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/sink"
 	"github.com/vigil-sql/vigil/server/httpapi"
 	"github.com/vigil-sql/vigil/server/pgwire"
 	"github.com/vigil-sql/vigil/server/session"
@@ -148,7 +149,7 @@ func (s *Server) openSession() error {
 		return err
 	}
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
-	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, TestDir: s.cfg.TestDir,
+	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef()),
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
 			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
 			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,

@@ -90,6 +90,14 @@ func (e *Engine) prepareBackup(dir string) error {
 	return nil
 }
 
+// InDirectory reports whether a path lies in the data directory.
+func (e *Engine) InDirectory(path string) (bool, error) {
+	if _, err := os.Stat(e.cfg.Dir); errors.Is(err, fs.ErrNotExist) {
+		return false, nil // it is in memory, in a test
+	}
+	return within(e.cfg.Dir, path)
+}
+
 // within reports whether a path is that of a directory or lies in it, whatever links lead there.
 func within(dir, path string) (bool, error) {
 	dir, err := filepath.Abs(dir)

@@ -41,6 +41,8 @@ type Change struct {
 	Resume []Object
 	// Alter holds objects with a new name, text or properties that go on as they are: tables, sequences, queries.
 	Alter []Object
+	// Events are rows for vigil.query_events, by query; epoch and time are filled in.
+	Events []Event
 	// Pause takes running queries out of service, until they are resumed; their results stay.
 	Pause []Object
 }

@@ -40,7 +40,7 @@ type Event struct {
 	Name   string `json:"name"`
 	At     int64  `json:"at"`
 	Epoch  uint64 `json:"epoch"`
-	What   string `json:"what"` // "created", "dropped", "deactivated", "paused", "resumed", "throttled", "unthrottled"
+	What   string `json:"what"` // "created", "dropped", "deactivated", "paused", "resumed", "throttled", "unthrottled", "sink missed rows"
 	Code   string `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`

@@ -70,7 +70,7 @@ func journalTime(data []byte) int64 {
 
 // trimJournals adds to b that the rows of journals are forgotten that are too old by now.
 func (e *Engine) trimJournals(b batchKV, now int64) {
-	for _, j := range []*meta.Journal{e.meta.Rejected, e.meta.Events, e.meta.Late} {
+	for _, j := range []*meta.Journal{e.meta.Rejected, e.meta.Events, e.meta.Late, e.meta.Dead} {
 		j.Trim(b, now)
 	}
 }

@@ -65,6 +65,15 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 			return err
 		}
 	}
+	if err := c.persistJournals(e, b, ep); err != nil {
+		return err
+	}
+	e.persistTables(b, ep, c)
+	return e.persistIOC(b, ep, c)
+}
+
+// persistJournals writes the rows for vigil.rejected and vigil.query_events.
+func (c *change) persistJournals(e *Engine, b batchKV, ep *epoch) error {
 	for _, r := range c.Rejected {
 		r.At, r.Epoch = int64(ep.clock), ep.n
 		data, err := json.Marshal(r)
@@ -73,8 +82,12 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		}
 		e.meta.Rejected.Add(b, r.At, data)
 	}
-	e.persistTables(b, ep, c)
-	return e.persistIOC(b, ep, c)
+	for _, ev := range c.Events {
+		if err := e.putEvent(b, ep, ev.Query, ev.Name, ev); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // object is a row of the catalogue as the epoch has left it so far.

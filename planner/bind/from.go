@@ -204,6 +204,10 @@ func (fb *fromBinder) tableRef(t *parse.TableRef) (*fromItem, error) {
 // read finds a relation that the statement may read.
 func (fb *fromBinder) read(n parse.Name) (catalog.Relation, error) {
 	r, err := fb.lookup(n)
+	if k, ok := r.(*catalog.Sink); ok {
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "%q is a sink: it has no rows to be read", k.RelName()).At(n.Pos).
+			WithHint("Read the continuous query that it carries out, %s.", k.Def.Query.Name)
+	}
 	if err == nil && fb.env.Permit != nil {
 		err = fb.env.Permit.Read(r)
 	}

@@ -19,7 +19,8 @@ const (
 	Throttled State = "throttled"
 )
 
-// Relation is what a name in FROM can stand for: *Stream, *Table, *Query, *View, *IOCList or *Virtual. Relations are immutable once
+// Relation is what a name in FROM can stand for: *Stream, *Table, *Query, *View, *IOCList or *Virtual; a *Sink shares their names and stands for
+// no rows. Relations are immutable once
 // in the catalogue: a change puts a new one in their place.
 type Relation interface {
 	// RelName is the name without schema, RelNamespace the schema. See Display for both.

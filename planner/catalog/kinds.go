@@ -10,6 +10,7 @@ const (
 	kindView
 	kindList
 	kindSequence
+	kindSink
 	kindOther
 	kindCount
 )
@@ -28,11 +29,13 @@ func kindOf(r Relation) int {
 		return kindList
 	case *Sequence:
 		return kindSequence
+	case *Sink:
+		return kindSink
 	}
 	return kindOther
 }
 
-// used is what a query or view reads: a list by its name, all else by its id.
+// used is what a query, view or sink reads: a list by its name, all else by its id.
 type used struct {
 	id   uint64
 	list string
@@ -56,6 +59,8 @@ func usedBy(r Relation) []used {
 	case *View:
 		ids(r.Streams, r.Queries, r.Functions, r.Tables, r.Views)
 		lists = r.Lists
+	case *Sink:
+		ids([]uint64{r.Query})
 	}
 	for _, name := range lists {
 		out = append(out, used{list: name})
@@ -89,7 +94,7 @@ func (s *Snapshot) take(r Relation) {
 	}
 }
 
-// HasReaders tells whether a query or view reads the object with this id, or the IOC list with this name: of the most it is
+// HasReaders tells whether a query, view or sink reads the object with this id, or the IOC list with this name: of the most it is
 // known at once that none does.
 func (s *Snapshot) HasReaders(id uint64, list string) bool {
 	return s.readers.get(used{id: id}) > 0 || list != "" && s.readers.get(used{list: list}) > 0

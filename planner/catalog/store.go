@@ -30,7 +30,7 @@ type Snapshot struct {
 	relations table[string, Relation]
 	byID      table[uint64, Relation]
 	kinds     kinds
-	// readers counts the queries and views that read an object.
+	// readers counts the queries, views and sinks that read an object.
 	readers   table[used, int]
 	functions table[string, *Function]
 	schemas   table[string, *Schema]

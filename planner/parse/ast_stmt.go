@@ -448,7 +448,7 @@ type (
 	Discard struct{ What string }
 	// Empty is an empty query string.
 	Empty struct{}
-	// Unsupported is a statement that vigil knows the beginning of and does not have: What names it ("CREATE SINK").
+	// Unsupported is a statement that vigil knows the beginning of and does not have: What names it ("CREATE DATABASE").
 	Unsupported struct {
 		What, Hint string
 		Pos        Pos

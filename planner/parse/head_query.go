@@ -31,6 +31,9 @@ func (c *cursor) create() Statement {
 	case t.isKw("view"):
 		c.i += n + 1
 		return c.createView(replace)
+	case t.isKw("sink") && !replace:
+		c.i += n + 1
+		return c.createSink()
 	case t.isKw("schema") && !replace:
 		c.i += n + 1
 		return c.createSchema()
@@ -139,7 +142,7 @@ func (c *cursor) emitClause() *Emit {
 	return e
 }
 
-// alter parses ALTER CONTINUOUS QUERY and ALTER IOC LIST.
+// alter parses ALTER ..., told apart by the words after it.
 func (c *cursor) alter() Statement {
 	switch {
 	case c.isKw("alter", "continuous", "query"), c.isKw("alter", "materialized", "view"):
@@ -151,6 +154,9 @@ func (c *cursor) alter() Statement {
 	case c.isKw("alter", "sequence"):
 		c.i += 2
 		return c.alterSequence()
+	case c.isKw("alter", "sink"):
+		c.i += 2
+		return c.alterSink()
 	case c.isKw("alter", "ioc", "list"):
 		c.i += 3
 		return c.alterIOC()
@@ -243,9 +249,12 @@ func (c *cursor) pauseOrRefresh() Statement {
 		c.expectKw("ioc", "list")
 		return &RefreshIOC{c.qualified()}
 	}
-	if c.acceptKw("materialized") {
+	switch {
+	case c.acceptKw("sink"):
+		return &AlterSink{Name: c.qualified(), Pause: t.val == "pause", Resume: t.val == "resume"}
+	case c.acceptKw("materialized"):
 		c.expectKw("view")
-	} else {
+	default:
 		c.expectKw("continuous", "query")
 	}
 	return &PauseQuery{Name: c.qualified(), Resume: t.val == "resume"}

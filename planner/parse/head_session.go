@@ -15,7 +15,7 @@ func (c *cursor) show() Statement {
 	}{
 		{[]string{"streams"}, "STREAMS"}, {[]string{"sources"}, "STREAMS"},
 		{[]string{"continuous", "queries"}, "CONTINUOUS QUERIES"}, {[]string{"materialized", "views"}, "CONTINUOUS QUERIES"},
-		{[]string{"ioc", "lists"}, "IOC LISTS"}, {[]string{"functions"}, "FUNCTIONS"}, {[]string{"tables"}, "TABLES"},
+		{[]string{"ioc", "lists"}, "IOC LISTS"}, {[]string{"sinks"}, "SINKS"}, {[]string{"functions"}, "FUNCTIONS"}, {[]string{"tables"}, "TABLES"},
 	}
 	for _, l := range lists {
 		if c.acceptKw(l.words...) {
@@ -51,6 +51,8 @@ func (c *cursor) showCreate() Statement {
 		s.Create = "IOC LIST"
 	case c.acceptKw("function"), c.acceptKw("aggregate"):
 		s.Create = "FUNCTION"
+	case c.acceptKw("sink"):
+		s.Create = "SINK"
 	default:
 		c.fail()
 		return nil

@@ -50,10 +50,10 @@ func (c *cursor) comment() Statement {
 		x.Kind = "COLUMN"
 		c.commentColumn(x)
 	default:
-		if x.Kind = c.objectKind(); x.Kind == "" || x.Kind == "SINK" || x.Kind == "ROLE" {
+		if x.Kind = c.objectKind(); x.Kind == "" || x.Kind == "ROLE" {
 			what := "COMMENT ON " + upperWord(t)
 			c.i = c.end
-			return &Unsupported{What: what, Hint: "Comments are for relations, columns, functions and schemas.", Pos: start.pos}
+			return &Unsupported{What: what, Hint: "Comments are for relations, columns, sinks, functions and schemas.", Pos: start.pos}
 		}
 		x.Name = c.qualified()
 		if x.Kind == "FUNCTION" && c.peek().isOp("(") {

@@ -188,7 +188,6 @@ func (c *cursor) session(t *token) Statement {
 
 // missing lists the beginnings of statements that vigil knows and does not have, with what to do instead.
 var missing = []struct{ words, what, hint string }{
-	{"create sink", "CREATE SINK", "Read the results with SUBSCRIBE, COPY (SUBSCRIBE ..) TO STDOUT, LISTEN or the HTTP long poll."},
 	{"create database", "CREATE DATABASE", "A server has the one database vigil; start another server on another directory."},
 	{"create unlogged", "CREATE UNLOGGED TABLE", "Use CREATE TABLE."},
 	{"create type", "CREATE TYPE", "Use the built-in types."},
@@ -201,7 +200,7 @@ var missing = []struct{ words, what, hint string }{
 	{"alter stream", "ALTER STREAM", "Drop the stream and create it again."},
 	{"alter source", "ALTER STREAM", "Drop the stream and create it again."},
 	{"alter default privileges", "ALTER DEFAULT PRIVILEGES", "GRANT on the objects once they are there."},
-	{"alter", "ALTER", "vigil has ALTER TABLE, ALTER SEQUENCE, ALTER CONTINUOUS QUERY and ALTER IOC LIST."},
+	{"alter", "ALTER", "vigil has ALTER TABLE, ALTER SEQUENCE, ALTER CONTINUOUS QUERY, ALTER SINK and ALTER IOC LIST."},
 	{"backup", "BACKUP", "vigil has BACKUP TO 'directory'."},
 	{"restore", "RESTORE", "Start a server on the directory of the backup: vigil serve --data DIRECTORY."},
 	{"retro", "RETRO IOC LIST", "Join the stream's history with the list in a SELECT."},

@@ -22,7 +22,7 @@ func (p *printer) show(s *Show) {
 
 // settingText writes a setting's name so that it is not taken for a phrase of SHOW or SET.
 func settingText(name string) string {
-	if wordIs(name, "streams", "sources", "functions", "tables", "all", "create", "session", "local", "transaction", "time", "names", "schema",
+	if wordIs(name, "streams", "sources", "sinks", "functions", "tables", "all", "create", "session", "local", "transaction", "time", "names", "schema",
 		"role", "constraints", "continuous", "materialized", "ioc") {
 		return `"` + name + `"`
 	}

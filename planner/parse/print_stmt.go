@@ -70,7 +70,7 @@ func (p *printer) statement(stmt Statement) {
 	case *Unsupported:
 		p.s(s.What)
 	default:
-		if !p.role(stmt) {
+		if !p.role(stmt) && !p.sink(stmt) {
 			p.session(stmt)
 		}
 	}

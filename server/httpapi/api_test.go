@@ -299,6 +299,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	f := start(t, t.TempDir())
 	f.sql(objects)
 	f.sql("CREATE STREAM k (n INT) WITH (connector = 'kafka', brokers = '127.0.0.1:1', topic = 't')")
+	f.sql("CREATE SINK out FROM q WITH (connector = 'http', url = 'http://127.0.0.1:1/')")
 	f.do(request{"POST", "/v1/streams/s/events", "", event(1)})
 	f.poll("wait=30s") // the row's result is out
 	_, served := f.do(request{"GET", "/metrics", "", ""})

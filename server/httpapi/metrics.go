@@ -16,6 +16,7 @@ type engineMetrics struct {
 	queryCPU, streamCPU, serverCPU, rowsIn, state, keys *prometheus.Desc
 	logBytes, logSegments, logCorrupt, logQueue         *prometheus.Desc
 	storeDisk, storeMem, storeCache, tails              *prometheus.Desc
+	sinks                                               sinkMetrics
 }
 
 func registry(srv *session.Server, ingest *budget, conns func() Connections) *prometheus.Registry {
@@ -66,6 +67,8 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 		storeMem:    desc("store_memory_bytes", "Memory of the store for what is not in its files yet."),
 		storeCache:  desc("store_cache_bytes", "Memory of the store for blocks of its files."),
 		tails:       desc("result_tail_bytes", "Memory of result rows that are not in blocks yet."),
+
+		sinks: newSinkMetrics(desc),
 	})
 	return r
 }
@@ -76,6 +79,9 @@ func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
 		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys,
 		m.logBytes, m.logSegments, m.logCorrupt, m.logQueue, m.storeDisk, m.storeMem, m.storeCache, m.tails} {
 		ch <- d
+	}
+	for _, d := range m.sinks {
+		ch <- d.desc
 	}
 }
 
@@ -114,6 +120,7 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	m.collectCosts(ch)
+	m.sinks.collect(m.srv, ch)
 	storage := eng.Storage()
 	gauge(m.storeDisk, float64(storage.DiskBytes))
 	gauge(m.storeMem, float64(storage.MemBytes))

@@ -26,7 +26,7 @@ func (p permit) Call(f *catalog.Function) error {
 }
 
 // secret are the system relations that only superusers read: they hold verifiers of passwords, and raw rows of all streams.
-var secret = map[string]bool{"pg_catalog.pg_authid": true, "pg_catalog.pg_shadow": true, "vigil.rejected": true}
+var secret = map[string]bool{"pg_catalog.pg_authid": true, "pg_catalog.pg_shadow": true, "vigil.rejected": true, "vigil.sink_dead_letters": true}
 
 // allow refuses what the connection's role may not do with a relation.
 func (s *Session) allow(r catalog.Relation, p catalog.Privileges) error {
@@ -78,6 +78,8 @@ func relationWord(r catalog.Relation) string {
 		return kindWords[kindSequence]
 	case *catalog.View:
 		return kindWords[kindView]
+	case *catalog.Sink:
+		return kindWords[kindSink]
 	case *catalog.Virtual:
 		if r.RelName() != "pg_authid" {
 			return kindWords[kindView]

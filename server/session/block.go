@@ -153,6 +153,7 @@ func (b *block) fold() job.Change {
 		out.Pause = append(out.Pause, st.change.Pause...)
 		out.Alter = append(out.Alter, st.change.Alter...)
 		out.Rejected = append(out.Rejected, st.change.Rejected...)
+		out.Events = append(out.Events, st.change.Events...)
 	}
 	for _, st := range b.steps {
 		for _, x := range st.change.Props {
@@ -293,6 +294,9 @@ func (b *block) conflict(ch *job.Change, cur *catalog.Snapshot) error {
 	}
 	for _, q := range cur.Relations() {
 		for _, o := range dropped {
+			if mine := b.cat.Snapshot().ByID(q.RelID()); mine != nil && !reads(mine, o.Meta.Kind, o.Meta.ID, o.Meta.Name) {
+				continue // a sink that goes on with what replaces it
+			}
 			if !going[q.RelID()] && reads(q, o.Meta.Kind, o.Meta.ID, o.Meta.Name) {
 				return changed(o)
 			}
@@ -436,6 +440,7 @@ func (s *Session) commitChange(ctx context.Context, b *block) error {
 			st.done()
 		}
 	}
+	srv.syncSinks()
 	for id, c := range temp {
 		t := s.temp.table(id)
 		if err := s.temp.draft.Apply(id, &t.Table.Schema, t.Key, c); err != nil {

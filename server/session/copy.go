@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
@@ -276,7 +277,7 @@ func (c *copyWriter) row(row []types.Value) error {
 	}
 	c.buf = c.buf[:0]
 	if c.f.json {
-		c.buf = AppendJSONRow(c.buf, c.cols, row)
+		c.buf = codec.AppendJSONRow(c.buf, c.cols, row)
 	}
 	for i, v := range row {
 		if c.f.json {

@@ -164,6 +164,7 @@ func (s *scope) apply(ctx context.Context, st step) error {
 	if st.done != nil {
 		st.done()
 	}
+	s.syncSinks()
 	return nil
 }
 
@@ -225,6 +226,9 @@ func (s *scope) create(ctx context.Context, c creation, out pgwire.Output) error
 	}
 	if old != nil && c.kind == kindQuery {
 		change.Drop = []job.Object{old.object}
+		if publish, err = s.followReplaced(old.object.Meta.ID, publish, &change, out); err != nil {
+			return err
+		}
 	}
 	if err := s.apply(ctx, step{change: change, publish: publish}); err != nil {
 		return err
@@ -364,6 +368,8 @@ func (s *scope) existing(r catalog.Relation) *existing {
 		return &existing{kindIOC, object(kindIOC, r.ID, r.Name, r.SQL, &r.IOCList), remove}
 	case *catalog.View:
 		return &existing{kindView, object(kindView, r.ID, r.Name, r.SQL, nil), remove}
+	case *catalog.Sink:
+		return &existing{kindSink, object(kindSink, r.ID, r.Name, r.SQL, nil), remove}
 	}
 	return nil
 }
@@ -374,7 +380,7 @@ func object(kind string, id uint64, name, sql string, def any) job.Object {
 
 // dropKinds maps what follows DROP to the kinds of objects.
 var dropKinds = map[string]string{"STREAM": kindStream, "TABLE": kindTable, "CONTINUOUS QUERY": kindQuery,
-	"IOC LIST": kindIOC, "FUNCTION": kindFunction, "SEQUENCE": kindSequence, "VIEW": kindView, "SCHEMA": kindSchema}
+	"IOC LIST": kindIOC, "FUNCTION": kindFunction, "SEQUENCE": kindSequence, "VIEW": kindView, "SCHEMA": kindSchema, "SINK": kindSink}
 
 // drop runs DROP kind names [CASCADE], all or nothing.
 func (s *scope) drop(ctx context.Context, st *parse.Drop, out pgwire.Output) error {
@@ -439,17 +445,21 @@ func (s *scope) remove(ctx context.Context, victims []*existing) error {
 
 // missingCode is the SQLSTATE of a name that stands for nothing.
 func missingCode(kind string) sqlerr.Code {
-	if kind == kindFunction {
+	switch kind {
+	case kindFunction:
 		return sqlerr.UndefinedFunction
+	case kindSink:
+		return sqlerr.UndefinedObject
 	}
 	return sqlerr.UndefinedTable
 }
 
 // kindWords are the kinds as users read them.
 var kindWords = map[string]string{kindStream: "stream", kindQuery: "continuous query", kindIOC: "IOC list", kindFunction: "function",
-	kindTable: "table", kindSequence: "sequence", kindView: "view", kindSchema: "schema", kindRole: "role"}
+	kindTable: "table", kindSequence: "sequence", kindView: "view", kindSchema: "schema", kindRole: "role",
+	kindSink: "sink"}
 
-// withDependents adds the queries and views that read the victims, or refuses.
+// withDependents adds the queries, views and sinks that read the victims, or refuses.
 func (s *scope) withDependents(victims []*existing, cascade bool, out pgwire.Output) ([]*existing, error) {
 	going := map[uint64]bool{}
 	for _, v := range victims {
@@ -490,7 +500,7 @@ func (s *scope) withDependents(victims []*existing, cascade bool, out pgwire.Out
 	return victims, nil
 }
 
-// uses is what a query or view uses.
+// uses is what a query, view or sink uses.
 type uses struct {
 	streams, queries, tables, views, functions []uint64
 	lists                                      []string
@@ -502,6 +512,8 @@ func usesOf(r catalog.Relation) (uses, bool) {
 		return uses{r.Streams, r.Queries, r.Tables, r.Views, r.Functions, r.Lists}, true
 	case *catalog.View:
 		return uses{r.Streams, r.Queries, r.Tables, r.Views, r.Functions, r.Lists}, true
+	case *catalog.Sink:
+		return uses{queries: []uint64{r.Query}}, true
 	}
 	return uses{}, false
 }

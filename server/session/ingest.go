@@ -141,7 +141,7 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 			cols = append([]types.Column{subscribeColumns[1]}, cols...)
 			vals = append([]types.Value{types.NewText(opNames[row.Op])}, vals...)
 		}
-		buf = AppendJSONRow(buf[:0], cols, vals)
+		buf = codec.AppendJSONRow(buf[:0], cols, vals)
 		emit(buf)
 		next = row.Offset + 1
 		return true, nil

@@ -110,6 +110,10 @@ func (t *target) generated(i int) bool {
 
 // planInsert plans INSERT ... VALUES and INSERT ... SELECT: both are a query whose rows are cast to the target's columns.
 func (s *Session) planInsert(st *parse.Insert, hints []types.Type) (*statement, error) {
+	if k, ok := s.relation(st.Table).(*catalog.Sink); ok { // it has no columns to compare the rows with
+		_, err := s.fillable(k, st.Table)
+		return nil, err
+	}
 	ch, err := planner.Insert(s.env(), st, hints)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -130,9 +131,9 @@ func (l *listener) deliver(ctx context.Context, sub *subscription) func(row []ty
 			cols = append([]types.Column{subscribeColumns[1]}, cols...)
 			vals = append([]types.Value{row[1]}, vals...)
 		}
-		buf = AppendJSONRow(buf[:0], cols, vals)
+		buf = codec.AppendJSONRow(buf[:0], cols, vals)
 		if len(buf) > notifyMax {
-			buf = AppendJSONRow(buf[:0], subscribeColumns[:1], row[:1])
+			buf = codec.AppendJSONRow(buf[:0], subscribeColumns[:1], row[:1])
 		}
 		return l.out.PushWait(ctx, pgwire.Notification{Channel: sub.q.Name, Payload: string(buf)})
 	}

@@ -36,6 +36,9 @@ func sysRelations() []sysRelation {
 		{"query_costs", "name text, kind text, cpu_ms float8, cpu_ms_per_s float8, cpu_share float8, rows_in bigint, " +
 			"rows_out bigint, rows_per_min float8, rows_withheld bigint, input_withheld bigint, state_bytes bigint, keys bigint", (*Server).costRows},
 		{"source_partitions", "stream text, partition integer, position bigint, high_watermark bigint, lag bigint", (*Server).partitionRows},
+		{"sinks", "name text, query text, connector text, target text, state text, cursor text, next_offset bigint, lag_rows bigint, rows bigint, " +
+			"dead_letters bigint, missed_rows bigint, last_error text, last_error_at timestamptz, since timestamptz, created_at timestamptz, comment text", (*Server).sinkRows},
+		{"sink_dead_letters", "at timestamptz, sink text, id text, code text, reason text, body text", (*Server).deadRows},
 	}
 }
 
@@ -192,12 +195,17 @@ func (srv *Server) rejectedRows(add func([]types.Value) error) error {
 		if err != nil {
 			return false, err
 		}
-		raw := strings.ReplaceAll(string(r.Raw), "\x00", `\x00`)
-		if !utf8.ValidString(raw) {
-			raw = strings.ToValidUTF8(raw, "\uFFFD")
-		}
-		return true, add([]types.Value{at(r.At), name(r.Stream), name(r.Query), text(r.Code), text(r.Reason), text(raw), big(int64(r.Epoch))})
+		return true, add([]types.Value{at(r.At), name(r.Stream), name(r.Query), text(r.Code), text(r.Reason), text(printable(r.Raw)), big(int64(r.Epoch))})
 	})
+}
+
+// printable is bytes as text that Postgres clients take.
+func printable(b []byte) string {
+	raw := strings.ReplaceAll(string(b), "\x00", `\x00`)
+	if !utf8.ValidString(raw) {
+		raw = strings.ToValidUTF8(raw, "\uFFFD")
+	}
+	return raw
 }
 
 func (srv *Server) epochRows(add func([]types.Value) error) error {

@@ -48,6 +48,9 @@ func (s *scope) renamed(kind string, was catalog.Relation, name string, r catalo
 		list = append(list, next)
 		st.change.Alter = append(st.change.Alter, object(kindQuery, q.ID, q.Name, next.SQL, &next.Query))
 	}
+	if kind == kindQuery {
+		list = append(list, s.renamedSinks(id, name, &st)...)
+	}
 	st.publish = putting(list...)
 	return st, nil
 }

@@ -5,6 +5,7 @@ package session
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -12,7 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/sink"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
@@ -29,6 +32,8 @@ type Options struct {
 	Auth   AuthPolicy
 	// Version is what SHOW server_version adds to the Postgres version.
 	Version string
+	// Sinks are the connectors to targets.
+	Sinks []connector.SinkDef
 	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
 	TestDir string
 	// StatementBytes bounds the memory of the rows that one statement adds; 0: 1 GiB.
@@ -58,6 +63,9 @@ type Server struct {
 	// testDir is as in Options; tests holds a place for each TEST CONTINUOUS QUERY under way.
 	testDir string
 	tests   chan struct{}
+	// sinks runs the sinks; running is which of the catalogue's it was told, guarded by ddl.
+	sinks   *sink.Set
+	running map[uint64]*catalog.Sink
 	// ddl serialises statements that change the catalogue: plan, apply, publish.
 	ddl sync.Mutex
 	// statementBytes is as in Options.
@@ -89,7 +97,19 @@ func New(o Options) (*Server, error) {
 	if s.eng, err = job.Open(o.Job, objects); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return s, s.openSinks(o)
+}
+
+// openSinks lets the sinks go on.
+func (s *Server) openSinks(o Options) error {
+	var err error
+	s.sinks, err = sink.New(sink.Options{Results: o.Job.Results, KV: o.Job.KV, Dead: o.Job.Meta.Dead, Defs: o.Sinks, Server: s.identity, Clock: s.clock,
+		Logger: s.log, Missed: s.missedRows}, s.liveSinks())
+	if err != nil {
+		return errors.Join(err, s.eng.Close(context.Background()))
+	}
+	s.syncSinks()
+	return nil
 }
 
 // Engine is the engine that runs the continuous queries.
@@ -98,8 +118,11 @@ func (s *Server) Engine() *job.Engine { return s.eng }
 // Catalog is the catalogue.
 func (s *Server) Catalog() *catalog.Catalog { return s.cat }
 
-// Close stops the engine: last epoch, last checkpoint.
-func (s *Server) Close(ctx context.Context) error { return s.eng.Close(ctx) }
+// Close stops the sinks and the engine: last epoch, last checkpoint.
+func (s *Server) Close(ctx context.Context) error {
+	s.sinks.Close()
+	return s.eng.Close(ctx)
+}
 
 func (s *Server) env() *planner.Env {
 	return &planner.Env{Catalog: s.cat, Database: "vigil", User: "vigil", Schema: "public", Now: s.clock(), TimeZone: time.UTC}
@@ -115,6 +138,7 @@ const (
 	kindView     = "view"
 	kindSchema   = "schema"
 	kindSequence = job.KindSequence
+	kindSink     = "sink"
 )
 
 // propCreated is the property that keeps an object's time of creation, microseconds.
@@ -210,6 +234,8 @@ func (s *Server) reload(m meta.Object) (any, error) {
 		p, err = s.planView(env, st, m.ID)
 	case *parse.CreateSchema:
 		p = s.planSchema(st, m.ID)
+	case *parse.CreateSink:
+		p, err = s.loadSink(st, m.ID, at, m.Props)
 	default:
 		err = fmt.Errorf("stored text is a %T", st)
 	}

@@ -17,6 +17,7 @@ var listings = map[string]string{
 	"CONTINUOUS QUERIES": "SELECT name, state, reason, rows_out, created_at FROM vigil.queries ORDER BY name",
 	"IOC LISTS":          "SELECT name, type, entries, version FROM vigil.ioc_lists ORDER BY name",
 	"FUNCTIONS":          "SELECT name, arguments, returns, language, state FROM vigil.functions ORDER BY name",
+	"SINKS":              "SELECT name, query, connector, target, state, lag_rows, rows, last_error FROM vigil.sinks ORDER BY name",
 	"TABLES":             "SELECT name, 'stream' AS kind FROM vigil.streams UNION ALL SELECT name, 'continuous query' FROM vigil.queries UNION ALL SELECT name, 'IOC list' FROM vigil.ioc_lists UNION ALL SELECT name, 'table' FROM vigil.tables ORDER BY 1",
 }
 
@@ -32,7 +33,7 @@ func (s *Session) planShow(st *parse.Show) (*statement, error) {
 	case st.What != "":
 		sql, ok := listings[st.What]
 		if !ok {
-			return nil, sqlerr.NotSupported("SHOW "+st.What, "SHOW STREAMS, CONTINUOUS QUERIES, IOC LISTS, FUNCTIONS or TABLES.")
+			return nil, sqlerr.NotSupported("SHOW "+st.What, "SHOW STREAMS, CONTINUOUS QUERIES, IOC LISTS, SINKS, FUNCTIONS or TABLES.")
 		}
 		list, err := parse.Parse(sql)
 		if err != nil {
@@ -97,6 +98,13 @@ func (s *Session) definition(st *parse.Show) (string, error) {
 		}
 	}
 	switch r := rel.(type) {
+	case *catalog.Sink:
+		if !s.snapshot().Owns(s.actor(), r.ID) {
+			return "", denied("must be owner of sink %s", r.RelName())
+		}
+		if st.Create == "SINK" {
+			return s.srv.sinkText(r), nil
+		}
 	case *catalog.Stream:
 		if r.Connector != "" && !s.snapshot().Owns(s.actor(), r.ID) { // its options may hold a password
 			return "", denied("must be owner of stream %s", r.RelName())

@@ -190,6 +190,12 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 		return s.createView(st)
 	case *parse.CreateQuery, *parse.CreateIOC, *parse.CreateFunction:
 		return s.createObject(stmt)
+	case *parse.CreateSink:
+		return s.createSink(st)
+	case *parse.AlterSink:
+		return s.inScope("ALTER SINK", func(ctx context.Context, sc *scope, _ pgwire.Output) error {
+			return sc.alterSink(ctx, s.resolve(st.Name), st)
+		}), nil
 	case *parse.CreateSchema:
 		return simple("CREATE SCHEMA", func(ctx context.Context, out pgwire.Output) error {
 			return s.scope(func(sc *scope) error { return sc.createSchema(ctx, st, out) })

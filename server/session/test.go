@@ -212,7 +212,7 @@ func (t *queryTest) compare(expect []expectedRow, got [][]types.Value, rejected 
 	}
 	for i, row := range got {
 		if m.expectOf[i] < 0 {
-			if err := tell("unexpected", AppendJSONRow(nil, t.q.Schema.Cols, row)); err != nil {
+			if err := tell("unexpected", codec.AppendJSONRow(nil, t.q.Schema.Cols, row)); err != nil {
 				return err
 			}
 		}

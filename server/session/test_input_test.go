@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/catalog"
@@ -163,7 +164,7 @@ func TestRowMatch(t *testing.T) {
 
 func fitsRow(e *expectedRow, row []types.Value) bool {
 	for n, c := range e.cols {
-		if e.vals[n] != canonical(appendJSON(nil, row[c])) {
+		if e.vals[n] != canonical(codec.AppendJSONValue(nil, row[c])) {
 			return false
 		}
 	}

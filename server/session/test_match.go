@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -41,7 +42,7 @@ func newRowMatch(expect []expectedRow, got [][]types.Value) *rowMatch {
 	for i, row := range got {
 		values[i] = make([]string, len(row))
 		for c := range row {
-			values[i][c] = canonical(appendJSON(nil, row[c]))
+			values[i][c] = canonical(codec.AppendJSONValue(nil, row[c]))
 		}
 	}
 	index := map[string]map[string][]int{} // by columns, then by their values
@@ -146,7 +147,7 @@ func comparableText(raw json.RawMessage, t types.Type) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return canonical(appendJSON(nil, v)), nil
+	return canonical(codec.AppendJSONValue(nil, v)), nil
 }
 
 // canonical writes a JSON value so that equal values are equal texts: keys in order, numbers by their value.
@@ -173,12 +174,12 @@ func appendCanonical(dst []byte, v any) []byte {
 	case map[string]any:
 		dst = append(dst, '{')
 		for _, k := range slices.Sorted(maps.Keys(x)) {
-			dst = append(appendJSONString(dst, k), ':')
+			dst = append(codec.AppendJSONText(dst, k), ':')
 			dst = append(appendCanonical(dst, x[k]), ',')
 		}
 		return append(dst, '}')
 	case string:
-		return appendJSONString(dst, x)
+		return codec.AppendJSONText(dst, x)
 	case bool:
 		return strconv.AppendBool(dst, x)
 	}

@@ -153,7 +153,7 @@ func (j *Journal) ScanBack(fn func(seq uint64, data []byte) (bool, error)) error
 
 // OpenJournals opens all of them; see Journal.Open.
 func (s *Store) OpenJournals(keep Keep, at func(data []byte) int64) error {
-	for _, j := range []*Journal{s.Rejected, s.Events, s.Late} {
+	for _, j := range []*Journal{s.Rejected, s.Events, s.Late, s.Dead} {
 		if err := j.Open(keep, at); err != nil {
 			return fmt.Errorf("open journals: %w", err)
 		}
@@ -163,5 +163,5 @@ func (s *Store) OpenJournals(keep Keep, at func(data []byte) int64) error {
 
 // Journals are the figures of all, by the relation that shows the rows.
 func (s *Store) Journals() map[string]JournalFigures {
-	return map[string]JournalFigures{"rejected": s.Rejected.Figures(), "query_events": s.Events.Figures(), "late": s.Late.Figures()}
+	return map[string]JournalFigures{"rejected": s.Rejected.Figures(), "query_events": s.Events.Figures(), "late": s.Late.Figures(), "sink_dead_letters": s.Dead.Figures()}
 }

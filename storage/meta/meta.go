@@ -29,6 +29,7 @@ const (
 	kindTableRow = 0x08
 	kindTableEnd = 0x09
 	kindSequence = 0x0a
+	kindDead     = 0x0b
 )
 
 const objectVersion = 1
@@ -49,8 +50,8 @@ type Object struct {
 type Store struct {
 	kv kv.Store
 	// Rejected holds the rows that streams did not take, Events what happened to queries, Late the rows that came too late for
-	// a query.
-	Rejected, Events, Late *Journal
+	// a query, Dead the rows that targets of sinks refused.
+	Rejected, Events, Late, Dead *Journal
 
 	mu     sync.Mutex
 	nextID uint64
@@ -72,6 +73,7 @@ func Open(s kv.Store) (*Store, error) {
 	st.Rejected = &Journal{kv: s, kind: kindRejected}
 	st.Events = &Journal{kv: s, kind: kindEvent}
 	st.Late = &Journal{kv: s, kind: kindLate}
+	st.Dead = &Journal{kv: s, kind: kindDead}
 	return st, nil
 }
 

@@ -371,19 +371,37 @@ func TestCursor(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	b := s.kv.NewBatch()
-	s.SetCursor(b, "sink", 42)
-	s.SetCursor(b, "sink2", 7)
+	s.SetCursor(b, "sink", Cursor{Offset: 42, State: []byte("state")})
+	s.SetCursor(b, "sink2", Cursor{Offset: 7})
 	if err := b.Commit(true); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, s.kv) // cursors are not mistaken for queries
-	if off, ok, err := s.Cursor("sink"); off != 42 || !ok || err != nil || len(s.Queries()) != 0 {
-		t.Fatal(off, ok, err, s.Queries())
+	if c, ok, err := s.Cursor("sink"); c.Offset != 42 || string(c.State) != "state" || !ok || err != nil || len(s.Queries()) != 0 {
+		t.Fatal(c, ok, err, s.Queries())
+	}
+	if names, err := s.Cursors("sin"); !slices.Equal(names, []string{"sink", "sink2"}) || err != nil {
+		t.Fatal(names, err)
+	}
+	if names, err := s.Cursors("sink2"); !slices.Equal(names, []string{"sink2"}) || err != nil {
+		t.Fatal(names, err)
 	}
 	b = s.kv.NewBatch()
 	s.DropCursor(b, "sink")
 	if err := b.Commit(true); err != nil {
 		t.Fatal(err)
+	}
+	b = s.kv.NewBatch()
+	b.Set(cursorKey("old"), []byte{1, 0, 0, 0, 0, 0, 0, 0, 9})
+	b.Set(cursorKey("broken"), []byte{1, 0, 0, 0, 0, 0, 0, 0, 9, 9})
+	if err := b.Commit(true); err != nil {
+		t.Fatal(err)
+	}
+	if c, ok, err := s.Cursor("old"); c.Offset != 9 || c.State != nil || !ok || err != nil {
+		t.Fatal("a cursor of version 1:", c, ok, err)
+	}
+	if _, _, err := s.Cursor("broken"); !errors.Is(err, ErrCorrupt) {
+		t.Fatal("a cursor of version 1 with a state:", err)
 	}
 	_, ok, _ := s.Cursor("sink")
 	if _, ok2, _ := s.Cursor("sink2"); ok || !ok2 {

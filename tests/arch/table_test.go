@@ -64,6 +64,9 @@ var table = []row{
 		"executor/op", "executor/task",
 	})},
 
+	// sink reads the changelogs, and keeps its cursors and dead letters, beside the engine.
+	{"executor/sink", with(low, []string{"executor/codec", "executor/connector", "storage/kv", "storage/meta", "storage/results"})},
+
 	{"planner/parse", []string{"executor/sqlerr"}},
 	{"planner/catalog", with(low, []string{"executor/expr", "executor/spec", "storage/meta", "planner/parse"})},
 	{"planner/logical", bound},
@@ -84,10 +87,10 @@ var table = []row{
 	// engine's results, log entries and catalogue rows, whose types are storage's.
 	{"server/session", with(bound, []string{
 		"executor/table",
-		"executor/codec", "executor/ioc", "executor/op", "executor/task", "executor/job", "planner", "storage/eventlog",
+		"executor/codec", "executor/ioc", "executor/op", "executor/task", "executor/job", "executor/connector", "executor/sink", "planner", "storage/eventlog",
 		"storage/meta", "storage/results", "server/pgwire", "server/pgcatalog", "server/auth",
 	})},
-	{"server/httpapi", with(bound, []string{"planner", "executor/job", "executor/codec", "server/auth", "server/session"})},
+	{"server/httpapi", with(bound, []string{"planner", "executor/job", "executor/codec", "executor/sink", "server/auth", "server/session"})},
 	{"server", []string{anything}},
 	{"server/demo", with(low, []string{"executor/connector", "planner/parse", "server", "server/pgwire", "server/session"})},
 	{"server/cmd/vigil", []string{anything}},

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/vigil-sql/vigil/storage/kv"
+	"github.com/vigil-sql/vigil/storage/meta"
 	"github.com/vigil-sql/vigil/storage/results"
 	"github.com/vigil-sql/vigil/tests/inproc"
 	"github.com/vigil-sql/vigil/tests/need"
@@ -48,6 +49,7 @@ var kinds = []kind{
 	{prefix: "10 08", name: "a table's row"},
 	{prefix: "10 09", name: "the end of a table's row"},
 	{prefix: "10 0a", name: "the state of a sequence", sql: "SELECT nextval('seq')"},
+	{prefix: "10 0b", name: "a dead letter", json: true, sql: "SELECT * FROM vigil.sink_dead_letters"},
 	{prefix: "20 01", name: "a block of results"},
 	{prefix: "20 02", name: "tail", at: -1},
 	{prefix: "20 05", name: "a pack of results"},
@@ -138,8 +140,16 @@ func filled(t *testing.T) *inproc.Disk {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m, err := meta.Open(disk.KV)
+	if err != nil {
+		t.Fatal(err)
+	}
 	b := disk.KV.NewBatch()
-	res.SetCursor(b, "reader", 3)
+	if err := m.Dead.Open(meta.KeepDefault, func([]byte) int64 { return 0 }); err != nil {
+		t.Fatal(err)
+	}
+	m.Dead.Add(b, 1772366400000000, []byte(`{"sink":1,"query":2,"at":1772366400000000,"id":"2:4","code":"400","reason":"refused","body":"e30="}`))
+	res.SetCursor(b, "reader", results.Cursor{Offset: 3})
 	if err := b.Commit(true); err != nil {
 		t.Fatal(err)
 	}

@@ -71,9 +71,9 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	return err
 }
 
-// journalFlags bound vigil.rejected, vigil.query_events and the late rows.
+// journalFlags bound vigil.rejected, vigil.query_events, vigil.sink_dead_letters and the late rows.
 type journalFlags struct {
-	Rows int64 `help:"Rows kept in each of vigil.rejected, vigil.query_events and late rows." default:"100000"`
+	Rows int64 `help:"Rows kept in each of vigil.rejected, vigil.query_events, vigil.sink_dead_letters and late rows." default:"100000"`
 	MB   int64 `name:"mb" help:"And how much of each, MiB." default:"64"`
 	Days int64 `help:"And for how many days." default:"30"`
 }

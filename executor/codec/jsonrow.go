@@ -1,4 +1,4 @@
-package session
+package codec
 
 import (
 	"encoding/json"
@@ -17,14 +17,15 @@ func AppendJSONRow(dst []byte, cols []types.Column, row []types.Value) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendJSONString(dst, cols[i].Name)
+		dst = AppendJSONText(dst, cols[i].Name)
 		dst = append(dst, ':')
-		dst = appendJSON(dst, row[i])
+		dst = AppendJSONValue(dst, row[i])
 	}
 	return append(dst, '}')
 }
 
-func appendJSON(dst []byte, v types.Value) []byte {
+// AppendJSONValue appends a value as AppendJSONRow does.
+func AppendJSONValue(dst []byte, v types.Value) []byte {
 	if v.Null {
 		return append(dst, "null"...)
 	}
@@ -59,15 +60,16 @@ func appendJSON(dst []byte, v types.Value) []byte {
 				if i > 0 {
 					dst = append(dst, ',')
 				}
-				dst = appendJSON(dst, e)
+				dst = AppendJSONValue(dst, e)
 			}
 			return append(dst, ']')
 		}
 	}
-	return appendJSONString(dst, string(types.AppendText(nil, v, nil)))
+	return AppendJSONText(dst, string(types.AppendText(nil, v, nil)))
 }
 
-func appendJSONString(dst []byte, s string) []byte {
+// AppendJSONText appends a string.
+func AppendJSONText(dst []byte, s string) []byte {
 	b, err := json.Marshal(s)
 	if err != nil {
 		return append(dst, `""`...) // strings always marshal
