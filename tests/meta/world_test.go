@@ -12,6 +12,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/storage/meta"
 	"github.com/vigil-sql/vigil/tests/inproc"
 )
 
@@ -24,6 +25,9 @@ type world struct {
 	// setup are statements before the queries.
 	setup []string
 }
+
+// forever is how long late rows are kept, microseconds: a world ends with a jump of its clock.
+const forever = 100 * 365 * 24 * 3600 * 1e6
 
 // worldStart is what the clock shows when a world begins: after all its events.
 var worldStart = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -100,7 +104,7 @@ func (r *run) open() {
 	r.t.Helper()
 	var err error
 	r.db, err = inproc.Open(inproc.Options{Disk: r.disk, Clock: r.clock, Connectors: []connector.Def{r.feed.def()}, Workers: r.v.workers,
-		EpochMin: r.v.epochMin, EpochMax: r.v.epochMax, CheckpointEvery: r.v.checkpoint})
+		EpochMin: r.v.epochMin, EpochMax: r.v.epochMax, CheckpointEvery: r.v.checkpoint, Journals: meta.Keep{Age: forever}})
 	r.must(err, "open")
 	r.out.rerun += r.db.Rerun
 }
