@@ -97,7 +97,10 @@ func New(o Options) (*Server, error) {
 	if s.eng, err = job.Open(o.Job, objects); err != nil {
 		return nil, err
 	}
-	return s, s.openSinks(o)
+	if err := s.openSinks(o); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // openSinks lets the sinks go on.

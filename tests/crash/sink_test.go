@@ -83,8 +83,8 @@ func (l *sinkLoad) piece(n int) {
 // run sends pieces, with kills after a random while, and waits until the sink has delivered all.
 func (l *sinkLoad) run(pieces, rows int) {
 	l.t.Helper()
-	for range pieces {
-		if l.rng.Intn(3) > 0 {
+	for i := range pieces {
+		if i%3 < 2 {
 			l.piece(rows)
 			continue
 		}
