@@ -54,6 +54,8 @@ type Options struct {
 	// Fatal is called when the store cannot go on, such as after a failed write of its log: nothing that was acknowledged is
 	// lost, but the process must end and open the store again. It must not return. nil panics.
 	Fatal func(message string)
+	// Hasty: the store does not wait long before it tries again what failed. For tests.
+	Hasty bool
 }
 
 // Store is a kv.Store in a directory. It is safe for concurrent use; each call after Close fails with kv.ErrClosed.
@@ -89,7 +91,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, lockError(dir, err)
 	}
-	s := &Store{dir: dir, opts: o, waiter: newWaiter(dir, o.Logger), lock: lock, cache: pebble.NewCache(o.CacheBytes)}
+	s := &Store{dir: dir, opts: o, waiter: newWaiter(dir, o), lock: lock, cache: pebble.NewCache(o.CacheBytes)}
 	s.idle.L = &s.mu
 	if s.db, err = s.openDB(); err == nil {
 		err = s.checkFormat()

@@ -89,7 +89,7 @@ func (s *Store) Backup(dir string, read func(copy kv.Store) error) error {
 
 // readCopy opens a backup for reading alone, so that its files stay as they are.
 func readCopy(dir string, o Options, read func(copy kv.Store) error) (err error) {
-	c := &Store{dir: dir, opts: o, waiter: newWaiter(dir, o.Logger), cache: pebble.NewCache(copyCacheBytes)}
+	c := &Store{dir: dir, opts: o, waiter: newWaiter(dir, o), cache: pebble.NewCache(copyCacheBytes)}
 	c.idle.L = &c.mu
 	defer c.cache.Unref()
 	opts := dbOptions(o, c.cache)

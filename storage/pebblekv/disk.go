@@ -1,0 +1,276 @@
+package pebblekv
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// waitFS is a file system whose calls wait and try again, as waiter says. What Pebble hands to it is what it cannot do without.
+type waitFS struct {
+	vfs.FS
+	w *waiter
+}
+
+// Unwrap implements vfs.FS.
+func (f waitFS) Unwrap() vfs.FS { return f.FS }
+
+// file is what open gives, whose calls wait too.
+func (f waitFS) file(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	var file vfs.File
+	err := f.w.retry(name, func() (err error) { file, err = open(); return err })
+	if err != nil {
+		return nil, err
+	}
+	return &waitFile{File: file, name: name, w: f.w}, nil
+}
+
+// written is file for one that is written from its beginning on.
+func (f waitFS) written(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	file, err := f.file(name, open)
+	if err == nil && f.w.covers(name) {
+		file = &journal{waitFile: file.(*waitFile), fs: f.FS}
+	}
+	return file, err
+}
+
+// Create implements vfs.FS.
+func (f waitFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return f.written(name, func() (vfs.File, error) { return f.FS.Create(name, c) })
+}
+
+// ReuseForWrite implements vfs.FS, in two steps, since what is half done cannot be done again.
+func (f waitFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := f.Rename(from, to); err != nil {
+		return nil, err
+	}
+	return f.written(to, func() (vfs.File, error) { return f.FS.OpenReadWrite(to, c) })
+}
+
+// OpenReadWrite implements vfs.FS.
+func (f waitFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
+	return f.file(name, func() (vfs.File, error) { return f.FS.OpenReadWrite(name, c, o...) })
+}
+
+// Open implements vfs.FS.
+func (f waitFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
+	return f.file(name, func() (vfs.File, error) { return f.FS.Open(name, o...) })
+}
+
+// OpenDir implements vfs.FS.
+func (f waitFS) OpenDir(name string) (vfs.File, error) {
+	var dir vfs.File
+	err := f.w.retry(name, func() (err error) { dir, err = f.FS.OpenDir(name); return err })
+	if err != nil {
+		return nil, err
+	}
+	return &waitDir{dir, name, f.w}, nil
+}
+
+// List implements vfs.FS.
+func (f waitFS) List(dir string) (names []string, err error) {
+	err = f.w.retry(dir, func() (err error) { names, err = f.FS.List(dir); return err })
+	return names, err
+}
+
+// Stat implements vfs.FS.
+func (f waitFS) Stat(name string) (info vfs.FileInfo, err error) {
+	err = f.w.retry(name, func() (err error) { info, err = f.FS.Stat(name); return err })
+	return info, err
+}
+
+// MkdirAll implements vfs.FS.
+func (f waitFS) MkdirAll(dir string, perm fs.FileMode) error {
+	return f.w.retry(dir, func() error { return f.FS.MkdirAll(dir, perm) })
+}
+
+// again is retry for a call that, made once more after it was done and failed all the same, says done.
+func (f waitFS) again(name string, done error, call func() error) error {
+	first := true
+	return f.w.retry(name, func() error {
+		err := call()
+		if !first && errors.Is(err, done) {
+			return nil
+		}
+		first = false
+		return err
+	})
+}
+
+// Link implements vfs.FS.
+func (f waitFS) Link(from, to string) error {
+	return f.again(to, fs.ErrExist, func() error { return f.FS.Link(from, to) })
+}
+
+// Rename implements vfs.FS.
+func (f waitFS) Rename(from, to string) error {
+	return f.again(to, fs.ErrNotExist, func() error { return f.FS.Rename(from, to) })
+}
+
+// Remove implements vfs.FS.
+func (f waitFS) Remove(name string) error {
+	return f.again(name, fs.ErrNotExist, func() error { return f.FS.Remove(name) })
+}
+
+type waitFile struct {
+	vfs.File
+	name string
+	w    *waiter
+}
+
+// Write implements vfs.File. What was taken of p is not written again.
+func (f *waitFile) Write(p []byte) (int, error) {
+	done := 0
+	err := f.w.retry(f.name, func() error {
+		n, err := f.File.Write(p[done:])
+		done += n
+		return err
+	})
+	return done, err
+}
+
+// WriteAt implements vfs.File.
+func (f *waitFile) WriteAt(p []byte, off int64) (int, error) {
+	done := 0
+	err := f.w.retry(f.name, func() error {
+		n, err := f.File.WriteAt(p[done:], off+int64(done))
+		done += n
+		return err
+	})
+	return done, err
+}
+
+// ReadAt implements vfs.File.
+func (f *waitFile) ReadAt(p []byte, off int64) (n int, err error) {
+	err = f.w.retry(f.name, func() (err error) { n, err = f.File.ReadAt(p, off); return err })
+	return n, err
+}
+
+// Read implements vfs.File.
+func (f *waitFile) Read(p []byte) (n int, err error) {
+	err = f.w.retry(f.name, func() (err error) {
+		n, err = f.File.Read(p)
+		if n > 0 && err != io.EOF {
+			err = nil // what comes next tells
+		}
+		return err
+	})
+	return n, err
+}
+
+// Stat implements vfs.File.
+func (f *waitFile) Stat() (info vfs.FileInfo, err error) {
+	err = f.w.retry(f.name, func() (err error) { info, err = f.File.Stat(); return err })
+	return info, err
+}
+
+// Preallocate implements vfs.File. It only saves time, so a disk that is full or fails is no reason to wait for it.
+func (f *waitFile) Preallocate(off, length int64) error {
+	if err := f.File.Preallocate(off, length); !isFull(err) && !isTransient(err) {
+		return err
+	}
+	return nil
+}
+
+// SyncTo implements vfs.File. It promises nothing, so that it need not be taken for the end.
+func (f *waitFile) SyncTo(length int64) (bool, error) {
+	all, err := f.File.SyncTo(length)
+	if !all && (isFull(err) || isTransient(err)) {
+		return false, nil
+	}
+	return all, err
+}
+
+// waitDir is an open directory. A file system whose names cannot be written takes nothing more, so that a later success of a sync is true.
+type waitDir struct {
+	vfs.File
+	name string
+	w    *waiter
+}
+
+// Sync implements vfs.File.
+func (d *waitDir) Sync() error {
+	return d.w.retry(d.name, func() error { return d.w.health.timed(d.File.Sync) })
+}
+
+// unsyncedMax is how much a file holds in memory before it syncs by itself.
+const unsyncedMax = 8 << 20
+
+// journal is a file that is being written, and keeps what is not known to be on disk. After a failed sync the system may have forgotten it, and
+// a second sync may claim success; so all of it is written again, through another descriptor, and that is synced. Pebble takes a failed sync of its
+// log or its manifest for the end, and does not always survive that of a table. One goroutine calls it at a time.
+type journal struct {
+	*waitFile
+	fs vfs.FS
+	// unsynced was written from offset off on.
+	unsynced []byte
+	off      int64
+}
+
+// Write implements vfs.File.
+func (f *journal) Write(p []byte) (int, error) {
+	// The file may change p.
+	at := len(f.unsynced)
+	f.unsynced = append(f.unsynced, p...)
+	n, err := f.waitFile.Write(p)
+	f.unsynced = f.unsynced[:at+n]
+	if err == nil && len(f.unsynced) >= unsyncedMax {
+		err = f.SyncData()
+	}
+	return n, err
+}
+
+// Sync implements vfs.File.
+func (f *journal) Sync() error { return f.sync(f.File.Sync) }
+
+// SyncData implements vfs.File.
+func (f *journal) SyncData() error { return f.sync(f.File.SyncData) }
+
+// SyncTo implements vfs.File.
+func (f *journal) SyncTo(length int64) (bool, error) {
+	all, err := f.waitFile.SyncTo(length)
+	if all && err != nil {
+		return true, f.SyncData()
+	}
+	return all, err
+}
+
+// Close implements vfs.File. Of a file whose content is on disk it has nothing to say.
+func (f *journal) Close() error {
+	if err := f.File.Close(); len(f.unsynced) > 0 || !isTransient(err) {
+		return err
+	}
+	return nil
+}
+
+func (f *journal) sync(sync func() error) error {
+	call := sync
+	err := f.w.retry(f.name, func() error {
+		err := f.w.health.timed(call)
+		call = f.rewrite
+		return err
+	})
+	if err == nil {
+		f.off += int64(len(f.unsynced))
+		f.unsynced = f.unsynced[:0]
+	}
+	return err
+}
+
+// rewrite writes again what may be lost, and syncs it.
+func (f *journal) rewrite() (err error) {
+	again, err := f.fs.OpenReadWrite(f.name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, again.Close()) }()
+	if len(f.unsynced) > 0 {
+		// The file may change what it is given.
+		if _, err := again.WriteAt(append([]byte(nil), f.unsynced...), f.off); err != nil {
+			return err
+		}
+	}
+	return again.Sync()
+}
