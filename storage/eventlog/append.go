@@ -29,7 +29,8 @@ type request struct {
 // and the offsets are those of the first time. The entries are not retained.
 //
 // When ctx ends while the append waits for its turn nothing was written; once it is being written, Append waits for the outcome.
-// After an error other than ErrTooLarge, ErrDiskFull and that of ctx the entries may or may not be in the log when it is reopened.
+// After an error nothing of the entries is in the log, unless it is ErrUncertain: then they may be there when the log is reopened, and not before. The next
+// append is tried as if nothing had been.
 func (l *Log) Append(ctx context.Context, entries []Entry) (from, to int64, duplicate bool, err error) {
 	if len(entries) == 0 {
 		end := l.End()
@@ -242,7 +243,8 @@ func (l *Log) take() []*request {
 	return batch
 }
 
-// write makes a batch durable. Only the leader calls it, so that it alone touches active and the last segment's size.
+// write makes a batch durable. Only the leader calls it, so that it alone touches active and the last segment's size. A write or a sync that
+// failed is tried once more, in a new segment.
 func (l *Log) write(batch []*request) error {
 	buf := batch[0].buf
 	if len(batch) > 1 {
@@ -251,23 +253,18 @@ func (l *Log) write(batch []*request) error {
 			buf = append(buf, req.buf...)
 		}
 	}
-	segment := l.activeSegment()
-	if l.mustRoll || segment.size > 0 && segment.size+int64(len(buf)) > l.o.SegmentBytes {
-		if err := l.roll(segment.end()); err != nil {
-			return err
-		}
-		segment = l.activeSegment()
-	}
 	started := time.Now()
-	if _, err := l.active.WriteAt(buf, headerBytes+segment.size); err != nil {
-		return l.undo(segment.size, fmt.Errorf("write event log %s: %w", l.o.Dir, err), isFull(err))
-	}
-	if err := l.active.Sync(); err != nil {
-		// What the disk holds now is unknown, and a second fsync may claim success for bytes that were dropped.
-		return l.undo(segment.size, fmt.Errorf("sync event log %s: %w", l.o.Dir, err), false)
+	err := l.put(buf)
+	if errors.Is(err, errMovedOn) {
+		err = l.put(buf)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.failing = err; err != nil {
+		l.metrics.Failures++
+		return err
+	}
+	segment := l.last()
 	l.metrics.Syncs++
 	l.metrics.SyncMicros += time.Since(started).Microseconds()
 	for _, req := range batch {
@@ -287,6 +284,33 @@ func (l *Log) write(batch []*request) error {
 	return nil
 }
 
+// put writes and syncs bytes behind the last record, in a new segment if it must.
+func (l *Log) put(buf []byte) error {
+	segment := l.activeSegment()
+	if l.mustRoll || segment.size > 0 && segment.size+int64(len(buf)) > l.o.SegmentBytes {
+		if err := l.roll(segment.end()); err != nil {
+			return err
+		}
+		segment = l.activeSegment()
+	}
+	l.syncing(time.Now())
+	defer l.syncing(time.Time{})
+	if _, err := l.active.WriteAt(buf, headerBytes+segment.size); err != nil {
+		return l.undo(segment, fmt.Errorf("write event log %s: %w", l.o.Dir, err), isFull(err))
+	}
+	if err := l.active.Sync(); err != nil {
+		return l.undo(segment, fmt.Errorf("sync event log %s: %w", l.o.Dir, err), false)
+	}
+	return nil
+}
+
+// syncing notes since when a write and its sync have lasted; zero: there is none.
+func (l *Log) syncing(since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.since = since
+}
+
 func (l *Log) activeSegment() *segment {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -302,16 +326,22 @@ func totalBytes(batch []*request) (n int) {
 
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// undo cuts off what a failed write left, so that it is neither read nor found again. A full disk is then no more than an
-// error to the appenders; any other failure, or one to cut, ends the log until it is reopened.
-func (l *Log) undo(size int64, cause error, full bool) error {
-	cutErr := l.active.Truncate(headerBytes + size)
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// errMovedOn tells that what could not be written is certainly not in the log, which goes on in a new segment.
+var errMovedOn = errors.New("nothing was written")
+
+// undo sees to it that what a failed write left is neither read nor found again. On a full disk it is cut off. After any other failure
+// nobody knows what the disk holds, and a second sync may claim success for bytes that were dropped: the segment ends where it did, for good once
+// there is a next one.
+func (l *Log) undo(s *segment, cause error, full bool) error {
+	cutErr := l.active.Truncate(headerBytes + s.size)
 	if full && cutErr == nil {
 		return fmt.Errorf("%w: %w", ErrDiskFull, cause)
 	}
-	return l.fail(errors.Join(cause, cutErr))
+	l.warn("event log: a write failed; a new segment is begun", "segment", segmentName(s.base), "error", cause)
+	if err := l.roll(s.end()); err != nil {
+		return fmt.Errorf("%w: %w, then %v", ErrUncertain, cause, err)
+	}
+	return fmt.Errorf("%w: %w", errMovedOn, cause)
 }
 
 // roll begins a new segment at base, which is the log's end. Until it has succeeded nothing may be written to the old one: its
@@ -319,21 +349,22 @@ func (l *Log) undo(size int64, cause error, full bool) error {
 func (l *Log) roll(base int64) error {
 	l.mustRoll = true
 	f, err := createSegment(l.o, base)
+	if isFull(err) {
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
 	if err != nil {
-		if isFull(err) {
-			return fmt.Errorf("%w: %w", ErrDiskFull, err)
-		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.fail(err)
+		return err
 	}
 	old := l.active
 	l.mu.Lock()
 	l.active, l.mustRoll = f, false
+	if n := len(l.segments); n > 0 && l.segments[n-1].base == base {
+		l.segments = l.segments[: n-1 : n-1] // it was empty: nobody reads it, and its file is gone
+	}
 	l.segments = append(l.segments, &segment{base: base})
 	l.mu.Unlock()
 	if old != nil {
-		_ = old.Close() // all of it was synced
+		_ = old.Close() // all of it was synced, or is given up
 	}
 	// A sidecar only saves work later; it is not worth failing an append for, and is counted.
 	l.side.Lock()

@@ -9,17 +9,19 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 )
 
 // Errors that callers tell apart. They arrive wrapped, with the directory and the cause.
 var (
-	ErrClosed   = errors.New("event log is closed")
-	ErrFailed   = errors.New("event log takes no more events until it is reopened")
-	ErrDiskFull = errors.New("no space left for the event log")
-	ErrTooLarge = errors.New("too large for the event log")
-	ErrTrimmed  = errors.New("events are no longer retained")
-	ErrFormat   = errors.New("unknown format of the event log")
-	ErrNoLink   = errors.New("the file cannot have another name there")
+	ErrClosed = errors.New("event log is closed")
+	// ErrUncertain: it is not known whether what could not be appended is in the log.
+	ErrUncertain = errors.New("the events may be stored, or not")
+	ErrDiskFull  = errors.New("no space left for the event log")
+	ErrTooLarge  = errors.New("too large for the event log")
+	ErrTrimmed   = errors.New("events are no longer retained")
+	ErrFormat    = errors.New("unknown format of the event log")
+	ErrNoLink    = errors.New("the file cannot have another name there")
 )
 
 const (
@@ -69,6 +71,8 @@ type Metrics struct {
 	Syncs, SyncMicros int64
 	// Corrupt is the number of damaged places met, TornBytes what was cut off at Open.
 	Corrupt, TornBytes int64
+	// Failures is the number of group commits that failed.
+	Failures int64
 	// SidecarErrors is the number of sidecar files that could not be written; only speed is lost.
 	SidecarErrors int64
 	// Segments, SizeBytes and QueueBytes, of appends that wait to be written, are now.
@@ -88,15 +92,17 @@ type Log struct {
 	mu         sync.Mutex
 	segments   []*segment // oldest first; the last is the active one
 	active     File       // of the last segment; used by the leader only
-	mustRoll   bool       // the next write goes to a new segment; see roll
+	mustRoll   bool       // the next write goes to a new segment; see roll. The leader's
 	queue      []*request
 	queueBytes int
 	leading    bool          // someone is the leader
 	room       chan struct{} // closed and renewed when the queue gets shorter
-	wake       chan struct{} // closed and renewed when the end moves, or the log ends
+	wake       chan struct{} // closed and renewed when the end moves, or the log is closed
 	keys       keyIndex
 	pending    map[string]*request // appends with a key that are not durable yet
-	err        error               // set once: the log is closed or has failed
+	err        error               // set once: the log is closed
+	failing    error               // of the last append, if it failed
+	since      time.Time           // when the write that is under way began; zero: none
 	metrics    Metrics
 
 	// What Open found at the end of the last segment: tailDamaged says that acknowledged data of it is damaged, and nextBase is
@@ -181,13 +187,14 @@ func (l *Log) wakeAll() {
 	l.wake = make(chan struct{})
 }
 
-// fail is called with mu held: the log takes nothing more. The first reason stays.
-func (l *Log) fail(err error) error {
-	if l.err == nil {
-		l.err = fmt.Errorf("%s: %w: %w", l.o.Dir, ErrFailed, err)
-		l.wakeAll()
+// Health tells how writing goes: why the last append failed, nil when it did not, and how long the write has lasted that is under way.
+func (l *Log) Health() (failing error, writing time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.since.IsZero() {
+		writing = time.Since(l.since)
 	}
-	return l.err
+	return l.failing, writing
 }
 
 // Sync writes the sidecars that are behind. Appended entries need no Sync.

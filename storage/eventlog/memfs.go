@@ -23,6 +23,8 @@ type MemFS struct {
 	// failIn counts down to the call that fails; 0 is off.
 	failIn int
 	fired  bool
+	// failing tells, bit by bit, which of the next calls fail.
+	failing uint64
 	// capacity in bytes, negative: unlimited.
 	capacity int64
 	used     int64
@@ -35,6 +37,8 @@ type MemFS struct {
 type memData struct {
 	data, durable []byte
 	dirty         int
+	// lost: a sync failed. The system has forgotten what was to be synced, and claims that further syncs succeed.
+	lost bool
 }
 
 // NewMemFS returns an empty disk of unlimited size.
@@ -47,6 +51,13 @@ func (m *MemFS) FailCall(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.failIn, m.fired = n, false
+}
+
+// FailCalls makes those of the next 64 calls fail whose bits are set, the lowest for the next.
+func (m *MemFS) FailCalls(bits uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failing = bits
 }
 
 // Fired reports whether the fault has happened since FailCall.
@@ -109,11 +120,15 @@ func (f *memData) crash(rnd *rand.Rand) []byte {
 
 // fail is called with mu held at the start of each call that can fail.
 func (m *MemFS) fail() error {
+	now := m.failing&1 != 0
+	m.failing >>= 1
 	if m.failIn > 0 {
 		if m.failIn--; m.failIn == 0 {
-			m.fired = true
-			return ErrInjected
+			now, m.fired = true, true
 		}
+	}
+	if now {
+		return ErrInjected
 	}
 	return nil
 }
@@ -308,11 +323,15 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 func (f *memFile) Sync() error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
+	d := f.d
 	if err := f.m.fail(); err != nil {
+		d.lost = d.lost || d.dirty < len(d.data)
 		return err
 	}
-	d := f.d
 	f.m.syncs++
+	if d.lost {
+		return nil
+	}
 	d.durable = append(d.durable[:d.dirty], d.data[d.dirty:]...)
 	d.dirty = len(d.data)
 	return nil

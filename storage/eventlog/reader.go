@@ -104,7 +104,6 @@ func (r *Reader) advance() error {
 		if err := checkHeader(f, base); errors.Is(err, errTorn) {
 			return r.skip(err)
 		} else if err != nil {
-			r.base = -1
 			return errors.Join(err, r.Close())
 		}
 	}

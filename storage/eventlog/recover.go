@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -108,7 +109,7 @@ func (l *Log) listSegments() ([]int64, error) {
 	for _, name := range names {
 		digits, isSidecar := strings.CutSuffix(name, sidecarSuffix)
 		lone := isSidecar && len(digits) == nameDigits && !slices.Contains(names, digits+segmentSuffix)
-		if lone || strings.HasSuffix(name, sidecarSuffix+tempSuffix) {
+		if lone || strings.HasSuffix(name, sidecarSuffix+tempSuffix) || strings.HasSuffix(name, segmentSuffix+tempSuffix) {
 			if err := l.o.FS.Remove(filepath.Join(l.o.Dir, name)); err != nil {
 				return nil, err
 			}
@@ -185,10 +186,14 @@ func checkHeader(f File, base int64) error {
 	return nil
 }
 
-// createSegment makes a segment file whose header and name are durable.
+// createSegment makes a segment file whose header and name are durable. It takes the place of one that has the name already, at once: what a
+// failed attempt left is not trusted.
 func createSegment(o Options, base int64) (File, error) {
 	name := filepath.Join(o.Dir, segmentName(base))
-	f, err := o.FS.Create(name)
+	if err := remove(o.FS, name+tempSuffix); err != nil {
+		return nil, fmt.Errorf("create event log segment %s: %w", name, err)
+	}
+	f, err := o.FS.Create(name + tempSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("create event log segment: %w", err)
 	}
@@ -199,6 +204,9 @@ func createSegment(o Options, base int64) (File, error) {
 		err = f.Sync()
 	}
 	if err == nil {
+		err = o.FS.Rename(name+tempSuffix, name)
+	}
+	if err == nil {
 		err = o.FS.SyncDir(o.Dir)
 	}
 	if err != nil {
@@ -206,6 +214,14 @@ func createSegment(o Options, base int64) (File, error) {
 		return nil, fmt.Errorf("create event log segment %s: %w", name, err)
 	}
 	return f, nil
+}
+
+// remove removes a file that need not be there.
+func remove(disk FS, name string) error {
+	if err := disk.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // loadSealed reads the sidecars, oldest first, so that the keys come in order; of those missing, the newest few are rebuilt.
