@@ -29,6 +29,9 @@ func (d disk) Free() (free, total int64, err error) {
 // Waiting implements job.Room.
 func (d disk) Waiting() bool { return d.store.Waiting() }
 
+// Syncing implements job.Room.
+func (d disk) Syncing() time.Duration { return d.store.Health().Syncing }
+
 // giveUpWaiting sees to it that the server stops although its disk is full: connections wait for commits, and those for room. What
 // it gives ends that.
 func (s *Server) giveUpWaiting() (end func()) {

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/codec"
@@ -75,11 +76,14 @@ type Server struct {
 	pgL   net.Listener
 	httpL net.Listener
 	errs  chan error
+	// stopped is closed when the server has stopped.
+	stopped chan struct{}
+	once    sync.Once
 }
 
 // Start opens the data directory, recovers, and accepts connections when it returns.
 func Start(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, log: cfg.Logger, errs: make(chan error, 2)}
+	s := &Server{cfg: cfg, log: cfg.Logger, errs: make(chan error, 3), stopped: make(chan struct{})}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -122,7 +126,18 @@ func (s *Server) start() error {
 	s.http = httpapi.New(s.sess, httpapi.Options{Logger: s.log, IngestMax: s.cfg.IngestMax, Connections: s.connections}).Server()
 	go func() { s.errs <- s.pg.Serve(context.Background(), s.pgL) }()
 	go func() { s.errs <- s.http.Serve(s.httpL) }()
+	go s.watchEngine()
 	return nil
+}
+
+// watchEngine ends the server when its engine has stopped: whoever starts it again finds what was committed.
+func (s *Server) watchEngine() {
+	e := s.sess.Engine()
+	select {
+	case <-e.Failed():
+		s.errs <- e.Err()
+	case <-s.stopped:
+	}
 }
 
 // connections are figures for metrics.
@@ -201,7 +216,7 @@ func (s *Server) HTTPAddr() string { return s.httpL.Addr().String() }
 // Session is the server's SQL side, for programs that run it in process.
 func (s *Server) Session() *session.Server { return s.sess }
 
-// Wait returns when ctx ends or a listener fails.
+// Wait returns when ctx ends, a listener fails, or the engine has stopped.
 func (s *Server) Wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -218,6 +233,7 @@ const stopMax = 20 * time.Second
 func (s *Server) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopMax)
 	defer cancel()
+	defer s.once.Do(func() { close(s.stopped) })
 	return s.release(ctx)
 }
 

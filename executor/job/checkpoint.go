@@ -117,6 +117,10 @@ type checkpoints struct {
 	// Last is the epoch of the newest complete checkpoint.
 	last    atomic.Uint64
 	figures checkpointFigures
+	// failing is why the last few attempts to write one failed, nil when they did not.
+	failing atomic.Pointer[error]
+	// gaveUp: a cut could not be written before the engine ended. Later ones build on it, so that none may be written.
+	gaveUp bool
 }
 
 // busy reports that a cut is being written.
@@ -130,20 +134,58 @@ func (c *checkpoints) start(cut *checkpointCut) {
 	go func() {
 		defer c.wg.Done()
 		defer func() { <-c.one }()
-		began := time.Now()
-		err := c.write(cut)
-		if c.figures.note(cut, began, err); err != nil {
-			c.e.fail(fmt.Errorf("checkpoint at epoch %d: %w", cut.epoch, err))
+		if !c.gaveUp {
+			c.persist(cut)
 		}
 	}()
+}
+
+// After a checkpoint that failed so often in a row the server is not ready; and the longest time between two attempts.
+const (
+	checkpointTries    = 3
+	checkpointPauseMax = 5 * time.Second
+)
+
+// persist writes a cut. Its entries count as written in the workers, so that it is tried again until that is true: meanwhile no other
+// is made, and recovery would begin at the checkpoint before. See docs/design/0008-faults.md.
+func (c *checkpoints) persist(cut *checkpointCut) {
+	if cut.err != nil { // what the state is made of could not be told: no disk is to blame
+		c.e.fail(fmt.Errorf("checkpoint at epoch %d: %w", cut.epoch, cut.err))
+		return
+	}
+	pause, ending := 50*time.Millisecond, false
+	for tries := 1; ; tries++ {
+		began := time.Now()
+		err := c.write(cut)
+		if c.figures.note(cut, began, err); err == nil {
+			break
+		}
+		c.e.log.Error("a checkpoint failed; nothing is lost, it is tried again", "epoch", cut.epoch, "attempt", tries, "error", err)
+		if tries >= checkpointTries {
+			c.failing.Store(&err)
+		}
+		if ending || c.e.ctx.Err() != nil {
+			c.gaveUp = true
+			c.e.log.Error("the engine ends without a last checkpoint; the next start runs the epochs since the one before again", "error", err)
+			return
+		}
+		select {
+		case <-time.After(pause):
+		case <-c.e.closing:
+			ending = true
+		case <-c.e.ctx.Done():
+		}
+		pause = min(2*pause, checkpointPauseMax)
+	}
+	c.failing.Store(nil)
+	if err := c.trim(cut); err != nil {
+		c.e.log.Error("what is needed no more could not be removed; that is tried again after the next checkpoint", "error", err)
+	}
 }
 
 func (c *checkpoints) wait() { c.wg.Wait() }
 
 func (c *checkpoints) write(cut *checkpointCut) error {
-	if cut.err != nil {
-		return cut.err
-	}
 	w, err := c.store.NewWriter(cut.epoch)
 	if err != nil {
 		return err
@@ -166,10 +208,7 @@ func (c *checkpoints) write(cut *checkpointCut) error {
 			}
 		}
 	}
-	if err := w.Commit(cut.encode()); err != nil {
-		return err
-	}
-	return c.trim(cut)
+	return w.Commit(cut.encode())
 }
 
 // epochsKept is how many epoch records vigil.epochs shows beyond what recovery needs.

@@ -41,13 +41,29 @@ func (e *Engine) readLog(ctx context.Context, s *stream, from int64) {
 	defer close(s.done)
 	r := s.log.NewReader(from)
 	defer r.Close()
+	failed, caughtUp := 0, false
 	for {
 		it := e.newItem(itemData)
 		it.stream, it.split = s, 0
-		if err := fill(it, r); err != nil {
-			s.setError(fmt.Errorf("read event log of stream %s: %w", s.spec.Name, err))
-			e.log.Error("event log", "stream", s.spec.Name, "error", err)
-			return
+		err := fill(it, r)
+		if !caughtUp && len(it.payloads) == 0 { // also when it cannot be read: changes need not wait for a disk
+			caughtUp = true
+			if !e.submit(ctx, it) {
+				return
+			}
+			it = e.newItem(itemData)
+			it.stream, it.split = s, 0
+		}
+		if err != nil && len(it.payloads) == 0 {
+			e.items.Put(it)
+			if failed++; !e.readAgain(ctx, s, failed, err) {
+				return
+			}
+			continue
+		}
+		if failed > 0 && err == nil {
+			failed = 0
+			s.setError(nil)
 		}
 		if len(it.payloads) == 0 {
 			e.items.Put(it)
@@ -59,6 +75,22 @@ func (e *Engine) readLog(ctx context.Context, s *stream, from int64) {
 		if !e.submit(ctx, it) {
 			return
 		}
+	}
+}
+
+// readAgain waits before the event log is read again after an error, ever longer; false when that is useless.
+func (e *Engine) readAgain(ctx context.Context, s *stream, failed int, err error) bool {
+	if ctx.Err() != nil || errors.Is(err, eventlog.ErrClosed) {
+		return false
+	}
+	pause := min(50*time.Millisecond<<min(failed-1, 8), 5*time.Second)
+	s.setError(fmt.Errorf("read event log of stream %s: %w", s.spec.Name, err))
+	e.log.Error("the event log cannot be read; nothing is lost, it is tried again", "stream", s.spec.Name, "error", err, "in", pause)
+	select {
+	case <-time.After(pause):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -192,8 +224,11 @@ func (e *Engine) Append(ctx context.Context, streamID uint64, entries []eventlog
 		return Outcome{}, diskFull(fmt.Sprintf("could not write to the event log of stream %q: %v", s.spec.Name, err))
 	}
 	if err != nil {
-		return Outcome{}, sqlerr.New(sqlerr.IOError, "could not write to the event log of stream %q: %v", s.spec.Name, err).
-			WithHint("Nothing of this request was acknowledged; send it again once the disk is well.")
+		hint := "Nothing of this request is stored; send it again."
+		if errors.Is(err, eventlog.ErrUncertain) {
+			hint = "It is not known whether the events are stored: send them again with the same Idempotency-Key only."
+		}
+		return Outcome{}, sqlerr.New(sqlerr.IOError, "could not write to the event log of stream %q: %v", s.spec.Name, err).WithHint("%s", hint)
 	}
 	out, err := s.progress.wait(ctx, from, to, &e.room.stuck)
 	out.Duplicate = duplicate

@@ -26,6 +26,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/predindex"
 	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/table"
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -160,6 +161,7 @@ type Engine struct {
 	// sampled: some stream has a sample.
 	sampled   atomic.Bool
 	fatal     atomic.Pointer[error]
+	failed    chan struct{}
 	iocNow    atomic.Pointer[ioc.Set]
 	tables    *table.Set
 	sequences sequences
@@ -345,11 +347,22 @@ func (e *Engine) logDir(id uint64) string {
 
 // fail stops the engine: something durable failed, and going on would break promises.
 func (e *Engine) fail(err error) {
-	if e.fatal.CompareAndSwap(nil, &err) {
-		e.log.Error("engine stopped", "error", err)
-		e.cancel()
+	var told error = sqlerr.New(sqlerr.IOError, "the server cannot go on: %v", err).
+		WithHint("Nothing that was acknowledged is lost: start the server again, it recovers.")
+	if !e.fatal.CompareAndSwap(nil, &told) {
+		return
 	}
+	e.log.Error("engine stopped", "error", err)
+	e.cancel()
+	for _, s := range e.streamList() {
+		s.progress.end()
+	}
+	close(e.failed)
 }
+
+// Failed is closed when the engine has stopped because something durable failed; Err tells what. It does not run again: what was committed is found by
+// one that is opened anew.
+func (e *Engine) Failed() <-chan struct{} { return e.failed }
 
 // Err is the error that stopped the engine, nil while it runs.
 func (e *Engine) Err() error {

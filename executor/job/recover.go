@@ -24,7 +24,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	e := &Engine{cfg: cfg, kv: cfg.KV, meta: cfg.Meta, results: cfg.Results, log: cfg.Logger,
 		inbox: make(chan *item, 4), changes: make(chan *change, 256), settles: make(chan settle), fronts: make(chan *item, 2*cfg.Workers),
 		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1), built: make(chan built),
-		fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
+		fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), failed: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.seq.replan, e.seq.unsettled, e.seq.throttled = map[*stream]bool{}, map[*stream]bool{}, map[uint64]throttled{}
 	e.shares = shares{}
@@ -39,9 +39,12 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 		e.cancel()
 		return nil, err
 	}
-	e.seq.lastCheckpoint = time.Now()
+	e.seq.lastCheckpoint, e.seq.behind = time.Now(), map[*stream]int64{}
 	for _, s := range e.streamList() {
 		s.progress.upTo = s.next[0]
+		if s.log != nil && s.log.End() > s.next[0] {
+			e.seq.behind[s] = s.log.End()
+		}
 	}
 	e.startRoom()
 	e.wg.Add(1)

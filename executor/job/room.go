@@ -15,6 +15,8 @@ type Room interface {
 	Free() (free, total int64, err error)
 	// Waiting reports whether commits wait because nothing can be written.
 	Waiting() bool
+	// Syncing is how long the sync has lasted that is under way; 0: there is none.
+	Syncing() time.Duration
 }
 
 // Events are refused while less than this is free, so that what was acknowledged can be processed, and the catalogue be changed:
@@ -126,7 +128,41 @@ func (e *Engine) Ready() error {
 	if err := e.Err(); err != nil {
 		return err
 	}
-	return e.noRoom()
+	if err := e.noRoom(); err != nil {
+		return err
+	}
+	return e.diskTrouble()
+}
+
+// slowMax is how long a sync may last before the server says that it is not ready.
+const slowMax = 5 * time.Second
+
+// diskTrouble tells what has failed, or lasts too long, since something of its kind succeeded. All of it is tried again.
+func (e *Engine) diskTrouble() error {
+	trouble := func(form string, a ...any) error {
+		return sqlerr.New(sqlerr.IOError, form, a...).WithHint("Nothing that was acknowledged is lost; look at the disk of the data directory.")
+	}
+	if err := e.ckpt.failing.Load(); err != nil {
+		return trouble("checkpoints fail: %v", *err)
+	}
+	if e.cfg.Room != nil {
+		if d := e.cfg.Room.Syncing(); d >= slowMax {
+			return trouble("the disk is slow: a write of the store has lasted for %s", d.Round(time.Second))
+		}
+	}
+	for _, s := range e.streamList() {
+		if s.log == nil {
+			continue
+		}
+		failing, writing := s.log.Health()
+		if failing != nil {
+			return trouble("the event log of stream %q cannot be written: %v", s.spec.Name, failing)
+		}
+		if writing >= slowMax {
+			return trouble("the disk is slow: a write to the event log of stream %q has lasted for %s", s.spec.Name, writing.Round(time.Second))
+		}
+	}
+	return nil
 }
 
 // FreeBytes is what can be written to the disk, if that is known.

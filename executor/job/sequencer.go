@@ -31,6 +31,9 @@ type sequencer struct {
 	dropOps []uint64
 	// throttled are the queries that go on by themselves, by id.
 	throttled map[uint64]throttled
+	// behind are the streams whose event logs went on, when the engine was opened, behind what was in an epoch: their ends then. Those events
+	// may have been acknowledged, so that whoever changes something has changed it after they came.
+	behind map[*stream]int64
 }
 
 // sequence is the sequencer's loop: it opens epochs, gives each payload its place, and closes epochs when a result waits
@@ -46,11 +49,14 @@ func (e *Engine) sequence() {
 	e.openEpoch(true)
 	due := false // a result waits for EpochMin to pass
 	for {
-		inbox := e.inbox
+		settles, changes := e.settles, e.changes
+		if len(s.behind) > 0 {
+			settles, changes = nil, nil
+		}
 		select {
-		case it := <-inbox:
+		case it := <-e.inbox:
 			e.place(it)
-		case x := <-e.settles:
+		case x := <-settles:
 			if x.end {
 				s.ended = true
 				e.turnEpoch(timer)
@@ -58,7 +64,7 @@ func (e *Engine) sequence() {
 			e.placeSettle(x)
 			e.turnEpoch(timer)
 			due = false
-		case c := <-e.changes:
+		case c := <-changes:
 			s.pending = append(s.pending, c)
 			e.drainChanges()
 			e.turnEpoch(timer) // the change takes effect at the start of the next epoch ...
@@ -175,6 +181,12 @@ func (e *Engine) startEpoch(ep *epoch) {
 // place gives an item its place in the order.
 func (e *Engine) place(it *item) {
 	s := it.stream
+	if len(it.payloads) == 0 { // the log has nothing more for now
+		delete(e.seq.behind, s)
+		it.reset()
+		e.items.Put(it)
+		return
+	}
 	if s.plan == nil || e.streamGone(s) {
 		return // dropped while the input was under way
 	}
@@ -185,6 +197,9 @@ func (e *Engine) place(it *item) {
 		s.next[it.split] = p.To
 		s.stats.Bytes.Add(int64(len(p.Bytes)))
 		ep.addRun(run{stream: s.spec.ID, split: it.split, from: p.From, to: p.To})
+	}
+	if to, some := e.seq.behind[s]; some && s.next[it.split] >= to {
+		delete(e.seq.behind, s)
 	}
 	e.seq.dirty = true
 	e.send(it)

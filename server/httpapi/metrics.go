@@ -17,6 +17,8 @@ type engineMetrics struct {
 	logBytes, logSegments, logCorrupt, logQueue         *prometheus.Desc
 	storeDisk, storeMem, storeCache, tails              *prometheus.Desc
 	sinks                                               sinkMetrics
+	logFailures, logSyncs, logSyncTime                  *prometheus.Desc
+	storeRetries, storeSyncs, storeSlow, storeSyncTime  *prometheus.Desc
 }
 
 func registry(srv *session.Server, ingest *budget, conns func() Connections) *prometheus.Registry {
@@ -63,12 +65,19 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 		logSegments: desc("eventlog_segments", "Files of the event log.", "stream"),
 		logCorrupt:  desc("eventlog_corrupt_total", "Damaged places met in the event log since the server started.", "stream"),
 		logQueue:    desc("eventlog_queue_bytes", "Payloads that wait to be written to the event log.", "stream"),
+		logFailures: desc("eventlog_failures_total", "Writes to the event log that failed and were answered with an error.", "stream"),
+		logSyncs:    desc("eventlog_syncs_total", "Writes to the event log that were synced.", "stream"),
+		logSyncTime: desc("eventlog_sync_seconds_total", "Time that those took.", "stream"),
 		storeDisk:   desc("store_disk_bytes", "Size of the store on disk."),
 		storeMem:    desc("store_memory_bytes", "Memory of the store for what is not in its files yet."),
 		storeCache:  desc("store_cache_bytes", "Memory of the store for blocks of its files."),
 		tails:       desc("result_tail_bytes", "Memory of result rows that are not in blocks yet."),
 
-		sinks: newSinkMetrics(desc),
+		sinks:         newSinkMetrics(desc),
+		storeRetries:  desc("store_retries_total", "Calls of the store to its disk that were made again after an error."),
+		storeSyncs:    desc("store_syncs_total", "Syncs of the store's files."),
+		storeSlow:     desc("store_slow_syncs_total", "Syncs of the store's files that took longer than a second."),
+		storeSyncTime: desc("store_sync_seconds_total", "Time that syncs of the store's files took."),
 	})
 	return r
 }
@@ -77,7 +86,8 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.panics, m.epoch, m.ready, m.free,
 		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys,
-		m.logBytes, m.logSegments, m.logCorrupt, m.logQueue, m.storeDisk, m.storeMem, m.storeCache, m.tails} {
+		m.logBytes, m.logSegments, m.logCorrupt, m.logQueue, m.storeDisk, m.storeMem, m.storeCache, m.tails,
+		m.logFailures, m.logSyncs, m.logSyncTime, m.storeRetries, m.storeSyncs, m.storeSlow, m.storeSyncTime} {
 		ch <- d
 	}
 	for _, d := range m.sinks {
@@ -92,6 +102,9 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	seconds := func(d *prometheus.Desc, v time.Duration, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v.Seconds(), labels...)
 	}
 	eng, snap := m.srv.Engine(), m.srv.Catalog().Snapshot()
 	for _, s := range snap.Streams() {
@@ -109,6 +122,9 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 			gauge(m.logSegments, float64(st.Log.Segments), s.Name)
 			gauge(m.logQueue, float64(st.Log.QueueBytes), s.Name)
 			counter(m.logCorrupt, st.Log.Corrupt, s.Name)
+			counter(m.logFailures, st.Log.Failures, s.Name)
+			counter(m.logSyncs, st.Log.Syncs, s.Name)
+			seconds(m.logSyncTime, time.Duration(st.Log.SyncMicros)*time.Microsecond, s.Name)
 		}
 		if st.Watermark > 0 {
 			gauge(m.lag, time.Since(time.UnixMicro(st.Watermark)).Seconds(), s.Name)
@@ -126,6 +142,10 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.storeMem, float64(storage.MemBytes))
 	gauge(m.storeCache, float64(storage.CacheBytes))
 	gauge(m.tails, float64(storage.ResultTails))
+	counter(m.storeRetries, storage.Retries)
+	counter(m.storeSyncs, storage.Syncs)
+	counter(m.storeSlow, storage.SlowSyncs)
+	seconds(m.storeSyncTime, storage.SyncTime)
 	counter(m.panics, eng.IndexPanics())
 	gauge(m.epoch, float64(eng.Committed()))
 	ready := 1.0

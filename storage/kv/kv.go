@@ -2,6 +2,8 @@
 // of SQL. pebblekv is the durable implementation, Mem the one for tests.
 package kv
 
+import "time"
+
 // Reader reads a consistent state.
 type Reader interface {
 	// Get returns the value of key, nil and false when there is none. The value is the caller's.
@@ -37,6 +39,7 @@ type Batch interface {
 	Len() int
 	// Commit applies the batch; with sync it and every batch committed before it are on disk when Commit returns. Without, a
 	// crash may lose it together with all batches after it, never out of order. The batch is then spent, also after an error.
+	// After an error nothing of it is there, nor will be: a store that cannot tell must not return, but end the process.
 	// Within a batch the order counts: a DeleteRange does not touch what is set after it.
 	Commit(sync bool) error
 	// Discard drops an uncommitted batch.
@@ -49,7 +52,11 @@ type Snapshot interface {
 	Close() error
 }
 
-// Metrics are the store's own figures, in bytes.
+// Metrics are the store's own figures.
 type Metrics struct {
 	DiskBytes, MemBytes, CacheBytes int64
+	// Since the store was opened: calls to the disk that were made again after an error; syncs, how many of them took longer than a second, and what all
+	// took.
+	Retries, Syncs, SlowSyncs int64
+	SyncTime                  time.Duration
 }

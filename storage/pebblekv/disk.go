@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"path/filepath"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -18,26 +20,33 @@ type waitFS struct {
 func (f waitFS) Unwrap() vfs.FS { return f.FS }
 
 // file is what open gives, whose calls wait too.
-func (f waitFS) file(name string, open func() (vfs.File, error)) (vfs.File, error) {
-	var file vfs.File
-	err := f.w.retry(name, func() (err error) { file, err = open(); return err })
-	if err != nil {
-		return nil, err
-	}
-	return &waitFile{File: file, name: name, w: f.w}, nil
+func (f waitFS) file(name string, open func() (vfs.File, error)) (*waitFile, error) {
+	file := &waitFile{name: name, w: f.w}
+	err := f.w.retry(name, func() (err error) { file.File, err = open(); return err })
+	return file, err
 }
 
 // written is file for one that is written from its beginning on.
 func (f waitFS) written(name string, open func() (vfs.File, error)) (vfs.File, error) {
-	file, err := f.file(name, open)
-	if err == nil && f.w.covers(name) {
-		file = &journal{waitFile: file.(*waitFile), fs: f.FS}
+	file := &waitFile{name: name, w: f.w}
+	err := f.w.must(name, func() (err error) { file.File, err = open(); return err })
+	switch {
+	case err != nil:
+		return nil, err
+	case f.w.covers(name):
+		return &journal{waitFile: file, fs: f.FS}, nil
 	}
-	return file, err
+	return file, nil
 }
 
 // Create implements vfs.FS.
 func (f waitFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(filepath.Base(name), "marker.") && f.w.covers(name) {
+		// It will name a file that was made before it: no disk may have the one name without the other.
+		if err := f.syncDir(filepath.Dir(name)); err != nil {
+			return nil, err
+		}
+	}
 	return f.written(name, func() (vfs.File, error) { return f.FS.Create(name, c) })
 }
 
@@ -51,12 +60,28 @@ func (f waitFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.Fil
 
 // OpenReadWrite implements vfs.FS.
 func (f waitFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	return f.file(name, func() (vfs.File, error) { return f.FS.OpenReadWrite(name, c, o...) })
+	return f.read(name, func() (vfs.File, error) { return f.FS.OpenReadWrite(name, c, o...) })
 }
 
 // Open implements vfs.FS.
 func (f waitFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
-	return f.file(name, func() (vfs.File, error) { return f.FS.Open(name, o...) })
+	return f.read(name, func() (vfs.File, error) { return f.FS.Open(name, o...) })
+}
+
+func (f waitFS) read(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	file, err := f.file(name, open)
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
+}
+
+func (f waitFS) syncDir(name string) error {
+	dir, err := f.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // OpenDir implements vfs.FS.
@@ -86,32 +111,32 @@ func (f waitFS) MkdirAll(dir string, perm fs.FileMode) error {
 	return f.w.retry(dir, func() error { return f.FS.MkdirAll(dir, perm) })
 }
 
-// again is retry for a call that, made once more after it was done and failed all the same, says done.
-func (f waitFS) again(name string, done error, call func() error) error {
+// again is a call that can be made again: when it was done and failed all the same, it says done the next time.
+func again(done error, call func() error) func() error {
 	first := true
-	return f.w.retry(name, func() error {
+	return func() error {
 		err := call()
 		if !first && errors.Is(err, done) {
 			return nil
 		}
 		first = false
 		return err
-	})
+	}
 }
 
 // Link implements vfs.FS.
 func (f waitFS) Link(from, to string) error {
-	return f.again(to, fs.ErrExist, func() error { return f.FS.Link(from, to) })
+	return f.w.must(to, again(fs.ErrExist, func() error { return f.FS.Link(from, to) }))
 }
 
 // Rename implements vfs.FS.
 func (f waitFS) Rename(from, to string) error {
-	return f.again(to, fs.ErrNotExist, func() error { return f.FS.Rename(from, to) })
+	return f.w.must(to, again(fs.ErrNotExist, func() error { return f.FS.Rename(from, to) }))
 }
 
 // Remove implements vfs.FS.
 func (f waitFS) Remove(name string) error {
-	return f.again(name, fs.ErrNotExist, func() error { return f.FS.Remove(name) })
+	return f.w.retry(name, again(fs.ErrNotExist, func() error { return f.FS.Remove(name) }))
 }
 
 type waitFile struct {
@@ -123,7 +148,7 @@ type waitFile struct {
 // Write implements vfs.File. What was taken of p is not written again.
 func (f *waitFile) Write(p []byte) (int, error) {
 	done := 0
-	err := f.w.retry(f.name, func() error {
+	err := f.w.must(f.name, func() error {
 		n, err := f.File.Write(p[done:])
 		done += n
 		return err
@@ -134,7 +159,7 @@ func (f *waitFile) Write(p []byte) (int, error) {
 // WriteAt implements vfs.File.
 func (f *waitFile) WriteAt(p []byte, off int64) (int, error) {
 	done := 0
-	err := f.w.retry(f.name, func() error {
+	err := f.w.must(f.name, func() error {
 		n, err := f.File.WriteAt(p[done:], off+int64(done))
 		done += n
 		return err
@@ -192,7 +217,7 @@ type waitDir struct {
 
 // Sync implements vfs.File.
 func (d *waitDir) Sync() error {
-	return d.w.retry(d.name, func() error { return d.w.health.timed(d.File.Sync) })
+	return d.w.must(d.name, func() error { return d.w.health.timed(d.File.Sync) })
 }
 
 // unsyncedMax is how much a file holds in memory before it syncs by itself.
@@ -247,7 +272,7 @@ func (f *journal) Close() error {
 
 func (f *journal) sync(sync func() error) error {
 	call := sync
-	err := f.w.retry(f.name, func() error {
+	err := f.w.must(f.name, func() error {
 		err := f.w.health.timed(call)
 		call = f.rewrite
 		return err

@@ -2,6 +2,7 @@ package pebblekv
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,9 @@ type waiter struct {
 	pause, tryPause time.Duration
 	waiting         atomic.Int64
 	health          health
+	// fatal is told of a write that fails for good, and of any call while the store is being opened. It does not return.
+	fatal   atomic.Pointer[func(message string)]
+	opening atomic.Bool
 	// stop ends the waiting: calls fail then.
 	stop chan struct{}
 	once sync.Once
@@ -58,10 +62,28 @@ func (w *waiter) retry(name string, call func() error) error {
 			tries++
 			err = call()
 		default:
+			if w.opening.Load() { // Pebble's goroutines go on when opening fails half way
+				w.end(name, err)
+			}
 			return err
 		}
 	}
 	return nil
+}
+
+// must is retry for a call without which the store cannot go on: Pebble does not survive it everywhere, so that the process ends here, with a
+// message that tells why.
+func (w *waiter) must(name string, call func() error) error {
+	err := w.retry(name, call)
+	w.end(name, err)
+	return err
+}
+
+// end ends the process because of an error that stays.
+func (w *waiter) end(name string, err error) {
+	if fatal := w.fatal.Load(); fatal != nil && w.covers(name) && (isTransient(err) || isFull(err)) {
+		(*fatal)(fmt.Sprintf("%s failed again and again: %v", name, err))
+	}
 }
 
 // untilRoom makes a call until it gives another error than that the disk is full, or the waiting is ended.

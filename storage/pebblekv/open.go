@@ -106,12 +106,20 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) openDB() (*pebble.DB, error) {
+func (s *Store) openDB() (db *pebble.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil { // some failed writes
+			err = fmt.Errorf("open data directory %s: %v", s.dir, p)
+		}
+	}()
 	opts := dbOptions(s.opts, s.cache)
 	opts.Lock = s.lock
 	opts.FS = waitFS{s.opts.FS, s.waiter}
-	db, err := pebble.Open(s.dir, opts)
-	if err != nil {
+	fatal := func(message string) { opts.Logger.Fatalf("%s", message) }
+	s.waiter.fatal.Store(&fatal)
+	s.waiter.opening.Store(true)
+	defer s.waiter.opening.Store(false)
+	if db, err = pebble.Open(s.dir, opts); err != nil {
 		return nil, fmt.Errorf("open data directory %s: %w", s.dir, err)
 	}
 	return db, nil

@@ -119,8 +119,9 @@ func (s *Store) Metrics() kv.Metrics {
 		return kv.Metrics{}
 	}
 	defer s.leave()
-	m := s.db.Metrics()
+	m, h := s.db.Metrics(), s.Health()
 	return kv.Metrics{
+		Retries: h.Retries, Syncs: h.Syncs, SlowSyncs: h.Slow, SyncTime: h.SyncTime,
 		DiskBytes:  int64(m.DiskSpaceUsage()),
 		MemBytes:   int64(m.MemTable.Size),
 		CacheBytes: m.BlockCache.Size,
