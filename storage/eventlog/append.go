@@ -260,10 +260,14 @@ func (l *Log) write(batch []*request) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.failing = err; err != nil {
+	if err != nil {
 		l.metrics.Failures++
+		if !errors.Is(err, ErrDiskFull) {
+			l.failing, l.failed = err, time.Now()
+		}
 		return err
 	}
+	l.failing = nil
 	segment := l.last()
 	l.metrics.Syncs++
 	l.metrics.SyncMicros += time.Since(started).Microseconds()

@@ -101,7 +101,8 @@ type Log struct {
 	keys       keyIndex
 	pending    map[string]*request // appends with a key that are not durable yet
 	err        error               // set once: the log is closed
-	failing    error               // of the last append, if it failed
+	failing    error               // of the last append, if it failed, and not for want of room
+	failed     time.Time           // when
 	since      time.Time           // when the write that is under way began; zero: none
 	metrics    Metrics
 
@@ -187,14 +188,21 @@ func (l *Log) wakeAll() {
 	l.wake = make(chan struct{})
 }
 
-// Health tells how writing goes: why the last append failed, nil when it did not, and how long the write has lasted that is under way.
+// failingFor is how long a failed append says something about the disk: where no other follows, nobody knows.
+const failingFor = 10 * time.Second
+
+// Health tells how writing goes: why the last append failed, nil when it did not, was long ago, or the disk was full; and how long the write has
+// lasted that is under way.
 func (l *Log) Health() (failing error, writing time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.since.IsZero() {
 		writing = time.Since(l.since)
 	}
-	return l.failing, writing
+	if l.failing != nil && time.Since(l.failed) < failingFor {
+		failing = l.failing
+	}
+	return failing, writing
 }
 
 // Sync writes the sidecars that are behind. Appended entries need no Sync.
