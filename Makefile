@@ -4,8 +4,9 @@ GO ?= go
 export CGO_ENABLED ?= 0
 PACKAGES ?= ./...
 FUZZ_FOR ?= 30s
+SOAK_FOR ?= 1h
 
-.PHONY: help build test check race invariants fuzz bench demo golden crash kafka-jars clients docs clean
+.PHONY: help build test check race invariants fuzz bench demo golden crash soak faults kafka-jars clients docs clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,12 @@ bench: ## the benchmarks, as ratios to baselines in the same run
 
 crash: ## kill -9 at random moments, ten times
 	$(GO) test -count 10 -timeout 40m -v ./tests/crash/
+
+soak: ## a mixed load for SOAK_FOR; a table of what the server holds, which must not grow
+	$(GO) test -count 1 -timeout 0 -v -run TestSoak ./tests/soak/ -duration $(SOAK_FOR) -lines 60
+
+faults: ## each call to the disk fails, the power goes at each; a day of simulation
+	$(GO) test -count 1 -timeout 0 -v ./tests/faults/ -every -sim-hours 24 -sim-runs 10
 
 golden: ## rewrite the golden files; read the diff before you commit it
 	$(GO) test ./planner/... ./tests/sim/... ./tests/wire/... ./tests/slt/... -rewrite

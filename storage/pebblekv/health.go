@@ -25,16 +25,14 @@ func (s *Store) Health() Health { return s.waiter.health.now() }
 // health counts. Safe for concurrent use.
 type health struct {
 	retries, syncs, slow, nanos atomic.Int64
-	// running are when the syncs that are under way began, as nanoseconds since the first one that ever did, plus one; 0: none.
+	// running are when the syncs that are under way began, as nanoseconds since 1970; 0: none.
 	running [8]atomic.Int64
 }
-
-var started = time.Now()
 
 // timed calls sync and counts it.
 func (h *health) timed(sync func() error) error {
 	begin := time.Now()
-	at := int64(begin.Sub(started)) + 1
+	at := begin.UnixNano()
 	slot := -1
 	for i := range h.running {
 		if h.running[i].CompareAndSwap(0, at) {
@@ -59,7 +57,7 @@ func (h *health) now() Health {
 	n := Health{Retries: h.retries.Load(), Syncs: h.syncs.Load(), Slow: h.slow.Load(), SyncTime: time.Duration(h.nanos.Load())}
 	for i := range h.running {
 		if at := h.running[i].Load(); at > 0 {
-			n.Syncing = max(n.Syncing, time.Since(started)-time.Duration(at-1))
+			n.Syncing = max(n.Syncing, time.Since(time.Unix(0, at)))
 		}
 	}
 	return n

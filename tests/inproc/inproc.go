@@ -89,6 +89,8 @@ type Options struct {
 	UDF job.UDF
 	// Alone: queries share no windows.
 	Alone bool
+	// Room is the disk; nil: there always is room.
+	Room job.Room
 }
 
 // DB is a running vigil with one connection to it. Exec and Rows are for one goroutine.
@@ -122,7 +124,7 @@ func Open(o Options) (*DB, error) {
 		Dir: "inproc", KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
-		Journals: o.Journals}})
+		Journals: o.Journals, Room: o.Room}})
 	if err != nil {
 		return nil, err
 	}
