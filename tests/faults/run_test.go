@@ -88,6 +88,7 @@ type world struct {
 	workers     int
 	checkpoints time.Duration
 	reran       int64
+	tries       int // to start, in a row
 
 	mu    sync.Mutex
 	calls int
@@ -116,9 +117,11 @@ func (w *world) hook(what, name string) error {
 func (w *world) open() {
 	w.t.Helper()
 	var err error
-	for range 40 {
+	for i := range 40 {
+		w.setTries(i)
 		w.disk.hook = w.hook
 		if err = w.tryOpen(); err == nil && !w.crashed() {
+			w.setTries(0)
 			return
 		}
 		w.leave()
@@ -131,6 +134,12 @@ type opened struct {
 	store *pebblekv.Store
 	db    *inproc.DB
 	err   error
+}
+
+func (w *world) setTries(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tries = n
 }
 
 func (w *world) tryOpen() error {

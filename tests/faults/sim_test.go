@@ -91,7 +91,8 @@ func (s *sim) powerLoss() func(int, string, string) error {
 		if n < next {
 			return nil
 		}
-		next = n + 20 + rng.IntN(200<<rng.IntN(5))
+		// A server that is given ever less time than it needs to recover never does.
+		next = n + 20 + rng.IntN(200<<rng.IntN(5)) + s.w.tries*2000
 		if rng.IntN(2) == 0 {
 			s.w.next = s.w.disk.crash(rng)
 		} else {
