@@ -157,6 +157,8 @@ type Engine struct {
 	copied  atomic.Int64
 	// pause is the longest time that a worker stood still for a checkpoint, nanoseconds.
 	pause atomic.Int64
+	// cutBytes is the most that a worker copied while it stood still for a cut.
+	cutBytes atomic.Int64
 	// sampled: some stream has a sample.
 	sampled   atomic.Bool
 	fatal     atomic.Pointer[error]

@@ -3,6 +3,7 @@ package op
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -30,14 +31,26 @@ func (s *sightings) snapshot(out StateWriter) error {
 }
 
 func (s *sightings) snapshotBucket(b *sightBucket, out StateWriter) error {
-	s.gids = b.table.Dirty(s.gids[:0])
-	gids := s.gids
-	if b.restored || len(gids) > 0 && b.entries+len(gids) > rewriteRatio*b.table.Len()+rewriteMin {
-		if err := out.Rewrite(b.start); err != nil {
-			return err
-		}
-		gids, b.entries, b.restored = batch.All(b.table.Len()), 0, false
+	if err := s.rewrite(b, cutAnewMost, out); err != nil {
+		return err
 	}
+	b.ahead = false
+	s.gids = b.table.Dirty(s.gids[:0])
+	b.table.ClearDirty()
+	return s.write(b, s.gids, out)
+}
+
+// rewrite has a bucket written whole where that is due.
+func (s *sightings) rewrite(b *sightBucket, most int, out StateWriter) error {
+	if !b.anew(b.table.DirtyLen(), b.table.Len(), most) {
+		return nil
+	}
+	b.table.MarkAll()
+	return out.Rewrite(b.start)
+}
+
+// write adds keys to the checkpoint.
+func (s *sightings) write(b *sightBucket, gids []uint32, out StateWriter) error {
 	b.entries += len(gids)
 	for len(gids) > 0 {
 		block := []byte{sightVersion}
@@ -52,8 +65,39 @@ func (s *sightings) snapshotBucket(b *sightBucket, out StateWriter) error {
 			return err
 		}
 	}
-	b.table.ClearDirty()
 	return nil
+}
+
+// changed is how many keys a snapshot would write.
+func (s *sightings) changed() int {
+	n := 0
+	for _, b := range s.open {
+		n += b.left(b.table.DirtyLen(), b.table.Len())
+	}
+	return n
+}
+
+// copyAhead writes about most of them.
+func (s *sightings) copyAhead(out StateWriter, most int) (int, error) {
+	left := most
+	for _, b := range s.open {
+		if left <= 0 {
+			break
+		}
+		if b.left(b.table.DirtyLen(), b.table.Len()) == 0 {
+			continue
+		}
+		if err := s.rewrite(b, math.MaxInt, out); err != nil {
+			return 0, err
+		}
+		b.ahead = true
+		s.gids = b.table.TakeDirty(s.gids[:0], left)
+		left -= len(s.gids)
+		if err := s.write(b, s.gids, out); err != nil {
+			return 0, err
+		}
+	}
+	return most - left, nil
 }
 
 // restore takes blocks back, oldest first.

@@ -45,6 +45,11 @@ func (s *timedRows) snapshotBucket(b *rowBucket, out StateWriter) error {
 	if _, err := s.saveRows(b, out, math.MaxInt); err != nil {
 		return err
 	}
+	return b.saveDeltas(out)
+}
+
+// saveDeltas hands over what was noted of rows that the checkpoint has.
+func (b *rowBucket) saveDeltas(out StateWriter) error {
 	for _, block := range b.deltas {
 		b.saved = true
 		if err := out.Block(b.number, block); err != nil {
@@ -115,6 +120,9 @@ func (s *timedRows) copyAhead(out StateWriter, most int) (int, error) {
 			break
 		}
 		n, err := s.saveRows(b, out, most-all)
+		if err == nil {
+			err = b.saveDeltas(out)
+		}
 		if err != nil {
 			return all, fmt.Errorf("copy rows of a join: %w", err)
 		}

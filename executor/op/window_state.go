@@ -3,6 +3,7 @@ package op
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -39,7 +40,7 @@ func (w *WindowAgg) Snapshot(out StateWriter) error {
 }
 
 func (w *WindowAgg) snapshotSlice(sl *slice, out StateWriter) error {
-	if err := w.rewriteSlice(sl, sl.table.DirtyLen(), out); err != nil {
+	if err := w.rewriteSlice(sl, cutAnewMost, out); err != nil {
 		return err
 	}
 	sl.ahead = false
@@ -48,13 +49,11 @@ func (w *WindowAgg) snapshotSlice(sl *slice, out StateWriter) error {
 	return w.writeSlice(sl, w.gids, out)
 }
 
-// rewriteSlice has a slice written whole where that is due: not where a part of it was written just now.
-func (w *WindowAgg) rewriteSlice(sl *slice, dirty int, out StateWriter) error {
-	due := !sl.ahead && dirty > 0 && sl.entries+dirty > rewriteRatio*sl.table.Len()+rewriteMin
-	if !sl.restored && !due {
+// rewriteSlice has a slice written whole where that is due.
+func (w *WindowAgg) rewriteSlice(sl *slice, most int, out StateWriter) error {
+	if !sl.anew(sl.table.DirtyLen(), sl.table.Len(), most) {
 		return nil
 	}
-	sl.entries, sl.restored = 0, false
 	sl.table.MarkAll()
 	return out.Rewrite(int64(sl.Start))
 }
@@ -75,11 +74,7 @@ func (w *WindowAgg) writeSlice(sl *slice, gids []uint32, out StateWriter) error 
 func (w *WindowAgg) Changed() int {
 	n := 0
 	for _, sl := range w.open {
-		if sl.restored {
-			n += sl.table.Len()
-		} else {
-			n += sl.table.DirtyLen()
-		}
+		n += sl.left(sl.table.DirtyLen(), sl.table.Len())
 	}
 	return n
 }
@@ -91,11 +86,10 @@ func (w *WindowAgg) CopyAhead(out StateWriter, most int) (int, error) {
 		if left <= 0 {
 			break
 		}
-		dirty := sl.table.DirtyLen()
-		if dirty == 0 && !sl.restored {
+		if sl.left(sl.table.DirtyLen(), sl.table.Len()) == 0 {
 			continue
 		}
-		if err := w.rewriteSlice(sl, dirty, out); err != nil {
+		if err := w.rewriteSlice(sl, math.MaxInt, out); err != nil {
 			return 0, err
 		}
 		sl.ahead = true
