@@ -18,6 +18,8 @@ const (
 	aheadEvery = 20 * time.Millisecond
 	// aheadPieces is into how many parts that is divided, and aheadMost the time after which no other one is begun.
 	aheadPieces = 8
+	// aheadLeaves: a cut may have to copy this part of what is copied ahead at a time.
+	aheadLeaves = 4
 	aheadMost   = 5 * time.Millisecond
 )
 
@@ -43,11 +45,12 @@ func (e *Engine) ahead() (mode aheadMode, cut bool) {
 		return aheadOff, false
 	}
 	left, piece := e.changed.Load(), int64(e.cfg.CopyAhead) // of the worker that has most
-	if since >= every && (left <= piece || since >= 2*every) {
+	little := left <= piece/aheadLeaves
+	if since >= every && (little || since >= 2*every) {
 		return aheadOff, true
 	}
 	// Twice the time it needs when nothing changes meanwhile.
-	if need := time.Duration(left/piece) * 2 * aheadEvery; left > piece && since+need >= every {
+	if need := time.Duration(left/piece) * 2 * aheadEvery; !little && since+need >= every {
 		return aheadCopy, false
 	}
 	return aheadCount, false

@@ -62,7 +62,7 @@ type Config struct {
 	Alone bool
 	// OnState is called when the engine took a query out of service or back into it, after that is durable.
 	OnState func(queryID uint64, state, reason string)
-	// CopyAhead is how many changed entries of state a worker copies at a time, ahead of a checkpoint, and may leave for it; default 32,768.
+	// CopyAhead is how many changed entries of state a worker copies at a time, ahead of a checkpoint; it may leave a fourth of that for it. Default 32,768.
 	CopyAhead int
 	// CostsEvery is the time between two looks at what queries cost; default a second.
 	CostsEvery time.Duration

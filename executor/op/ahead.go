@@ -4,7 +4,7 @@ import "math"
 
 // cutAnewMost bounds the entries that a Snapshot writes again only because most of those in a slice's blocks count no more: the
 // workers stand still for it. Where there are more, that waits for CopyAhead, which an engine calls when so many have changed.
-const cutAnewMost = 32 << 10
+const cutAnewMost = 8 << 10
 
 // worn tells whether most entries of a slice's blocks count no more: entries are there, changed are to be added, live count.
 func worn(entries, changed, live int) bool {

@@ -406,7 +406,7 @@ func cloneAll(stores []*aheadStore) []*aheadStore {
 }
 
 // cutAnewMost is op's: state with more entries is not written anew by a snapshot.
-const cutAnewMost = 32 << 10
+const cutAnewMost = 8 << 10
 
 // TestCutIsSmall: with most that has changed copied ahead, a snapshot writes what is left and has changed since, however much state
 // there is; also where most of what blocks hold counts no more, and after a restore.
@@ -455,7 +455,7 @@ func TestCutIsSmall(t *testing.T) {
 			cut()
 			now += 1000
 		}
-		few(20) // until most entries count no more
+		few(30) // until most entries count no more
 		now += 5_000_000
 		epoch(0) // time moves past what came
 		few(20)

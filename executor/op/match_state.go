@@ -30,6 +30,7 @@ type matchSave struct {
 	rewriting bool
 	at, end   int
 	held      []uint32 // scratch: rows that wait
+	entry     []byte
 }
 
 // renumber follows a table without some keys: to is the new number and 1 more, 0 for none.
@@ -180,7 +181,7 @@ func (m *Match) appendKey(dst []byte, gid uint32, held []uint32) []byte {
 	key := m.table.Key(gid)
 	dst = binary.AppendUvarint(dst, uint64(len(key)))
 	dst = append(dst, key...)
-	entry := binary.AppendUvarint(nil, k.number)
+	entry := binary.AppendUvarint(m.save.entry[:0], k.number)
 	if m.spec.Sequence != nil {
 		entry = m.appendSequence(entry, k)
 	} else {
@@ -190,6 +191,7 @@ func (m *Match) appendKey(dst []byte, gid uint32, held []uint32) []byte {
 	for _, row := range held {
 		entry = m.rows.appendRow(entry, row)
 	}
+	m.save.entry = entry
 	dst = binary.AppendUvarint(dst, uint64(len(entry)))
 	return append(dst, entry...)
 }
