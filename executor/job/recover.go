@@ -2,9 +2,11 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/connector"
@@ -317,6 +319,7 @@ func (r *recovery) restorePart(q *query) error {
 	for i := range q.ops {
 		saved = saved || r.saved[opID(q, i)]
 	}
+	var list []*workerQuery
 	for _, w := range e.workers {
 		wq, err := w.attach(q)
 		if err != nil {
@@ -328,24 +331,31 @@ func (r *recovery) restorePart(q *query) error {
 		if at, ok := r.cut.reached[q.spec.ID]; ok {
 			wq.reached = at
 		}
-		if saved {
-			if err := r.restoreTree(w, wq); err != nil {
+		if saved && wq.tree == nil {
+			if err := wq.build(); err != nil {
 				return err
 			}
-			w.note(wq)
 		}
+		list = append(list, wq)
 	}
-	return nil
+	if !saved {
+		return nil
+	}
+	// The workers do not run yet: each one's state is loaded by itself.
+	errs, wg := make([]error, len(list)), sync.WaitGroup{}
+	for i, w := range e.workers {
+		wg.Go(func() { errs[i] = guard(func() error { return r.restoreTree(w, list[i]) }) })
+	}
+	wg.Wait()
+	for i, w := range e.workers {
+		w.note(list[i])
+	}
+	return errors.Join(errs...)
 }
 
 // restoreTree gives one worker its keys of a query's state.
 func (r *recovery) restoreTree(w *worker, wq *workerQuery) error {
 	e := r.e
-	if wq.tree == nil {
-		if err := wq.build(); err != nil {
-			return err
-		}
-	}
 	for i, o := range wq.tree.Ops() {
 		st, ok := o.(op.Stateful)
 		if !ok {

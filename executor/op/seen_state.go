@@ -102,10 +102,10 @@ func (s *sightings) copyAhead(out StateWriter, most int) (int, error) {
 
 // restore takes blocks back, oldest first.
 func (s *sightings) restore(in StateReader, keys []types.Type, own func(hash uint64) bool) error {
-	n := 0
+	n, r := 0, sightRestorer{s: s, types: keys, own: own}
 	return in.Blocks(func(start int64, data []byte) error {
 		n++
-		if err := s.load(start, data, keys, own); err != nil {
+		if err := r.load(start, data); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of keys from %s: block %d: %v",
 				types.NewTime(types.EventTime(start)).Text(), n, err)
 		}
@@ -113,44 +113,56 @@ func (s *sightings) restore(in StateReader, keys []types.Type, own func(hash uin
 	})
 }
 
-func (s *sightings) load(start int64, src []byte, types []types.Type, own func(hash uint64) bool) error {
+// sightRestorer takes over the entries of the keys that this worker owns, a block at a time.
+type sightRestorer struct {
+	s     *sightings
+	types []types.Type
+	own   func(hash uint64) bool
+	keys  restoredKeys
+	at    []int64 // of keys
+}
+
+func (r *sightRestorer) load(start int64, src []byte) error {
 	if err := blockVersion("a block of FIRST_SEEN and SUPPRESS", src, sightVersion); err != nil {
 		return err
 	}
-	if floorTo(start, s.width) != start {
+	if floorTo(start, r.s.width) != start {
 		return fmt.Errorf("%d is not the start of a bucket of the query", start)
 	}
-	b, src := (*sightBucket)(nil), src[1:]
-	for len(src) > 0 {
+	r.keys.reset()
+	r.at = r.at[:0]
+	for src = src[1:]; len(src) > 0; {
 		key, rest, err := cutBytes(src)
 		if err != nil {
 			return err
 		}
 		at, width := binary.Uvarint(rest)
-		if width <= 0 || at >= uint64(s.width) {
+		if width <= 0 || at >= uint64(r.s.width) {
 			return fmt.Errorf("bad time of a key")
 		}
 		src = rest[width:]
 		hash := batch.HashKey(key)
-		if !own(hash) {
+		if !r.own(hash) {
 			continue
 		}
-		if rest, err = agg.SkipKey(key, types); err == nil && len(rest) > 0 {
+		if rest, err = agg.SkipKey(key, r.types); err == nil && len(rest) > 0 {
 			err = fmt.Errorf("key has %d bytes too many", len(rest))
 		}
 		if err != nil {
 			return err
 		}
-		if b == nil {
-			b = s.bucketOf(start)
-			b.restored = true
-		}
-		k := batch.Keys{Buf: append([]byte(nil), key...), Off: []uint32{0, uint32(len(key))}, Hash: []uint64{hash}}
-		gids, err := s.findOrAdd(b, &k, batch.All(1))
-		if err != nil {
-			return err
-		}
-		b.last[gids[0]] = addTime(start, int64(at))
+		r.keys.add(key, hash)
+		r.at = append(r.at, addTime(start, int64(at)))
 	}
-	return nil
+	if len(r.at) == 0 {
+		return nil
+	}
+	b := r.s.bucketOf(start)
+	b.restored = true
+	k := batch.Keys{Buf: r.keys.rows.Buf, Off: r.keys.rows.Off, Hash: r.keys.rows.Hash}
+	gids, err := r.s.findOrAdd(b, &k, batch.All(len(r.at)))
+	for i, gid := range gids {
+		b.last[gid] = r.at[i]
+	}
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/storage/pebblekv"
 	"github.com/vigil-sql/vigil/tests/inproc"
 )
 
@@ -70,12 +71,15 @@ type pause struct {
 	b  *testing.B
 	f  *feed
 	db *inproc.DB
+	// disk and store are what it lies on.
+	disk  *inproc.Disk
+	store *pebblekv.Store
 }
 
 func newPause(b *testing.B, sql string) *pause {
-	p := &pause{b: b, f: newFeed()}
+	p := &pause{b: b, f: newFeed(), disk: inproc.NewDisk(), store: listed(b, 0)}
 	var err error
-	p.db, err = inproc.Open(inproc.Options{Disk: inproc.NewDisk(), Store: listed(b, 0), Clock: inproc.NewClock(rulesDay), Workers: 2,
+	p.db, err = inproc.Open(inproc.Options{Disk: p.disk, Store: p.store, Clock: inproc.NewClock(rulesDay), Workers: 2,
 		CheckpointEvery: pauseEvery, Connectors: []connector.Def{p.f.def()}})
 	if err != nil {
 		b.Fatal(err)
