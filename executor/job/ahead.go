@@ -18,6 +18,8 @@ const (
 	aheadEvery = 20 * time.Millisecond
 	// aheadPieces is into how many parts that is divided, and aheadMost the time after which no other one is begun.
 	aheadPieces = 8
+	// aheadLeaves: a cut may have to copy this part of what is copied ahead at a time.
+	aheadLeaves = 4
 	aheadMost   = 5 * time.Millisecond
 )
 
@@ -43,11 +45,12 @@ func (e *Engine) ahead() (mode aheadMode, cut bool) {
 		return aheadOff, false
 	}
 	left, piece := e.changed.Load(), int64(e.cfg.CopyAhead) // of the worker that has most
-	if since >= every && (left <= piece || since >= 2*every) {
+	little := left <= piece/aheadLeaves
+	if since >= every && (little || since >= 2*every) {
 		return aheadOff, true
 	}
 	// Twice the time it needs when nothing changes meanwhile.
-	if need := time.Duration(left/piece) * 2 * aheadEvery; left > piece && since+need >= every {
+	if need := time.Duration(left/piece) * 2 * aheadEvery; !little && since+need >= every {
 		return aheadCopy, false
 	}
 	return aheadCount, false
@@ -80,11 +83,11 @@ func (w *worker) copyAhead(ep *epoch) {
 	if ep.ahead == aheadOff {
 		return
 	}
-	left, budget := 0, 0
+	c := aheadCopier{w: w, from: time.Now()}
 	if ep.ahead == aheadCopy {
-		budget = w.e.cfg.CopyAhead
+		c.budget = w.e.cfg.CopyAhead
+		c.piece = max(1, c.budget/aheadPieces)
 	}
-	piece, from := max(1, budget/aheadPieces), time.Now()
 	for _, wq := range w.changed {
 		if wq.dead || wq.gone {
 			continue
@@ -94,21 +97,47 @@ func (w *worker) copyAhead(ep *epoch) {
 			if !ok {
 				continue
 			}
-			for n := 1; budget > 0 && n > 0 && time.Since(from) < aheadMost; budget -= n {
-				err := guard(func() (err error) {
-					n, err = a.CopyAhead(cutWriter{part: &w.copied, op: opID(wq.q, i)}, min(budget, piece))
-					return err
-				})
-				if err != nil {
-					w.copyErr = fmt.Errorf("copy state of query %s: %w", wq.q.spec.Name, err)
-					return
-				}
-				w.e.copied.Add(int64(n))
+			out := cutWriter{part: &w.copied, op: opID(wq.q, i)}
+			if err := c.copy(a.Changed, func(most int) (int, error) { return a.CopyAhead(out, most) }); err != nil {
+				w.copyErr = fmt.Errorf("copy state of query %s: %w", wq.q.spec.Name, err)
+				return
 			}
-			left += a.Changed()
 		}
 	}
-	ep.noteChanged(int64(left))
+	for _, g := range w.groups {
+		if g.state == nil || !g.state.Open() {
+			continue
+		}
+		to := w.writers(g, &w.copied)
+		if err := c.copy(g.state.Changed, func(most int) (int, error) { return g.state.CopyAhead(to, most) }); err != nil {
+			w.copyErr = fmt.Errorf("copy state that queries share: %w", err)
+			return
+		}
+	}
+	ep.noteChanged(int64(c.left))
+}
+
+// aheadCopier copies what has changed, piece by piece, until its budget or its time is used up.
+type aheadCopier struct {
+	w             *worker
+	budget, piece int
+	from          time.Time
+	left          int // what has changed and was not copied
+}
+
+func (c *aheadCopier) copy(changed func() int, do func(most int) (int, error)) error {
+	for n := 1; c.budget > 0 && n > 0 && time.Since(c.from) < aheadMost; c.budget -= n {
+		err := guard(func() (err error) {
+			n, err = do(min(c.budget, c.piece))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		c.w.e.copied.Add(int64(n))
+	}
+	c.left += changed()
+	return nil
 }
 
 // CopiedAhead is how many entries of state were copied ahead of checkpoints since the server started.
@@ -127,6 +156,8 @@ func (ep *epoch) noteChanged(left int64) {
 // snapshot copies what changed in all keyed state; writing it out happens in the background.
 func (w *worker) snapshot(cut *checkpointCut) {
 	w.takeCopied(cut)
+	copied := len(cut.parts[w.index])
+	defer func() { w.noteCut(cut.parts[w.index][copied:]) }()
 	w.snapshotGroups(cut)
 	for _, wq := range w.changed {
 		wq.changed = false
@@ -150,6 +181,20 @@ func (w *worker) snapshot(cut *checkpointCut) {
 	clear(w.changed)
 	w.changed = w.changed[:0]
 }
+
+// noteCut notes how much was copied while the worker stood still.
+func (w *worker) noteCut(blocks []stateBlock) {
+	n := int64(0)
+	for i := range blocks {
+		n += int64(len(blocks[i].data))
+	}
+	most := &w.e.cutBytes
+	for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
+	}
+}
+
+// CutBytes is the most that a worker copied while it stood still for a checkpoint since the last call.
+func (e *Engine) CutBytes() int64 { return e.cutBytes.Swap(0) }
 
 // takeCopied begins the worker's part of a cut with what it has copied ahead.
 func (w *worker) takeCopied(cut *checkpointCut) {

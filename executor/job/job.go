@@ -63,7 +63,7 @@ type Config struct {
 	Alone bool
 	// OnState is called when the engine took a query out of service or back into it, after that is durable.
 	OnState func(queryID uint64, state, reason string)
-	// CopyAhead is how many changed entries of state a worker copies at a time, ahead of a checkpoint, and may leave for it; default 32,768.
+	// CopyAhead is how many changed entries of state a worker copies at a time, ahead of a checkpoint; it may leave a fourth of that for it. Default 32,768.
 	CopyAhead int
 	// CostsEvery is the time between two looks at what queries cost; default a second.
 	CostsEvery time.Duration
@@ -158,6 +158,8 @@ type Engine struct {
 	copied  atomic.Int64
 	// pause is the longest time that a worker stood still for a checkpoint, nanoseconds.
 	pause atomic.Int64
+	// cutBytes is the most that a worker copied while it stood still for a cut.
+	cutBytes atomic.Int64
 	// sampled: some stream has a sample.
 	sampled   atomic.Bool
 	fatal     atomic.Pointer[error]

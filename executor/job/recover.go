@@ -9,7 +9,6 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/ioc"
-	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/table"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -308,71 +307,6 @@ func (r *recovery) restoreQuery(o *Object) error {
 		}
 	}
 	return nil
-}
-
-// restorePart gives the workers the keyed state of a query or stage.
-func (r *recovery) restorePart(q *query) error {
-	e := r.e
-	if !q.parts.HasKeyed() {
-		return nil
-	}
-	saved := false
-	for i := range q.ops {
-		saved = saved || r.saved[opID(q, i)]
-	}
-	for _, w := range e.workers {
-		wq, err := w.attach(q)
-		if err != nil {
-			return err
-		}
-		for i, ws := range wq.inputs {
-			ws.watermark = e.streams[q.parts.Inputs[i].Source].order.now()
-		}
-		if at, ok := r.cut.reached[q.spec.ID]; ok {
-			wq.reached = at
-		}
-		if saved {
-			if err := r.restoreTree(w, wq); err != nil {
-				return err
-			}
-			w.note(wq)
-		}
-	}
-	return nil
-}
-
-// restoreTree gives one worker its keys of a query's state.
-func (r *recovery) restoreTree(w *worker, wq *workerQuery) error {
-	e := r.e
-	if wq.tree == nil {
-		if err := wq.build(); err != nil {
-			return err
-		}
-	}
-	for i, o := range wq.tree.Ops() {
-		st, ok := o.(op.Stateful)
-		if !ok {
-			continue
-		}
-		own := func(hash uint64) bool { return op.Owner(hash, len(e.workers)) == w.index }
-		if err := st.Restore(opBlocks{e.ckpt.store, opID(wq.q, i)}, own); err != nil {
-			return err
-		}
-	}
-	w.touch(wq)
-	wq.setDeadline()
-	return nil
-}
-
-// opBlocks gives an operator its blocks.
-type opBlocks struct {
-	store *checkpoint.Store
-	op    uint64
-}
-
-// Blocks implements op.StateReader.
-func (b opBlocks) Blocks(fn func(slice int64, data []byte) error) error {
-	return b.store.Read(b.op, func(slice int64, _ uint16, data []byte) error { return fn(slice, data) })
 }
 
 // rerun runs the recorded epochs after the checkpoint again.

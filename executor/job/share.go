@@ -249,17 +249,21 @@ func (w *worker) snapshotGroups(cut *checkpointCut) {
 		if g.state == nil || !g.state.Open() {
 			continue
 		}
-		writers := map[*op.Member]op.StateWriter{}
-		for _, wq := range g.queries {
-			if wq.member != nil && !wq.dead {
-				writers[wq.member] = cut.writer(w.index, opID(wq.q, 0))
-			}
-		}
-		err := guard(func() error {
-			return g.state.Snapshot(func(m *op.Member) op.StateWriter { return writers[m] })
-		})
+		to := w.writers(g, &cut.parts[w.index])
+		err := guard(func() error { return g.state.Snapshot(to) })
 		if err != nil {
 			cut.fail(err)
 		}
 	}
+}
+
+// writers are those of a group's members; of one that is out of service nil.
+func (w *worker) writers(g *group, part *[]stateBlock) func(m *op.Member) op.StateWriter {
+	list := map[*op.Member]op.StateWriter{}
+	for _, wq := range g.queries {
+		if wq.member != nil && !wq.dead {
+			list[wq.member] = cutWriter{part: part, op: opID(wq.q, 0)}
+		}
+	}
+	return func(m *op.Member) op.StateWriter { return list[m] }
 }

@@ -254,12 +254,30 @@ func (a *CountAgg) Snapshot(out StateWriter) error {
 	if err := a.saved.snapshot(&a.windowCalls, &a.table, a, out); err != nil {
 		return fmt.Errorf("snapshot of count windows: %w", err)
 	}
+	a.dropSaved()
+	return nil
+}
+
+// Changed implements AheadCopier.
+func (a *CountAgg) Changed() int { return a.saved.changed(&a.table) }
+
+// CopyAhead implements AheadCopier.
+func (a *CountAgg) CopyAhead(out StateWriter, most int) (int, error) {
+	n, err := a.saved.copyAhead(&a.windowCalls, &a.table, a, out, most)
+	if err != nil {
+		return n, fmt.Errorf("copy of count windows: %w", err)
+	}
+	a.dropSaved()
+	return n, nil
+}
+
+// dropSaved forgets keys of which the checkpoint knows now that nothing is left.
+func (a *CountAgg) dropSaved() {
 	for _, key := range a.saved.gids {
 		if a.table.Has(key) {
 			a.dropEmpty(key)
 		}
 	}
-	return nil
 }
 
 // dropEmpty forgets a key that is as if it had never been there.
@@ -268,7 +286,7 @@ func (a *CountAgg) dropEmpty(key uint32) {
 	if k.open != 0 || a.keys[key].oldest != 0 || k.number%a.step != 0 || a.step < a.size {
 		return
 	}
-	a.saved.forget(key)
+	a.saved.forget(&a.table, key)
 	*k = countKey{}
 	a.back.Release(key)
 	a.keys[key] = slideKey{gen: a.keys[key].gen}

@@ -137,6 +137,12 @@ func (f *FirstSeen) Deadline() types.EventTime { return f.seen.due() }
 // Snapshot implements Stateful.
 func (f *FirstSeen) Snapshot(w StateWriter) error { return f.seen.snapshot(w) }
 
+// Changed implements AheadCopier.
+func (f *FirstSeen) Changed() int { return f.seen.changed() }
+
+// CopyAhead implements AheadCopier.
+func (f *FirstSeen) CopyAhead(w StateWriter, most int) (int, error) { return f.seen.copyAhead(w, most) }
+
 // Restore implements Stateful.
 func (f *FirstSeen) Restore(r StateReader, own func(hash uint64) bool) error {
 	return f.seen.restore(r, f.keys.types, own)

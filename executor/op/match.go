@@ -97,6 +97,7 @@ type matchKey struct {
 	best       uint32 // the last row of the best completed run, 0: none
 	rows       uint32 // from head to tail
 	held       uint32 // rows in the queue
+	heldLast   uint32 // of them, the one that came last; they are linked, too
 	number     uint64 // matches so far
 	due        types.EventTime
 	// lax: the runs are those of an earlier first row, which WITHIN has overtaken; see Match.lax.
@@ -213,15 +214,38 @@ func (m *Match) Process(_ int, in Input, _ Emitter) error {
 			return err
 		}
 		gid := m.gids[i]
-		k := &m.states[gid]
-		if k.idle(m.numbered) {
+		if m.states[gid].idle(m.numbered) {
 			m.busy++
 		}
-		k.held++
 		m.touch(gid)
-		m.queue.add(types.EventTime(times[row]), ref, gid)
+		m.hold(gid, ref)
 	}
 	return nil
+}
+
+// hold has a row wait for the watermark.
+func (m *Match) hold(gid, row uint32) {
+	k := &m.states[gid]
+	m.rows.link(k.heldLast, row)
+	k.held, k.heldLast = k.held+1, row
+	m.queue.add(m.rows.time(row), row, gid)
+}
+
+// letGo takes a row that has waited out of the list of those that do.
+func (m *Match) letGo(gid, row uint32) {
+	k := &m.states[gid]
+	before, after := m.rows.before(row), m.rows.after(row)
+	m.rows.at(row)[wordLinks] = 0
+	if k.held--; k.heldLast == row {
+		k.heldLast = before
+	}
+	switch {
+	case before != 0:
+		m.rows.link(before, after)
+	case after != 0:
+		w := m.rows.at(after)
+		w[wordLinks] = uint64(uint32(w[wordLinks]))
+	}
 }
 
 // dropLate collects the rows that are on time, and their places in sel; the others are counted and reported.

@@ -13,7 +13,7 @@ import (
 // take adds a row to its key's rows and tries it.
 func (m *Match) take(gid, row uint32) error {
 	k := &m.states[gid]
-	k.held--
+	m.letGo(gid, row)
 	m.touch(gid)
 	if m.spec.Sequence != nil {
 		return m.sequence(gid, row)

@@ -1,10 +1,12 @@
 package op
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -21,15 +23,33 @@ const matchSlice = 0
 
 // matchSave tells what the checkpoint has.
 type matchSave struct {
-	dirty    []uint32 // keys that changed
-	entries  int      // written since the blocks were last rewritten
-	restored bool     // the next Snapshot rewrites all
+	sliceSave
+	dirty []uint32 // keys that changed; the first done of them are written
+	done  int
+	// rewriting: all keys are being written anew; those from at to end, by number, still have to be.
+	rewriting bool
+	at, end   int
+	held      []uint32 // scratch: rows that wait
+	entry     []byte
 }
 
+// renumber follows a table without some keys: to is the new number and 1 more, 0 for none.
 func (s *matchSave) renumber(to []uint32) {
+	s.dirty = append(s.dirty[:0], s.dirty[s.done:]...)
+	s.done = 0
 	for i := range s.dirty {
 		s.dirty[i] = to[s.dirty[i]] - 1
 	}
+	at, end := 0, 0
+	for gid, now := range to[:s.end] {
+		if now == 0 {
+			continue
+		}
+		if end++; gid < s.at {
+			at++
+		}
+	}
+	s.at, s.end = at, end
 }
 
 // touch marks a key as changed since the last Snapshot.
@@ -42,64 +62,117 @@ func (m *Match) touch(gid uint32) {
 
 // Snapshot implements Stateful: the keys that changed, whole.
 func (m *Match) Snapshot(out StateWriter) error {
-	s := &m.save
-	gids := s.dirty
-	rewrite := s.restored || len(gids) > 0 && s.entries+len(gids) > rewriteRatio*m.busy+rewriteMin
-	held := m.heldByKey(rewrite)
-	if rewrite {
-		if err := out.Rewrite(matchSlice); err != nil {
-			return err
-		}
-		for _, gid := range s.dirty {
-			m.states[gid].dirty = false
-		}
-		gids = gids[:0]
-		for gid := range m.states {
-			k := &m.states[gid]
-			k.saved = false
-			if !k.idle(m.numbered) {
-				gids = append(gids, uint32(gid))
-			}
-		}
-		s.entries, s.restored = 0, false
-	}
-	var block []byte
-	for _, gid := range gids {
-		k := &m.states[gid]
-		k.dirty = false
-		if k.idle(m.numbered) && !k.saved {
-			continue
-		}
-		if block == nil {
-			block = binary.AppendUvarint([]byte{matchVersion}, uint64(len(m.rows.cols)))
-		}
-		block = m.appendKey(block, gid, held[gid])
-		k.saved = !k.idle(m.numbered)
-		s.entries++
-		if len(block) >= blockBytes {
-			if err := out.Block(matchSlice, block); err != nil {
-				return err
-			}
-			block = nil
-		}
-	}
-	s.dirty = gids[:0]
-	if block == nil {
-		return nil
-	}
-	return out.Block(matchSlice, block)
+	_, err := m.write(out, savePart{math.MaxInt, cutAnewMost})
+	m.save.ahead = false
+	return err
 }
 
-// heldByKey lists the rows that wait, in order, by key: of all keys, or those that changed.
-func (m *Match) heldByKey(all bool) map[uint32][]uint32 {
-	m.queue.settle()
-	out := map[uint32][]uint32{}
-	m.queue.all(func(w *waiting) {
-		if all || m.states[w.gid].dirty {
-			out[w.gid] = append(out[w.gid], w.row)
+// Changed implements AheadCopier.
+func (m *Match) Changed() int {
+	s := &m.save
+	n := len(s.dirty) - s.done
+	if s.rewriting {
+		return n + s.end - s.at
+	}
+	return s.left(n, m.busy)
+}
+
+// CopyAhead implements AheadCopier.
+func (m *Match) CopyAhead(out StateWriter, most int) (int, error) {
+	if m.Changed() == 0 {
+		return 0, nil
+	}
+	n, err := m.write(out, savePart{most, math.MaxInt})
+	m.save.ahead = true
+	return n, err
+}
+
+// write writes about most keys that have changed, or that are written anew.
+func (m *Match) write(out StateWriter, part savePart) (int, error) {
+	s := &m.save
+	if !s.rewriting && s.anew(len(s.dirty)-s.done, m.busy, part.anewMost) {
+		if err := out.Rewrite(matchSlice); err != nil {
+			return 0, err
 		}
-	})
-	return out
+		s.rewriting, s.at, s.end = true, 0, len(m.states)
+	}
+	w := matchWriter{m: m, out: out}
+	n := 0
+	for ; s.done < len(s.dirty) && n < part.most; s.done++ {
+		n++
+		if err := w.add(s.dirty[s.done]); err != nil {
+			return n, err
+		}
+	}
+	if s.done == len(s.dirty) {
+		s.dirty, s.done = s.dirty[:0], 0
+	}
+	if !s.rewriting {
+		return n, w.flush()
+	}
+	looked := 0
+	for ; s.at < s.end && n+looked/scanShare < part.most; s.at++ {
+		looked++
+		if k := &m.states[s.at]; k.idle(m.numbered) || k.dirty {
+			continue // the list has it
+		}
+		n++
+		if err := w.add(uint32(s.at)); err != nil {
+			return n, err
+		}
+	}
+	if s.at == s.end {
+		s.rewriting, s.at, s.end = false, 0, 0
+	}
+	return n + looked/scanShare, w.flush()
+}
+
+// matchWriter fills blocks.
+type matchWriter struct {
+	m     *Match
+	out   StateWriter
+	block []byte
+}
+
+// add writes the entry of a key, unless the checkpoint has none and need not.
+func (w *matchWriter) add(gid uint32) error {
+	m := w.m
+	k := &m.states[gid]
+	k.dirty = false
+	if k.idle(m.numbered) && !k.saved {
+		return nil
+	}
+	if w.block == nil {
+		w.block = binary.AppendUvarint([]byte{matchVersion}, uint64(len(m.rows.cols)))
+	}
+	w.block = m.appendKey(w.block, gid, m.heldRows(gid))
+	k.saved = !k.idle(m.numbered)
+	m.save.entries++
+	if len(w.block) < blockBytes {
+		return nil
+	}
+	return w.flush()
+}
+
+func (w *matchWriter) flush() error {
+	if w.block == nil {
+		return nil
+	}
+	block := w.block
+	w.block = nil
+	return w.out.Block(matchSlice, block)
+}
+
+// heldRows lists the rows of a key that wait, in the order of (time, arrival); valid until the next call.
+func (m *Match) heldRows(gid uint32) []uint32 {
+	list := m.save.held[:0]
+	for row := m.states[gid].heldLast; row != 0; row = m.rows.before(row) {
+		list = append(list, row)
+	}
+	slices.Reverse(list)
+	slices.SortStableFunc(list, func(a, b uint32) int { return cmp.Compare(m.rows.time(a), m.rows.time(b)) })
+	m.save.held = list
+	return list
 }
 
 // appendKey writes the entry of a key.
@@ -108,7 +181,7 @@ func (m *Match) appendKey(dst []byte, gid uint32, held []uint32) []byte {
 	key := m.table.Key(gid)
 	dst = binary.AppendUvarint(dst, uint64(len(key)))
 	dst = append(dst, key...)
-	entry := binary.AppendUvarint(nil, k.number)
+	entry := binary.AppendUvarint(m.save.entry[:0], k.number)
 	if m.spec.Sequence != nil {
 		entry = m.appendSequence(entry, k)
 	} else {
@@ -118,6 +191,7 @@ func (m *Match) appendKey(dst []byte, gid uint32, held []uint32) []byte {
 	for _, row := range held {
 		entry = m.rows.appendRow(entry, row)
 	}
+	m.save.entry = entry
 	dst = binary.AppendUvarint(dst, uint64(len(entry)))
 	return append(dst, entry...)
 }
@@ -300,8 +374,7 @@ func (m *Match) loadKey(key []byte, hash uint64, entry []byte) error {
 		if row, entry, err = m.rows.loadRow(entry); err != nil {
 			return err
 		}
-		m.queue.add(m.rows.time(row), row, gid)
-		k.held++
+		m.hold(gid, row)
 	}
 	if len(entry) > 0 || k.rows > matchRowsMax {
 		return fmt.Errorf("malformed entry")

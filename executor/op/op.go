@@ -76,11 +76,12 @@ type StateWriter interface {
 	Rewrite(slice int64) error
 }
 
-// AheadCopier is a Stateful whose changes can be copied ahead of a Snapshot, a piece at a time, so that the Snapshot, for which a
+// AheadCopier is a Stateful, as all are, whose changes can be copied ahead of a Snapshot, a piece at a time, so that the Snapshot, for which a
 // worker stops, has little left to do. What is copied ahead and changes again is written once more by the Snapshot; the later one of
 // two entries counts.
 type AheadCopier interface {
-	// Changed is how many entries have changed and were not copied.
+	// Changed is about how many entries a Snapshot would write, or should: those that have changed and were not copied, and those that
+	// are to be written anew.
 	Changed() int
 	// CopyAhead copies about most of them, and returns how many. What it writes comes before what the next Snapshot writes.
 	CopyAhead(out StateWriter, most int) (int, error)

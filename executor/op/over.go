@@ -74,6 +74,8 @@ type overPart struct {
 	last        int64  // time of the row that left last
 	rank, dense uint64 // of that row
 	saved       uint64 // rows that a checkpoint has
+	savedSlot   uint32 // of the last of them; what it says holds while that can be reached
+	savedIn     uint32 // the overSaved.writing in which the partition was written whole
 	changed     bool   // since the last checkpoint
 }
 
@@ -86,7 +88,7 @@ func NewOver(s *spec.Over, schema *types.Schema) (*Over, error) {
 	if width < 1 || s.TimeCol < 0 || s.TimeCol >= width {
 		return nil, fmt.Errorf("over: time column %d, %d functions, %d columns", s.TimeCol, len(s.Funcs), len(schema.Cols))
 	}
-	o := &Over{spec: s, watermark: types.MinTime, sweepAt: types.MinTime, out: batch.New(schema, nil)}
+	o := &Over{spec: s, watermark: types.MinTime, sweepAt: types.MinTime, saved: overSaved{writing: 1}, out: batch.New(schema, nil)}
 	args, err := o.plan()
 	if err != nil {
 		return nil, err
@@ -313,6 +315,7 @@ func (o *Over) rebuild() {
 	old, parts := o.table, o.parts
 	o.table, o.parts, o.cursors = state.Table{}, nil, nil
 	to := make([]uint32, len(parts))
+	dirty, at, end := o.saved.dirty[:0], 0, 0
 	one := batch.Keys{Off: []uint32{0, 0}, Hash: []uint64{0}}
 	for g := range parts {
 		if parts[g].waiting == 0 && parts[g].head == noSlot {
@@ -324,7 +327,17 @@ func (o *Over) rebuild() {
 		to[g] = o.gids[0]
 		o.growParts()
 		o.parts[to[g]] = parts[g]
+		if parts[g].changed {
+			dirty = append(dirty, to[g])
+		}
+		if g < o.saved.at {
+			at++
+		}
+		if g < o.saved.end {
+			end++
+		}
 	}
+	o.saved.dirty, o.saved.at, o.saved.end = dirty, at, end
 	for _, c := range o.pending.chunks {
 		for i := range c.gids {
 			c.gids[i] = to[c.gids[i]]
@@ -336,7 +349,7 @@ func (o *Over) rebuild() {
 
 // Bytes returns the memory of the state.
 func (o *Over) Bytes() int64 {
-	const partBytes, cursorBytes = 96, 32
+	const partBytes, cursorBytes = 104, 32
 	return o.table.Bytes() + o.slab.Bytes() + o.rows.bytes() + o.pending.bytes() +
 		int64(cap(o.parts))*partBytes + int64(cap(o.cursors))*cursorBytes
 }

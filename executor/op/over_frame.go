@@ -205,7 +205,7 @@ func (o *Over) planReach() {
 func (o *Over) take(r overRef) error {
 	g := r.chunk.gids[r.row]
 	p := &o.parts[g]
-	p.changed = true
+	o.touch(g, p)
 	p.taken++
 	if len(o.frames) == 0 {
 		p.base = p.taken
@@ -236,7 +236,7 @@ const noRow = uint32(math.MaxUint32)
 func (o *Over) compute(r overRef) (bool, error) {
 	g := r.chunk.gids[r.row]
 	p := &o.parts[g]
-	p.changed = true
+	o.touch(g, p)
 	switch {
 	case p.left == 0:
 		p.rank, p.dense = 1, 1

@@ -22,23 +22,74 @@ const (
 
 // overSaved is what the checkpoint holds.
 type overSaved struct {
-	// entries counts the partitions and rows in blocks of overPast.
-	entries  int
-	restored bool    // partitions are to be written whole
-	slices   []int64 // of rows that wait
-	// watermark tells which of those rows wait no more.
+	// entries counts the partitions and rows in blocks of overPast. Restored: partitions are to be written whole.
+	sliceSave
+	dirty []uint32 // partitions that changed
+	// writing numbers the times at which all partitions were begun to be written anew, from 1 on; until at is end, those from at
+	// to end still have to be, unless they were.
+	writing uint32
+	at, end int
+	slices  []int64 // of rows that wait
+	// watermark, which is told, says which of those rows wait no more.
 	watermark types.EventTime
+}
+
+// touch notes that a partition has changed.
+func (o *Over) touch(g uint32, p *overPart) {
+	if !p.changed {
+		p.changed = true
+		o.saved.dirty = append(o.saved.dirty, g)
+	}
 }
 
 // Snapshot implements Stateful: rows that came, partitions that changed with the rows that they took.
 func (o *Over) Snapshot(out StateWriter) error {
-	if err := o.saveWaiting(out); err != nil {
+	if err := o.dropWaiting(out); err != nil {
 		return fmt.Errorf("snapshot of rows that wait: %w", err)
 	}
-	if err := o.savePartitions(out); err != nil {
-		return fmt.Errorf("snapshot of partitions: %w", err)
+	_, err := o.write(out, savePart{math.MaxInt, cutAnewMost})
+	o.saved.ahead = false
+	return err
+}
+
+// Changed implements AheadCopier.
+func (o *Over) Changed() int {
+	n := 0
+	for _, c := range o.pending.chunks {
+		n += len(c.times) - c.saved
 	}
-	return nil
+	s := &o.saved
+	if s.at < s.end {
+		return n + len(s.dirty) + s.end - s.at
+	}
+	return n + s.left(len(s.dirty), o.live())
+}
+
+// live is how many entries there would be if all were written.
+func (o *Over) live() int { return len(o.parts) + o.rows.n }
+
+// CopyAhead implements AheadCopier.
+func (o *Over) CopyAhead(out StateWriter, most int) (int, error) {
+	if o.Changed() == 0 {
+		return 0, nil
+	}
+	n, err := o.write(out, savePart{most, math.MaxInt})
+	o.saved.ahead = o.saved.ahead || n > 0
+	return n, err
+}
+
+// write writes about most of the rows that came, and of partitions and rows in them.
+func (o *Over) write(out StateWriter, part savePart) (int, error) {
+	n, err := o.saveWaiting(out, part.most)
+	if err != nil {
+		return n, fmt.Errorf("save rows that wait: %w", err)
+	}
+	part.most -= n
+	more, err := o.savePartitions(out, part)
+	if err != nil {
+		return n, fmt.Errorf("save partitions: %w", err)
+	}
+	return n + more, nil
 }
 
 // overBlocks gathers a block for each slice.
@@ -70,7 +121,8 @@ func (b *overBlocks) full(block *[]byte, start int64, end bool) error {
 	return b.out.Block(start, data)
 }
 
-func (o *Over) saveWaiting(out StateWriter) error {
+// dropWaiting drops the slices whose rows have all left.
+func (o *Over) dropWaiting(out StateWriter) error {
 	limit := o.leaveLimit()
 	kept := o.saved.slices[:0]
 	for _, start := range o.saved.slices {
@@ -83,30 +135,36 @@ func (o *Over) saveWaiting(out StateWriter) error {
 		}
 	}
 	o.saved.slices = kept
+	return nil
+}
+
+// saveWaiting writes about most rows that wait.
+func (o *Over) saveWaiting(out StateWriter, most int) (n int, err error) {
+	limit := o.leaveLimit()
 	blocks := overBlocks{out: out}
 	for _, c := range o.pending.chunks {
-		for i := c.saved; i < len(c.times); i++ {
-			if c.times[i] < limit {
+		for ; c.saved < len(c.times) && n < most; c.saved++ {
+			n++
+			if c.times[c.saved] < limit {
 				continue
 			}
-			start := floorTo(c.times[i], overBucket)
+			start := floorTo(c.times[c.saved], overBucket)
 			block := blocks.at(start, o.waitingHead(c))
-			*block = o.appendWaiting(*block, c, i, start)
+			*block = o.appendWaiting(*block, c, c.saved, start)
 			if err := blocks.full(block, start, false); err != nil {
-				return err
+				return n, err
 			}
 		}
-		c.saved = len(c.times)
 	}
 	for i, start := range blocks.starts {
 		if err := blocks.full(&blocks.blocks[i], start, true); err != nil {
-			return err
+			return n, err
 		}
 		if !slices.Contains(o.saved.slices, start) {
 			o.saved.slices = append(o.saved.slices, start)
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // waitingHead names the columns that the rows of a chunk have.
@@ -158,61 +216,93 @@ func appendStored(dst []byte, v *batch.Vec, i int) []byte {
 	return appendSized(dst, v.Bytes(i))
 }
 
-func (o *Over) savePartitions(out StateWriter) error {
-	changed, rows := 0, 0
-	for g := range o.parts {
-		if p := &o.parts[g]; p.changed {
-			changed++
-			rows += int(p.taken - max(p.saved, p.base))
-		}
-	}
-	whole := o.saved.restored || changed > 0 && o.saved.entries+changed+rows > rewriteRatio*(len(o.parts)+o.rows.n)+rewriteMin
-	moved := o.watermark != o.saved.watermark && len(o.saved.slices) > 0
-	if changed == 0 && !whole && !moved {
-		return nil
-	}
-	if whole {
+// savePartitions writes about most partitions, and rows that they took.
+func (o *Over) savePartitions(out StateWriter, part savePart) (n int, err error) {
+	s := &o.saved
+	anew := s.at == s.end && s.anew(len(s.dirty), o.live(), part.anewMost)
+	if anew {
 		if err := out.Rewrite(overPast); err != nil {
-			return err
+			return 0, err
 		}
-		o.saved.entries, o.saved.restored = 0, false
+		s.writing++
+		s.at, s.end = 0, len(o.parts)
 	}
-	head := binary.AppendVarint([]byte{overVersion, overPartitions}, int64(o.watermark))
-	blocks := overBlocks{out: out}
-	blocks.at(overPast, head)
-	o.saved.watermark = o.watermark
-	o.saved.entries++
-	var body []byte
-	for g := range o.parts {
+	moved := o.watermark != s.watermark && len(s.slices) > 0
+	if len(s.dirty) == 0 && s.at == s.end && !anew && !moved || part.most <= 0 {
+		return 0, nil
+	}
+	w := overWriter{o: o, head: binary.AppendVarint([]byte{overVersion, overPartitions}, int64(o.watermark)), blocks: overBlocks{out: out}}
+	w.blocks.at(overPast, w.head)
+	s.watermark = o.watermark
+	s.entries++
+	for len(s.dirty) > 0 && n < part.most {
+		last := len(s.dirty) - 1
+		g := s.dirty[last]
+		rows, err := w.add(g, part.most-n)
+		if err != nil {
+			return n, err
+		}
+		if n += 1 + rows; !o.parts[g].changed {
+			s.dirty = s.dirty[:last]
+		}
+	}
+	looked := 0
+	for s.at < s.end && n+looked/scanShare < part.most {
+		looked++
+		g := uint32(s.at)
 		p := &o.parts[g]
-		if !p.changed && !whole {
+		if p.savedIn == s.writing || p.changed || p.taken == 0 { // it has been written, or will be
+			s.at++
 			continue
 		}
-		block := blocks.at(overPast, head)
-		var n int
-		body, n = o.appendPartition(body[:0], uint32(g), whole || p.saved == 0)
-		*block = appendSized(appendSized(*block, o.table.Key(uint32(g))), body)
-		o.saved.entries += 1 + n
-		p.saved, p.changed = p.taken, false
-		if err := blocks.full(block, overPast, false); err != nil {
-			return err
+		rows, err := w.add(g, part.most-n)
+		if err != nil {
+			return n, err
+		}
+		if n += 1 + rows; p.changed { // the rest of it is to be written yet
+			s.dirty = append(s.dirty, g)
+		}
+		s.at++
+	}
+	if s.at == s.end {
+		s.at, s.end = 0, 0
+	}
+	for i := range w.blocks.starts {
+		if err := w.blocks.full(&w.blocks.blocks[i], overPast, true); err != nil {
+			return n, err
 		}
 	}
-	for i := range blocks.starts {
-		if err := blocks.full(&blocks.blocks[i], overPast, true); err != nil {
-			return err
-		}
-	}
-	return nil
+	return n + looked/scanShare, nil
 }
 
-// appendPartition writes a partition, with all rows that it holds or with those taken since the last checkpoint; n is how
-// many rows those are.
-func (o *Over) appendPartition(dst []byte, g uint32, whole bool) (_ []byte, n int) {
+// overWriter writes partitions.
+type overWriter struct {
+	o      *Over
+	head   []byte
+	body   []byte
+	blocks overBlocks
+}
+
+// add writes a partition, with about most of the rows that are to be written; when some are left, it stays changed.
+func (w *overWriter) add(g uint32, most int) (rows int, err error) {
+	o := w.o
+	p := &o.parts[g]
+	block := w.blocks.at(overPast, w.head)
+	p.changed = false
+	w.body, rows = o.appendPartition(w.body[:0], g, most)
+	p.savedIn = o.saved.writing
+	*block = appendSized(appendSized(*block, o.table.Key(g)), w.body)
+	o.saved.entries += 1 + rows
+	return rows, w.blocks.full(block, overPast, false)
+}
+
+// appendPartition writes a partition, with about most of the rows that it holds, or of those taken since it was written; n is how
+// many rows those are. When some are left it stays changed.
+func (o *Over) appendPartition(dst []byte, g uint32, most int) (_ []byte, n int) {
 	p := &o.parts[g]
 	flag := byte(0)
-	if whole {
-		flag = 1
+	if p.savedIn != o.saved.writing {
+		flag, p.saved = 1, 0
 	}
 	dst = append(dst, flag)
 	for _, u := range [...]uint64{p.taken, p.left, p.base, p.rank, p.dense} {
@@ -230,22 +320,31 @@ func (o *Over) appendPartition(dst []byte, g uint32, whole bool) (_ []byte, n in
 		}
 	}
 	if len(o.frames) == 0 {
+		p.saved = p.taken
 		return dst, 0
 	}
 	number := uint64(0)
-	for slot := p.pin; slot != noSlot; slot = o.rows.next(slot) {
-		if whole || number >= p.saved {
+	for slot := p.pin; slot != noSlot && number < p.base; slot = o.rows.next(slot) {
+		if number >= p.saved {
 			dst, n = o.appendSlot(dst, slot, number), n+1
 		}
 		number++
 	}
-	number = p.base
-	for slot := p.head; slot != noSlot; slot = o.rows.next(slot) {
-		if whole || number >= p.saved {
-			dst, n = o.appendSlot(dst, slot, number), n+1
-		}
-		number++
+	p.saved = max(p.saved, number)
+	slot := p.head
+	if number = p.base; p.saved > p.base {
+		slot, number = o.rows.next(p.savedSlot), p.saved
 	}
+	for ; slot != noSlot; slot = o.rows.next(slot) {
+		if n >= most {
+			p.changed = true
+			return dst, n
+		}
+		dst, n = o.appendSlot(dst, slot, number), n+1
+		number++
+		p.saved, p.savedSlot = number, slot
+	}
+	p.saved = p.taken
 	return dst, n
 }
 

@@ -1,9 +1,12 @@
 package op
 
 import (
+	"cmp"
 	"math/bits"
+	"slices"
 
 	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
@@ -14,17 +17,45 @@ type pane struct {
 	keyIndex
 	slab  agg.Slab
 	dirty []uint64 // groups changed since the last snapshot, by bit
-	// fired are the results that rows of this pane have set off (EMIT FIRST), in that order.
-	fired []firedMark
+	// fired are the results that rows of this pane have set off (EMIT FIRST).
+	fired firedMarks
 	// suffix and next belong to pastPanes: by group, the state of the pane and of those that follow it up to the end of a
 	// block, and where the key occurs next.
 	suffix agg.Slab
 	next   []occurrence
-	// entries and restored are as in slice.
-	entries  int
-	restored bool
+	sliceSave
 	// rows, places and kids are of the rows in work: their numbers in the batch, indexes in the selection, keys.
 	rows, places, kids []uint32
+}
+
+// firedMarks are marks that come one by one and are wanted by group.
+type firedMarks struct {
+	list   []firedMark
+	sorted int // so many are, by group; the others came since
+	late   []firedMark
+}
+
+func (f *firedMarks) add(m firedMark) { f.list = append(f.list, m) }
+
+// byGroup are the marks ordered by group.
+func (f *firedMarks) byGroup() []firedMark {
+	if f.sorted == len(f.list) {
+		return f.list
+	}
+	f.late = append(f.late[:0], f.list[f.sorted:]...)
+	slices.SortStableFunc(f.late, func(a, b firedMark) int { return cmp.Compare(a.gid, b.gid) })
+	i, j := f.sorted-1, len(f.late)-1
+	for k := len(f.list) - 1; j >= 0; k-- {
+		if i >= 0 && f.list[i].gid > f.late[j].gid {
+			f.list[k] = f.list[i]
+			i--
+		} else {
+			f.list[k] = f.late[j]
+			j--
+		}
+	}
+	f.sorted = len(f.list)
+	return f.list
 }
 
 // firedMark is a group of a pane, and which of the windows that hold the pane fired: 0 is the one that ends first.
@@ -34,8 +65,8 @@ func (p *pane) reset() {
 	p.keyIndex.reset()
 	p.slab.Reset()
 	p.suffix.Reset()
-	p.dirty, p.fired, p.next = p.dirty[:0], p.fired[:0], p.next[:0]
-	p.entries, p.restored = 0, false
+	p.dirty, p.fired, p.next = p.dirty[:0], firedMarks{list: p.fired.list[:0]}, p.next[:0]
+	p.sliceSave = sliceSave{}
 }
 
 // mark makes groups dirty.
@@ -48,19 +79,45 @@ func (p *pane) mark(gids []uint32) {
 	}
 }
 
-// changed appends the dirty groups, ascending.
-func (p *pane) changed(dst []uint32) []uint32 {
+// takeChanged appends about most dirty groups, and makes those clean.
+func (p *pane) takeChanged(dst []uint32, most int) []uint32 {
 	for i, w := range p.dirty {
+		if most <= 0 {
+			break
+		}
+		most -= bits.OnesCount64(w)
 		for ; w != 0; w &= w - 1 {
 			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
 		}
+		p.dirty[i] = 0
 	}
 	return dst
 }
 
+// changedLen is how many groups are dirty.
+func (p *pane) changedLen() int {
+	n := 0
+	for _, w := range p.dirty {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// left is how many groups are to be written.
+func (p *pane) left() int { return p.sliceSave.left(p.changedLen(), len(p.ids)) }
+
+// beginAnew makes all groups dirty where the pane is to be written whole and has at most so many; then it needs a Rewrite.
+func (p *pane) beginAnew(most int) bool {
+	if !p.anew(p.changedLen(), len(p.ids), most) {
+		return false
+	}
+	p.mark(batch.All(len(p.ids)))
+	return true
+}
+
 func (p *pane) bytes() int64 {
 	n := p.slab.Bytes() + p.suffix.Bytes() + p.keyIndex.bytes()
-	return n + int64(cap(p.dirty)+cap(p.next)+cap(p.fired))*8
+	return n + int64(cap(p.dirty)+cap(p.next)+cap(p.fired.list))*8
 }
 
 // keyIndex numbers keys, which are numbers of a dictionary themselves, by an open-addressing table.

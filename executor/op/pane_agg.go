@@ -57,6 +57,7 @@ type PaneAgg struct {
 	out        paneOutput
 	walk       keyWalk
 	generation uint64 // of the last snapshot; see docs/formats/state.md
+	time       sliceSave
 
 	// shared are the panes that this is a member of; nil: it is alone. sharing: these are shared panes, and rows that are not taken are
 	// their members' to report.

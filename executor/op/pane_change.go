@@ -19,6 +19,12 @@ type changes struct {
 	least  types.EventTime // the least end in list
 	before agg.Slab        // by place in list: the state that was told
 	spare  agg.Slab
+	// The checkpoint has the first saved of list. told are entries of those that it has and that were told since, but for windows
+	// that end at or before final, which are told by then in any case.
+	saved int
+	told  []byte
+	toldN int
+	final types.EventTime
 
 	// Scratch of flush:
 	order []uint32 // places
@@ -50,7 +56,7 @@ const indexKept = 8 * batch.RowsMax
 const chunkChanges = batch.RowsMax / 2
 
 func (c *changes) init(p *PaneAgg) {
-	c.p, c.index = p, map[changeKey]uint32{}
+	c.p, c.index, c.final = p, map[changeKey]uint32{}, types.MinTime
 	c.before.Stride, c.after.Stride, c.spare.Stride = p.stride, p.stride, p.stride
 }
 
@@ -273,21 +279,43 @@ func sameValue(a *batch.Vec, i int, b *batch.Vec, j int) bool {
 
 // keep forgets the changes of windows that end at or before upTo.
 func (c *changes) keep(upTo types.EventTime) error {
+	if len(c.order) == len(c.list) {
+		c.clearIndex()
+		c.list = c.list[:0]
+		c.before.Reset()
+		c.saved, c.told, c.toldN = 0, nil, 0
+		c.p.time.restored = true // nothing that is there counts
+		return nil
+	}
+	saved := 0
+	for i, ch := range c.list {
+		switch {
+		case ch.end <= upTo:
+			c.noteTold(i, ch)
+		case i < c.saved:
+			saved++
+		}
+	}
+	c.saved = saved
+	return c.only(func(_ int, ch change) bool { return ch.end > upTo })
+}
+
+func (c *changes) clearIndex() {
 	if len(c.index) > indexKept {
 		c.index = map[changeKey]uint32{}
 	} else {
 		clear(c.index)
 	}
-	if len(c.order) == len(c.list) {
-		c.list = c.list[:0]
-		c.before.Reset()
-		return nil
-	}
+}
+
+// only forgets the changes for which keep is false.
+func (c *changes) only(keep func(i int, ch change) bool) error {
+	c.clearIndex()
 	c.spare.Reset()
 	list := c.list
 	c.list = c.list[:0]
 	for i, ch := range list {
-		if ch.end <= upTo {
+		if !keep(i, ch) {
 			continue
 		}
 		c.spare.Grow(len(c.list) + 1)

@@ -249,7 +249,7 @@ func (f *firsts) fire(in Input, c cell, row uint32, r int) {
 	t := f.timeOf(in, row)
 	pn := f.p.paneOf(f.p.startOf(t))
 	gid, _ := pn.find(c.kid)
-	pn.fired = append(pn.fired, firedMark{gid, f.windowOf(t, c.end)})
+	pn.fired.add(firedMark{gid, f.windowOf(t, c.end)})
 	pn.dirty[gid>>6] |= 1 << (gid & 63)
 }
 
@@ -279,7 +279,7 @@ func (f *firsts) emit(out Emitter) error {
 
 // leave forgets what the rows of a pane have set off; the windows are final.
 func (f *firsts) leave(pn *pane) {
-	for _, m := range pn.fired {
+	for _, m := range pn.fired.list {
 		delete(f.fired, changeKey{f.endOfMark(pn, m), pn.ids[m.gid]})
 	}
 }
@@ -296,7 +296,7 @@ func (f *firsts) endOfMark(pn *pane, m firedMark) types.EventTime {
 func (f *firsts) renumber([]uint32) {
 	clear(f.fired)
 	for _, pn := range f.p.panes {
-		for _, m := range pn.fired {
+		for _, m := range pn.fired.list {
 			f.fired[changeKey{f.endOfMark(pn, m), pn.ids[m.gid]}] = struct{}{}
 		}
 	}

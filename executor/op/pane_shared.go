@@ -3,6 +3,7 @@ package op
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/agg"
@@ -288,29 +289,48 @@ func (s *SharedPanes) tellDropped(pn *pane) {
 
 // Snapshot implements SharedState: the groups of shared panes that changed. What changed in windows is part of what members write.
 func (s *SharedPanes) Snapshot(to func(m *Member) StateWriter) error {
-	p := &s.all
-	for _, pn := range p.panes {
-		gids := pn.changed(p.gids[:0])
-		if p.gids = gids; len(gids) == 0 {
-			continue
+	for _, pn := range s.all.panes {
+		if _, err := s.save(pn, to, savePart{math.MaxInt, cutAnewMost}); err != nil {
+			return err
 		}
-		anew := pn.entries+len(gids) > rewriteRatio*len(pn.ids)+rewriteMin
-		if anew {
-			gids, pn.entries = batch.All(len(pn.ids)), 0
-		}
-		for _, m := range s.members {
-			out := to(m)
-			if out == nil || !m.panes.sharesPane(pn) {
-				continue
-			}
-			if err := m.panes.writeShared(pn, gids, anew, out); err != nil {
-				return fmt.Errorf("snapshot of pane from %s: %w", types.NewTime(pn.start).Text(), err)
-			}
-		}
-		pn.entries += len(gids)
-		clear(pn.dirty)
+		pn.ahead = false
 	}
 	return nil
+}
+
+// save writes about most of the groups of a shared pane that changed, for each member.
+func (s *SharedPanes) save(pn *pane, to func(m *Member) StateWriter, part savePart) (int, error) {
+	if pn.left() == 0 {
+		return 0, nil
+	}
+	anew := pn.beginAnew(part.anewMost)
+	gids := pn.takeChanged(s.all.gids[:0], part.most)
+	s.all.gids, pn.ahead = gids, true
+	pn.entries += len(gids)
+	for _, m := range s.members {
+		out := to(m)
+		if out == nil || !m.panes.sharesPane(pn) {
+			continue
+		}
+		if err := m.panes.writeShared(pn, gids, anew, out); err != nil {
+			return 0, fmt.Errorf("snapshot of pane from %s: %w", types.NewTime(pn.start).Text(), err)
+		}
+	}
+	return len(gids), nil
+}
+
+// Changed implements SharedState.
+func (s *SharedPanes) Changed() int {
+	n := 0
+	for _, pn := range s.all.panes {
+		n += pn.left()
+	}
+	return n * len(s.members)
+}
+
+// CopyAhead implements SharedState.
+func (s *SharedPanes) CopyAhead(to func(m *Member) StateWriter, most int) (int, error) {
+	return copyShared(s.all.panes, len(s.members), most, func(pn *pane, part savePart) (int, error) { return s.save(pn, to, part) })
 }
 
 // sharesPane reports that a shared pane stands for one of the member's.

@@ -1,9 +1,6 @@
 package op
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -12,7 +9,7 @@ import (
 type sharedFirsts struct {
 	fired map[changeKey]struct{} // by the numbers of keys there
 	// marks are, by the start of a pane, what its rows have set off: as pane.fired.
-	marks map[types.EventTime][]firedMark
+	marks map[types.EventTime]*firedMarks
 }
 
 // foldFirst is PaneAgg.foldFirst for all members: each row is folded once, and looked at by each of them. What it sets off in own and
@@ -95,14 +92,19 @@ func (p *PaneAgg) fireShared(s *SharedPanes, b *batch.Batch, row uint32, c cell)
 	by := all.firsts.at[c.gid]
 	f.hit(b, int(row), c.end, by)
 	if f.shared.fired == nil {
-		f.shared = sharedFirsts{map[changeKey]struct{}{}, map[types.EventTime][]firedMark{}}
+		f.shared = sharedFirsts{map[changeKey]struct{}{}, map[types.EventTime]*firedMarks{}}
 	}
 	f.shared.fired[changeKey{c.end, c.kid}] = struct{}{}
 	t := all.firsts.timeOf(s.in, by)
 	pn := all.paneOf(all.startOf(t))
 	gid, _ := pn.find(c.kid)
 	m := firedMark{gid, all.firsts.windowOf(t, c.end)}
-	f.shared.marks[pn.start] = append(f.shared.marks[pn.start], m)
+	at := f.shared.marks[pn.start]
+	if at == nil {
+		at = &firedMarks{}
+		f.shared.marks[pn.start] = at
+	}
+	at.add(m)
 	if p.sharesPane(pn) {
 		return
 	}
@@ -110,25 +112,31 @@ func (p *PaneAgg) fireShared(s *SharedPanes, b *batch.Batch, row uint32, c cell)
 	kid, _ := p.dict.Find(all.dict.Key(c.kid), all.dict.Hash(c.kid))
 	own := p.paneOf(pn.start)
 	m.gid, _ = own.find(kid)
-	own.fired = append(own.fired, m)
+	own.fired.add(m)
 	own.dirty[m.gid>>6] |= 1 << (m.gid & 63)
 	f.fired[changeKey{c.end, kid}] = struct{}{}
 }
 
+// of are the marks of a shared pane.
+func (f *sharedFirsts) of(pn *pane) *firedMarks {
+	if at := f.marks[pn.start]; at != nil {
+		return at
+	}
+	return &firedMarks{}
+}
+
 // marksOf are the marks of a pane, by group, that is the operator's own or shared.
 func (p *PaneAgg) marksOf(pn *pane) []firedMark {
-	marks := pn.fired
-	if p.from != p {
-		marks = p.firsts.shared.marks[pn.start]
+	if p.from == p {
+		return pn.fired.byGroup()
 	}
-	slices.SortStableFunc(marks, func(a, b firedMark) int { return cmp.Compare(a.gid, b.gid) })
-	return marks
+	return p.firsts.shared.of(pn).byGroup()
 }
 
 // leaveShared forgets what the rows of a shared pane have set off.
 func (p *PaneAgg) leaveShared(pn *pane) {
 	f := &p.firsts
-	for _, m := range f.shared.marks[pn.start] {
+	for _, m := range f.shared.of(pn).list {
 		delete(f.shared.fired, changeKey{f.endOfMark(pn, m), pn.ids[m.gid]})
 	}
 	delete(f.shared.marks, pn.start)
@@ -140,7 +148,7 @@ func (s *SharedPanes) renumbered() {
 		f := &m.panes.firsts
 		clear(f.shared.fired)
 		for _, pn := range s.all.panes {
-			for _, mark := range f.shared.marks[pn.start] {
+			for _, mark := range f.shared.of(pn).list {
 				f.shared.fired[changeKey{f.endOfMark(pn, mark), pn.ids[mark.gid]}] = struct{}{}
 			}
 		}

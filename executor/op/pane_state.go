@@ -19,6 +19,8 @@ import (
 const (
 	stateVersionFired = 2
 	stateVersionTime  = 3
+	// stateVersionTold has changes that were told.
+	stateVersionTold = 4
 	// timeSlice is the slice of what does not belong to a pane; no pane begins there.
 	timeSlice = math.MaxInt64
 )
@@ -40,26 +42,22 @@ func (p *PaneAgg) Snapshot(out StateWriter) error {
 	if !p.keepsTime() {
 		return nil
 	}
-	if err := out.Rewrite(timeSlice); err != nil {
-		return err
-	}
-	return out.Block(timeSlice, p.appendTime(nil))
-}
-
-// keepsTime tells whether panes alone do not say which windows have closed, or what has been told.
-func (p *PaneAgg) keepsTime() bool {
-	return !p.past.single || p.lateness > 0 || p.emit.Mode == spec.EmitEvery
+	return p.snapshotTime(out)
 }
 
 func (p *PaneAgg) snapshotPane(pn *pane, out StateWriter) error {
-	gids := pn.changed(p.gids[:0])
-	p.gids = gids
-	if pn.restored || len(gids) > 0 && pn.entries+len(gids) > rewriteRatio*len(pn.ids)+rewriteMin {
+	if pn.beginAnew(cutAnewMost) {
 		if err := out.Rewrite(int64(pn.start)); err != nil {
 			return err
 		}
-		gids, pn.entries, pn.restored = batch.All(len(pn.ids)), 0, false
 	}
+	pn.ahead = false
+	p.gids = pn.takeChanged(p.gids[:0], math.MaxInt)
+	return p.writePane(pn, p.gids, out)
+}
+
+// writePane adds groups of a pane to the checkpoint.
+func (p *PaneAgg) writePane(pn *pane, gids []uint32, out StateWriter) error {
 	pn.entries += len(gids)
 	for len(gids) > 0 {
 		var block []byte
@@ -68,8 +66,42 @@ func (p *PaneAgg) snapshotPane(pn *pane, out StateWriter) error {
 			return err
 		}
 	}
-	clear(pn.dirty)
 	return nil
+}
+
+// Changed implements AheadCopier.
+func (p *PaneAgg) Changed() int {
+	n := p.changes.unsaved()
+	for _, pn := range p.panes {
+		n += pn.left()
+	}
+	return n
+}
+
+// CopyAhead implements AheadCopier.
+func (p *PaneAgg) CopyAhead(out StateWriter, most int) (int, error) {
+	left := most
+	for _, pn := range p.panes {
+		if left <= 0 {
+			break
+		}
+		if pn.left() == 0 {
+			continue
+		}
+		if pn.beginAnew(math.MaxInt) {
+			if err := out.Rewrite(int64(pn.start)); err != nil {
+				return 0, err
+			}
+		}
+		pn.ahead = true
+		p.gids = pn.takeChanged(p.gids[:0], left)
+		left -= len(p.gids)
+		if err := p.writePane(pn, p.gids, out); err != nil {
+			return 0, err
+		}
+	}
+	n, err := p.copyChanges(out, left)
+	return most - left + n, err
 }
 
 // appendBlock writes entries until the block is full, and returns the groups that are left.
@@ -119,36 +151,6 @@ func appendFired(dst []byte, marks []firedMark, gid uint32) []byte {
 	return dst
 }
 
-// appendTime writes the block of the watermark and of what has changed since it was told.
-func (p *PaneAgg) appendTime(dst []byte) []byte {
-	dst = append(dst, stateVersionTime)
-	dst = binary.AppendUvarint(dst, uint64(len(p.aggs)))
-	dst = binary.AppendUvarint(dst, p.generation)
-	if p.shared == nil {
-		return p.appendChanges(binary.AppendVarint(dst, int64(p.watermark)))
-	}
-	dst = binary.AppendVarint(dst, int64(max(p.watermark, p.shared.all.watermark)))
-	return p.appendSharedChanges(p.appendChanges(dst))
-}
-
-func (p *PaneAgg) appendChanges(dst []byte) []byte {
-	for i, ch := range p.changes.list {
-		dst = p.appendChange(dst, &p.changes, i, ch)
-	}
-	return dst
-}
-
-// appendChange writes the change at place i of c.
-func (p *PaneAgg) appendChange(dst []byte, c *changes, i int, ch change) []byte {
-	dst = binary.AppendVarint(dst, int64(ch.end))
-	dst = appendCounted(dst, p.from.dict.Key(ch.kid))
-	had := byte(0)
-	if ch.had {
-		had = 1
-	}
-	return appendCounted(append(dst, had), p.appendStates(nil, &c.before, uint32(i)))
-}
-
 // Restore implements Stateful.
 func (p *PaneAgg) Restore(in StateReader, own func(hash uint64) bool) error {
 	r := paneRestorer{p: p, own: own}
@@ -179,6 +181,7 @@ type paneRestorer struct {
 	start  int64
 	blocks [][]byte
 	times  [][]byte
+	told   map[uint32]bool // changes, by place, that were told since they were written
 	gids   []uint32
 }
 
@@ -273,7 +276,7 @@ func (r *paneRestorer) loadEntry(key []byte, hash uint64, entry []byte, fired []
 	r.gids = p.enter(pn, p.kids, r.gids[:0])
 	for _, w := range fired {
 		m := firedMark{r.gids[0], w}
-		pn.fired = append(pn.fired, m)
+		pn.fired.add(m)
 		p.firsts.fired[changeKey{p.firsts.endOfMark(pn, m), kid}] = struct{}{}
 	}
 	return p.loadStates(entry, &pn.slab, r.gids[0])
@@ -290,83 +293,6 @@ func (p *PaneAgg) loadStates(entry []byte, s *agg.Slab, gid uint32) (err error) 
 		return fmt.Errorf("entry has %d bytes too many", len(entry))
 	}
 	return nil
-}
-
-// loadTimes reads the watermark, which is the greatest of all workers, and the changes that each of them wrote last.
-func (r *paneRestorer) loadTimes() error {
-	p := r.p
-	for i, block := range r.times {
-		if err := r.loadTime(block); err != nil {
-			return sqlerr.New(sqlerr.DataCorrupted, "time of a grouping: block %d of %d: %v", i+1, len(r.times), err)
-		}
-	}
-	p.ended = p.watermark
-	return nil
-}
-
-// loadTime reads a block.
-func (r *paneRestorer) loadTime(block []byte) error {
-	p := r.p
-	src, err := blockEntries(block, stateVersionTime, len(p.aggs))
-	if err != nil {
-		return err
-	}
-	generation, width := binary.Uvarint(src)
-	if width <= 0 {
-		return fmt.Errorf("block ends early")
-	}
-	src = src[width:]
-	watermark, width := binary.Varint(src)
-	if width <= 0 {
-		return fmt.Errorf("block ends early")
-	}
-	p.generation = max(p.generation, generation)
-	p.watermark = max(p.watermark, types.EventTime(watermark))
-	for src = src[width:]; len(src) > 0; {
-		if src, err = r.loadChange(src); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *paneRestorer) loadChange(src []byte) ([]byte, error) {
-	c := &r.p.changes
-	end, width := binary.Varint(src)
-	if width <= 0 {
-		return nil, fmt.Errorf("change ends early")
-	}
-	key, src, err := cutBytes(src[width:])
-	if err != nil || len(src) == 0 || src[0] > 1 {
-		return nil, fmt.Errorf("bad change")
-	}
-	had := src[0] == 1
-	entry, src, err := cutBytes(src[1:])
-	if err != nil {
-		return nil, err
-	}
-	hash := batch.HashKey(key)
-	if !r.own(hash) {
-		return src, nil
-	}
-	if err := r.p.checkKey(key); err != nil {
-		return nil, err
-	}
-	if !r.p.isEnd(types.EventTime(end)) {
-		return nil, fmt.Errorf("%d is not the end of a window of the query", end)
-	}
-	kid, err := r.number(key, hash)
-	if err != nil {
-		return nil, err
-	}
-	ch := change{changeKey{types.EventTime(end), kid}, had}
-	if _, twice := c.index[ch.changeKey]; twice {
-		return nil, fmt.Errorf("a change comes twice")
-	}
-	c.before.Grow(len(c.list) + 1)
-	at := uint32(len(c.list))
-	c.add(ch)
-	return src, r.p.loadStates(entry, &c.before, at)
 }
 
 // isEnd reports that a window of the query ends at t.

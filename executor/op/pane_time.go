@@ -33,6 +33,7 @@ func (p *PaneAgg) advance(watermark types.EventTime, out Emitter) error {
 		upTo := types.MaxTime
 		if watermark != types.MaxTime {
 			upTo = minus(watermark, p.lateness) // final windows, before their panes go or take other rows
+			p.changes.final = max(p.changes.final, upTo)
 		}
 		if err := p.changes.flush(upTo, out); err != nil {
 			return err
@@ -138,7 +139,7 @@ func (p *PaneAgg) dropPanes() {
 
 // drop takes a pane out of everything but the list.
 func (p *PaneAgg) drop(pn *pane) {
-	if pn.entries > 0 || pn.restored {
+	if pn.stored() {
 		p.dropped = append(p.dropped, int64(pn.start))
 	}
 	if p.sharing != nil {

@@ -27,9 +27,7 @@ type sightBucket struct {
 	table state.Table
 	// last is by number of the key: the latest time within the bucket, never when it is only about to be noted.
 	last []int64
-	// entries counts those written to the checkpoint since its blocks of this bucket were last rewritten.
-	entries  int
-	restored bool
+	sliceSave
 }
 
 // never is the time of what did not happen.
@@ -133,7 +131,7 @@ func (s *sightings) advance(watermark types.EventTime) {
 		if addTime(addTime(b.start, s.width), s.keep) > int64(watermark) {
 			break
 		}
-		if b.entries > 0 || b.restored {
+		if b.stored() {
 			s.dropped = append(s.dropped, b.start)
 		}
 	}

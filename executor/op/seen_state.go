@@ -3,6 +3,7 @@ package op
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -30,14 +31,26 @@ func (s *sightings) snapshot(out StateWriter) error {
 }
 
 func (s *sightings) snapshotBucket(b *sightBucket, out StateWriter) error {
-	s.gids = b.table.Dirty(s.gids[:0])
-	gids := s.gids
-	if b.restored || len(gids) > 0 && b.entries+len(gids) > rewriteRatio*b.table.Len()+rewriteMin {
-		if err := out.Rewrite(b.start); err != nil {
-			return err
-		}
-		gids, b.entries, b.restored = batch.All(b.table.Len()), 0, false
+	if err := s.rewrite(b, cutAnewMost, out); err != nil {
+		return err
 	}
+	b.ahead = false
+	s.gids = b.table.Dirty(s.gids[:0])
+	b.table.ClearDirty()
+	return s.write(b, s.gids, out)
+}
+
+// rewrite has a bucket written whole where that is due.
+func (s *sightings) rewrite(b *sightBucket, most int, out StateWriter) error {
+	if !b.anew(b.table.DirtyLen(), b.table.Len(), most) {
+		return nil
+	}
+	b.table.MarkAll()
+	return out.Rewrite(b.start)
+}
+
+// write adds keys to the checkpoint.
+func (s *sightings) write(b *sightBucket, gids []uint32, out StateWriter) error {
 	b.entries += len(gids)
 	for len(gids) > 0 {
 		block := []byte{sightVersion}
@@ -52,16 +65,47 @@ func (s *sightings) snapshotBucket(b *sightBucket, out StateWriter) error {
 			return err
 		}
 	}
-	b.table.ClearDirty()
 	return nil
+}
+
+// changed is how many keys a snapshot would write.
+func (s *sightings) changed() int {
+	n := 0
+	for _, b := range s.open {
+		n += b.left(b.table.DirtyLen(), b.table.Len())
+	}
+	return n
+}
+
+// copyAhead writes about most of them.
+func (s *sightings) copyAhead(out StateWriter, most int) (int, error) {
+	left := most
+	for _, b := range s.open {
+		if left <= 0 {
+			break
+		}
+		if b.left(b.table.DirtyLen(), b.table.Len()) == 0 {
+			continue
+		}
+		if err := s.rewrite(b, math.MaxInt, out); err != nil {
+			return 0, err
+		}
+		b.ahead = true
+		s.gids = b.table.TakeDirty(s.gids[:0], left)
+		left -= len(s.gids)
+		if err := s.write(b, s.gids, out); err != nil {
+			return 0, err
+		}
+	}
+	return most - left, nil
 }
 
 // restore takes blocks back, oldest first.
 func (s *sightings) restore(in StateReader, keys []types.Type, own func(hash uint64) bool) error {
-	n := 0
+	n, r := 0, sightRestorer{s: s, types: keys, own: own}
 	return in.Blocks(func(start int64, data []byte) error {
 		n++
-		if err := s.load(start, data, keys, own); err != nil {
+		if err := r.load(start, data); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of keys from %s: block %d: %v",
 				types.NewTime(types.EventTime(start)).Text(), n, err)
 		}
@@ -69,44 +113,56 @@ func (s *sightings) restore(in StateReader, keys []types.Type, own func(hash uin
 	})
 }
 
-func (s *sightings) load(start int64, src []byte, types []types.Type, own func(hash uint64) bool) error {
+// sightRestorer takes over the entries of the keys that this worker owns, a block at a time.
+type sightRestorer struct {
+	s     *sightings
+	types []types.Type
+	own   func(hash uint64) bool
+	keys  restoredKeys
+	at    []int64 // of keys
+}
+
+func (r *sightRestorer) load(start int64, src []byte) error {
 	if err := blockVersion("a block of FIRST_SEEN and SUPPRESS", src, sightVersion); err != nil {
 		return err
 	}
-	if floorTo(start, s.width) != start {
+	if floorTo(start, r.s.width) != start {
 		return fmt.Errorf("%d is not the start of a bucket of the query", start)
 	}
-	b, src := (*sightBucket)(nil), src[1:]
-	for len(src) > 0 {
+	r.keys.reset()
+	r.at = r.at[:0]
+	for src = src[1:]; len(src) > 0; {
 		key, rest, err := cutBytes(src)
 		if err != nil {
 			return err
 		}
 		at, width := binary.Uvarint(rest)
-		if width <= 0 || at >= uint64(s.width) {
+		if width <= 0 || at >= uint64(r.s.width) {
 			return fmt.Errorf("bad time of a key")
 		}
 		src = rest[width:]
 		hash := batch.HashKey(key)
-		if !own(hash) {
+		if !r.own(hash) {
 			continue
 		}
-		if rest, err = agg.SkipKey(key, types); err == nil && len(rest) > 0 {
+		if rest, err = agg.SkipKey(key, r.types); err == nil && len(rest) > 0 {
 			err = fmt.Errorf("key has %d bytes too many", len(rest))
 		}
 		if err != nil {
 			return err
 		}
-		if b == nil {
-			b = s.bucketOf(start)
-			b.restored = true
-		}
-		k := batch.Keys{Buf: append([]byte(nil), key...), Off: []uint32{0, uint32(len(key))}, Hash: []uint64{hash}}
-		gids, err := s.findOrAdd(b, &k, batch.All(1))
-		if err != nil {
-			return err
-		}
-		b.last[gids[0]] = addTime(start, int64(at))
+		r.keys.add(key, hash)
+		r.at = append(r.at, addTime(start, int64(at)))
 	}
-	return nil
+	if len(r.at) == 0 {
+		return nil
+	}
+	b := r.s.bucketOf(start)
+	b.restored = true
+	k := batch.Keys{Buf: r.keys.rows.Buf, Off: r.keys.rows.Off, Hash: r.keys.rows.Hash}
+	gids, err := r.s.findOrAdd(b, &k, batch.All(len(r.at)))
+	for i, gid := range gids {
+		b.last[gid] = r.at[i]
+	}
+	return err
 }

@@ -327,10 +327,11 @@ func (a *SessionAgg) unite(older, newer uint32, t int64, out Emitter) error {
 	return nil
 }
 
-// noteEnd is told where a session, or a part of it, would have ended. One that ends earlier now would come back from an entry
-// written before, once the newer one is dropped: then everything is written anew.
+// noteEnd is told where a session, or a part of it, would have ended.
 func (a *SessionAgg) noteEnd(se *session, end int64) {
-	a.saved.whole = a.saved.whole || a.end(se) < end
+	if a.end(se) < end {
+		a.saved.endsSooner(se.key)
+	}
 }
 
 // insert makes a session that begins at t and follows link in the list of its key.
@@ -527,7 +528,7 @@ func (a *SessionAgg) drop(id uint32) {
 // dropIdle forgets a key without sessions.
 func (a *SessionAgg) dropIdle(key uint32) {
 	if *a.head(key) == 0 && a.table.Has(key) {
-		a.saved.forget(key)
+		a.saved.forget(&a.table, key)
 		a.table.Remove(key)
 	}
 }

@@ -17,6 +17,18 @@ func (a *SessionAgg) Snapshot(out StateWriter) error {
 	return nil
 }
 
+// Changed implements AheadCopier.
+func (a *SessionAgg) Changed() int { return a.saved.changed(&a.table) }
+
+// CopyAhead implements AheadCopier.
+func (a *SessionAgg) CopyAhead(out StateWriter, most int) (int, error) {
+	n, err := a.saved.copyAhead(&a.windowCalls, &a.table, a, out, most)
+	if err != nil {
+		return n, fmt.Errorf("copy of sessions: %w", err)
+	}
+	return n, nil
+}
+
 // savedFlags are those that outlive a batch.
 const savedFlags = sessionShown | sessionClosed
 

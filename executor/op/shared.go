@@ -40,6 +40,9 @@ type SharedState interface {
 	Deadline() types.EventTime
 	// Snapshot writes what each member would write alone of what is shared; to returns nil for those that are out of service.
 	Snapshot(to func(m *Member) StateWriter) error
+	// Changed and CopyAhead are as those of an AheadCopier; entries count for each member.
+	Changed() int
+	CopyAhead(to func(m *Member) StateWriter, most int) (int, error)
 	Bytes() int64
 }
 

@@ -18,6 +18,7 @@ import (
 type slideState struct {
 	keyedState
 	dirty []uint32 // rows whose flag says so, and some that have gone; each once
+	done  int      // so many of them are written
 }
 
 // touch notes that a row has to be written.
@@ -49,24 +50,7 @@ func (a *SlideAgg) Snapshot(out StateWriter) error {
 
 func (a *SlideAgg) snapshot(out StateWriter) error {
 	s := &a.saved
-	s.seq++
-	if err := s.forgetSeen(out); err != nil {
-		return err
-	}
-	w := blockWriter{k: &s.keyedState, c: &a.windowCalls, out: out}
-	for _, id := range s.dirty {
-		row := &a.rows[id]
-		dirty := row.flags&slideDirty != 0 // else it has gone
-		row.flags &^= slideDirty | slideListed
-		if !dirty {
-			continue
-		}
-		if err := a.saveRow(&w, id); err != nil {
-			return err
-		}
-	}
-	s.dirty = s.dirty[:0]
-	if err := w.closeAll(); err != nil {
+	if _, err := a.save(out, savePart{math.MaxInt, cutAnewMost}); err != nil {
 		return err
 	}
 	kept := s.slices[:0]
@@ -80,39 +64,96 @@ func (a *SlideAgg) snapshot(out StateWriter) error {
 		kept = append(kept, sl)
 	}
 	s.slices = kept
-	if err := a.rewriteWorn(out); err != nil {
-		return err
-	}
 	return s.tellWatermark(&a.windowCalls, out)
 }
 
-// rewriteWorn writes slices anew in which most entries count no more.
-func (a *SlideAgg) rewriteWorn(out StateWriter) error {
+// Changed implements AheadCopier.
+func (a *SlideAgg) Changed() int {
 	s := &a.saved
+	n := len(s.dirty) - s.done + s.anew.left
 	for i := range s.slices {
-		start := s.slices[i].start
-		if s.slices[i].written <= rewriteRatio*s.slices[i].live+rewriteMin {
-			continue
-		}
-		if err := out.Rewrite(start); err != nil {
-			return err
-		}
-		s.slices[i] = savedSlice{start: start}
-		w := blockWriter{k: &s.keyedState, c: &a.windowCalls, out: out}
-		for id := range a.rows {
-			row := &a.rows[id]
-			if row.flags&slideSaved != 0 && s.sliceOf(a.expires(row.t)) == start {
-				row.flags &^= slideSaved
-				if err := a.saveRow(&w, uint32(id)); err != nil {
-					return err
-				}
-			}
-		}
-		if err := w.closeAll(); err != nil {
-			return err
+		if s.slices[i].worn() {
+			n += s.slices[i].live
 		}
 	}
-	return nil
+	return n
+}
+
+// CopyAhead implements AheadCopier.
+func (a *SlideAgg) CopyAhead(out StateWriter, most int) (int, error) {
+	n, err := a.save(out, savePart{most, math.MaxInt})
+	if err != nil {
+		return n, fmt.Errorf("copy of sliding windows: %w", err)
+	}
+	return n, nil
+}
+
+// save writes about most rows that are new or have changed, or lie in slices that are written anew.
+func (a *SlideAgg) save(out StateWriter, part savePart) (int, error) {
+	s := &a.saved
+	s.seq++
+	if err := s.forgetSeen(out); err != nil {
+		return 0, err
+	}
+	if err := a.beginAnew(part.anewMost, out); err != nil {
+		return 0, err
+	}
+	w := blockWriter{k: &s.keyedState, c: &a.windowCalls, out: out}
+	n := 0
+	for ; s.done < len(s.dirty) && n < part.most; s.done++ {
+		n++
+		row := &a.rows[s.dirty[s.done]]
+		dirty := row.flags&slideDirty != 0 // else it has gone
+		row.flags &^= slideDirty | slideListed
+		if !dirty {
+			continue
+		}
+		if err := a.saveRow(&w, s.dirty[s.done]); err != nil {
+			return n, err
+		}
+	}
+	if s.done == len(s.dirty) {
+		s.dirty, s.done = s.dirty[:0], 0
+	}
+	more, err := a.saveAnew(&w, part.most-n)
+	if err != nil {
+		return n, err
+	}
+	return n + more, w.closeAll()
+}
+
+// beginAnew is keyedState's for rows.
+func (a *SlideAgg) beginAnew(most int, out StateWriter) error {
+	err := a.saved.keyedState.beginAnew(most, out)
+	if x := &a.saved.anew; x.at == 0 {
+		x.end = len(a.rows)
+	}
+	return err
+}
+
+// saveAnew writes about most rows of slices that are written anew.
+func (a *SlideAgg) saveAnew(w *blockWriter, most int) (n int, err error) {
+	s, x := &a.saved, &a.saved.anew
+	if len(x.starts) == 0 {
+		return 0, nil
+	}
+	looked := 0
+	for ; x.at < x.end && n+looked/scanShare < most; x.at++ {
+		looked++
+		row := &a.rows[x.at]
+		if row.flags&slideSaved == 0 || !slices.Contains(x.starts, s.sliceOf(a.expires(row.t))) {
+			continue
+		}
+		if err := a.saveRow(w, uint32(x.at)); err != nil {
+			return n, err
+		}
+		n++
+	}
+	x.left = max(0, x.left-n)
+	if x.at == x.end {
+		*x = slicesAnew{starts: x.starts[:0]}
+	}
+	return n + looked/scanShare, nil
 }
 
 // saveRow writes a row.

@@ -94,6 +94,14 @@ func (s *Suppress) Deadline() types.EventTime { return s.passed.due() }
 // Snapshot implements Stateful.
 func (s *Suppress) Snapshot(w StateWriter) error { return s.passed.snapshot(w) }
 
+// Changed implements AheadCopier.
+func (s *Suppress) Changed() int { return s.passed.changed() }
+
+// CopyAhead implements AheadCopier.
+func (s *Suppress) CopyAhead(w StateWriter, most int) (int, error) {
+	return s.passed.copyAhead(w, most)
+}
+
 // Restore implements Stateful.
 func (s *Suppress) Restore(r StateReader, own func(hash uint64) bool) error {
 	return s.passed.restore(r, s.keys.types, own)

@@ -336,12 +336,17 @@ func (j *TemporalJoin) Snapshot(w StateWriter) error {
 	return j.rows.snapshot(w)
 }
 
-// Changed implements AheadCopier: of rows that wait, not of versions.
-func (j *TemporalJoin) Changed() int { return j.rows.changed() }
+// Changed implements AheadCopier.
+func (j *TemporalJoin) Changed() int { return j.versions.left() + j.rows.changed() }
 
 // CopyAhead implements AheadCopier.
 func (j *TemporalJoin) CopyAhead(w StateWriter, most int) (int, error) {
-	return j.rows.copyAhead(w, most)
+	n, err := j.versions.copyAhead(w, len(j.rows.codecs[1].typs), most)
+	if err != nil {
+		return n, fmt.Errorf("copy of versions: %w", err)
+	}
+	more, err := j.rows.copyAhead(w, most-n)
+	return n + more, err
 }
 
 // Restore implements Stateful.

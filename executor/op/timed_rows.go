@@ -84,6 +84,7 @@ type rowBucket struct {
 	// restored: they were read back, and the next snapshot replaces them.
 	saved, restored bool
 	deltas          [][]byte
+	noted           int // entries in deltas
 	// unsaved is per side the first chunk that may hold rows that the checkpoint does not have.
 	unsaved [2]int
 }

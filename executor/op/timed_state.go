@@ -45,13 +45,18 @@ func (s *timedRows) snapshotBucket(b *rowBucket, out StateWriter) error {
 	if _, err := s.saveRows(b, out, math.MaxInt); err != nil {
 		return err
 	}
+	return b.saveDeltas(out)
+}
+
+// saveDeltas hands over what was noted of rows that the checkpoint has.
+func (b *rowBucket) saveDeltas(out StateWriter) error {
 	for _, block := range b.deltas {
 		b.saved = true
 		if err := out.Block(b.number, block); err != nil {
 			return err
 		}
 	}
-	b.deltas = nil
+	b.deltas, b.noted = nil, 0
 	return nil
 }
 
@@ -97,6 +102,7 @@ func (s *timedRows) saveRows(b *rowBucket, out StateWriter, most int) (n int, er
 func (s *timedRows) changed() int {
 	n := 0
 	for _, b := range s.buckets {
+		n += b.noted
 		for side, list := range b.chunks {
 			for _, at := range list[min(b.unsaved[side], len(list)):] {
 				c := &s.chunks[at]
@@ -115,6 +121,10 @@ func (s *timedRows) copyAhead(out StateWriter, most int) (int, error) {
 			break
 		}
 		n, err := s.saveRows(b, out, most-all)
+		n += b.noted
+		if err == nil {
+			err = b.saveDeltas(out)
+		}
 		if err != nil {
 			return all, fmt.Errorf("copy rows of a join: %w", err)
 		}
@@ -162,6 +172,7 @@ func (s *timedRows) noteAnswered(b *rowBucket, r *timedRow, side uint8) {
 	dst := append(b.deltas[last], entryDelta|side)
 	dst = binary.AppendUvarint(dst, r.tag>>rowFlagBits)
 	b.deltas[last] = appendLenBytes(dst, s.index.Key(r.key))
+	b.noted++
 }
 
 func appendLenBytes(dst, b []byte) []byte {

@@ -18,14 +18,18 @@ type versionTable struct {
 	index state.Index
 	data  []byte
 	dead  int // bytes of data that no key has
-	// changed lists keys whose row changed since the last snapshot; gone are entries of keys that were removed since.
+	// changed lists keys whose row changed since the last snapshot, of which the first done are written; gone are entries of keys
+	// that were removed since.
 	changed []uint32
+	done    int
 	gone    []byte
 	goneN   int
-	// generation names the slice of the checkpoint. entries counts those in it that this worker wrote since its last rewrite.
+	// generation names the slice of the checkpoint, of this worker's entries in it. Restored: the next one is begun.
 	generation int64
-	entries    int
-	restored   bool // keys may have changed hands: the next snapshot begins a new generation
+	sliceSave
+	// rewriting: all keys are being written anew; those from at to end, by number, still have to be.
+	rewriting bool
+	at, end   int
 }
 
 const (
@@ -115,43 +119,89 @@ func (v *versionTable) bytes() int64 {
 // snapshot writes what changed. The first one after a restart writes everything, into a slice of the next generation, and
 // drops the old one: blocks of other workers in it may hold keys that have since been removed.
 func (v *versionTable) snapshot(out StateWriter, columns int) error {
-	all := v.restored
-	if v.restored {
-		if err := out.Drop(v.slice(v.generation)); err != nil {
-			return err
-		}
-		v.generation++
-		v.restored = false
-	} else if n := len(v.changed) + v.goneN; n > 0 && v.entries+n > rewriteRatio*v.index.Len()+rewriteMin {
-		if err := out.Rewrite(v.slice(v.generation)); err != nil {
-			return err
-		}
-		all = true
+	_, err := v.write(out, columns, savePart{math.MaxInt, cutAnewMost})
+	v.ahead = false
+	return err
+}
+
+// left is how many entries are to be written.
+func (v *versionTable) left() int {
+	n := len(v.changed) - v.done + v.goneN
+	if v.rewriting {
+		return n + v.end - v.at
+	}
+	return v.sliceSave.left(n, v.index.Len())
+}
+
+// copyAhead writes about most of them.
+func (v *versionTable) copyAhead(out StateWriter, columns, most int) (int, error) {
+	if most <= 0 || v.left() == 0 {
+		return 0, nil
+	}
+	n, err := v.write(out, columns, savePart{most, math.MaxInt})
+	v.ahead = true
+	return n, err
+}
+
+// write writes about most entries.
+func (v *versionTable) write(out StateWriter, columns int, part savePart) (int, error) {
+	if err := v.beginAnew(out, part.anewMost); err != nil {
+		return 0, err
 	}
 	w := versionWriter{out: out, slice: v.slice(v.generation), columns: columns}
-	if all {
-		v.entries = v.index.Len()
-		v.index.Each(func(id uint32) { w.entry(v, id) })
-	} else {
-		v.entries += len(v.changed) + v.goneN
-		if len(v.gone) > 0 {
-			w.begin()
-			w.block = append(w.block, v.gone...)
-		}
-		for _, id := range v.changed {
-			if v.index.Has(id) && v.index.Words(id)[3] != 0 { // else removed since, or there twice
-				w.entry(v, id)
-			}
+	n := v.goneN
+	if len(v.gone) > 0 {
+		w.begin()
+		w.block = append(w.block, v.gone...)
+	}
+	v.gone, v.goneN = v.gone[:0], 0
+	for ; v.done < len(v.changed) && n < part.most; v.done++ {
+		n++
+		if id := v.changed[v.done]; v.index.Has(id) && v.index.Words(id)[3] != 0 { // else removed since, or there twice
+			w.entry(v, id)
 		}
 	}
-	for _, id := range v.changed {
-		if v.index.Has(id) {
-			v.index.Words(id)[3] = 0
-		}
+	if v.done == len(v.changed) {
+		v.changed, v.done = v.changed[:0], 0
 	}
-	v.changed, v.gone, v.goneN = v.changed[:0], v.gone[:0], 0
+	v.entries += n
+	if v.rewriting {
+		n += v.writeAnew(&w, part.most-n)
+	}
 	w.flush()
-	return w.err
+	return n, w.err
+}
+
+// beginAnew begins to write everything anew where that is due.
+func (v *versionTable) beginAnew(out StateWriter, most int) error {
+	restored := v.restored
+	if v.rewriting || !v.anew(len(v.changed)-v.done+v.goneN, v.index.Len(), most) {
+		return nil
+	}
+	v.rewriting, v.at, v.end = true, 0, v.index.Cap()
+	if !restored {
+		return out.Rewrite(v.slice(v.generation))
+	}
+	err := out.Drop(v.slice(v.generation))
+	v.generation++
+	return err
+}
+
+// writeAnew writes about most keys that have not changed.
+func (v *versionTable) writeAnew(w *versionWriter, most int) int {
+	n, looked := 0, 0
+	for ; v.at < v.end && n+looked/scanShare < most; v.at++ {
+		looked++
+		if id := uint32(v.at); v.index.Has(id) && v.index.Words(id)[3] == 0 { // else the list has it
+			w.entry(v, id)
+			n++
+		}
+	}
+	if v.at == v.end {
+		v.rewriting, v.at, v.end = false, 0, 0
+	}
+	v.entries += n
+	return n + looked/scanShare
 }
 
 // versionWriter fills blocks.
@@ -198,7 +248,7 @@ func (v *versionTable) restore(in StateReader, codec *rowCodec, keyType []types.
 		}
 		return nil
 	})
-	v.changed, v.gone, v.goneN, v.restored = v.changed[:0], v.gone[:0], 0, true
+	v.changed, v.done, v.gone, v.goneN, v.restored = v.changed[:0], 0, v.gone[:0], 0, true
 	v.index.Each(func(id uint32) { v.index.Words(id)[3] = 0 })
 	return err
 }

@@ -56,14 +56,9 @@ type slice struct {
 	// rows and places are those of the batch being processed that fall into the slice: row numbers, and their indexes in
 	// the input's selection.
 	rows, places []uint32
-	// entries counts those written to the checkpoint since its blocks of this slice were last rewritten; 0: it has none.
-	entries int
+	sliceSave
 	// aggs is how many of the aggregates the groups have: shared windows may have got more since.
 	aggs int
-	// ahead: some of it was copied ahead of the next Snapshot.
-	ahead bool
-	// restored slices are rewritten whole by the next Snapshot, because keys may have changed hands between workers.
-	restored bool
 }
 
 // slicesFreeMax bounds the emptied slices that are kept for reuse.
@@ -253,13 +248,13 @@ func (w *WindowAgg) Advance(watermark types.EventTime, out Emitter) error {
 
 // release empties a closed slice.
 func (w *WindowAgg) release(sl *slice) {
-	if sl.entries > 0 || sl.restored {
+	if sl.stored() {
 		w.dropped = append(w.dropped, int64(sl.Start))
 	}
 	if w.current == sl {
 		w.current = nil
 	}
-	sl.entries, sl.restored, sl.ahead = 0, false, false
+	sl.sliceSave = sliceSave{}
 	sl.table.Reset()
 	sl.slab.Reset()
 	if len(w.free) < slicesFreeMax {

@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -128,27 +129,51 @@ func (s *SharedWindows) closeFirst() {
 // Snapshot implements SharedState.
 func (s *SharedWindows) Snapshot(to func(m *Member) StateWriter) error {
 	for _, sl := range s.all.open {
-		gids := sl.table.Dirty(s.all.gids[:0])
-		if s.all.gids = gids; len(gids) == 0 {
-			continue
+		if _, err := s.save(sl, to, savePart{math.MaxInt, cutAnewMost}); err != nil {
+			return err
 		}
-		anew := sl.entries+len(gids) > rewriteRatio*sl.table.Len()+rewriteMin
-		if anew {
-			gids, sl.entries = batch.All(sl.table.Len()), 0
-		}
-		for _, m := range s.members {
-			out := to(m)
-			if out == nil || m.windows.openAt(sl.Window) != nil {
-				continue
-			}
-			if err := m.windows.writeShared(sl, gids, anew, out); err != nil {
-				return fmt.Errorf("snapshot of window from %s: %w", types.NewTime(sl.Start).Text(), err)
-			}
-		}
-		sl.entries += len(gids)
-		sl.table.ClearDirty()
+		sl.ahead = false
 	}
 	return nil
+}
+
+// save writes about most of the groups of a shared window that changed, for each member.
+func (s *SharedWindows) save(sl *slice, to func(m *Member) StateWriter, part savePart) (int, error) {
+	dirty := sl.table.DirtyLen()
+	if sl.left(dirty, sl.table.Len()) == 0 {
+		return 0, nil
+	}
+	anew := sl.anew(dirty, sl.table.Len(), part.anewMost)
+	if anew {
+		sl.table.MarkAll()
+	}
+	gids := sl.table.TakeDirty(s.all.gids[:0], part.most)
+	s.all.gids, sl.ahead = gids, true
+	sl.entries += len(gids)
+	for _, m := range s.members {
+		out := to(m)
+		if out == nil || m.windows.openAt(sl.Window) != nil {
+			continue
+		}
+		if err := m.windows.writeShared(sl, gids, anew, out); err != nil {
+			return 0, fmt.Errorf("snapshot of window from %s: %w", types.NewTime(sl.Start).Text(), err)
+		}
+	}
+	return len(gids), nil
+}
+
+// Changed implements SharedState.
+func (s *SharedWindows) Changed() int {
+	n := 0
+	for _, sl := range s.all.open {
+		n += sl.left(sl.table.DirtyLen(), sl.table.Len())
+	}
+	return n * len(s.members)
+}
+
+// CopyAhead implements SharedState.
+func (s *SharedWindows) CopyAhead(to func(m *Member) StateWriter, most int) (int, error) {
+	return copyShared(s.all.open, len(s.members), most, func(sl *slice, part savePart) (int, error) { return s.save(sl, to, part) })
 }
 
 // Bytes implements SharedState.

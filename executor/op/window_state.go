@@ -3,6 +3,7 @@ package op
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -39,7 +40,7 @@ func (w *WindowAgg) Snapshot(out StateWriter) error {
 }
 
 func (w *WindowAgg) snapshotSlice(sl *slice, out StateWriter) error {
-	if err := w.rewriteSlice(sl, sl.table.DirtyLen(), out); err != nil {
+	if err := w.rewriteSlice(sl, cutAnewMost, out); err != nil {
 		return err
 	}
 	sl.ahead = false
@@ -48,13 +49,11 @@ func (w *WindowAgg) snapshotSlice(sl *slice, out StateWriter) error {
 	return w.writeSlice(sl, w.gids, out)
 }
 
-// rewriteSlice has a slice written whole where that is due: not where a part of it was written just now.
-func (w *WindowAgg) rewriteSlice(sl *slice, dirty int, out StateWriter) error {
-	due := !sl.ahead && dirty > 0 && sl.entries+dirty > rewriteRatio*sl.table.Len()+rewriteMin
-	if !sl.restored && !due {
+// rewriteSlice has a slice written whole where that is due.
+func (w *WindowAgg) rewriteSlice(sl *slice, most int, out StateWriter) error {
+	if !sl.anew(sl.table.DirtyLen(), sl.table.Len(), most) {
 		return nil
 	}
-	sl.entries, sl.restored = 0, false
 	sl.table.MarkAll()
 	return out.Rewrite(int64(sl.Start))
 }
@@ -75,11 +74,7 @@ func (w *WindowAgg) writeSlice(sl *slice, gids []uint32, out StateWriter) error 
 func (w *WindowAgg) Changed() int {
 	n := 0
 	for _, sl := range w.open {
-		if sl.restored {
-			n += sl.table.Len()
-		} else {
-			n += sl.table.DirtyLen()
-		}
+		n += sl.left(sl.table.DirtyLen(), sl.table.Len())
 	}
 	return n
 }
@@ -91,11 +86,10 @@ func (w *WindowAgg) CopyAhead(out StateWriter, most int) (int, error) {
 		if left <= 0 {
 			break
 		}
-		dirty := sl.table.DirtyLen()
-		if dirty == 0 && !sl.restored {
+		if sl.left(sl.table.DirtyLen(), sl.table.Len()) == 0 {
 			continue
 		}
-		if err := w.rewriteSlice(sl, dirty, out); err != nil {
+		if err := w.rewriteSlice(sl, math.MaxInt, out); err != nil {
 			return 0, err
 		}
 		sl.ahead = true
@@ -154,23 +148,33 @@ type restorer struct {
 	own    func(hash uint64) bool
 	start  int64
 	blocks [][]byte
+	keys   restoredKeys
+	states [][]byte // of keys
 	gids   []uint32
 }
 
 func (r *restorer) finish() error {
+	left := 0
+	for _, b := range r.blocks {
+		left += len(b)
+	}
 	for i := len(r.blocks) - 1; i >= 0; i-- {
-		if err := r.load(r.blocks[i]); err != nil {
+		if err := r.load(r.blocks[i], left); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of window from %s: block %d of %d: %v",
 				types.NewTime(types.EventTime(r.start)).Text(), i+1, len(r.blocks), err)
 		}
+		left -= len(r.blocks[i])
 	}
 	r.blocks = r.blocks[:0]
 	return nil
 }
 
-// load takes over the entries of a block whose keys this worker owns and has not yet seen.
-func (r *restorer) load(block []byte) error {
+// load takes over the entries of a block whose keys this worker owns and has not yet seen; left is the size of the block and of those
+// that follow it.
+func (r *restorer) load(block []byte, left int) error {
 	w := r.w
+	r.keys.reset()
+	r.states = r.states[:0]
 	src, err := blockEntries(block, stateVersion, len(w.aggs))
 	for err == nil && len(src) > 0 {
 		var key, entry []byte
@@ -182,13 +186,18 @@ func (r *restorer) load(block []byte) error {
 			continue
 		}
 		if err = w.checkKey(key); err == nil {
-			err = r.loadEntry(key, hash, entry)
+			r.keys.add(key, hash)
+			r.states = append(r.states, entry)
 		}
 	}
-	return err
+	if err != nil || len(r.states) == 0 {
+		return err
+	}
+	return r.loadEntries(r.keys.room(len(block), left))
 }
 
-func (r *restorer) loadEntry(key []byte, hash uint64, entry []byte) error {
+// loadEntries takes over the entries that were read; the slice is about to have room for as many.
+func (r *restorer) loadEntries(room int) error {
 	w := r.w
 	win := window.TumbleAt(types.EventTime(r.start), w.spec.Window.Size, w.spec.Window.Offset)
 	if int64(win.Start) != r.start {
@@ -196,24 +205,46 @@ func (r *restorer) loadEntry(key []byte, hash uint64, entry []byte) error {
 	}
 	sl := w.sliceOf(win)
 	sl.restored = true
-	if _, ok := sl.table.Find(key, hash); ok {
-		return nil
-	}
+	sl.table.Reserve(room)
+	next := uint32(sl.table.Len())
 	var err error
-	rows := state.Rows{Buf: key, Off: []uint32{0, uint32(len(key))}, Hash: []uint64{hash}}
-	if r.gids, err = sl.table.FindOrAdd(rows, batch.All(1), r.gids[:0]); err != nil {
+	if r.gids, err = sl.table.FindOrAdd(r.keys.rows, batch.All(len(r.states)), r.gids[:0]); err != nil {
 		return err
 	}
 	sl.slab.Grow(sl.table.Len())
-	for i := range w.aggs {
-		if entry, err = w.aggs[i].kernel.Load(entry, &sl.slab, w.offs[i], r.gids[0]); err != nil {
-			return err
+	for i, gid := range r.gids {
+		if gid != next { // a later entry was there
+			continue
+		}
+		next++
+		entry := r.states[i]
+		for a := range w.aggs {
+			if entry, err = w.aggs[a].kernel.Load(entry, &sl.slab, w.offs[a], gid); err != nil {
+				return err
+			}
+		}
+		if len(entry) > 0 {
+			return fmt.Errorf("entry has %d bytes too many", len(entry))
 		}
 	}
-	if len(entry) > 0 {
-		return fmt.Errorf("entry has %d bytes too many", len(entry))
-	}
 	return nil
+}
+
+// restoredKeys are the keys of a block that a worker owns, to be looked up all at once.
+type restoredKeys struct{ rows state.Rows }
+
+func (k *restoredKeys) reset() {
+	k.rows = state.Rows{Buf: k.rows.Buf[:0], Off: append(k.rows.Off[:0], 0), Hash: k.rows.Hash[:0]}
+}
+
+func (k *restoredKeys) add(key []byte, hash uint64) {
+	k.rows.Buf = append(k.rows.Buf, key...)
+	k.rows.Off, k.rows.Hash = append(k.rows.Off, uint32(len(k.rows.Buf))), append(k.rows.Hash, hash)
+}
+
+// room is about how many keys blocks of so many bytes have, when one of size bytes has these.
+func (k *restoredKeys) room(size, bytes int) int {
+	return int(int64(len(k.rows.Hash)) * int64(bytes) / int64(size))
 }
 
 // blockEntries reads the head of a block, and returns what follows it.

@@ -55,6 +55,9 @@ func (x *Index) Bytes() int64 {
 
 func (x *Index) entry(id uint32) *indexEntry { return &x.pages[id/indexPage][id%indexPage] }
 
+// Cap is the number after the largest that a key has or had: what is kept beside the index has so many elements.
+func (x *Index) Cap() int { return x.ids }
+
 // Has tells whether id is the number of a key.
 func (x *Index) Has(id uint32) bool { return int(id) < x.ids && x.entry(id).size != indexFree }
 

@@ -10,9 +10,6 @@ type Live struct {
 	dirty []uint64
 }
 
-// Cap is the number after the largest that a key has or had: what is kept beside the table has so many elements.
-func (t *Live) Cap() int { return t.ids }
-
 // Bytes returns the memory held, used or not.
 func (t *Live) Bytes() int64 { return t.Index.Bytes() + int64(cap(t.dirty))*8 }
 
@@ -49,6 +46,30 @@ func (t *Live) Dirty(dst []uint32) []uint32 {
 		for ; w != 0; w &= w - 1 {
 			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
 		}
+	}
+	return dst
+}
+
+// DirtyLen returns how many keys Dirty would append.
+func (t *Live) DirtyLen() int {
+	n := 0
+	for _, w := range t.dirty {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+// TakeDirty appends what Dirty would, up to about most numbers, and makes those clean.
+func (t *Live) TakeDirty(dst []uint32, most int) []uint32 {
+	for i, w := range t.dirty {
+		if most <= 0 {
+			break
+		}
+		most -= bits.OnesCount64(w)
+		for ; w != 0; w &= w - 1 {
+			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
+		}
+		t.dirty[i] = 0
 	}
 	return dst
 }

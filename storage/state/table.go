@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"math/bits"
+	"slices"
 )
 
 // Table is an open-addressing hash table whose keys lie in one byte arena. Keys are numbered 0, 1, 2, ... in the order
@@ -174,6 +175,15 @@ func (t *Table) add(key []byte, hash, at uint64) (uint32, error) {
 	t.dirty[gid>>6] |= 1 << (gid & 63)
 	t.slots[at] = hash>>32<<32 | uint64(gid+1)
 	return gid, nil
+}
+
+// Reserve makes room for n more keys, so that the table need not grow while they are added.
+func (t *Table) Reserve(n int) {
+	if n = min(n, KeysMax-len(t.hashes)); n <= 0 {
+		return
+	}
+	t.reserve(n)
+	t.hashes, t.offs = slices.Grow(t.hashes, n), slices.Grow(t.offs, n)
 }
 
 // reserve makes places for n more keys, at most three quarters of them full.

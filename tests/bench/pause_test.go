@@ -6,64 +6,129 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/storage/pebblekv"
 	"github.com/vigil-sql/vigil/tests/inproc"
 )
 
-// BenchmarkCheckpointPause prints for how long workers stand still for the checkpoints of five million keys (VIGIL_BENCH_KEYS says
-// another number), all of which have changed, while events go on.
+// pauseShapes are queries that hold something of every key, each in its own way.
+var pauseShapes = []struct{ name, sql string }{
+	{"TUMBLE", "SELECT k, count(*) AS c, sum(n) AS n FROM ev GROUP BY k, TUMBLE(ts, INTERVAL '1 day')"},
+	{"TUMBLE twice, shared", "SELECT k, count(*) AS c FROM ev GROUP BY k, TUMBLE(ts, INTERVAL '1 day'); SELECT k, sum(n) AS n FROM ev GROUP BY k, TUMBLE(ts, INTERVAL '1 day')"},
+	{"HOP", "SELECT k, count(*) AS c FROM ev GROUP BY k, HOP(ts, INTERVAL '12 hours', INTERVAL '1 day')"},
+	{"GROUP BY, EMIT EVERY", "SELECT k, count(*) AS c FROM ev GROUP BY k EMIT EVERY INTERVAL '1 day'"},
+	{"SESSION", "SELECT k, count(*) AS c FROM ev GROUP BY k, SESSION(ts, INTERVAL '1 day')"},
+	{"SLIDE", "SELECT k, count(*) AS c FROM ev GROUP BY k, SLIDE(ts, INTERVAL '1 day') HAVING count(*) > 100000"},
+	{"COUNT_WINDOW", "SELECT k, count(*) AS c FROM ev GROUP BY k, COUNT_WINDOW(1000, 1000)"},
+	{"FIRST_SEEN", "SELECT k FROM ev WHERE n < 0 AND FIRST_SEEN(k, INTERVAL '1 day') OR FIRST_SEEN(k, INTERVAL '1 day') AND n < 0"},
+	{"SUPPRESS", "SELECT ts, k FROM ev SUPPRESS FOR INTERVAL '1 day' BY (k)"},
+	{"OVER", "SELECT k, sum(n) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS s FROM ev"},
+	{"MATCH_RECOGNIZE", "SELECT * FROM ev MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES LAST(ts) AS e PATTERN (a b+ d) WITHIN INTERVAL '1 day' DEFINE a AS n = 1, b AS n = 1, d AS n < 0) m"},
+	{"SEQUENCE", "SEQUENCE BY k WITHIN INTERVAL '1 day' [ev WHERE n = 1] [ev WHERE n < 0]"},
+}
+
+// benchKeys is the number of keys that VIGIL_BENCH_KEYS says, else one million.
+func benchKeys(b *testing.B) int {
+	s := os.Getenv("VIGIL_BENCH_KEYS")
+	if s == "" {
+		return 1_000_000
+	}
+	keys, err := strconv.Atoi(s)
+	if err != nil || keys < 1 {
+		b.Fatalf("VIGIL_BENCH_KEYS = %q: want a number of keys", s)
+	}
+	return keys
+}
+
+// pauseEvery is the time between checkpoints.
+const pauseEvery = 5 * time.Second
+
+// BenchmarkCheckpointPause prints for how long workers stand still for the checkpoints of a million keys (VIGIL_BENCH_KEYS says
+// another number), all of which have changed, while events go on; VIGIL_BENCH_SHAPE chooses the query by a part of its name.
 func BenchmarkCheckpointPause(b *testing.B) {
-	keys := 5_000_000
-	if s := os.Getenv("VIGIL_BENCH_KEYS"); s != "" {
-		var err error
-		if keys, err = strconv.Atoi(s); err != nil {
-			b.Fatal("VIGIL_BENCH_KEYS:", err)
+	keys := benchKeys(b)
+	fmt.Printf("%-22s %9s %10s %12s %10s\n", "", "keys", "pause, ms", "ahead", "cut, KiB")
+	for _, shape := range pauseShapes {
+		if strings.Contains(shape.name, os.Getenv("VIGIL_BENCH_SHAPE")) {
+			b.Run(strings.ReplaceAll(shape.name, " ", "_"), func(b *testing.B) {
+				p := newPause(b, shape.sql)
+				defer p.close()
+				p.run(keys)
+				pause, ahead, cut := p.db.Engine().CheckpointPause(), p.db.Engine().CopiedAhead(), p.db.Engine().CutBytes()
+				b.ReportMetric(float64(pause.Microseconds())/1000, "ms-pause")
+				fmt.Printf("%-22s %9d %10.1f %12d %10d\n", shape.name, keys, float64(pause.Microseconds())/1000, ahead, cut>>10)
+			})
 		}
 	}
-	store := listed(b, 0)
-	f := newFeed()
-	db, err := inproc.Open(inproc.Options{Disk: inproc.NewDisk(), Store: store, Clock: inproc.NewClock(rulesDay), Workers: 2,
-		CheckpointEvery: 10 * time.Second, Connectors: []connector.Def{f.def()}})
+}
+
+// pause is a query whose checkpoints are measured.
+type pause struct {
+	b  *testing.B
+	f  *feed
+	db *inproc.DB
+	// disk and store are what it lies on.
+	disk  *inproc.Disk
+	store *pebblekv.Store
+}
+
+func newPause(b *testing.B, sql string) *pause {
+	p := &pause{b: b, f: newFeed(), disk: inproc.NewDisk(), store: listed(b, 0)}
+	var err error
+	p.db, err = inproc.Open(inproc.Options{Disk: p.disk, Store: p.store, Clock: inproc.NewClock(rulesDay), Workers: 2,
+		CheckpointEvery: pauseEvery, Connectors: []connector.Def{p.f.def()}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	err = db.Exec(`CREATE STREAM ev (ts TIMESTAMPTZ, k BIGINT, n BIGINT, WATERMARK FOR ts AS ts) WITH (connector = 'generator') FORMAT JSON;
-		CREATE CONTINUOUS QUERY q AS SELECT k, count(*) AS c, sum(n) AS n FROM ev GROUP BY k, TUMBLE(ts, INTERVAL '1 day')`)
-	if err != nil {
-		b.Fatal(err)
+	p.exec(`CREATE STREAM ev (ts TIMESTAMPTZ, k BIGINT, n BIGINT, WATERMARK FOR ts AS ts) WITH (connector = 'generator') FORMAT JSON`)
+	for i, q := range strings.Split(sql, "; ") {
+		p.exec(fmt.Sprintf("CREATE CONTINUOUS QUERY q%d AS %s", i, q))
 	}
+	return p
+}
+
+func (p *pause) exec(sql string) {
+	p.b.Helper()
+	if err := p.db.Exec(sql); err != nil {
+		p.b.Fatal(err)
+	}
+}
+
+// send hands over events of the keys that next gives.
+func (p *pause) send(n int, next func(i int) int) {
+	var lines bytes.Buffer
+	for i := range n {
+		fmt.Fprintf(&lines, `{"ts":"2026-01-01T00:00:01Z","k":%d,"n":1}`+"\n", next(i))
+	}
+	p.f.in <- lines.Bytes()
+}
+
+// run makes all keys, and then changes some for the time of three checkpoints; the pace leaves time for them.
+func (p *pause) run(keys int) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	send := func(from, n int, next func(i int) int) {
-		var lines bytes.Buffer
-		for i := range n {
-			fmt.Fprintf(&lines, `{"ts":"2026-01-01T00:00:01Z","k":%d,"n":1}`+"\n", next(from+i))
-		}
-		f.in <- lines.Bytes()
-	}
 	const piece = 50_000
-	for i := 0; i < keys; i += piece {
-		send(i, piece, func(i int) int { return i })
+	for from := 0; from < keys; from += piece {
+		p.send(min(piece, keys-from), func(i int) int { return from + i })
 	}
-	if err := db.Settle(); err != nil {
-		b.Fatal(err)
+	if err := p.db.Settle(); err != nil {
+		p.b.Fatal(err)
 	}
-	db.Engine().CheckpointPause()
-	copied := db.Engine().CopiedAhead()
-	for range b.N {
-		// Three checkpoints' time; the pace leaves time for them.
-		pace := time.NewTicker(50 * time.Millisecond)
-		for range 3 * 10 * 20 {
-			send(0, piece/5, func(int) int { return rng.IntN(keys) })
-			<-pace.C
-		}
-		pace.Stop()
+	p.db.Engine().CheckpointPause()
+	p.db.Engine().CutBytes()
+	pace := time.NewTicker(50 * time.Millisecond)
+	defer pace.Stop()
+	for range 3 * pauseEvery / (50 * time.Millisecond) {
+		p.send(piece/10, func(int) int { return rng.IntN(keys) })
+		<-pace.C
 	}
-	b.ReportMetric(float64(db.Engine().CheckpointPause().Microseconds())/1000, "ms-pause")
-	b.ReportMetric(float64(db.Engine().CopiedAhead()-copied), "copied-ahead")
-	if err := db.Close(); err != nil {
-		b.Fatal(err)
+}
+
+func (p *pause) close() {
+	if err := p.db.Close(); err != nil {
+		p.b.Fatal(err)
 	}
 }

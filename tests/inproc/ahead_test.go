@@ -2,12 +2,27 @@ package inproc
 
 import (
 	"fmt"
+	"maps"
 	"math/rand"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 )
+
+// aheadShapes are queries that hold state of several kinds; twin shares the windows of sums.
+var aheadShapes = map[string]string{
+	"sums":    "SELECT k, count(*) AS c, sum(n) AS n FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 minute')",
+	"twin":    "SELECT k, max(n) AS n FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 minute')",
+	"hops":    "SELECT k, count(*) AS c FROM s GROUP BY k, HOP(ts, INTERVAL '20 seconds', INTERVAL '1 minute')",
+	"hops2":   "SELECT k, min(n) AS n FROM s GROUP BY k, HOP(ts, INTERVAL '20 seconds', INTERVAL '1 minute')",
+	"visits":  "SELECT k, count(*) AS c FROM s GROUP BY k, SESSION(ts, INTERVAL '7 seconds')",
+	"slides":  "SELECT k, count(*) AS c FROM s GROUP BY k, SLIDE(ts, INTERVAL '9 seconds') HAVING count(*) > 1 EMIT FIRST",
+	"news":    "SELECT ts, k FROM s WHERE FIRST_SEEN(k, INTERVAL '10 seconds')",
+	"overs":   "SELECT ts, k, sum(n) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS n FROM s",
+	"rises":   "SELECT * FROM s MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES LAST(ts) AS e PATTERN (a b) WITHIN INTERVAL '20 seconds' DEFINE b AS n > a.n) m",
+	"updates": "SELECT k, count(*) AS c FROM s GROUP BY k EMIT EVERY INTERVAL '30 seconds'",
+}
 
 // TestCopyAhead: with much changed state, copied ahead of checkpoints a little at a time, and queries that come and go meanwhile, what
 // a crash leaves goes on as if nothing had been.
@@ -39,8 +54,11 @@ func TestCopyAhead(t *testing.T) {
 			}
 		}
 		both(`CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, k TEXT, n BIGINT, WATERMARK FOR ts AS ts);
-			CREATE CONTINUOUS QUERY few AS SELECT k, count(*) AS c FROM s WHERE n < 100 GROUP BY k, TUMBLE(ts, INTERVAL '5 minutes');
-			CREATE CONTINUOUS QUERY sums AS SELECT k, count(*) AS c, sum(n) AS n FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 minute')`)
+			CREATE CONTINUOUS QUERY few AS SELECT k, count(*) AS c FROM s WHERE n < 100 GROUP BY k, TUMBLE(ts, INTERVAL '5 minutes')`)
+		names := slices.Sorted(maps.Keys(aheadShapes))
+		for _, name := range names {
+			both("CREATE CONTINUOUS QUERY " + name + " AS " + aheadShapes[name])
+		}
 		at := clock.Now()
 		copied := 0
 		for step := range 60 {
@@ -73,7 +91,7 @@ func TestCopyAhead(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, q := range []string{"sums", "few"} {
+		for _, q := range append(names, "few") {
 			var lists [2][]string
 			for i, db := range dbs {
 				got, err := db.Rows("SELECT * FROM " + q)
