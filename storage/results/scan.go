@@ -1,6 +1,7 @@
 package results
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 // view is what there is of a changelog at one moment: published rows [oldest, next), from tailFrom on in tail, before it in blocks.
 type view struct {
+	log                    *Changelog
 	oldest, next, tailFrom int64
 	tail                   []run
 	sizes
@@ -20,15 +22,26 @@ func (s *Store) view(queryID uint64) view {
 	if log == nil {
 		return view{}
 	}
-	v := view{oldest: log.oldest, next: log.published, tailFrom: log.published, tail: log.tail, sizes: log.sizes}
+	v := view{log: log, oldest: log.oldest, next: log.published, tailFrom: log.published, tail: log.tail, sizes: log.sizes}
 	if len(v.tail) > 0 {
 		v.tailFrom = v.tail[0].first
 	}
 	return v
 }
 
+// still is ErrDropped when the changelog of a view is not the query's any more. Blocks that are read after the view was taken may be
+// those of rows that the query has brought since it was dropped.
+func (s *Store) still(v view) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.logs[v.log.id] != v.log {
+		return ErrDropped
+	}
+	return nil
+}
+
 // Scan calls fn for the published rows from offset from on, at most limit of them (0: all), until it returns false or an
-// error. Rows before Oldest are skipped.
+// error. Rows before Oldest are skipped. ErrDropped: the query was dropped meanwhile.
 func (s *Store) Scan(queryID uint64, from int64, limit int, fn func(Row) (bool, error)) error {
 	v := s.view(queryID)
 	if from = max(from, v.oldest); from >= v.next {
@@ -49,7 +62,7 @@ func (s *Store) Scan(queryID uint64, from int64, limit int, fn func(Row) (bool, 
 		return more, err
 	}
 	if from < v.tailFrom {
-		if err := s.scanBlocks(queryID, from, v.tailFrom, one); err != nil || !more {
+		if err := s.scanBlocks(v, from, one); err != nil || !more {
 			return err
 		}
 	}
@@ -67,8 +80,9 @@ func (s *Store) Scan(queryID uint64, from int64, limit int, fn func(Row) (bool, 
 	return nil
 }
 
-// scanBlocks calls fn for the rows of blocks before offset to, from the block on that holds from.
-func (s *Store) scanBlocks(queryID uint64, from, to int64, fn func(Row) (bool, error)) error {
+// scanBlocks calls fn for a view's rows in blocks, from the block on that holds from.
+func (s *Store) scanBlocks(v view, from int64, fn func(Row) (bool, error)) error {
+	queryID := v.log.id
 	lo, hi := queryRange(queryID)
 	// The block that holds from begins at or before it.
 	err := s.kv.ScanBack(lo, blockKey(queryID, from+1), func(key, _ []byte) (bool, error) {
@@ -80,11 +94,11 @@ func (s *Store) scanBlocks(queryID uint64, from, to int64, fn func(Row) (bool, e
 	}
 	return s.kv.Scan(lo, hi, func(key, value []byte) (bool, error) {
 		b, err := parseBlock(key, value)
-		if err != nil {
+		if err = errors.Join(err, s.still(v)); err != nil {
 			return false, err
 		}
 		return b.each(func(r Row) (bool, error) {
-			if r.Offset >= to {
+			if r.Offset >= v.tailFrom {
 				return false, nil
 			}
 			return fn(r)
@@ -144,7 +158,7 @@ func (s *Store) ScanBack(queryID uint64, before int64, limit int, fn func(Row) (
 	lo, _ := queryRange(queryID)
 	return s.kv.ScanBack(lo, blockKey(queryID, min(before, v.tailFrom)), func(key, value []byte) (bool, error) {
 		b, err := parseBlock(key, value)
-		if err != nil {
+		if err = errors.Join(err, s.still(v)); err != nil {
 			return false, err
 		}
 		for i := len(b.runs) - 1; i >= 0; i-- {
