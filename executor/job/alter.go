@@ -35,7 +35,7 @@ func (c *change) persistAltered(e *Engine, b batchKV, ep *epoch) error {
 		}
 		o.Props = withReads(o.Props, map[string]string{PropState: StatePaused, PropReason: "", PropStateEpoch: fmt.Sprint(ep.n)})
 		delete(o.Props, PropUntil)
-		dropIntake(o.Props)
+		dropService(o.Props)
 		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}

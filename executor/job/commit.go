@@ -104,6 +104,9 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	if err := e.putGates(b, ep); err != nil {
 		return err
 	}
+	if err := e.putJoins(b, ep); err != nil {
+		return err
+	}
 	if err := e.putFailures(b, ep); err != nil {
 		return err
 	}
