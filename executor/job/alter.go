@@ -28,6 +28,9 @@ func (c *change) persistAltered(e *Engine, b batchKV, ep *epoch) error {
 			return err
 		}
 	}
+	if err := c.persistReplaced(e, b, ep); err != nil {
+		return err
+	}
 	for i := range c.Pause {
 		o, err := e.object(ep, c.Pause[i].Meta.ID)
 		if err != nil {

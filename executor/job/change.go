@@ -42,6 +42,8 @@ type Change struct {
 	Alter []Object
 	// Events are rows for vigil.query_events, by query; epoch and time are filled in.
 	Events []Event
+	// Replace holds queries that go on under another text, with their state and results: see task.Keeps.
+	Replace []Object
 	// Pause takes running queries out of service, until they are resumed; their results stay.
 	Pause []Object
 }
@@ -183,12 +185,14 @@ func (e *Engine) prepare(c *change) error {
 			}
 		}
 	}
-	for i := range c.Resume {
-		q, err := e.prepareQuery(&c.Resume[i])
-		if err != nil {
-			return err
+	for _, list := range [][]Object{c.Resume, c.Replace} {
+		for i := range list {
+			q, err := e.prepareQuery(&list[i])
+			if err != nil {
+				return err
+			}
+			c.queries[q.spec.ID] = q
 		}
-		c.queries[q.spec.ID] = q
 	}
 	return nil
 }
@@ -342,6 +346,7 @@ func (e *Engine) applyChange(ep *epoch, c *change) {
 			e.alterLimits(ep, d)
 		}
 	}
+	e.applyReplace(ep, c)
 	e.applyPause(ep, c)
 	if c.lists != nil {
 		e.iocNow.Store(c.lists)
@@ -535,6 +540,9 @@ const (
 func (c *change) noteReads(e *Engine) {
 	c.reads = map[uint64]map[string]string{}
 	for id, q := range c.queries {
+		if q.apart {
+			continue // it goes on where the one before it was
+		}
 		props := map[string]string{}
 		e.readsFrom(props, q)
 		notePasts(props, q)

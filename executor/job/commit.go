@@ -76,6 +76,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		e.finishEpoch(ep)
 		return nil
 	}
+	e.takeOver(ep)
 	e.judge(ep)
 	if ep.empty() && ep.checkpoint == nil && len(ep.verdicts)+len(ep.events) == 0 {
 		e.handOn(ep, &gathered{})

@@ -205,6 +205,8 @@ type epoch struct {
 	attach  []*query
 	detach  []*query
 	gates   []gate
+	// succeed are the queries that go on under another text.
+	succeed []succession
 	// joins are the queries that have read their history.
 	joins []*query
 	// apart are queries that share windows no more.

@@ -111,6 +111,7 @@ func (e *Engine) orderStart(ep *epoch) {
 		s.order.tracker = s.newTracker()
 	}
 	e.noteReaders(ep.attach)
+	ep.orderSucceed()
 	e.orderJoins(ep)
 	ep.watermarks = make(map[uint64]types.EventTime)
 	for _, s := range e.streamList() {

@@ -191,6 +191,9 @@ func (w *worker) start(ep *epoch) {
 			w.out.failed = append(w.out.failed, failure{q, err})
 		}
 	}
+	for _, x := range ep.succeed {
+		w.succeed(x)
+	}
 	for _, q := range ep.apart {
 		w.setApart(q)
 	}
