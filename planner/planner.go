@@ -169,7 +169,7 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, erro
 	}
 	return &catalog.Query{
 		Query: spec.Query{ID: id, Name: q.Name.Name, Program: p, Stages: p.Stages, Retention: opts.Retention, RetentionBytes: opts.RetentionBytes, Created: env.Now,
-			Updates: spec.Updates(p.Root), Limits: opts.Limits},
+			Updates: spec.Updates(p.Root), Limits: opts.Limits, Start: opts.Start},
 		Times:   logical.Times(bound.Root),
 		Queries: deps.Queries,
 		Schema:  p.Root.Schema,

@@ -28,6 +28,9 @@ func (c *change) persistAltered(e *Engine, b batchKV, ep *epoch) error {
 			return err
 		}
 	}
+	if err := c.persistReplaced(e, b, ep); err != nil {
+		return err
+	}
 	for i := range c.Pause {
 		o, err := e.object(ep, c.Pause[i].Meta.ID)
 		if err != nil {
@@ -35,7 +38,7 @@ func (c *change) persistAltered(e *Engine, b batchKV, ep *epoch) error {
 		}
 		o.Props = withReads(o.Props, map[string]string{PropState: StatePaused, PropReason: "", PropStateEpoch: fmt.Sprint(ep.n)})
 		delete(o.Props, PropUntil)
-		dropIntake(o.Props)
+		dropService(o.Props)
 		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}

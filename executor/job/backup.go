@@ -237,7 +237,7 @@ func (f *backups) note(s *stream) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.running {
-		f.known[s.spec.ID] = s
+		f.known[s.id()] = s
 	}
 }
 
@@ -269,11 +269,27 @@ func (e *Engine) trimLogs(cut *checkpointCut, now int64) {
 	}
 	for _, s := range list {
 		if sc := cut.stream(s.spec.ID); s.log != nil && sc != nil {
-			if err := s.log.Trim(now, s.spec.Retention, s.spec.RetentionBytes, sc.next[0]); err != nil {
+			if err := s.log.Trim(now, s.spec.Retention, s.spec.RetentionBytes, cut.keepFrom(s, list)); err != nil {
 				e.log.Warn("trim event log", "stream", s.spec.Name, "error", err)
 			}
 		}
 	}
+}
+
+// keepFrom is the first offset of a stream's log that is still needed: by recovery, and by those who read history.
+func (c *checkpointCut) keepFrom(s *stream, list []*stream) int64 {
+	keep := c.stream(s.id()).next[0]
+	for _, x := range list {
+		if x.past == nil || x.past.live != s {
+			continue
+		}
+		if sc := c.stream(x.id()); sc != nil {
+			keep = min(keep, sc.next[0])
+		} else {
+			keep = min(keep, x.past.from)
+		}
+	}
+	return keep
 }
 
 // dropLog removes the log of a dropped stream, now or when the backup that is being written is done.

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/connector"
@@ -43,6 +42,8 @@ type Change struct {
 	Alter []Object
 	// Events are rows for vigil.query_events, by query; epoch and time are filled in.
 	Events []Event
+	// Replace holds queries that go on under another text, with their state and results: see task.Keeps.
+	Replace []Object
 	// Pause takes running queries out of service, until they are resumed; their results stay.
 	Pause []Object
 }
@@ -168,6 +169,9 @@ func (e *Engine) prepare(c *change) error {
 			c.streams[d.ID] = s
 		case *spec.Query:
 			q, err := e.prepareQuery(&c.Create[i])
+			if err == nil {
+				err = e.wantHistory(q, c.streams)
+			}
 			if err != nil {
 				return err
 			}
@@ -181,12 +185,14 @@ func (e *Engine) prepare(c *change) error {
 			}
 		}
 	}
-	for i := range c.Resume {
-		q, err := e.prepareQuery(&c.Resume[i])
-		if err != nil {
-			return err
+	for _, list := range [][]Object{c.Resume, c.Replace} {
+		for i := range list {
+			q, err := e.prepareQuery(&list[i])
+			if err != nil {
+				return err
+			}
+			c.queries[q.spec.ID] = q
 		}
-		c.queries[q.spec.ID] = q
 	}
 	return nil
 }
@@ -206,7 +212,11 @@ func (e *Engine) Check(ch Change) error {
 				return err
 			}
 		case *spec.Query:
-			if _, err := e.prepareQuery(&ch.Create[i]); err != nil {
+			q, err := e.prepareQuery(&ch.Create[i])
+			if err == nil {
+				err = e.wantHistory(q, nil)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -216,7 +226,7 @@ func (e *Engine) Check(ch Change) error {
 
 // prepareQuery builds a query's runtime; one front instance is opened for each input to see that everything compiles.
 func (e *Engine) prepareQuery(o *Object) (*query, error) {
-	q, err := newQuery(o)
+	q, err := newQuery(o, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -336,6 +346,7 @@ func (e *Engine) applyChange(ep *epoch, c *change) {
 			e.alterLimits(ep, d)
 		}
 	}
+	e.applyReplace(ep, c)
 	e.applyPause(ep, c)
 	if c.lists != nil {
 		e.iocNow.Store(c.lists)
@@ -351,6 +362,7 @@ func (e *Engine) addStream(ep *epoch, s *stream) {
 }
 
 func (e *Engine) addQuery(ep *epoch, q *query) {
+	e.openPasts(ep, q)
 	for _, part := range q.all() {
 		if err := e.attachReader(part); err != nil {
 			e.log.Error("attach", "query", q.spec.Name, "error", err)
@@ -358,11 +370,14 @@ func (e *Engine) addQuery(ep *epoch, q *query) {
 		}
 		ep.attach = append(ep.attach, part)
 		for i := range part.parts.Inputs {
-			s := e.streams[part.parts.Inputs[i].Source]
-			if s.stop == nil && !s.isResult && !ep.replay {
+			s := e.streams[part.reads[i]]
+			if s.stop == nil && !s.isResult && s.past == nil && !ep.replay {
 				e.startInput(s) // what a source delivers before anybody reads the stream would be lost
 			}
 		}
+	}
+	if q.backfilling() && !ep.replay {
+		e.startBackfill(q)
 	}
 }
 
@@ -371,9 +386,11 @@ func (e *Engine) attachReader(q *query) error {
 	q.since = e.cfg.Clock()
 	e.costs.attach(q)
 	var streams []*stream
+	q.begun = q.sources(true)
+	q.reads, q.timed = q.begun, q.begun
 	for i := range q.parts.Inputs {
 		in := &q.parts.Inputs[i]
-		s := e.streams[in.Source]
+		s := e.streams[q.begun[i]]
 		if in.IsResult {
 			s = e.resultStream(in, q.owner.from[in.Source])
 		}
@@ -383,7 +400,7 @@ func (e *Engine) attachReader(q *query) error {
 		streams = append(streams, s)
 	}
 	e.seq.noteLevels(q)
-	if !e.cfg.Alone && !q.mayShut() {
+	if !e.cfg.Alone && !q.mayShut() && !q.backfilling() {
 		e.shares.join(q)
 	}
 	e.mu.Lock()
@@ -439,7 +456,7 @@ func (e *Engine) detach(ep *epoch, q *query) {
 		e.mu.Lock()
 		delete(e.queries, part.spec.ID)
 		for i := range part.parts.Inputs {
-			s := e.streams[part.parts.Inputs[i].Source]
+			s := e.streams[part.reads[i]]
 			if s == nil {
 				continue
 			}
@@ -463,6 +480,7 @@ func (e *Engine) detach(ep *epoch, q *query) {
 			e.seq.dropOps = append(e.seq.dropOps, opID(part, i))
 		}
 	}
+	e.closePasts(ep, q)
 }
 
 // forget removes the results of a query that is dropped while it is out of service.
@@ -502,46 +520,6 @@ func (e *Engine) flushReplan() {
 	clear(e.seq.replan)
 }
 
-// outage is a query that the engine takes out of service.
-type outage struct {
-	q     *query
-	why   *sqlerr.Error
-	state string
-	// until is the clock at which it goes on by itself; 0: it does not.
-	until  types.EventTime
-	object meta.Object
-}
-
-// reason is what vigil.queries shows.
-func (o *outage) reason() string {
-	if o.until == 0 {
-		return o.why.Error()
-	}
-	return o.why.Error() + "; it goes on at " + time.UnixMicro(int64(o.until)).UTC().Format(untilLayout)
-}
-
-// takeOut records that a query is out of service; the committer calls it in the epoch that decided so.
-func (e *Engine) takeOut(b batchKV, ep *epoch, out outage) error {
-	o, err := e.object(ep, out.q.spec.ID)
-	if err != nil {
-		return err
-	}
-	o.Props = withReads(o.Props, map[string]string{PropState: out.state, PropReason: out.reason(), PropStateEpoch: fmt.Sprint(ep.n)})
-	dropIntake(o.Props)
-	if delete(o.Props, PropUntil); out.until != 0 {
-		o.Props[PropUntil] = fmt.Sprint(int64(out.until))
-	}
-	if err := e.putObject(b, ep, o); err != nil {
-		return err
-	}
-	out.object = o
-	e.failMu.Lock()
-	e.failedQueries = append(e.failedQueries, out)
-	e.failMu.Unlock()
-	ep.outages = append(ep.outages, out)
-	return nil
-}
-
 // The properties of a query's object row that the engine keeps.
 const (
 	PropState      = "state"
@@ -550,6 +528,8 @@ const (
 	// StateRunning is the state of a query that was brought back, StateDeactivated of one that broke, or broke a limit.
 	StateRunning     = "running"
 	StateDeactivated = "deactivated"
+	// StateBackfilling is that of one that runs and has not joined its streams yet; it is not kept, see QueryStatus.
+	StateBackfilling = "backfilling"
 	// StatePaused is the state of a query that a user took out of service.
 	StatePaused = "paused"
 	// PropCorrected: the changelog holds corrections of late rows.
@@ -560,8 +540,12 @@ const (
 func (c *change) noteReads(e *Engine) {
 	c.reads = map[uint64]map[string]string{}
 	for id, q := range c.queries {
+		if q.apart {
+			continue // it goes on where the one before it was
+		}
 		props := map[string]string{}
 		e.readsFrom(props, q)
+		notePasts(props, q)
 		c.reads[id] = props
 	}
 }

@@ -99,7 +99,7 @@ func (w cutWriter) Rewrite(slice int64) error {
 func (e *Engine) newCut(ep *epoch) *checkpointCut {
 	c := &checkpointCut{epoch: ep.n, reached: map[uint64]types.EventTime{}, clock: ep.clock, streams: map[uint64]*streamCut{}, parts: make([][]stateBlock, len(e.workers))}
 	for _, s := range e.streamList() {
-		c.streams[s.spec.ID] = &streamCut{id: s.spec.ID, next: maps.Clone(s.next), watermark: types.MinTime}
+		c.streams[s.id()] = &streamCut{id: s.id(), next: maps.Clone(s.next), watermark: types.MinTime}
 	}
 	c.drops, e.seq.dropOps = e.seq.dropOps, nil
 	e.ckpt.coming.Store(true)

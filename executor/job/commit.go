@@ -76,6 +76,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		e.finishEpoch(ep)
 		return nil
 	}
+	e.takeOver(ep)
 	e.judge(ep)
 	if ep.empty() && ep.checkpoint == nil && len(ep.verdicts)+len(ep.events) == 0 {
 		e.handOn(ep, &gathered{})
@@ -102,6 +103,9 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		}
 	}
 	if err := e.putGates(b, ep); err != nil {
+		return err
+	}
+	if err := e.putJoins(b, ep); err != nil {
 		return err
 	}
 	if err := e.putFailures(b, ep); err != nil {

@@ -229,6 +229,8 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 		n := s.stats.busy.Swap(0)
 		if q := e.queries[spec.StageOwner(s.spec.ID)]; s.isResult && q != nil {
 			c.gather(q, n, 0) // handing a result on is for the query that makes it
+		} else if s.past != nil {
+			c.gather(s.past.q, n, 0)
 		} else {
 			s.spending.busy += n
 		}
@@ -346,7 +348,7 @@ func (e *Engine) Costs() Costs {
 		return recent(cpu, r)
 	}
 	for id, s := range e.streams {
-		if !s.isResult {
+		if !s.isResult && s.past == nil {
 			out.Streams[id] = less(s.cpu, &s.spending.recent)
 			if span > 0 {
 				out.RowsPerSecond[id] = float64(s.arrived.sum()) / span.Seconds()

@@ -224,7 +224,7 @@ func (e *Engine) resultWatermark(q *query) types.EventTime {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for i := range q.parts.Inputs {
-		s := e.streams[q.parts.Inputs[i].Source]
+		s := e.streams[q.timed[i]]
 		if s == nil {
 			return types.MinTime
 		}

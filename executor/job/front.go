@@ -28,12 +28,13 @@ type front struct {
 	queries  map[reader]*frontQuery
 	plans    map[uint64]*frontPlan // by stream
 	rejects  []codec.Reject
-	// The item and batch in work, for the sinks.
-	it   *item
-	fb   *frontBatch
-	bad  []badRow
-	cur  *frontQuery
-	rows rowArena
+	// The item and batch in work, for the sinks, and the clock of the payload.
+	it    *item
+	clock types.EventTime
+	fb    *frontBatch
+	bad   []badRow
+	cur   *frontQuery
+	rows  rowArena
 	// columns are lists of columns by columnsKey, shared by queries.
 	columns map[string][]int
 	meter   frontMeter
@@ -173,8 +174,12 @@ func (f *front) decode(i int) {
 	p := &it.payloads[i]
 	dec, err := f.decoder(p.Codec, p.Columns)
 	count := payloadCount{from: p.From, to: p.To}
+	f.clock = it.epoch.clock
+	if it.stream.past != nil {
+		f.goBack(p.Arrival)
+	}
 	if t, ok := dec.(timedDecoder); ok {
-		t.At(p.Arrival, it.epoch.clock)
+		t.At(p.Arrival, f.clock)
 	}
 	if err != nil {
 		f.reject(0, p.Bytes, err)
@@ -214,6 +219,15 @@ func (f *front) decode(i int) {
 	it.counts = append(it.counts, count)
 }
 
+// goBack sets the clock of history: what it was when it came, to the second for now(), whatever batches are made of it.
+func (f *front) goBack(arrival types.EventTime) {
+	f.clock = arrival
+	if now := arrival - arrival%1e6; now != f.ctx.Now {
+		f.finishBatch()
+		f.ctx.Ctx = fn.Ctx{Now: now}
+	}
+}
+
 // admit checks the new rows' event times against the clock and lists the good ones as valid.
 func (f *front) admit(first int, raw []byte, dec codec.Decoder) int64 {
 	s, fb := f.it.stream.spec, f.fb
@@ -222,7 +236,7 @@ func (f *front) admit(first int, raw []byte, dec codec.Decoder) int64 {
 		fb.valid = append(fb.valid, batch.All(n)[first:]...)
 		return int64(n - first)
 	}
-	limit := int64(f.it.epoch.clock) + s.MaxAhead
+	limit := int64(f.clock) + s.MaxAhead
 	ts := fb.b.Cols[s.TimeCol].I64
 	before := len(fb.valid)
 	var ahead []int
@@ -295,6 +309,9 @@ func recordIn(raw []byte, rejected []codec.Reject, binary bool) []byte {
 // reject keeps a row for vigil.rejected, within bounds.
 func (f *front) reject(queryID uint64, raw []byte, err error) {
 	it := f.it
+	if queryID == 0 && it.stream.past != nil {
+		return // it was told of when it came
+	}
 	kept := 0
 	for i := range it.rejects {
 		kept += len(it.rejects[i].raw)
@@ -315,6 +332,9 @@ func (f *front) decoder(name string, columns []int) (codec.Decoder, error) {
 		name = s.spec.Format
 	}
 	key := decoderKey{stream: s, codec: name, columns: columnsKey(columns)}
+	if s.past != nil {
+		key.stream = s.past.live
+	}
 	if d := f.decoders[key]; d != nil {
 		return d, nil
 	}

@@ -11,14 +11,15 @@ import (
 // plan returns the item's plan with this goroutine's evaluators.
 func (f *front) plan() *frontPlan {
 	p := f.it.plan
-	old := f.plans[p.stream.spec.ID]
+	old := f.plans[p.stream.id()]
 	if old != nil && old.plan == p {
 		return old
 	}
 	if old == nil || old.plan.stream != p.stream { // the stream of a result comes and goes with its readers
-		f.sweep(p.stream.spec.ID)
+		f.sweep(p.stream.id())
 		old = &frontPlan{sampler: &sampler{}}
 	}
+	f.forgetPasts()
 	next := &frontPlan{plan: p, sampler: old.sampler, swept: old.swept, read: old.read}
 	for _, r := range p.readers {
 		if fq := f.query(r); fq != nil {
@@ -38,11 +39,20 @@ func (f *front) plan() *frontPlan {
 		next.segments = append(next.segments, fs)
 	}
 	if p.removals-next.swept > sweepAfter+len(f.queries)/4 {
-		f.sweep(p.stream.spec.ID)
+		f.sweep(p.stream.id())
 		next.swept = p.removals
 	}
-	f.plans[p.stream.spec.ID] = next
+	f.plans[p.stream.id()] = next
 	return next
+}
+
+// forgetPasts throws away the plans of histories that were read.
+func (f *front) forgetPasts() {
+	for id, fp := range f.plans {
+		if p := fp.plan.stream.past; p != nil && (p.q.gone.Load() || p.q.back.joined.Load()) {
+			delete(f.plans, id)
+		}
+	}
 }
 
 // sweepAfter is how many readers of a stream go before what is left of them is looked for, beside a quarter of those there are.

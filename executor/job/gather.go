@@ -93,6 +93,11 @@ func (e *Engine) giveSlots(ep *epoch) {
 	for _, q := range ep.detach {
 		e.slots.free = append(e.slots.free, q.slot)
 	}
+	for _, x := range ep.succeed {
+		for _, part := range x.old.all() {
+			e.slots.free = append(e.slots.free, part.slot)
+		}
+	}
 }
 
 // queryRuns are the runs of one query in an epoch.

@@ -88,10 +88,12 @@ func (x *Inspection) atSequencer(e *Engine, ep *epoch) {
 			in, out := &part.parts.Inputs[j], &x.Parts[i].Inputs[j]
 			out.Name, out.IsResult, out.Behind = in.Name, in.IsResult, -1
 			e.mu.RLock()
-			s := e.streams[in.Source]
+			s := e.streams[part.reads[j]]
 			e.mu.RUnlock()
 			switch {
 			case s == nil:
+			case s.past != nil:
+				out.Behind = max(0, s.past.live.next[0]-s.next[0])
 			case in.IsResult:
 				out.Behind = max(0, e.results.Next(in.Source)-s.next[0])
 			case s.log != nil:
@@ -109,7 +111,7 @@ func (x *Inspection) atOrderer(e *Engine) {
 			out := &x.Parts[i].Inputs[j]
 			out.Watermark = types.MinTime
 			e.mu.RLock()
-			s := e.streams[part.parts.Inputs[j].Source]
+			s := e.streams[part.timed[j]]
 			e.mu.RUnlock()
 			if s != nil && (s.isResult || s.order.tracker != nil) {
 				out.Watermark, out.Silent = s.order.now(), s.order.silent()
@@ -183,7 +185,11 @@ func (x *Inspection) gather(e *Engine) {
 // more pass than are read.
 func (f *front) count(part *query, input int, m task.CountMap) {
 	in, fq := &part.parts.Inputs[input], f.queries[reader{part, input}]
-	if fp := f.plans[in.Source]; fp != nil && !in.IsResult {
+	id := in.Source
+	if s := part.past(id); s != nil && part.backfilling() {
+		id = s.id()
+	}
+	if fp := f.plans[id]; fp != nil && !in.IsResult {
 		in.CountRead(fp.read.rows, fp.read.batches, part.fronts[input].nodes, m)
 	}
 	if fq == nil {

@@ -131,10 +131,11 @@ func (e *Engine) putGates(b batchKV, ep *epoch) error {
 	return nil
 }
 
-// dropIntake forgets the gates of a query that goes out of service, or comes back with fresh state.
-func dropIntake(props map[string]string) {
+// dropService forgets the gates and the history of a query that goes out of service, or comes back with fresh state.
+func dropService(props map[string]string) {
 	delete(props, PropIntake)
 	delete(props, PropIntakeReason)
+	dropHistory(props)
 }
 
 // appendGate adds a gate to PropIntake, and leaves out those that a re-run of the epochs after a checkpoint does not need.

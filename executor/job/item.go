@@ -50,6 +50,8 @@ type item struct {
 	rejectsSkipped int64
 	rowsIn         int64
 	refs           atomic.Int32
+	// slot: the item is one of the few of history that may be under way.
+	slot bool
 }
 
 // frontBatch is a decoded batch with the rows each keyed query wants of it, per worker.
@@ -154,7 +156,7 @@ func (it *item) reset() {
 	it.rejects, it.rows, it.failed = it.rejects[:0], it.rows[:0], it.failed[:0]
 	it.chunks = it.chunks[:0]
 	it.counts = it.counts[:0]
-	it.rejected, it.rejectsSkipped, it.rowsIn = 0, 0, 0
+	it.rejected, it.rejectsSkipped, it.rowsIn, it.slot = 0, 0, 0, false
 }
 
 func (e *Engine) newItem(kind itemKind) *item {
@@ -175,6 +177,9 @@ func (e *Engine) release(it *item) {
 		for _, fb := range it.batches {
 			it.stream.putBatch(fb)
 		}
+	}
+	if it.slot {
+		<-e.pastSlots
 	}
 	it.reset()
 	e.items.Put(it)
@@ -200,6 +205,10 @@ type epoch struct {
 	attach  []*query
 	detach  []*query
 	gates   []gate
+	// succeed are the queries that go on under another text.
+	succeed []succession
+	// joins are the queries that have read their history.
+	joins []*query
 	// apart are queries that share windows no more.
 	apart      []*query
 	newStreams []*stream
@@ -273,7 +282,7 @@ func (o *epochOut) add(q *query, row outRow) { o.rows = append(o.rows, queryRow{
 
 // empty reports that the epoch need not be recorded: it consumed nothing and nobody could tell that it was.
 func (ep *epoch) empty() bool {
-	if len(ep.runs) > 0 || len(ep.changes)+len(ep.gates) > 0 || ep.restarted || !ep.order.empty() {
+	if len(ep.runs) > 0 || len(ep.changes)+len(ep.gates)+len(ep.joins) > 0 || ep.restarted || !ep.order.empty() {
 		return false
 	}
 	for i := range ep.outs {

@@ -65,6 +65,10 @@ type Config struct {
 	OnState func(queryID uint64, state, reason string)
 	// CopyAhead is how many changed entries of state a worker copies at a time, ahead of a checkpoint; it may leave a fourth of that for it. Default 32,768.
 	CopyAhead int
+	// HistoryBytes is how many bytes of history are read at a time, default 64 KiB; JoinWithin how many may be left for a query to join
+	// its streams as the epoch ends, default 256 KiB.
+	HistoryBytes int
+	JoinWithin   int64
 	// CostsEvery is the time between two looks at what queries cost; default a second.
 	CostsEvery time.Duration
 	// Room is the disk; nil: there always is room.
@@ -102,6 +106,12 @@ func (c *Config) defaults() {
 		c.CopyAhead = copyAheadDefault
 	}
 	c.Journals = c.Journals.OrDefault()
+	if c.HistoryBytes <= 0 {
+		c.HistoryBytes = historyBytesDefault
+	}
+	if c.JoinWithin <= 0 {
+		c.JoinWithin = joinWithinDefault
+	}
 	if c.CostsEvery <= 0 {
 		c.CostsEvery = time.Second
 	}
@@ -123,14 +133,17 @@ type Engine struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	inbox   chan *item    // inputs -> sequencer
-	changes chan *change  // DDL -> sequencer
-	settles chan settle   // those who wait for what they appended to be committed
-	fronts  chan *item    // sequencer -> front goroutines
-	ordered chan *item    // sequencer -> orderer, same items in order
-	commits chan *epoch   // sequencer -> committer, in order
-	wake    chan struct{} // a result waits (capacity 1)
-	built   chan built    // segments of rules that were built beside their stream
+	inbox   chan *item // inputs -> sequencer
+	history chan *item // histories -> sequencer
+	// pastSlots holds one for each item of history that is under way.
+	pastSlots chan struct{}
+	changes   chan *change  // DDL -> sequencer
+	settles   chan settle   // those who wait for what they appended to be committed
+	fronts    chan *item    // sequencer -> front goroutines
+	ordered   chan *item    // sequencer -> orderer, same items in order
+	commits   chan *epoch   // sequencer -> committer, in order
+	wake      chan struct{} // a result waits (capacity 1)
+	built     chan built    // segments of rules that were built beside their stream
 
 	workers []*worker
 	// frontList are the front goroutines; set before they run.
@@ -191,12 +204,17 @@ type stream struct {
 	stop context.CancelFunc
 	done chan struct{} // input goroutine ended
 
-	next     map[int32]int64 // split -> offset after the last sequenced payload
-	plan     *plan           // what the front does, as of the epoch being sequenced
-	attached []reader        // the inputs of queries that read the stream, in order of creation
-	planned  bool            // the plan shares the memory of attached
-	wanted   []int           // by column, how many of attached read it
-	opened   bool            // src is open already, for re-running epochs
+	next map[int32]int64 // split -> offset after the last sequenced payload
+	// past: the stream is history of another one, for one query. placed is next of a log, for those who read history; followers are
+	// they, the sequencer's.
+	past      *past
+	placed    atomic.Int64
+	followers []*query
+	plan      *plan    // what the front does, as of the epoch being sequenced
+	attached  []reader // the inputs of queries that read the stream, in order of creation
+	planned   bool     // the plan shares the memory of attached
+	wanted    []int    // by column, how many of attached read it
+	opened    bool     // src is open already, for re-running epochs
 
 	// removals counts the readers that left.
 	removals int
@@ -287,6 +305,10 @@ type query struct {
 	outDelay int64
 	// handed is the newest watermark that was handed to the queries that read this one. The orderer's.
 	handed types.EventTime
+	// back is of a query of the catalogue. What the inputs read, by id: begun when the query was attached, reads as the sequencer has it,
+	// timed as the orderer has it.
+	back                backfill
+	begun, reads, timed []uint64
 	// from tells where the results that it reads begin, by query id; of a query that recovery attaches.
 	from map[uint64]int64
 	// deadFrom is the epoch in which the query broke, 0 while it is well; its outputs are dropped from that epoch on.

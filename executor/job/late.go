@@ -131,7 +131,11 @@ func (l *lateRows) piece(w *worker, it *item, p *piece, refs []lateRef) {
 		}
 	}
 	if t, ok := dec.(timedDecoder); ok {
-		t.At(payload.Arrival, it.epoch.clock)
+		clock := it.epoch.clock
+		if s.past != nil {
+			clock = payload.Arrival
+		}
+		t.At(payload.Arrival, clock)
 	}
 	raw := recordsOf(s.spec, it.plan.want, payload.Bytes[p.from:], dec, rows)
 	for _, r := range refs {

@@ -111,10 +111,12 @@ func (e *Engine) orderStart(ep *epoch) {
 		s.order.tracker = s.newTracker()
 	}
 	e.noteReaders(ep.attach)
+	ep.orderSucceed()
+	e.orderJoins(ep)
 	ep.watermarks = make(map[uint64]types.EventTime)
 	for _, s := range e.streamList() {
 		t := s.order.tracker
-		if t == nil { // a result: its time comes with its rows
+		if t == nil || s.past != nil { // the time of results and of history comes with their rows
 			continue
 		}
 		if ep.restarted {
@@ -148,7 +150,7 @@ func (e *Engine) noteReaders(list []*query) {
 	for _, q := range list {
 		q.readFrom = make([]readCount, len(q.parts.Inputs))
 		for i := range q.parts.Inputs {
-			if s := e.streams[q.parts.Inputs[i].Source]; s != nil {
+			if s := e.streams[q.begun[i]]; s != nil {
 				q.readFrom[i] = s.order.readCount
 			}
 		}
@@ -172,6 +174,9 @@ func (e *Engine) orderData(it *item) {
 			fb.watermark = s.order.tracker.Watermark()
 		} else {
 			fb.b.Behind, fb.watermark = fb.b.Behind[:0], types.MinTime
+		}
+		if s.past != nil {
+			s.clip(fb)
 		}
 		fb.markOwn()
 		if n := len(fb.valid); n > 0 {
@@ -202,7 +207,7 @@ func (e *Engine) orderData(it *item) {
 	if wasEmpty && !out.empty() {
 		e.resultWaits()
 	}
-	if !ep.replay {
+	if !ep.replay && s.past == nil {
 		s.progress.add(it.counts)
 	}
 }
@@ -220,7 +225,7 @@ func (e *Engine) orderEnd(ep *epoch) {
 		return
 	}
 	for _, s := range e.streamList() {
-		c := ep.checkpoint.stream(s.spec.ID)
+		c := ep.checkpoint.stream(s.id())
 		switch {
 		case c == nil:
 		case s.isResult:

@@ -25,18 +25,8 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 			}
 		}
 	}
-	for i := range c.Create {
-		o := c.Create[i].Meta
-		o.Created = ep.n
-		o.Props = withReads(o.Props, c.reads[o.ID])
-		if err := e.putObject(b, ep, o); err != nil {
-			return err
-		}
-		if _, ok := c.Create[i].Def.(*spec.Query); ok {
-			if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "created"}); err != nil {
-				return err
-			}
-		}
+	if err := c.persistCreated(e, b, ep); err != nil {
+		return err
 	}
 	for i := range c.Resume {
 		o, err := e.object(ep, c.Resume[i].Meta.ID)
@@ -46,7 +36,7 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		o.Props = withReads(o.Props, c.reads[o.ID])
 		o.Props[PropState], o.Props[PropReason], o.Props[PropStateEpoch] = StateRunning, "", fmt.Sprint(ep.n)
 		delete(o.Props, PropUntil)
-		dropIntake(o.Props)
+		dropService(o.Props)
 		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}
@@ -85,6 +75,29 @@ func (c *change) persistJournals(e *Engine, b batchKV, ep *epoch) error {
 	for _, ev := range c.Events {
 		if err := e.putEvent(b, ep, ev.Query, ev.Name, ev); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// persistCreated writes the objects that come.
+func (c *change) persistCreated(e *Engine, b batchKV, ep *epoch) error {
+	for i := range c.Create {
+		o := c.Create[i].Meta
+		o.Created = ep.n
+		o.Props = withReads(o.Props, c.reads[o.ID])
+		if err := e.putObject(b, ep, o); err != nil {
+			return err
+		}
+		if _, ok := c.Create[i].Def.(*spec.Query); ok {
+			if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: "created"}); err != nil {
+				return err
+			}
+			if q := c.queries[o.ID]; q != nil && len(q.back.of) > 0 {
+				if err := e.putEvent(b, ep, o.ID, o.Name, Event{What: StateBackfilling, Reason: q.wantedText()}); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil

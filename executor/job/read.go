@@ -134,6 +134,8 @@ type QueryStatus struct {
 	RowsOut, Late int64
 	// Throttled tells why rows are held back, or not taken; "" when they are not.
 	Throttled string
+	// Backfill is how far the query has come with the history of its streams; nil: it read none since the server started.
+	Backfill *Backfill
 }
 
 // Query reports a query's counters; ok is false when it does not run.
@@ -144,7 +146,7 @@ func (e *Engine) Query(id uint64) (st QueryStatus, ok bool) {
 	if q == nil {
 		return st, false
 	}
-	st = QueryStatus{RowsOut: q.stats.RowsOut.Load(), Late: q.stats.Late.Load()}
+	st = QueryStatus{RowsOut: q.stats.RowsOut.Load(), Late: q.stats.Late.Load(), Backfill: q.progress()}
 	for _, p := range []*string{q.throttledBy.Load(), q.shutReason.Load()} {
 		if p != nil {
 			st.Throttled = *p

@@ -89,7 +89,7 @@ func (e *Engine) streamList() []*stream {
 
 // setStream makes a stream known; called with mu held, or before anything runs.
 func (e *Engine) setStream(s *stream) {
-	e.streams[s.spec.ID] = s
+	e.streams[s.id()] = s
 	e.listed = nil
 	e.files.note(s)
 }

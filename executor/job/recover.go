@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/table"
@@ -23,7 +22,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	e := &Engine{cfg: cfg, kv: cfg.KV, meta: cfg.Meta, results: cfg.Results, log: cfg.Logger,
 		inbox: make(chan *item, 4), changes: make(chan *change, 256), settles: make(chan settle), fronts: make(chan *item, 2*cfg.Workers),
 		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1), built: make(chan built),
-		fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), failed: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
+		history: make(chan *item), pastSlots: make(chan struct{}, pastItems), fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), failed: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.seq.replan, e.seq.unsettled, e.seq.throttled = map[*stream]bool{}, map[*stream]bool{}, map[uint64]throttled{}
 	e.shares = shares{}
@@ -44,12 +43,16 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 		if s.log != nil && s.log.End() > s.next[0] {
 			e.seq.behind[s] = s.log.End()
 		}
+		s.placed.Store(s.next[0])
 	}
 	e.startRoom()
+	for _, q := range e.seq.backfills {
+		e.startBackfill(q)
+	}
 	e.wg.Add(1)
 	go e.sequence() // from here on next is the sequencer's
 	for _, s := range e.streamList() {
-		if !s.isResult && (s.log != nil || len(s.attached) > 0 || len(s.next) > 0) {
+		if !s.isResult && s.past == nil && (s.log != nil || len(s.attached) > 0 || len(s.next) > 0) {
 			e.startInput(s)
 		}
 	}
@@ -67,6 +70,8 @@ type recovery struct {
 	iocs  map[uint64][]ioc.Change
 	// gates are those of queries' intakes after the cut, by epoch.
 	gates map[uint64][]recordedGate
+	// joins are the queries that joined their streams after the cut, by epoch.
+	joins map[uint64][]uint64
 	// saved are the operators that the checkpoint has state of.
 	saved map[uint64]bool
 	last  uint64
@@ -169,7 +174,7 @@ func since(o *Object) uint64 {
 // attachOld builds the runtimes of the objects that the checkpoint knows, with their state, and sorts the others by epoch.
 func (r *recovery) attachOld() error {
 	e := r.e
-	r.later, r.saved, r.gates = map[uint64][]*Object{}, map[uint64]bool{}, map[uint64][]recordedGate{}
+	r.later, r.saved, r.gates, r.joins = map[uint64][]*Object{}, map[uint64]bool{}, map[uint64][]recordedGate{}, map[uint64][]uint64{}
 	// The next snapshot writes restored state whole; what earlier workers wrote, perhaps more of them, goes with it. So does what
 	// queries left that are out of service or gone: a query that is resumed would find it.
 	var err error
@@ -197,6 +202,7 @@ func (r *recovery) attachOld() error {
 				continue
 			}
 			shut := r.noteGates(o)
+			r.noteJoin(o)
 			if since(o) > r.cut.epoch {
 				r.later[since(o)] = append(r.later[since(o)], o)
 				continue
@@ -283,10 +289,11 @@ func (r *recovery) attachStream(o *Object, d *spec.Stream) error {
 
 func (r *recovery) restoreQuery(o *Object) error {
 	e := r.e
-	q, err := newQuery(o)
+	q, err := newQuery(o, r.cut.epoch)
 	if err != nil {
 		return err
 	}
+	r.restorePasts(q)
 	for _, part := range q.all() {
 		for i := range part.parts.Inputs {
 			if in := &part.parts.Inputs[i]; in.IsResult && e.streams[in.Source] == nil {
@@ -351,11 +358,16 @@ func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 	ep := &epoch{n: rec.n, clock: rec.clock, restarted: rec.restarted, replay: true,
 		outs: make([]epochOut, len(e.workers)), ioc: e.iocNow.Load(), tables: e.tables.At(rec.n, rec.clock)}
 	for _, o := range r.later[rec.n] {
-		q, err := newQuery(o)
+		q, err := newQuery(o, r.cut.epoch)
 		if err != nil {
 			return nil, fmt.Errorf("query %s: %w", o.Meta.Name, err)
 		}
 		e.addQuery(ep, q)
+	}
+	for _, id := range r.joins[rec.n] {
+		if q := e.queries[id]; q != nil {
+			e.join(ep, q)
+		}
 	}
 	r.setGates(ep)
 	e.flushReplan()
@@ -372,69 +384,6 @@ func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 	e.endEpoch(ep)
 	e.commits <- ep
 	return ep, nil
-}
-
-// rerunInput reads a stretch of input again and sends it down the pipeline.
-func (r *recovery) rerunInput(ep *epoch, s *stream, x run) error {
-	e := r.e
-	if x.result {
-		return e.rerunResult(ep, s, x)
-	}
-	if x.from == x.to {
-		it := e.newItem(itemData)
-		it.stream, it.split, it.epoch, it.plan = s, x.split, ep, s.plan
-		it.payloads = append(it.payloads, connector.Payload{Split: x.split, From: x.from, To: x.to})
-		s.next[x.split] = x.to
-		e.send(it)
-		return nil
-	}
-	if s.log != nil {
-		return r.rerunLog(ep, s, x)
-	}
-	if !s.opened {
-		if err := s.src.Open(e.ctx, s.next); err != nil {
-			return err
-		}
-		s.opened = true
-	}
-	got, err := s.src.ReadRange(e.ctx, x.split, x.from, x.to, nil)
-	if err != nil {
-		return err
-	}
-	for len(got) > 0 {
-		it := e.newItem(itemData)
-		it.stream, it.split, it.epoch, it.plan = s, x.split, ep, s.plan
-		size, n := 0, 0
-		for n < len(got) && size < itemBytesMax {
-			size += len(got[n].Bytes)
-			n++
-		}
-		it.payloads = append(it.payloads, got[:n]...)
-		got = got[n:]
-		e.send(it)
-	}
-	s.next[x.split] = x.to
-	return nil
-}
-
-// rerunLog is rerunInput for log-fed streams.
-func (r *recovery) rerunLog(ep *epoch, s *stream, x run) error {
-	e := r.e
-	rd := s.log.ReadRange(x.from, x.to)
-	defer rd.Close()
-	for {
-		it := e.newItem(itemData)
-		it.stream, it.split, it.epoch, it.plan = s, x.split, ep, s.plan
-		if err := fill(it, rd); err != nil {
-			return err
-		}
-		if len(it.payloads) == 0 {
-			e.items.Put(it)
-			s.next[x.split] = x.to
-			return nil
-		}
-		e.send(it)
-	}
 }
 
 // loadIOC builds the lists as they were at the cut, and sorts later changes by epoch.

@@ -25,7 +25,7 @@ func (r *recovery) restorePart(q *query) error {
 			return err
 		}
 		for i, ws := range wq.inputs {
-			ws.watermark = e.streams[q.parts.Inputs[i].Source].order.now()
+			ws.watermark = e.streams[q.begun[i]].order.now()
 		}
 		if at, ok := r.cut.reached[q.spec.ID]; ok {
 			wq.reached = at

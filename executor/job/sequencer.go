@@ -34,6 +34,9 @@ type sequencer struct {
 	// behind are the streams whose event logs went on, when the engine was opened, behind what was in an epoch: their ends then. Those events
 	// may have been acknowledged, so that whoever changes something has changed it after they came.
 	behind map[*stream]int64
+	// backfills are the queries that read history; owed is how many items of events come before one of history, while some wait.
+	backfills []*query
+	owed      int
 }
 
 // sequence is the sequencer's loop: it opens epochs, gives each payload its place, and closes epochs when a result waits
@@ -49,13 +52,20 @@ func (e *Engine) sequence() {
 	e.openEpoch(true)
 	due := false // a result waits for EpochMin to pass
 	for {
-		settles, changes := e.settles, e.changes
+		settles, changes, history := e.settles, e.changes, e.history
 		if len(s.behind) > 0 {
 			settles, changes = nil, nil
 		}
+		if s.owed > 0 && len(e.inbox) > 0 {
+			history = nil
+		}
 		select {
 		case it := <-e.inbox:
+			s.owed--
 			e.place(it)
+		case it := <-history:
+			s.owed = pastEvery
+			e.placePast(it)
 		case x := <-settles:
 			if x.end {
 				s.ended = true
@@ -160,6 +170,7 @@ func (e *Engine) openEpoch(restarted bool) {
 	}
 	s.pending = nil
 	e.resumeThrottled(ep)
+	e.joinStreams(ep)
 	e.takeGates(ep)
 	e.flushReplan()
 	e.compact()
@@ -201,6 +212,10 @@ func (e *Engine) place(it *item) {
 	if to, some := e.seq.behind[s]; some && s.next[it.split] >= to {
 		delete(e.seq.behind, s)
 	}
+	if s.log != nil {
+		s.placed.Store(s.next[0])
+		s.wakeFollowers()
+	}
 	e.seq.dirty = true
 	e.send(it)
 }
@@ -226,13 +241,14 @@ func (ep *epoch) addRun(r run) {
 // closeEpoch sends the end of the epoch through the pipeline and hands it to the committer.
 func (e *Engine) closeEpoch(checkpoint bool) {
 	s := &e.seq
+	e.catchUp()
 	ep := s.epoch
 	if checkpoint && (s.dirty || ep.restarted) {
 		ep.checkpoint = e.newCut(ep)
 		s.lastCheckpoint, s.dirty = time.Now(), false
 		e.changed.Store(0)
 	}
-	if len(ep.changes)+len(ep.gates) > 0 {
+	if len(ep.changes)+len(ep.gates)+len(ep.joins) > 0 {
 		s.dirty = true
 	}
 	e.endEpoch(ep)
@@ -248,11 +264,11 @@ func (e *Engine) endEpoch(ep *epoch) {
 func (e *Engine) streamGone(s *stream) bool {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	return e.streams[s.spec.ID] != s
+	return e.streams[s.id()] != s
 }
 
-// newQuery prepares a query's runtime, and those of its stages, and checks that its operators can be built.
-func newQuery(o *Object) (*query, error) {
+// newQuery prepares a query's runtime, and those of its stages, as they are after an epoch, and checks that its operators can be built.
+func newQuery(o *Object, after uint64) (*query, error) {
 	rt, err := newPart(o.query(), nil)
 	if err != nil {
 		return nil, err
@@ -265,6 +281,7 @@ func newQuery(o *Object) (*query, error) {
 		rt.stages = append(rt.stages, part)
 	}
 	rt.from, rt.inService = map[uint64]int64{}, since(o)
+	rt.back.wanted = historyOf(o.Meta.Props, after)
 	for _, part := range rt.all() {
 		for i := range part.parts.Inputs {
 			if in := &part.parts.Inputs[i]; in.IsResult {

@@ -2,8 +2,6 @@ package job
 
 import (
 	"bytes"
-	"slices"
-
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/expr"
@@ -193,10 +191,16 @@ func (w *worker) start(ep *epoch) {
 			w.out.failed = append(w.out.failed, failure{q, err})
 		}
 	}
+	for _, x := range ep.succeed {
+		w.succeed(x)
+	}
 	for _, q := range ep.apart {
 		w.setApart(q)
 	}
 	w.setGates(ep.gates)
+	for _, q := range ep.joins {
+		w.join(q)
+	}
 	for id, wm := range ep.watermarks {
 		if ws := w.streams[id]; ws != nil {
 			w.advance(ws, wm)
@@ -217,11 +221,7 @@ func (w *worker) attach(q *query) (*workerQuery, error) {
 	if wq.timeCol >= 0 && q.parts.Schema.Cols[wq.timeCol].Type.Kind != types.TimestampTZ {
 		wq.timeCol = -1
 	}
-	for i := range q.parts.Inputs {
-		ws := w.stream(q.parts.Inputs[i].Source)
-		wq.several = wq.several || i > 0 && ws != wq.inputs[0]
-		wq.inputs = append(wq.inputs, ws)
-	}
+	wq.read(q.begun)
 	wq.timer = timer{id: q.spec.ID, wq: wq}
 	if q.share != nil {
 		if err := w.joinGroup(wq); err != nil {
@@ -236,13 +236,7 @@ func (w *worker) attach(q *query) (*workerQuery, error) {
 		w.touch(wq)
 	}
 	w.queries[q] = wq
-	if wq.several {
-		for i, ws := range wq.inputs {
-			if !slices.Contains(wq.inputs[:i], ws) {
-				ws.several = append(ws.several, wq)
-			}
-		}
-	}
+	wq.listen()
 	return wq, nil
 }
 
@@ -286,7 +280,7 @@ func without(list []*workerQuery, wq *workerQuery) []*workerQuery {
 
 // data runs the item's batches through the keyed operators of the queries that want rows of them.
 func (w *worker) data(it *item) {
-	ws := w.stream(it.stream.spec.ID)
+	ws := w.stream(it.stream.id())
 	w.item = it
 	if it.rowsIn > 0 && ws.silent {
 		w.move(ws)

@@ -249,12 +249,14 @@ func (o *Over) flush(out Emitter) error {
 	}
 	for c := range o.pending.in.Cols {
 		dst := &o.out.Cols[c]
+		for _, r := range o.emitted { // a column that some rows have not is none that anybody reads
+			dst.Absent = dst.Absent || r.chunk.in.Cols[c].Absent
+		}
+		if dst.Absent {
+			continue
+		}
 		for _, r := range o.emitted {
-			src := &r.chunk.in.Cols[c]
-			if dst.Absent = src.Absent; src.Absent {
-				break
-			}
-			dst.AppendFrom(src, int(r.row))
+			dst.AppendFrom(&r.chunk.in.Cols[c], int(r.row))
 		}
 	}
 	o.out.N = len(o.emitted)

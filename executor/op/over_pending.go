@@ -47,9 +47,10 @@ func (p *overPending) init(in, args *types.Schema) {
 	p.dueTake, p.dueLeave = int64(types.MaxTime), int64(types.MaxTime)
 }
 
-// room returns a chunk that can take rows.
-func (p *overPending) room() *overChunk {
-	if n := len(p.chunks); n > 0 && len(p.chunks[n-1].times) < batch.RowsMax {
+// room returns a chunk that can take rows with these columns. Which are there changes as other queries over the stream come and go;
+// rows of a chunk have the same.
+func (p *overPending) room(absent func(col int) bool) *overChunk {
+	if n := len(p.chunks); n > 0 && len(p.chunks[n-1].times) < batch.RowsMax && p.chunks[n-1].alike(absent) {
 		return p.chunks[n-1]
 	}
 	var c *overChunk
@@ -58,16 +59,29 @@ func (p *overPending) room() *overChunk {
 	} else {
 		c = &overChunk{in: batch.New(p.in, nil), args: batch.New(p.args, nil)}
 	}
+	for i := range c.in.Cols {
+		c.in.Cols[i].Absent = absent(i)
+	}
 	p.chunks = append(p.chunks, c)
 	return c
 }
 
+// alike reports that the rows of the chunk have the same columns.
+func (c *overChunk) alike(absent func(col int) bool) bool {
+	for i := range c.in.Cols {
+		if c.in.Cols[i].Absent != absent(i) {
+			return false
+		}
+	}
+	return true
+}
+
 // add copies rows of b; vecs hold their arguments, those of row rows[i] at places[i].
 func (p *overPending) add(b *batch.Batch, rows []uint32, vecs []*batch.Vec, places []uint32) (*overChunk, int) {
-	c := p.room()
+	c := p.room(func(col int) bool { return b.Cols[col].Absent })
 	n := min(len(rows), batch.RowsMax-len(c.times))
 	for i := range c.in.Cols {
-		if c.in.Cols[i].Absent = b.Cols[i].Absent; !b.Cols[i].Absent {
+		if !b.Cols[i].Absent {
 			appendRows(&c.in.Cols[i], &b.Cols[i], rows[:n])
 		}
 	}

@@ -388,14 +388,11 @@ func (r *overRestorer) wait(key []byte, present []bool, t int64, seq uint64) err
 	if err != nil {
 		return err
 	}
-	c := o.pending.room()
+	c := o.pending.room(func(col int) bool { return !present[col] })
 	next := 0
 	for i := range c.in.Cols {
 		col := &c.in.Cols[i]
-		if c.in.N > 0 && col.Absent == present[i] {
-			return fmt.Errorf("blocks do not have the same columns")
-		}
-		if col.Absent = !present[i]; present[i] {
+		if present[i] {
 			col.AppendFrom(&r.dense[next], 0)
 			next++
 		}

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -92,7 +93,7 @@ func (o *Over) write(out StateWriter, part savePart) (int, error) {
 	return n + more, nil
 }
 
-// overBlocks gathers a block for each slice.
+// overBlocks gathers a block for each slice, and for each head of those that are its.
 type overBlocks struct {
 	out    StateWriter
 	starts []int64
@@ -100,15 +101,18 @@ type overBlocks struct {
 }
 
 func (b *overBlocks) at(start int64, head []byte) *[]byte {
-	i := slices.Index(b.starts, start)
-	if i < 0 {
-		i = len(b.starts)
-		b.starts, b.blocks = append(b.starts, start), append(b.blocks, nil)
+	for i := range b.starts {
+		switch {
+		case b.starts[i] != start:
+		case len(b.blocks[i]) == 0:
+			b.blocks[i] = append(b.blocks[i], head...)
+			return &b.blocks[i]
+		case bytes.HasPrefix(b.blocks[i], head):
+			return &b.blocks[i]
+		}
 	}
-	if len(b.blocks[i]) == 0 {
-		b.blocks[i] = append(b.blocks[i], head...)
-	}
-	return &b.blocks[i]
+	b.starts, b.blocks = append(b.starts, start), append(b.blocks, append([]byte(nil), head...))
+	return &b.blocks[len(b.blocks)-1]
 }
 
 // full hands a block over when it is large enough, or at the end.

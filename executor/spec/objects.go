@@ -67,6 +67,14 @@ type Query struct {
 	// Updates: the changelog may hold updates and deletes.
 	Updates bool
 	Limits  Limits
+	// Start says where in its streams the query begins when it is created; nil: with the next event.
+	Start *Start
+}
+
+// Start is a place in the history of streams: what arrived at a time or later, as its user wrote it.
+type Start struct {
+	At   types.EventTime
+	Text string
 }
 
 // Limits bound what a continuous query may cost, its stages included; 0: no limit.

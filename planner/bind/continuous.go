@@ -117,6 +117,22 @@ type QueryOptions struct {
 	Retention      int64
 	RetentionBytes int64
 	Limits         spec.Limits
+	Start          *spec.Start
+}
+
+// startOf reads the option start; nil is the next event.
+func startOf(o parse.Option) (*spec.Start, error) {
+	switch strings.ToLower(o.Value) {
+	case "now", "latest":
+		return nil, nil
+	case "earliest":
+		return &spec.Start{At: types.MinTime, Text: o.Value}, nil
+	}
+	v, err := types.ParseText(types.T(types.TimestampTZ), o.Value, &types.TextFormat{})
+	if err != nil || v.I == int64(types.MinTime) || v.I == int64(types.MaxTime) {
+		return nil, badOption(o, "'now' (or 'latest'), 'earliest', or a time such as '2026-03-01 00:00Z': the query reads what arrived from then on")
+	}
+	return &spec.Start{At: types.EventTime(v.I), Text: o.Value}, nil
 }
 
 // retentionDefault is how long result rows are kept.
@@ -137,9 +153,11 @@ func Options(list []parse.Option) (QueryOptions, error) {
 			}
 		case "tags":
 		case "start":
-			if o.Value != "now" {
-				return out, unsupported(o.Pos, "start = '"+o.Value+"'", "A query starts with the next event: start = 'now'.")
+			start, err := startOf(o)
+			if err != nil {
+				return out, err
 			}
+			out.Start = start
 		case "retention":
 			v, err := DurationText(o.Value)
 			if err != nil || v <= 0 {

@@ -10,15 +10,15 @@ import (
 
 // engineMetrics reads the engine's counters when it is scraped.
 type engineMetrics struct {
-	srv                                                 *session.Server
-	rows, rejected, late, bytes, lag, pending, alerts   *prometheus.Desc
-	panics, epoch, ready, free                          *prometheus.Desc
-	queryCPU, streamCPU, serverCPU, rowsIn, state, keys *prometheus.Desc
-	logBytes, logSegments, logCorrupt, logQueue         *prometheus.Desc
-	storeDisk, storeMem, storeCache, tails              *prometheus.Desc
-	sinks                                               sinkMetrics
-	logFailures, logSyncs, logSyncTime                  *prometheus.Desc
-	storeRetries, storeSyncs, storeSlow, storeSyncTime  *prometheus.Desc
+	srv                                                         *session.Server
+	rows, rejected, late, bytes, lag, pending, alerts, backfill *prometheus.Desc
+	panics, epoch, ready, free                                  *prometheus.Desc
+	queryCPU, streamCPU, serverCPU, rowsIn, state, keys         *prometheus.Desc
+	logBytes, logSegments, logCorrupt, logQueue                 *prometheus.Desc
+	storeDisk, storeMem, storeCache, tails                      *prometheus.Desc
+	sinks                                                       sinkMetrics
+	logFailures, logSyncs, logSyncTime                          *prometheus.Desc
+	storeRetries, storeSyncs, storeSlow, storeSyncTime          *prometheus.Desc
 }
 
 func registry(srv *session.Server, ingest *budget, conns func() Connections) *prometheus.Registry {
@@ -50,6 +50,7 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 		lag:       desc("stream_watermark_lag_seconds", "Clock minus watermark.", "stream"),
 		pending:   desc("stream_pending_bytes", "Bytes of the event log that wait to be processed.", "stream"),
 		alerts:    desc("query_rows_total", "Result rows since the server started.", "query"),
+		backfill:  desc("query_backfill_bytes", "Bytes of history that the query has yet to read before it joins its streams.", "query"),
 		queryCPU:  desc("query_cpu_seconds_total", "CPU time of the query since the server started.", "query"),
 		streamCPU: desc("stream_cpu_seconds_total", "CPU time of decoding the stream and telling which rows are for which query.", "stream"),
 		serverCPU: desc("other_cpu_seconds_total", "CPU time that is no query's and no stream's."),
@@ -85,7 +86,7 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 // Describe implements prometheus.Collector.
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.panics, m.epoch, m.ready, m.free,
-		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys,
+		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys, m.backfill,
 		m.logBytes, m.logSegments, m.logCorrupt, m.logQueue, m.storeDisk, m.storeMem, m.storeCache, m.tails,
 		m.logFailures, m.logSyncs, m.logSyncTime, m.storeRetries, m.storeSyncs, m.storeSlow, m.storeSyncTime} {
 		ch <- d
@@ -133,6 +134,11 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	for _, q := range snap.Queries() {
 		if st, ok := eng.Query(q.ID); ok {
 			counter(m.alerts, st.RowsOut, q.Name)
+			left := int64(0)
+			if b := st.Backfill; b != nil {
+				left = b.Total - b.Done
+			}
+			gauge(m.backfill, float64(left), q.Name)
 		}
 	}
 	m.collectCosts(ch)

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
 	"github.com/vigil-sql/vigil/planner/catalog"
@@ -70,14 +73,54 @@ func (s *scope) alterQuery(ctx context.Context, name parse.Name, st *parse.Alter
 		return s.setOptions(ctx, q, def, st)
 	}
 	def.Query, def.Emit, def.Suppress, def.OrReplace = st.As, st.Emit, st.Suppress, true
+	why, err := s.goOn(ctx, q, def, path, out)
+	if why == "" || err != nil {
+		return err
+	}
 	err = s.create(ctx, creation{kind: kindQuery, name: def.Name, path: path, replace: true, sql: parse.Print(def),
 		plan: func(env *planner.Env, id uint64, at types.EventTime) (planned, error) {
 			return s.planQuery(env, def, id, at)
 		}}, out)
 	if err == nil {
-		out.Notice(notice("00000", "the state and the results of continuous query %q begin anew", q.Name))
+		out.Notice(notice("00000", "the state and the results of continuous query %q begin anew: %s", q.Name, why))
 	}
 	return err
+}
+
+// goOn has a query go on under another text, with its state and results, where the two plans allow; else it tells why not.
+func (s *scope) goOn(ctx context.Context, q *catalog.Query, def *parse.CreateQuery, path []string, out pgwire.Output) (why string, err error) {
+	old := s.existing(q)
+	if err := s.replaceable(old, kindQuery, nil); err != nil {
+		return "", err
+	}
+	env := s.env()
+	env.SearchPath = path
+	p, err := s.planQuery(env, def, q.ID, q.Created)
+	if err != nil {
+		return "", err
+	}
+	st, running := s.eng.Query(q.ID)
+	next := p.def.(*spec.Query)
+	switch {
+	case s.block != nil:
+		return "in a transaction block it does", nil
+	case !running || q.State != catalog.Running:
+		return "it is not running", nil
+	case st.Backfill != nil && !st.Backfill.Ended:
+		return "it was reading history", nil
+	case q.Corrected:
+		return "late rows were replayed", nil
+	}
+	if why := task.Keeps(&q.Query, next); why != "" {
+		return why, nil
+	}
+	o := object(kindQuery, q.ID, q.Name, parse.Print(def), next)
+	o.Meta.Props = map[string]string{propPath: strings.Join(path, ",")}
+	if err := s.apply(ctx, step{change: job.Change{Replace: []job.Object{o}}, publish: p.publish}); err != nil {
+		return "", err
+	}
+	out.Notice(notice("00000", "continuous query %q goes on with its state and results", q.Name))
+	return "", nil
 }
 
 // settable are the options of a query that say something of it, or bound what it costs: nothing of what it makes depends on them.

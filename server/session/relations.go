@@ -26,7 +26,7 @@ func sysRelations() []sysRelation {
 		{"sources", "stream text, connector text, status text, last_error text, rows bigint, bytes bigint, " +
 			"rows_per_s float8, partitions integer, lag bigint", (*Server).sourceRows},
 		{"queries", "name text, state text, reason text, severity text, tags text, rows_out bigint, late_rows bigint, next_offset bigint, result_bytes bigint, " +
-			"created_at timestamptz, sql text", (*Server).queryRows},
+			"created_at timestamptz, sql text, progress float8", (*Server).queryRows},
 		{"query_events", "at timestamptz, query text, what text, code text, reason text, detail text, epoch bigint", (*Server).eventRows},
 		{"ioc_lists", "name text, type text, entries bigint, version bigint, filter_bytes bigint", (*Server).listRows},
 		{"functions", "name text, arguments text, returns text, language text, state text, reason text, sql text", (*Server).functionRows},
@@ -138,8 +138,12 @@ func (srv *Server) partitionRows(add func([]types.Value) error) error {
 func (srv *Server) queryRows(add func([]types.Value) error) error {
 	for _, q := range srv.cat.Snapshot().Queries() {
 		st, _ := srv.eng.Query(q.ID)
-		if err := add([]types.Value{text(q.Name), text(string(q.State)), textOrNull(cmp.Or(q.Reason, st.Throttled)), textOrNull(q.Options["severity"]),
-			textOrNull(q.Options["tags"]), big(st.RowsOut), big(st.Late), big(srv.eng.Results().Next(q.ID)), big(srv.eng.ResultBytes(q.ID)), at(int64(q.Created)), text(q.SQL)}); err != nil {
+		state, progress := string(q.State), types.Null(types.T(types.Float8))
+		if b := st.Backfill; b != nil && !b.Ended && q.State == catalog.Running {
+			state, progress = job.StateBackfilling, types.NewFloat(float64(b.Done)/float64(max(b.Total, 1)))
+		}
+		if err := add([]types.Value{text(q.Name), text(state), textOrNull(cmp.Or(q.Reason, st.Throttled)), textOrNull(q.Options["severity"]),
+			textOrNull(q.Options["tags"]), big(st.RowsOut), big(st.Late), big(srv.eng.Results().Next(q.ID)), big(srv.eng.ResultBytes(q.ID)), at(int64(q.Created)), text(q.SQL), progress}); err != nil {
 			return err
 		}
 	}

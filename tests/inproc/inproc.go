@@ -78,6 +78,9 @@ type Options struct {
 	EpochMin, EpochMax, CheckpointEvery time.Duration
 	// CopyAhead is job.Config's.
 	CopyAhead int
+	// HistoryBytes and JoinWithin are job.Config's.
+	HistoryBytes int
+	JoinWithin   int64
 	// CostsEvery and CPU are job.Config's.
 	CostsEvery time.Duration
 	CPU        func() time.Duration
@@ -123,7 +126,8 @@ func Open(o Options) (*DB, error) {
 	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Sinks: sink.Builtins(), StatementBytes: o.StatementBytes, Job: job.Config{
 		Dir: "inproc", KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
-		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
+		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
+		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
 		Journals: o.Journals, Room: o.Room}})
 	if err != nil {
 		return nil, err
