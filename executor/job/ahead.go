@@ -96,7 +96,7 @@ func (w *worker) copyAhead(ep *epoch) {
 			}
 			for n := 1; budget > 0 && n > 0 && time.Since(from) < aheadMost; budget -= n {
 				err := guard(func() (err error) {
-					n, err = a.CopyAhead(cutWriter{part: &w.copied, op: opID(wq.q, i)}, min(budget, piece))
+					n, err = a.CopyAhead(cutWriter{part: &w.copied, op: opID(wq.q, i), copies: w.copies}, min(budget, piece))
 					return err
 				})
 				if err != nil {
@@ -142,7 +142,7 @@ func (w *worker) snapshot(cut *checkpointCut) {
 			if !ok {
 				continue
 			}
-			if err := guard(func() error { return st.Snapshot(cut.writer(w.index, opID(q, i))) }); err != nil {
+			if err := guard(func() error { return st.Snapshot(cut.writer(w, opID(q, i))) }); err != nil {
 				cut.fail(fmt.Errorf("snapshot of query %s: %w", q.spec.Name, err))
 			}
 		}

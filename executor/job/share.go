@@ -252,7 +252,7 @@ func (w *worker) snapshotGroups(cut *checkpointCut) {
 		writers := map[*op.Member]op.StateWriter{}
 		for _, wq := range g.queries {
 			if wq.member != nil && !wq.dead {
-				writers[wq.member] = cut.writer(w.index, opID(wq.q, 0))
+				writers[wq.member] = cut.writer(w, opID(wq.q, 0))
 			}
 		}
 		err := guard(func() error {

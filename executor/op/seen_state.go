@@ -48,6 +48,7 @@ func (s *sightings) snapshotBucket(b *sightBucket, out StateWriter) error {
 			block = binary.AppendUvarint(block, uint64(b.last[gids[0]]-b.start))
 			gids = gids[1:]
 		}
+		s.mem.Relieve()
 		if err := out.Block(b.start, block); err != nil {
 			return err
 		}

@@ -64,6 +64,7 @@ func (w *WindowAgg) writeSlice(sl *slice, gids []uint32, out StateWriter) error 
 	for len(gids) > 0 {
 		var block []byte
 		block, gids = w.appendBlock(nil, sl, gids)
+		w.mem.Relieve()
 		if err := out.Block(int64(sl.Start), block); err != nil {
 			return err
 		}
@@ -130,7 +131,8 @@ func (w *WindowAgg) appendBlock(dst []byte, sl *slice, gids []uint32) ([]byte, [
 
 // Restore implements Stateful.
 func (w *WindowAgg) Restore(in StateReader, own func(hash uint64) bool) error {
-	r := restorer{w: w, own: own}
+	r := restorer{w: w, own: own, blocks: blockList{mem: w.mem}}
+	defer r.blocks.free()
 	err := in.Blocks(func(start int64, data []byte) error {
 		if start != r.start {
 			if err := r.finish(); err != nil {
@@ -138,7 +140,7 @@ func (w *WindowAgg) Restore(in StateReader, own func(hash uint64) bool) error {
 			}
 			r.start = start
 		}
-		r.blocks = append(r.blocks, append([]byte(nil), data...))
+		r.blocks.add(data)
 		return nil
 	})
 	if err != nil {
@@ -153,18 +155,18 @@ type restorer struct {
 	w      *WindowAgg
 	own    func(hash uint64) bool
 	start  int64
-	blocks [][]byte
+	blocks blockList
 	gids   []uint32
 }
 
 func (r *restorer) finish() error {
-	for i := len(r.blocks) - 1; i >= 0; i-- {
-		if err := r.load(r.blocks[i]); err != nil {
+	for i := r.blocks.len() - 1; i >= 0; i-- {
+		if err := r.load(r.blocks.at(i)); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of window from %s: block %d of %d: %v",
-				types.NewTime(types.EventTime(r.start)).Text(), i+1, len(r.blocks), err)
+				types.NewTime(types.EventTime(r.start)).Text(), i+1, r.blocks.len(), err)
 		}
 	}
-	r.blocks = r.blocks[:0]
+	r.blocks.reset()
 	return nil
 }
 

@@ -17,6 +17,7 @@ type engineMetrics struct {
 	logBytes, logSegments, logCorrupt, logQueue         *prometheus.Desc
 	storeDisk, storeMem, storeCache, tails              *prometheus.Desc
 	sinks                                               sinkMetrics
+	budget, resident, outside, onDisk                   *prometheus.Desc
 }
 
 func registry(srv *session.Server, ingest *budget, conns func() Connections) *prometheus.Registry {
@@ -66,6 +67,10 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 		storeDisk:   desc("store_disk_bytes", "Size of the store on disk."),
 		storeMem:    desc("store_memory_bytes", "Memory of the store for what is not in its files yet."),
 		storeCache:  desc("store_cache_bytes", "Memory of the store for blocks of its files."),
+		budget:      desc("memory_budget_bytes", "What the process may have in memory (--memory)."),
+		resident:    desc("memory_resident_bytes", "What the process has in memory."),
+		outside:     desc("memory_state_bytes", "State of queries that can leave memory."),
+		onDisk:      desc("memory_state_disk_bytes", "The part of it that has a place on disk."),
 		tails:       desc("result_tail_bytes", "Memory of result rows that are not in blocks yet."),
 
 		sinks: newSinkMetrics(desc),
@@ -77,7 +82,7 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.panics, m.epoch, m.ready, m.free,
 		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys,
-		m.logBytes, m.logSegments, m.logCorrupt, m.logQueue, m.storeDisk, m.storeMem, m.storeCache, m.tails} {
+		m.logBytes, m.logSegments, m.logCorrupt, m.logQueue, m.storeDisk, m.storeMem, m.storeCache, m.tails, m.budget, m.resident, m.outside, m.onDisk} {
 		ch <- d
 	}
 	for _, d := range m.sinks {
@@ -126,6 +131,11 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.storeMem, float64(storage.MemBytes))
 	gauge(m.storeCache, float64(storage.CacheBytes))
 	gauge(m.tails, float64(storage.ResultTails))
+	memory := eng.Memory()
+	gauge(m.budget, float64(memory.Budget))
+	gauge(m.resident, float64(memory.Resident))
+	gauge(m.outside, float64(memory.State))
+	gauge(m.onDisk, float64(memory.OnDisk))
 	counter(m.panics, eng.IndexPanics())
 	gauge(m.epoch, float64(eng.Committed()))
 	ready := 1.0

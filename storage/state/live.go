@@ -13,6 +13,12 @@ type Live struct {
 // Cap is the number after the largest that a key has or had: what is kept beside the table has so many elements.
 func (t *Live) Cap() int { return t.ids }
 
+// Free forgets all keys and gives the memory back.
+func (t *Live) Free() {
+	t.Index.Free()
+	t.dirty = nil
+}
+
 // Bytes returns the memory held, used or not.
 func (t *Live) Bytes() int64 { return t.Index.Bytes() + int64(cap(t.dirty))*8 }
 

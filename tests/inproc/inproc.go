@@ -85,6 +85,10 @@ type Options struct {
 	StatementBytes int64
 	// Journals is job.Config's.
 	Journals meta.Keep
+	// Memory, StateDir and MemoryUse are job.Config's.
+	Memory    int64
+	StateDir  string
+	MemoryUse func(state func() int64) (resident, heap int64)
 	// UDF runs JavaScript; nil refuses it.
 	UDF job.UDF
 	// Alone: queries share no windows.
@@ -122,7 +126,7 @@ func Open(o Options) (*DB, error) {
 		Dir: "inproc", KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
-		Journals: o.Journals}})
+		Journals: o.Journals, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse}})
 	if err != nil {
 		return nil, err
 	}
