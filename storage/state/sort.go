@@ -36,6 +36,9 @@ func (s *Sorter) Sort(t *Table, dst []uint32) []uint32 {
 // SortOf is Sort for some numbers of the table.
 func (s *Sorter) SortOf(t *Table, gids, dst []uint32) []uint32 {
 	s.items = arena.Grow(s.Mem, &s.block, s.items[:0], len(gids))
+	if s.Mem.Short() && len(gids)*sparse < t.Len() {
+		t.claimKeys(gids)
+	}
 	for _, gid := range gids {
 		s.items = append(s.items, ranked{gid: gid})
 	}
@@ -53,6 +56,9 @@ func (s *Sorter) sort(t *Table, dst []uint32) []uint32 {
 	}
 	return dst
 }
+
+// sparse is of how many keys one has to be asked for, at most, so that bringing in its neighbours with it would not pay.
+const sparse = 16
 
 // insertionMax is the size of a run below which whole keys are compared at once.
 const insertionMax = 12

@@ -51,6 +51,9 @@ func (t *Table) Key(gid uint32) []byte { return t.keys[t.offs[gid]:t.offs[gid+1]
 
 // Touch reads ahead the keys of gids, all at once, so that a loop over Key does not wait for memory at each.
 func (t *Table) Touch(gids []uint32) {
+	if t.Mem.Short() {
+		t.claimKeys(gids)
+	}
 	sum := uint64(0)
 	for _, gid := range gids {
 		if at := t.offs[gid]; at < uint64(len(t.keys)) {
@@ -174,6 +177,22 @@ func (t *Table) claim(r Rows, sel []uint32) {
 		}
 	}
 }
+
+// claimKeys brings in the keys of some of many.
+func (t *Table) claimKeys(gids []uint32) {
+	for i, gid := range gids {
+		if i%claimsEvery == 0 {
+			t.Mem.Relieve()
+		}
+		arena.Claim(t.offs, int(gid))
+		if off := int(t.offs[gid]); off < len(t.keys) {
+			arena.Claim(t.keys, off)
+		}
+	}
+}
+
+// claimsEvery is after how many claims memory is looked after.
+const claimsEvery = 1 << 10
 
 // touchKeysMin is the number of keys from which reading the key places ahead pays: below, they are in the cache.
 const touchKeysMin = 1 << 13

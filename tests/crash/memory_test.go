@@ -18,9 +18,9 @@ import (
 const (
 	memoryMB    = 240
 	memoryKeys  = 540_000
-	memoryBatch = 4_000
+	memoryBatch = 2_000
 	// memoryAgain is how many of the keys come twice, far from each other.
-	memoryAgain = 4_000
+	memoryAgain = 2_000
 )
 
 // residentWatch looks at the resident memory of a process all the time.
