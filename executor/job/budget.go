@@ -174,7 +174,7 @@ func (e *Engine) holdIntake(resident int64) {
 	held := b.why.Load() != nil
 	switch {
 	case !held && err != nil && resident > b.max:
-		why := sqlerr.New(sqlerr.OutOfMemory, "the server has %d bytes in memory, its budget is %d, and state cannot move to the disk: %v", resident, b.max, err).
+		why := sqlerr.New(sqlerr.DiskFull, "the server has %d bytes in memory, its budget is %d, and state cannot move to the disk: %v", resident, b.max, err).
 			WithHint("Nothing of this request was acknowledged. Make room on the disk, drop queries that hold much (vigil.query_costs), or start with a larger --memory.")
 		b.why.Store(why)
 		e.log.Error("events are refused until there is memory", "error", why)
