@@ -45,10 +45,12 @@ type Config struct {
 	Auth string
 	// TLSCert and TLSKey are the files of the certificate for Postgres clients, and of its key; empty: no TLS.
 	TLSCert, TLSKey string
-	// IngestMax bounds what the bodies of HTTP ingest requests hold in memory, bytes; 0: the default of httpapi.
+	// IngestMax bounds what the bodies of HTTP ingest requests hold in memory, bytes; 0: an eighth of Memory, 256 MiB at most.
 	IngestMax int64
 	// Journals bounds vigil.rejected, vigil.query_events and the late rows, each; zero fields: the defaults of storage/meta.
 	Journals meta.Keep
+	// Memory is what the process may have in memory, bytes; 0: three quarters of what the machine or its control group has.
+	Memory int64
 	// Workers is the number of key partitions; 0: one per core.
 	Workers int
 	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
@@ -87,6 +89,7 @@ func Start(cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.cfg.shareMemory()
 	if err := s.start(); err != nil {
 		s.release(context.Background())
 		return nil, err
@@ -150,7 +153,7 @@ func (s *Server) openSession() error {
 	if _, err := os.Stat(filepath.Join(s.cfg.Dir, job.BackupUnfinished)); err == nil {
 		return fmt.Errorf("data directory %s is a backup that was not finished (it has %s); use another one", s.cfg.Dir, job.BackupUnfinished)
 	}
-	store, err := pebblekv.Open(filepath.Join(s.cfg.Dir, "kv"), pebblekv.Options{Logger: s.log, Fatal: s.cfg.Fatal})
+	store, err := pebblekv.Open(filepath.Join(s.cfg.Dir, "kv"), s.cfg.storeOptions(s.log))
 	if err != nil {
 		return err
 	}
@@ -166,7 +169,7 @@ func (s *Server) openSession() error {
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
 	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef()),
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
-			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
+			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, Memory: s.cfg.Memory, UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
 			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,
 			CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax, Journals: s.cfg.Journals}})
 	return err

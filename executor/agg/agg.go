@@ -5,12 +5,16 @@ package agg
 import (
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // Slab holds the states of all groups of one table: group g's words start at g*Stride.
 type Slab struct {
 	Words  []uint64
 	Stride int
+	// Mem is where the memory of words and sets comes from; nil: the Go heap. It is set before there are groups.
+	Mem    *arena.Part
+	holder arena.Block // of Words
 	// Heap holds bytes of variable size that states point into (min/max over text, sets of count distinct).
 	Heap Heap
 }

@@ -27,7 +27,7 @@ func (distinctRows) Words() int         { return 2 }
 func (k distinctRows) Type() types.Type { return k.inner.Type() }
 
 func (k distinctRows) Update(s *Slab, off int, gids []uint32, args []*batch.Vec) error {
-	set := s.Heap.setAt(off)
+	set := s.setAt(off)
 	for i, g := range gids {
 		if !k.keepNull && args[0].IsNull(i) {
 			continue
@@ -55,7 +55,7 @@ func addDistinct(s *Slab, set *set, gid uint32, value []byte) error {
 
 // each calls fn with every value of a group.
 func (distinctRows) each(s *Slab, off int, gid uint32, fn func(value []byte) error) error {
-	set := s.Heap.setAt(off)
+	set := s.setAt(off)
 	for e := uint32(s.Words[s.word(off, gid)+1]); e != 0; {
 		if err := fn(set.value(e - 1)); err != nil {
 			return err
@@ -66,7 +66,7 @@ func (distinctRows) each(s *Slab, off int, gid uint32, fn func(value []byte) err
 }
 
 func (k distinctRows) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) error {
-	set := dst.Heap.setAt(off)
+	set := dst.setAt(off)
 	return k.each(src, off, sg, func(value []byte) error { return addDistinct(dst, set, dg, value) })
 }
 
@@ -152,7 +152,7 @@ func (k distinctRows) Load(src []byte, s *Slab, off int, gid uint32) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	set := s.Heap.setAt(off)
+	set := s.setAt(off)
 	for ; n > 0; n-- { // each round takes at least one byte of src or fails
 		rest, err := SkipKey(src, k.args)
 		if err != nil {

@@ -86,13 +86,13 @@ func (s *set) compact(slab *Slab) {
 		value := s.value(uint32(i))
 		head := &slab.Words[slab.word(s.off, e.gid)+1]
 		e.at, e.next = end, uint32(*head)
-		copy(s.arena[end:], value)
+		copy(s.values[end:], value)
 		end += uint64(len(value))
 		s.entries[kept] = e
 		kept++
 		*head = uint64(kept)
 	}
-	s.entries, s.arena, s.dead = s.entries[:kept], s.arena[:end], 0
+	s.entries, s.values, s.dead = s.entries[:kept], s.values[:end], 0
 	s.fill(len(s.slots))
 }
 

@@ -5,22 +5,26 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // set holds the distinct values of all groups of one aggregate: an open-addressing table over (group, encoded value) in
-// one arena, and a chain through the values of each group, which starts at a word of the group's state.
+// one run of bytes, and a chain through the values of each group, which starts at a word of the group's state.
 type set struct {
 	off     int      // the aggregate's offset within a group's state
 	slots   []uint64 // upper half of the hash above entry+1; 0 is empty
 	entries []setEntry
-	arena   []byte
+	values  []byte
+	mem     *arena.Part
+	blocks  struct{ slots, entries, values arena.Block }
 	dead    int    // entries of released groups
 	scratch []byte // a value under construction
+	moved   []byte // a copy of a value
 }
 
 type setEntry struct {
 	hash uint64
-	at   uint64 // where the value starts in arena; it ends where the next entry's starts
+	at   uint64 // where the value starts in values; it ends where the next entry's starts
 	gid  uint32
 	next uint32 // the group's next entry + 1; 0 ends the chain
 }
@@ -31,37 +35,46 @@ const (
 )
 
 // setAt returns the set of the aggregate at an offset.
-func (h *Heap) setAt(off int) *set {
+func (s *Slab) setAt(off int) *set {
+	h := &s.Heap
 	for _, s := range h.sets {
 		if s.off == off {
 			return s
 		}
 	}
-	s := &set{off: off}
-	h.sets = append(h.sets, s)
-	return s
+	made := &set{off: off, mem: s.Mem}
+	h.sets = append(h.sets, made)
+	return made
 }
 
 func (s *set) reset() {
 	if len(s.slots) > setSlotsMin && len(s.entries) < len(s.slots)/32 {
-		*s = set{off: s.off}
+		s.freeMemory()
+		*s = set{off: s.off, mem: s.mem}
 		return
 	}
 	clear(s.slots)
-	s.entries, s.arena, s.dead = s.entries[:0], s.arena[:0], 0
+	s.entries, s.values, s.dead = s.entries[:0], s.values[:0], 0
+}
+
+// freeMemory gives the memory back; the set is not used any more.
+func (s *set) freeMemory() {
+	s.blocks.slots.Free()
+	s.blocks.entries.Free()
+	s.blocks.values.Free()
 }
 
 func (s *set) bytes() int64 {
-	return int64(cap(s.slots))*8 + int64(cap(s.entries))*24 + int64(cap(s.arena))
+	return int64(cap(s.slots))*8 + int64(cap(s.entries))*24 + int64(cap(s.values))
 }
 
 // value returns the encoded value of an entry.
 func (s *set) value(e uint32) []byte {
-	end := uint64(len(s.arena))
+	end := uint64(len(s.values))
 	if int(e)+1 < len(s.entries) {
 		end = s.entries[e+1].at
 	}
-	return s.arena[s.entries[e].at:end]
+	return s.values[s.entries[e].at:end]
 }
 
 // add puts a value into a group whose chain starts at *head; it reports whether the value is new there.
@@ -86,8 +99,12 @@ func (s *set) add(gid uint32, value []byte, head *uint64) (bool, error) {
 		return false, sqlerr.New(sqlerr.ProgramLimitExceeded, "too many distinct values in an aggregate")
 	}
 	e := uint32(len(s.entries))
-	s.entries = append(s.entries, setEntry{hash: hash, at: uint64(len(s.arena)), gid: gid, next: uint32(*head)})
-	s.arena = append(s.arena, value...)
+	if len(s.values)+len(value) > cap(s.values) { // the value may be one of those that move
+		s.moved = append(s.moved[:0], value...)
+		value = s.moved
+	}
+	s.entries = arena.Append(s.mem, &s.blocks.entries, s.entries, setEntry{hash: hash, at: uint64(len(s.values)), gid: gid, next: uint32(*head)})
+	s.values = arena.Append(s.mem, &s.blocks.values, s.values, value...)
 	s.slots[at] = hash>>32<<32 | uint64(e+1)
 	*head = uint64(e + 1)
 	return true, nil
@@ -100,7 +117,7 @@ func (s *set) fill(size int) {
 	if size == len(s.slots) {
 		clear(s.slots)
 	} else {
-		s.slots = make([]uint64, size)
+		s.slots = arena.Make[uint64](s.mem, &s.blocks.slots, size)
 	}
 	mask := uint64(size - 1)
 	for e := range s.entries {

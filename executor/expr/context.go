@@ -4,6 +4,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/fn"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // Matcher answers IN IOC for one version of all lists. Implementations are immutable and safe for concurrent use.
@@ -32,6 +33,8 @@ type Ctx struct {
 	Tables   Tables
 	UDF      UDFCaller
 	Subplans Subplans
+	// State is where state with many keys lies; nil: on the Go heap.
+	State *arena.Arena
 	// OuterRows are the rows of the enclosing queries, innermost first.
 	OuterRows [][]types.Value
 	// RowError, when set, takes errors that concern one row of the batch (its index in the batch, not in the selection); the

@@ -97,7 +97,7 @@ func (w *worker) copyAhead(ep *epoch) {
 			if !ok {
 				continue
 			}
-			out := cutWriter{part: &w.copied, op: opID(wq.q, i)}
+			out := cutWriter{part: &w.copied, op: opID(wq.q, i), copies: w.copies}
 			if err := c.copy(a.Changed, func(most int) (int, error) { return a.CopyAhead(out, most) }); err != nil {
 				w.copyErr = fmt.Errorf("copy state of query %s: %w", wq.q.spec.Name, err)
 				return
@@ -173,7 +173,7 @@ func (w *worker) snapshot(cut *checkpointCut) {
 			if !ok {
 				continue
 			}
-			if err := guard(func() error { return st.Snapshot(cut.writer(w.index, opID(q, i))) }); err != nil {
+			if err := guard(func() error { return st.Snapshot(cut.writer(w, opID(q, i))) }); err != nil {
 				cut.fail(fmt.Errorf("snapshot of query %s: %w", q.spec.Name, err))
 			}
 		}

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 	"github.com/vigil-sql/vigil/storage/checkpoint"
 	"github.com/vigil-sql/vigil/storage/kv"
 	"github.com/vigil-sql/vigil/storage/results"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // checkpointCut is a consistent cut of all state at the end of an epoch. The sequencer notes positions, the orderer time,
@@ -45,6 +47,19 @@ type stateBlock struct {
 	slice int64
 	what  blockKind
 	data  []byte
+	// block is behind data where that is a copy outside of the Go heap.
+	block arena.Block
+}
+
+// take returns the bytes of a block, which is not used any more.
+func (b *stateBlock) take() []byte {
+	data := b.data
+	if b.block != (arena.Block{}) {
+		data = bytes.Clone(data)
+		b.block.Free()
+	}
+	b.data = nil
+	return data
 }
 
 type blockKind uint8
@@ -69,17 +84,23 @@ func (c *checkpointCut) fail(err error) {
 type cutWriter struct {
 	part *[]stateBlock
 	op   uint64
+	// copies is where blocks lie while memory is scarce.
+	copies *arena.Part
 }
 
 var _ op.StateWriter = cutWriter{}
 
-func (c *checkpointCut) writer(worker int, id uint64) op.StateWriter {
-	return cutWriter{part: &c.parts[worker], op: id}
+func (c *checkpointCut) writer(worker *worker, id uint64) op.StateWriter {
+	return cutWriter{part: &c.parts[worker.index], op: id, copies: worker.copies}
 }
 
 // Block implements op.StateWriter.
 func (w cutWriter) Block(slice int64, data []byte) error {
-	*w.part = append(*w.part, stateBlock{w.op, slice, blockData, data})
+	b := stateBlock{op: w.op, slice: slice, what: blockData, data: data}
+	if w.copies.Short() { // there may be as many blocks as there is state
+		b.data = arena.Append(w.copies, &b.block, nil, data...)
+	}
+	*w.part = append(*w.part, b)
 	return nil
 }
 
@@ -194,10 +215,11 @@ func (c *checkpoints) write(cut *checkpointCut) error {
 		w.DropOp(id)
 	}
 	for worker, part := range cut.parts {
-		for _, b := range part {
+		for i := range part {
+			b := &part[i]
 			switch b.what {
 			case blockData:
-				if err := w.Block(b.op, uint16(worker), b.slice, b.data); err != nil {
+				if err := w.Block(b.op, uint16(worker), b.slice, b.take()); err != nil {
 					w.Abort()
 					return err
 				}

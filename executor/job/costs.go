@@ -378,7 +378,7 @@ func (q *query) holds() held {
 	var sum held
 	for _, part := range q.all() {
 		for _, h := range part.held {
-			sum.keys, sum.bytes = sum.keys+h.keys, sum.bytes+h.bytes
+			sum.keys, sum.bytes, sum.spillable = sum.keys+h.keys, sum.bytes+h.bytes, sum.spillable+h.spillable
 		}
 	}
 	return sum

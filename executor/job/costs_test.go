@@ -181,7 +181,7 @@ func BenchmarkSweep(b *testing.B) {
 		e.queries[id+1] = q
 		e.costs.attach(q)
 		f.queries[reader{q, 0}] = &frontQuery{q: q}
-		ep.outs[0].spent = append(ep.outs[0].spent, spentReport{q: q, busy: 10, held: held{1, 2}})
+		ep.outs[0].spent = append(ep.outs[0].spent, spentReport{q: q, busy: 10, held: held{keys: 1, bytes: 2}})
 	}
 	b.ReportAllocs()
 	for b.Loop() {

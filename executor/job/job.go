@@ -69,6 +69,14 @@ type Config struct {
 	// its streams as the epoch ends, default 256 KiB.
 	HistoryBytes int
 	JoinWithin   int64
+	// Memory is what the process may have in memory, bytes: more state of queries than fits moves to a file in StateDir. 0: as much as there
+	// is.
+	Memory int64
+	// StateDir is the directory of that file; default Dir.
+	StateDir string
+	// MemoryUse measures what the process has in memory, and what of that is alive on the Go heap; state tells how much state of
+	// queries is in memory. Default: what the system tells.
+	MemoryUse func(state func() int64) (resident, heap int64)
 	// CostsEvery is the time between two looks at what queries cost; default a second.
 	CostsEvery time.Duration
 	// Room is the disk; nil: there always is room.
@@ -111,6 +119,9 @@ func (c *Config) defaults() {
 	}
 	if c.JoinWithin <= 0 {
 		c.JoinWithin = joinWithinDefault
+	}
+	if c.StateDir == "" {
+		c.StateDir = c.Dir
 	}
 	if c.CostsEvery <= 0 {
 		c.CostsEvery = time.Second
@@ -182,6 +193,7 @@ type Engine struct {
 	sequences sequences
 	files     backups
 	room      room
+	budget    budget
 	closing   chan struct{}
 	closed    sync.Once
 	seq       sequencer

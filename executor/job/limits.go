@@ -111,6 +111,7 @@ func (c *costs) judgeCosts(e *Engine, ep *epoch) {
 			e.reopen(q)
 		}
 	}
+	e.strike()
 	slices.SortFunc(c.verdicts, func(a, b verdict) int { return cmp.Compare(a.q.spec.ID, b.q.spec.ID) })
 	minute := int64(ep.clock) / minuteMicros
 	c.throttled = slices.DeleteFunc(c.throttled, func(q *query) bool {

@@ -158,7 +158,14 @@ func (w *worker) note(wq *workerQuery) {
 }
 
 // held is the keyed state of a query, or of one of its stages, in one worker.
-type held struct{ keys, bytes int64 }
+type held struct {
+	keys, bytes int64
+	// spillable are those of the bytes that can leave memory.
+	spillable int64
+}
+
+// fixed are the bytes that cannot.
+func (h held) fixed() int64 { return h.bytes - h.spillable }
 
 // spentReport is what a worker spent on a query, or a stage, since the last sweep: nanoseconds; and what it holds of it.
 type spentReport struct {
@@ -192,7 +199,7 @@ func (wq *workerQuery) held() held {
 		return held{}
 	}
 	keys, bytes := wq.tree.Held()
-	return held{keys, bytes}
+	return held{keys, bytes, wq.tree.Spillable()}
 }
 
 // spent counts what the worker spent on an item that is no query's.

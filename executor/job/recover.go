@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strconv"
@@ -32,10 +33,11 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	for i := range cfg.Workers {
 		e.workers = append(e.workers, newWorker(e, i))
 	}
+	e.openBudget()
 	r := &recovery{e: e, objects: objects}
 	if err := r.run(); err != nil {
 		e.cancel()
-		return nil, err
+		return nil, errors.Join(err, e.closeBudget())
 	}
 	e.seq.lastCheckpoint, e.seq.behind = time.Now(), map[*stream]int64{}
 	for _, s := range e.streamList() {
@@ -81,6 +83,7 @@ type recovery struct {
 func (r *recovery) run() error {
 	e := r.e
 	store := checkpoint.New(e.kv)
+	store.LimitQueue(int(e.cfg.Memory / 16))
 	e.ckpt = &checkpoints{e: e, store: store, one: make(chan struct{}, 1)}
 	e.ckpt.figures.f.Ended = time.Now()
 	r.cut = &checkpointCut{}
@@ -456,7 +459,7 @@ func (e *Engine) Close(ctx context.Context) error {
 		<-done
 	}
 	e.cancel()
-	if err := e.closeSequences(); err != nil && e.Err() == nil {
+	if err := errors.Join(e.closeBudget(), e.closeSequences()); err != nil && e.Err() == nil {
 		return err
 	}
 	for _, s := range e.streamList() {

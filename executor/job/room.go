@@ -39,6 +39,9 @@ type room struct {
 
 // noRoom tells why no events can be taken, nil while they can.
 func (e *Engine) noRoom() error {
+	if why := e.budget.why.Load(); why != nil {
+		return why
+	}
 	if e.cfg.Room == nil {
 		return nil
 	}

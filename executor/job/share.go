@@ -262,7 +262,7 @@ func (w *worker) writers(g *group, part *[]stateBlock) func(m *op.Member) op.Sta
 	list := map[*op.Member]op.StateWriter{}
 	for _, wq := range g.queries {
 		if wq.member != nil && !wq.dead {
-			list[wq.member] = cutWriter{part: part, op: opID(wq.q, 0)}
+			list[wq.member] = cutWriter{part: part, op: opID(wq.q, 0), copies: w.copies}
 		}
 	}
 	return func(m *op.Member) op.StateWriter { return list[m] }

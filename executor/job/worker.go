@@ -2,6 +2,8 @@ package job
 
 import (
 	"bytes"
+	"runtime/debug"
+
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/expr"
@@ -11,6 +13,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // worker owns a slice of the key space of all keyed queries and runs their operators, single-threaded, without locks.
@@ -18,6 +21,7 @@ type worker struct {
 	// copied is state that was copied ahead of the next cut, copyErr what went wrong with that.
 	copied  []stateBlock
 	copyErr error
+	copies  *arena.Part // memory of copies
 	e       *Engine
 	index   int
 	in      chan *item
@@ -157,8 +161,11 @@ func newWorker(e *Engine, index int) *worker {
 
 func (w *worker) run() {
 	defer w.e.wg.Done()
+	// State that lies in a file cannot be read when the disk fails: that costs a query, as what else breaks in operators does.
+	debug.SetPanicOnFault(true)
 	for it := range w.in {
 		w.meter.begin()
+		w.ctx.State.Relieve()
 		switch it.kind {
 		case itemStart:
 			w.start(it.epoch)
@@ -293,6 +300,7 @@ func (w *worker) data(it *item) {
 		w.batches++
 		for i := range fb.routed[:fb.used] {
 			w.process(&fb.routed[i])
+			w.ctx.State.Relieve()
 		}
 		w.routed = nil
 		if wm := max(fb.watermark, ws.watermark); wm > ws.watermark || wm >= ws.deadlines.next() {

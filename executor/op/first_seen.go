@@ -8,6 +8,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // FirstSeen appends to each row whether its key is seen for the first time within a span of event time. It answers at
@@ -49,7 +50,7 @@ func NewFirstSeen(s *spec.FirstSeen, schema *types.Schema) (*FirstSeen, error) {
 
 // Open implements Operator.
 func (f *FirstSeen) Open(ctx *expr.Ctx) error {
-	f.keys.ctx = ctx
+	f.keys.ctx, f.seen.mem = ctx, ctx.State.Part()
 	return nil
 }
 
@@ -109,6 +110,11 @@ func (f *FirstSeen) look(b *sightBucket, times []int64, keys *batch.Keys) error 
 	if err != nil {
 		return err
 	}
+	if f.seen.mem.Short() {
+		for _, gid := range gids {
+			arena.Claim(b.last, int(gid))
+		}
+	}
 	newest := b == f.seen.open[len(f.seen.open)-1]
 	for i, gid := range gids {
 		row, place := f.rows[i], int(f.run[i])
@@ -154,9 +160,12 @@ func (f *FirstSeen) Groups() int { return f.seen.count() }
 // Bytes returns the memory of the state.
 func (f *FirstSeen) Bytes() int64 { return f.seen.bytes() }
 
+// Spillable implements Spiller.
+func (f *FirstSeen) Spillable() int64 { return f.seen.mem.Bytes() }
+
 // Close implements Operator.
 func (f *FirstSeen) Close() error {
-	f.seen.open = nil
+	f.seen.close()
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // Grouper is a keyed grouping of a continuous program. What it is told, it is told before Open.
@@ -46,6 +47,7 @@ type grouping struct {
 	keyType              []types.Type
 	before               int // output columns before the keys
 	ctx                  *expr.Ctx
+	mem                  *arena.Part // of the state
 	failed               rowFailures
 	evalFn               func(*batch.Batch, []uint32) error // the method eval, bound once
 

@@ -114,6 +114,7 @@ func satNeg(x int64) int64 {
 func (j *IntervalJoin) Open(ctx *expr.Ctx) error {
 	j.ctx = ctx
 	j.rows.reset()
+	j.rows.useMemory(ctx.State.Part())
 	j.watermark, j.horizon, j.late = types.MinTime, types.MinTime, 0
 	return nil
 }
@@ -323,6 +324,9 @@ func (j *IntervalJoin) LateRows() int64 { return j.late }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (j *IntervalJoin) Bytes() int64 { return j.rows.bytes() }
+
+// Spillable implements Spiller.
+func (j *IntervalJoin) Spillable() int64 { return j.rows.mem.Bytes() }
 
 // Keys returns the number of keys that have rows.
 func (j *IntervalJoin) Keys() int { return j.rows.index.Len() }

@@ -8,6 +8,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // pane is the state of a run of event time that no window's bound divides. Its groups are numbered 0, 1, 2, ... in order of
@@ -21,8 +22,9 @@ type pane struct {
 	fired firedMarks
 	// suffix and next belong to pastPanes: by group, the state of the pane and of those that follow it up to the end of a
 	// block, and where the key occurs next.
-	suffix agg.Slab
-	next   []occurrence
+	suffix    agg.Slab
+	next      []occurrence
+	nextBlock arena.Block
 	sliceSave
 	// rows, places and kids are of the rows in work: their numbers in the batch, indexes in the selection, keys.
 	rows, places, kids []uint32
@@ -67,6 +69,19 @@ func (p *pane) reset() {
 	p.suffix.Reset()
 	p.dirty, p.fired, p.next = p.dirty[:0], firedMarks{list: p.fired.list[:0]}, p.next[:0]
 	p.sliceSave = sliceSave{}
+	if p.mem.Short() {
+		p.nextBlock.Free()
+		p.next = nil
+	}
+}
+
+// freeMemory gives the memory of a pane back that is not used any more.
+func (p *pane) freeMemory() {
+	p.keyIndex.free()
+	p.slab.Free()
+	p.suffix.Free()
+	p.nextBlock.Free()
+	p.next = nil
 }
 
 // mark makes groups dirty.
@@ -125,6 +140,10 @@ type keyIndex struct {
 	ids   []uint32 // by number: the key
 	slots []uint32 // number + 1; 0 is empty
 	shift uint
+	// mem is where the memory comes from; nil: the Go heap.
+	mem      *arena.Part
+	idBlock  arena.Block
+	slotMade arena.Block
 }
 
 // keySlotsKept bounds the places that an emptied index begins with again: clearing more costs more than growing.
@@ -153,6 +172,9 @@ func (x *keyIndex) find(id uint32) (uint32, bool) {
 // add appends the numbers of keys to dst; new keys get the next ones.
 func (x *keyIndex) add(ids, dst []uint32) []uint32 {
 	x.reserve(len(ids))
+	if x.mem.Short() {
+		x.claim(ids)
+	}
 	mask := uint32(len(x.slots) - 1)
 	for _, id := range ids {
 		at := x.place(id)
@@ -160,12 +182,23 @@ func (x *keyIndex) add(ids, dst []uint32) []uint32 {
 			at = (at + 1) & mask
 		}
 		if x.slots[at] == 0 {
-			x.ids = append(x.ids, id)
+			x.ids = arena.Append(x.mem, &x.idBlock, x.ids, id)
 			x.slots[at] = uint32(len(x.ids))
 		}
 		dst = append(dst, x.slots[at]-1)
 	}
 	return dst
+}
+
+// claim brings in what add reads.
+func (x *keyIndex) claim(ids []uint32) {
+	for _, id := range ids {
+		at := x.place(id)
+		arena.Claim(x.slots, int(at))
+		if n := x.slots[at]; n != 0 {
+			arena.Claim(x.ids, int(n-1))
+		}
+	}
 }
 
 // reserve makes places for n more keys, at most two thirds of them full.
@@ -186,7 +219,7 @@ func (x *keyIndex) reserve(n int) {
 		x.slots = x.slots[:size]
 		clear(x.slots)
 	} else {
-		x.slots = make([]uint32, size)
+		x.slots = arena.Make[uint32](x.mem, &x.slotMade, size)
 	}
 	x.shift = uint(32 - bits.TrailingZeros(uint(size)))
 	mask := uint32(size - 1)
@@ -208,6 +241,19 @@ func (x *keyIndex) renumber(to []uint32) {
 	x.reserve(0)
 }
 
-func (x *keyIndex) reset() { x.ids, x.slots = x.ids[:0], x.slots[:0] }
+func (x *keyIndex) reset() {
+	if x.mem.Short() {
+		x.free()
+		return
+	}
+	x.ids, x.slots = x.ids[:0], x.slots[:0]
+}
+
+// free gives the memory back.
+func (x *keyIndex) free() {
+	x.idBlock.Free()
+	x.slotMade.Free()
+	*x = keyIndex{mem: x.mem}
+}
 
 func (x *keyIndex) bytes() int64 { return int64(cap(x.ids)+cap(x.slots)) * 4 }

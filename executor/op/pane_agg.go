@@ -12,6 +12,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // PaneAgg groups rows by keys, and by aligned windows or by none, and emits as spec.Emit says. A row updates the one pane of
@@ -45,6 +46,8 @@ type PaneAgg struct {
 	dict  state.Table
 	refs  []uint32
 	alive int
+	// refBlock is behind refs.
+	refBlock arena.Block
 	// renumberMin is the constant; tests set it lower.
 	renumberMin int
 	panes       []*pane // by start
@@ -130,8 +133,18 @@ func (p *PaneAgg) OnGroupError(fn func(w window.Window, err error)) { p.groupErr
 
 // Open implements Operator.
 func (p *PaneAgg) Open(ctx *expr.Ctx) error {
-	p.ctx = ctx
+	p.ctx, p.mem = ctx, ctx.State.Part()
+	p.useMemory()
 	return nil
+}
+
+// useMemory says where the state lies, before there is any.
+func (p *PaneAgg) useMemory() {
+	p.dict.Mem, p.past.mem, p.past.back.Mem, p.past.late.Mem = p.mem, p.mem, p.mem, p.mem
+	if p.past.running != nil {
+		p.past.running.slab.Mem = p.mem
+	}
+	p.out.sorter.Mem, p.out.slab.Mem = p.mem, p.mem
 }
 
 // Process implements Operator.
@@ -398,7 +411,7 @@ func (p *PaneAgg) paneOf(start types.EventTime) *pane {
 		pn, p.free = p.free[n-1], p.free[:n-1]
 	}
 	if pn == nil || pn.slab.Stride != p.stride { // of before the aggregates became more
-		pn = &pane{slab: agg.Slab{Stride: p.stride}, suffix: agg.Slab{Stride: p.stride}}
+		pn = &pane{keyIndex: keyIndex{mem: p.mem}, slab: agg.Slab{Stride: p.stride, Mem: p.mem}, suffix: agg.Slab{Stride: p.stride, Mem: p.mem}}
 	}
 	pn.start = start
 	p.panes = slices.Insert(p.panes, at, pn)
@@ -430,9 +443,7 @@ func (p *PaneAgg) number(keys state.Rows, at []uint32) (err error) {
 	if p.kids, err = p.dict.FindOrAdd(keys, at, p.kids[:0]); err != nil {
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d groups in a query", state.KeysMax)
 	}
-	for len(p.refs) < p.dict.Len() {
-		p.refs = append(p.refs, 0)
-	}
+	p.refs = growIn(p.mem, &p.refBlock, p.refs, p.dict.Len())
 	return nil
 }
 
@@ -484,6 +495,7 @@ func (p *PaneAgg) enter(pn *pane, kids, gids []uint32) []uint32 {
 		p.refs[kid]++
 	}
 	pn.slab.Grow(len(pn.ids))
+	pn.slab.Claim(gids)
 	pn.mark(gids)
 	return gids
 }
@@ -530,8 +542,23 @@ func (p *PaneAgg) Bytes() int64 {
 	return n
 }
 
+// Spillable implements Spiller.
+func (p *PaneAgg) Spillable() int64 {
+	n := p.mem.Bytes()
+	if p.shared != nil {
+		n += p.shared.all.mem.Bytes() / int64(len(p.shared.members))
+	}
+	return n
+}
+
 // Close implements Operator.
 func (p *PaneAgg) Close() error {
+	for _, list := range [2][]*pane{p.panes, p.free} {
+		for _, pn := range list {
+			pn.freeMemory()
+		}
+	}
+	p.dict.Free()
 	p.panes, p.free, p.touched, p.current = nil, nil, nil, nil
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // occurrence is a group of a pane in the front of pastPanes: index of the pane + 1 above the group's number; 0 is none.
@@ -32,7 +33,9 @@ type pastPanes struct {
 	base                 types.EventTime // start of front[0]
 	front                []*pane         // by place in time; nil where there is none
 	link                 []occurrence    // by key: its first one in the front
-	back                 agg.Slab        // by key; the last word of a group counts panes
+	mem                  *arena.Part
+	linkBlock            arena.Block
+	back                 agg.Slab // by key; the last word of a group counts panes
 
 	// late are the rows in work that fall into a pane that has been put in already.
 	late     agg.Slab
@@ -76,7 +79,7 @@ func (q *pastPanes) reach(end types.EventTime) error {
 		}
 	}
 	q.leaveBefore(start)
-	q.link = growTo(q.link, q.p.dict.Len())
+	q.link = growIn(q.mem, &q.linkBlock, q.link, q.p.dict.Len())
 	q.back.Grow(q.p.dict.Len())
 	for at := q.p.paneAt(q.merged); at < len(q.p.panes) && q.p.panes[at].start < end; at++ {
 		pn := q.p.panes[at]
@@ -112,18 +115,10 @@ func appendTwice[T any](s []T, v T) []T {
 	return append(s, v)
 }
 
-func growTo[T any](s []T, n int) []T {
-	for len(s) < n {
-		var zero T
-		s = append(s, zero)
-	}
-	return s
-}
-
 // rebuild makes the front from the panes, the newest first, and empties the back.
 func (q *pastPanes) rebuild(start, block types.EventTime) error {
 	keys := q.p.dict.Len()
-	q.link = growTo(q.link[:0], keys)
+	q.link = growIn(q.mem, &q.linkBlock, q.link[:0], keys)
 	q.back.Reset()
 	q.back.Grow(keys)
 	q.start, q.base, q.block, q.merged = start, start, block, block
@@ -164,7 +159,7 @@ func (q *pastPanes) enterFront(pn *pane) error {
 		}
 	}
 	for gid, kid := range pn.ids {
-		pn.next = append(pn.next, q.link[kid])
+		pn.next = arena.Append(q.mem, &pn.nextBlock, pn.next, q.link[kid])
 		q.link[kid] = occurrence(at+1)<<32 | occurrence(gid)
 	}
 	return nil
@@ -229,7 +224,7 @@ func (q *pastPanes) fold(pn *pane, rows []uint32) error {
 		return q.foldBack(pn, had)
 	}
 	q.front[int64(pn.start-q.base)/p.grid.Pane] = pn
-	q.link = growTo(q.link, p.dict.Len())
+	q.link = growIn(q.mem, &q.linkBlock, q.link, p.dict.Len())
 	for n, gid := range p.gids {
 		if err := q.foldFront(pn, gid, uint32(n)); err != nil {
 			return err
@@ -262,7 +257,7 @@ func (q *pastPanes) foldFront(pn *pane, gid, n uint32) error {
 	}
 	if *before == 0 || before.pane() != at { // the pane did not have the key
 		pn.suffix.Grow(int(gid) + 1)
-		pn.next = growTo(pn.next, int(gid)+1)
+		pn.next = growIn(q.mem, &pn.nextBlock, pn.next, int(gid)+1)
 		if o := *before; o != 0 {
 			if err := q.p.merge(&pn.suffix, gid, &q.front[o.pane()].suffix, o.gid()); err != nil {
 				return err

@@ -12,7 +12,6 @@ import (
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
-	"github.com/vigil-sql/vigil/storage/state"
 )
 
 // SharedPanes are the panes of several PaneAggs. The windows of a member that end up to a time, its upTo, are its own: those that hold
@@ -92,6 +91,7 @@ func (s *SharedPanes) restride() error {
 	p := &s.all
 	p.past = pastPanes{}
 	p.past.init(p)
+	p.useMemory()
 	p.walk = keyWalk{}
 	p.walk.init(p)
 	p.firsts.check = agg.Slab{Stride: p.stride}
@@ -113,7 +113,8 @@ func (s *SharedPanes) Give(m *Member) error {
 		if err := p.writeShared(pn, batch.All(len(pn.ids)), false, &got); err != nil {
 			return err
 		}
-		r.start, r.blocks = int64(pn.start), got
+		r.start = int64(pn.start)
+		got.to(&r.blocks)
 		if err := r.finish(); err != nil {
 			return err
 		}
@@ -384,11 +385,14 @@ func (p *PaneAgg) endOwn() {
 	if p.upTo == types.MinTime || len(p.panes) > 0 || plus(p.upTo, p.grid.Size+p.grid.Slide+p.lateness) > p.watermark {
 		return
 	}
-	p.upTo, p.dict, p.refs, p.alive = types.MinTime, state.Table{}, nil, 0
+	p.dict.Free()
+	p.upTo, p.refs, p.alive = types.MinTime, nil, 0
+	p.refBlock.Free()
 	p.free, p.touched, p.current = nil, nil, nil
 	p.out.ordered, p.firsts.count = 0, nil
 	p.past = pastPanes{}
 	p.past.init(p)
+	p.useMemory()
 	p.changes = changes{}
 	p.changes.init(p)
 }

@@ -1,6 +1,7 @@
 package op
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"fmt"
@@ -62,6 +63,7 @@ func (p *PaneAgg) writePane(pn *pane, gids []uint32, out StateWriter) error {
 	for len(gids) > 0 {
 		var block []byte
 		block, gids = p.appendBlock(nil, pn, gids)
+		p.mem.Relieve()
 		if err := out.Block(int64(pn.start), block); err != nil {
 			return err
 		}
@@ -153,7 +155,8 @@ func appendFired(dst []byte, marks []firedMark, gid uint32) []byte {
 
 // Restore implements Stateful.
 func (p *PaneAgg) Restore(in StateReader, own func(hash uint64) bool) error {
-	r := paneRestorer{p: p, own: own}
+	r := paneRestorer{p: p, own: own, blocks: blockList{mem: p.mem}}
+	defer r.blocks.free()
 	err := in.Blocks(func(start int64, data []byte) error {
 		if start != r.start {
 			if err := r.finish(); err != nil {
@@ -161,7 +164,7 @@ func (p *PaneAgg) Restore(in StateReader, own func(hash uint64) bool) error {
 			}
 			r.start = start
 		}
-		r.blocks = append(r.blocks, append([]byte(nil), data...))
+		r.blocks.add(data)
 		return nil
 	})
 	if err == nil {
@@ -179,7 +182,7 @@ type paneRestorer struct {
 	p      *PaneAgg
 	own    func(hash uint64) bool
 	start  int64
-	blocks [][]byte
+	blocks blockList
 	times  [][]byte
 	told   map[uint32]bool // changes, by place, that were told since they were written
 	gids   []uint32
@@ -187,16 +190,19 @@ type paneRestorer struct {
 
 func (r *paneRestorer) finish() error {
 	if r.start == timeSlice {
-		r.times, r.blocks = append(r.times, r.blocks...), r.blocks[:0]
+		for i := range r.blocks.len() {
+			r.times = append(r.times, bytes.Clone(r.blocks.at(i)))
+		}
+		r.blocks.reset()
 		return nil
 	}
-	for i := len(r.blocks) - 1; i >= 0; i-- {
-		if err := r.load(r.blocks[i]); err != nil {
+	for i := r.blocks.len() - 1; i >= 0; i-- {
+		if err := r.load(r.blocks.at(i)); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of pane from %s: block %d of %d: %v",
-				types.NewTime(types.EventTime(r.start)).Text(), i+1, len(r.blocks), err)
+				types.NewTime(types.EventTime(r.start)).Text(), i+1, r.blocks.len(), err)
 		}
 	}
-	r.blocks = r.blocks[:0]
+	r.blocks.reset()
 	return nil
 }
 

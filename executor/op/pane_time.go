@@ -6,6 +6,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // Advance implements Operator.
@@ -158,7 +159,9 @@ func (p *PaneAgg) drop(pn *pane) {
 	pn.reset()
 	if len(p.free) < panesFreeMax {
 		p.free = append(p.free, pn)
+		return
 	}
+	pn.freeMemory()
 }
 
 // renumberMin is the number of keys that no pane has up to which getting rid of them does not pay.
@@ -166,9 +169,9 @@ const renumberMin = 1024
 
 // renumber makes a new dictionary of the keys that some pane has.
 func (p *PaneAgg) renumber() {
-	old, refs := p.dict, p.refs
+	old, refs, refBlock := p.dict, p.refs, p.refBlock
 	to := make([]uint32, old.Len())
-	p.dict, p.refs = state.Table{}, nil
+	p.dict, p.refs, p.refBlock = state.Table{Mem: p.mem}, nil, arena.Block{}
 	var one []uint32
 	for kid := range to {
 		if refs[kid] == 0 {
@@ -179,8 +182,10 @@ func (p *PaneAgg) renumber() {
 		// Fewer keys than before cannot be too many.
 		one, _ = p.dict.FindOrAdd(rows, batch.All(1), one[:0])
 		to[kid] = one[0]
-		p.refs = append(p.refs, refs[kid])
+		p.refs = arena.Append(p.mem, &p.refBlock, p.refs, refs[kid])
 	}
+	old.Free()
+	refBlock.Free()
 	for _, pn := range p.panes {
 		pn.renumber(to)
 	}

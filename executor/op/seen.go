@@ -7,6 +7,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // sightings remembers for each key the latest time at which it was noted, for as long as that time can matter: until the
@@ -17,6 +18,7 @@ type sightings struct {
 	keep, width int64
 	open        []*sightBucket // by start
 	dropped     []int64        // starts of buckets that the checkpoint still has blocks of
+	mem         *arena.Part
 	gids        []uint32
 	one         [1]uint32
 }
@@ -26,7 +28,8 @@ type sightBucket struct {
 	start int64
 	table state.Table
 	// last is by number of the key: the latest time within the bucket, never when it is only about to be noted.
-	last []int64
+	last      []int64
+	lastBlock arena.Block
 	sliceSave
 }
 
@@ -52,7 +55,7 @@ func (s *sightings) bucketOf(t int64) *sightBucket {
 	if at > 0 && s.open[at-1].start == start {
 		return s.open[at-1]
 	}
-	b := &sightBucket{start: start}
+	b := &sightBucket{start: start, table: state.Table{Mem: s.mem}}
 	s.open = slices.Insert(s.open, at, b)
 	return b
 }
@@ -64,7 +67,7 @@ func (s *sightings) findOrAdd(b *sightBucket, keys *batch.Keys, places []uint32)
 		return nil, sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d keys in one span of time", state.KeysMax)
 	}
 	for len(b.last) < b.table.Len() {
-		b.last = append(b.last, never)
+		b.last = arena.Append(s.mem, &b.lastBlock, b.last, never)
 	}
 	return s.gids, nil
 }
@@ -134,8 +137,24 @@ func (s *sightings) advance(watermark types.EventTime) {
 		if b.stored() {
 			s.dropped = append(s.dropped, b.start)
 		}
+		b.free()
 	}
 	s.open = slices.Delete(s.open, 0, n)
+}
+
+// free gives the memory of a bucket back.
+func (b *sightBucket) free() {
+	b.table.Free()
+	b.lastBlock.Free()
+	b.last = nil
+}
+
+// close gives all memory back.
+func (s *sightings) close() {
+	for _, b := range s.open {
+		b.free()
+	}
+	s.open = nil
 }
 
 // bytes is the memory of all buckets.

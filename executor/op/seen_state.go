@@ -61,6 +61,7 @@ func (s *sightings) write(b *sightBucket, gids []uint32, out StateWriter) error 
 			block = binary.AppendUvarint(block, uint64(b.last[gids[0]]-b.start))
 			gids = gids[1:]
 		}
+		s.mem.Relieve()
 		if err := out.Block(b.start, block); err != nil {
 			return err
 		}

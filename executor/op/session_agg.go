@@ -8,6 +8,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -119,6 +120,16 @@ func NewSessionAgg(s *spec.WindowAgg, schema *types.Schema) (*SessionAgg, error)
 	a.saved.init(formSession, max(a.gap/4, savedSliceMin))
 	return a, nil
 }
+
+// Open implements Operator.
+func (a *SessionAgg) Open(ctx *expr.Ctx) error {
+	mem := ctx.State.Part()
+	a.table.Mem, a.slab.Mem = mem, mem
+	return a.windowCalls.Open(ctx)
+}
+
+// Spillable implements Spiller.
+func (a *SessionAgg) Spillable() int64 { return a.slab.Mem.Bytes() }
 
 // head is the newest session of a key + 1, 0 for none.
 func (a *SessionAgg) head(key uint32) *uint32 { return &a.table.Words(key)[0] }
@@ -551,7 +562,8 @@ func (a *SessionAgg) Bytes() int64 {
 
 // Close implements Operator.
 func (a *SessionAgg) Close() error {
-	a.table, a.slab = state.Live{}, agg.Slab{Stride: a.stride}
+	a.table.Free()
+	a.slab.Free()
 	a.sessions, a.free, a.open = nil, nil, 0
 	a.timers.clear()
 	return nil

@@ -183,6 +183,13 @@ var errOutOfWindows = sqlerr.New(sqlerr.DatetimeFieldOverflow, "timestamp out of
 // givenBlocks are those of one slice of shared state, on their way to a member.
 type givenBlocks [][]byte
 
+// to gathers the blocks in a list.
+func (g givenBlocks) to(l *blockList) {
+	for _, data := range g {
+		l.add(data)
+	}
+}
+
 // Block implements StateWriter.
 func (g *givenBlocks) Block(_ int64, data []byte) error {
 	*g = append(*g, data)

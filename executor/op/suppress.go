@@ -38,7 +38,7 @@ func NewSuppress(s *spec.Suppress) (*Suppress, error) {
 
 // Open implements Operator.
 func (s *Suppress) Open(ctx *expr.Ctx) error {
-	s.keys.ctx = ctx
+	s.keys.ctx, s.passed.mem = ctx, ctx.State.Part()
 	return nil
 }
 
@@ -116,9 +116,12 @@ func (s *Suppress) Groups() int { return s.passed.count() }
 // Bytes returns the memory of the state.
 func (s *Suppress) Bytes() int64 { return s.passed.bytes() }
 
+// Spillable implements Spiller.
+func (s *Suppress) Spillable() int64 { return s.passed.mem.Bytes() }
+
 // Close implements Operator.
 func (s *Suppress) Close() error {
-	s.passed.open = nil
+	s.passed.close()
 	return nil
 }
 

@@ -86,6 +86,7 @@ func NewTemporalJoin(s *spec.TemporalJoin, left, right *types.Schema) (*Temporal
 func (j *TemporalJoin) Open(ctx *expr.Ctx) error {
 	j.ctx = ctx
 	j.reset()
+	j.rows.useMemory(ctx.State.Part())
 	j.watermark, j.late = types.MinTime, 0
 	return nil
 }
@@ -321,6 +322,9 @@ func (j *TemporalJoin) LateRows() int64 { return j.late }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (j *TemporalJoin) Bytes() int64 { return j.rows.bytes() + j.versions.bytes() }
+
+// Spillable implements Spiller: the rows that wait; versions are on the heap.
+func (j *TemporalJoin) Spillable() int64 { return j.rows.mem.Bytes() }
 
 // Versions returns the number of keys that have a version which the watermark has passed.
 func (j *TemporalJoin) Versions() int { return j.versions.index.Len() }

@@ -7,6 +7,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // timedRows holds rows of up to two inputs (sides) until event time has passed the due time of each. Rows of a key and
@@ -24,6 +25,7 @@ type timedRows struct {
 	// rightFirst: of rows due at the same time those of side 1 are answered first.
 	rightFirst bool
 
+	mem     *arena.Part
 	index   state.Index // the words of a key: first and last row of side 0, of side 1
 	chunks  []rowChunk
 	free    []uint32     // chunks without rows
@@ -69,6 +71,26 @@ type rowChunk struct {
 	bucket *rowBucket
 	side   uint8
 	saved  int // rows that the checkpoint has
+	// rowBlock and dataBlock are behind rows and data.
+	rowBlock, dataBlock arena.Block
+}
+
+// rowRoom is the room for one more row that a chunk has where most rows are not longer, bytes.
+const rowRoom = 512
+
+// room makes room for another row.
+func (c *rowChunk) room(mem *arena.Part) {
+	c.rows = arena.Grow(mem, &c.rowBlock, c.rows, len(c.rows)+1)
+	if mem != nil && cap(c.data)-len(c.data) < rowRoom {
+		c.data = arena.Grow(mem, &c.dataBlock, c.data, len(c.data)+rowRoom)
+	}
+}
+
+// free gives the memory back.
+func (c *rowChunk) free() {
+	c.rowBlock.Free()
+	c.dataBlock.Free()
+	*c = rowChunk{}
 }
 
 // rowBucket is the rows that are due in [number*width, (number+1)*width).
@@ -104,6 +126,9 @@ func (s *timedRows) first(key uint32, side int) rowRef { return s.index.Words(ke
 
 // touch reads ahead, for all keys at once, the first row of a side, and then its columns.
 func (s *timedRows) touch(keys []uint32, side int) {
+	if s.mem.Short() {
+		s.claim(keys, side)
+	}
 	sum := uint64(0)
 	for _, k := range keys {
 		if ref := s.first(k, side); ref != 0 {
@@ -119,6 +144,20 @@ func (s *timedRows) touch(keys []uint32, side int) {
 		}
 	}
 	s.sum = sum
+}
+
+// claim brings in what touch reads.
+func (s *timedRows) claim(keys []uint32, side int) {
+	for _, k := range keys {
+		for _, ref := range [2]rowRef{s.first(k, side), s.index.Words(k)[2*(1-side)+1]} {
+			if ref != 0 {
+				arena.Claim(s.chunks[(ref-1)/chunkRows].rows, int((ref-1)%chunkRows))
+			}
+		}
+		if ref := s.first(k, side); ref != 0 {
+			arena.Claim(s.bytesOf(ref), 0)
+		}
+	}
 }
 
 // bucketNumber is the bucket of a due time.
@@ -174,6 +213,7 @@ func (s *timedRows) place(side int, key uint32, time int64, seq uint64) (rowRef,
 		return 0, nil, err
 	}
 	s.rows++
+	c.room(s.mem)
 	ref := id*chunkRows + uint32(len(c.rows)) + 1
 	c.rows = append(c.rows, timedRow{time: time, tag: seq << rowFlagBits, off: uint32(len(c.data)), key: key})
 	s.link(ref, side, key)
@@ -207,8 +247,8 @@ func (s *timedRows) roomIn(b *rowBucket, side int) (*rowChunk, uint32, error) {
 	c := &s.chunks[id]
 	c.bucket, c.side, c.saved = b, uint8(side), 0
 	if n := len(list); n > 0 && cap(c.rows) == 0 { // the one before was filled: so will this
-		c.rows = make([]timedRow, 0, chunkRows)
-		c.data = make([]byte, 0, len(s.chunks[list[n-1]].data)*9/8)
+		c.rows = arena.Grow(s.mem, &c.rowBlock, c.rows, chunkRows)
+		c.data = arena.Grow(s.mem, &c.dataBlock, c.data, len(s.chunks[list[n-1]].data)*9/8)
 	}
 	b.chunks[side] = append(list, id)
 	return c, id, nil
@@ -366,9 +406,9 @@ func (s *timedRows) dropFirst() {
 					}
 				}
 			}
-			*c = rowChunk{rows: c.rows[:0], data: c.data[:0]}
-			if len(s.free) >= chunksFreeMax {
-				*c = rowChunk{}
+			*c = rowChunk{rows: c.rows[:0], data: c.data[:0], rowBlock: c.rowBlock, dataBlock: c.dataBlock}
+			if len(s.free) >= chunksFreeMax || s.mem.Short() {
+				c.free()
 			}
 			s.free = append(s.free, id)
 		}
@@ -393,9 +433,16 @@ func (s *timedRows) bytes() int64 {
 	return n
 }
 
+// useMemory says where rows and keys lie, before there are any.
+func (s *timedRows) useMemory(mem *arena.Part) { s.mem, s.index.Mem = mem, mem }
+
 // reset forgets everything.
 func (s *timedRows) reset() {
-	*s = timedRows{width: s.width, fire: s.fire, codecs: s.codecs, once: s.once, rightFirst: s.rightFirst}
+	for i := range s.chunks {
+		s.chunks[i].free()
+	}
+	s.index.Free()
+	*s = timedRows{mem: s.mem, index: state.Index{Mem: s.mem}, width: s.width, fire: s.fire, codecs: s.codecs, once: s.once, rightFirst: s.rightFirst}
 }
 
 // dueRow is a row in the queue of an open bucket.

@@ -11,6 +11,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // The form of a block is described in docs/formats/state.md.
@@ -81,6 +82,7 @@ func (s *timedRows) saveRows(b *rowBucket, out StateWriter, most int) (n int, er
 				if len(block) < blockBytes {
 					continue
 				}
+				s.mem.Relieve()
 				if err := out.Block(b.number, block); err != nil {
 					return n, err
 				}
@@ -185,30 +187,37 @@ type timedRestorer struct {
 	s       *timedRows
 	keyType []types.Type
 	own     func(hash uint64) bool
-	rows    []restoredRow
+	// rows and what their bytes lie in are as much as there is state.
+	rows      []restoredRow
+	rowBlock  arena.Block
+	data      []byte
+	dataBlock arena.Block
 	// answered names rows by side, sequence number and key.
 	answered map[string]bool
 	name     []byte
 }
 
+// restoredRow is a row of a block. Its key, and then its columns, lie at a place in the restorer's data.
 type restoredRow struct {
-	seq      uint64
-	time     int64
-	key, row []byte
-	hash     uint64
-	side     uint8
-	answered bool
-	deletes  bool
+	seq        uint64
+	time       int64
+	hash       uint64
+	at         uint64
+	keys, cols uint32 // bytes
+	side       uint8
+	answered   bool
+	deletes    bool
 }
 
 // restore rebuilds the rows whose keys this worker owns, in the order in which they came.
 func (s *timedRows) restore(in StateReader, keyType []types.Type, own func(hash uint64) bool) error {
 	r := timedRestorer{s: s, keyType: keyType, own: own, answered: map[string]bool{}}
+	defer r.free()
 	err := in.Blocks(func(slice int64, data []byte) error {
 		if s.foreign != nil && s.foreign(slice) {
 			return nil
 		}
-		if err := r.block(slice, append([]byte(nil), data...)); err != nil {
+		if err := r.block(slice, data); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of a join, slice %d: %v", slice, err)
 		}
 		b := s.bucket(slice)
@@ -238,14 +247,16 @@ func (s *timedRows) restore(in StateReader, keyType []types.Type, own func(hash 
 func (r *timedRestorer) load(x *restoredRow) error {
 	s := r.s
 	s.seq = max(s.seq, x.seq)
-	r.rowName(x.side, x.seq, x.key)
+	key := r.data[x.at : x.at+uint64(x.keys)]
+	row := r.data[x.at+uint64(x.keys):][:x.cols]
+	r.rowName(x.side, x.seq, key)
 	if r.answered[string(r.name)] {
 		x.answered = true
 	}
 	if x.answered && s.once[x.side] {
 		return nil
 	}
-	keys := state.Rows{Buf: x.key, Off: []uint32{0, uint32(len(x.key))}, Hash: []uint64{x.hash}}
+	keys := state.Rows{Buf: key, Off: []uint32{0, uint32(len(key))}, Hash: []uint64{x.hash}}
 	ids, err := s.index.FindOrAdd(keys, batch.All(1), nil)
 	if err != nil {
 		return err
@@ -254,7 +265,7 @@ func (r *timedRestorer) load(x *restoredRow) error {
 	if err != nil {
 		return err
 	}
-	c.data = append(c.data, x.row...)
+	c.data = arena.Append(s.mem, &c.dataBlock, c.data, row...)
 	if x.answered {
 		s.row(ref).tag |= rowAnswered
 	}
@@ -262,6 +273,11 @@ func (r *timedRestorer) load(x *restoredRow) error {
 		s.row(ref).tag |= rowDeletes
 	}
 	return nil
+}
+
+func (r *timedRestorer) free() {
+	r.rowBlock.Free()
+	r.dataBlock.Free()
 }
 
 func (r *timedRestorer) rowName(side uint8, seq uint64, key []byte) {
@@ -304,31 +320,35 @@ func (r *timedRestorer) entry(slice int64, src []byte) ([]byte, error) {
 	if x.seq, width = binary.Uvarint(src[1:]); width <= 0 || x.seq > seqMax {
 		return nil, fmt.Errorf("entry has no number")
 	}
-	var err error
-	if x.key, src, err = cutBytes(src[1+width:]); err != nil {
+	key, src, err := cutBytes(src[1+width:])
+	if err != nil {
 		return nil, err
 	}
-	if rest, err := agg.SkipKey(x.key, r.keyType); err != nil || len(rest) > 0 {
+	if rest, err := agg.SkipKey(key, r.keyType); err != nil || len(rest) > 0 {
 		return nil, fmt.Errorf("key is not of the query's types")
 	}
 	if delta {
-		r.rowName(x.side, x.seq, x.key)
+		r.rowName(x.side, x.seq, key)
 		r.answered[string(r.name)] = true
 		return src, nil
 	}
-	if x.row, src, err = cutBytes(src); err != nil {
+	row, src, err := cutBytes(src)
+	if err != nil {
 		return nil, err
 	}
-	x.hash = batch.HashKey(x.key)
+	x.hash = batch.HashKey(key)
 	if !r.own(x.hash) {
 		return src, nil
 	}
-	if x.time, err = r.s.codecs[x.side].check(x.row); err != nil {
+	if x.time, err = r.s.codecs[x.side].check(row); err != nil {
 		return nil, err
 	}
 	if r.s.bucketNumber(r.s.dueOf(int(x.side), x.time)) != slice {
 		return nil, fmt.Errorf("row is not of the slice")
 	}
-	r.rows = append(r.rows, x)
+	x.at, x.keys, x.cols = uint64(len(r.data)), uint32(len(key)), uint32(len(row))
+	r.data = arena.Append(r.s.mem, &r.dataBlock, r.data, key...)
+	r.data = arena.Append(r.s.mem, &r.dataBlock, r.data, row...)
+	r.rows = arena.Append(r.s.mem, &r.rowBlock, r.rows, x)
 	return src, nil
 }

@@ -82,7 +82,8 @@ func NewWindowAgg(s *spec.WindowAgg, schema *types.Schema) (*WindowAgg, error) {
 
 // Open implements Operator.
 func (w *WindowAgg) Open(ctx *expr.Ctx) error {
-	w.ctx = ctx
+	w.ctx, w.mem = ctx, ctx.State.Part()
+	w.emit.sorter.Mem = w.mem
 	return nil
 }
 
@@ -207,7 +208,7 @@ func (w *WindowAgg) sliceOf(win window.Window) *slice {
 		sl, w.free = w.free[n-1], w.free[:n-1]
 	}
 	if sl == nil || sl.slab.Stride != w.stride { // of before the aggregates became more
-		sl = &slice{slab: agg.Slab{Stride: w.stride}}
+		sl = &slice{table: state.Table{Mem: w.mem}, slab: agg.Slab{Stride: w.stride, Mem: w.mem}}
 	}
 	sl.Window, sl.aggs = win, len(w.aggs)
 	w.open = slices.Insert(w.open, at, sl)
@@ -224,6 +225,7 @@ func (w *WindowAgg) fold(sl *slice, in Input, rows, places []uint32) error {
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d groups in a window", state.KeysMax)
 	}
 	sl.slab.Grow(sl.table.Len())
+	sl.slab.Claim(w.gids)
 	for i := range w.aggs[:sl.aggs] {
 		if err := w.aggs[i].update(&sl.slab, w.offs[i], kept, w.gids); err != nil {
 			return err
@@ -259,7 +261,10 @@ func (w *WindowAgg) release(sl *slice) {
 	sl.slab.Reset()
 	if len(w.free) < slicesFreeMax {
 		w.free = append(w.free, sl)
+		return
 	}
+	sl.table.Free()
+	sl.slab.Free()
 }
 
 // Bytes returns the memory of all state, in use or kept for reuse; of shared windows a member's part.
@@ -276,8 +281,27 @@ func (w *WindowAgg) Bytes() int64 {
 	return n
 }
 
+// Spillable implements Spiller.
+func (w *WindowAgg) Spillable() int64 {
+	n := w.mem.Bytes()
+	if w.shared != nil {
+		n += w.shared.all.mem.Bytes() / int64(len(w.shared.members))
+	}
+	return n
+}
+
 // Reclaim implements Reclaimer.
-func (w *WindowAgg) Reclaim() { w.free = nil }
+func (w *WindowAgg) Reclaim() {
+	freeSlices(w.free)
+	w.free = nil
+}
+
+func freeSlices(list []*slice) {
+	for _, sl := range list {
+		sl.table.Free()
+		sl.slab.Free()
+	}
+}
 
 // Groups returns the number of groups in open windows.
 func (w *WindowAgg) Groups() int {
@@ -296,6 +320,8 @@ func (w *WindowAgg) LateRows() int64 { return w.late }
 
 // Close implements Operator.
 func (w *WindowAgg) Close() error {
+	freeSlices(w.open)
+	freeSlices(w.free)
 	w.open, w.free, w.current, w.touched = nil, nil, nil, nil
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // thesisPlan counts by two texts in windows of 5 seconds; the rule HAVING count(*) > 10 would follow.
@@ -51,45 +52,52 @@ func thesisTraffic(keys, events int) []*batch.Batch {
 }
 
 // BenchmarkWindowAgg is the cost of an event: building and hashing its key, finding its group, counting, and its share of
-// emitting the closed windows.
+// emitting the closed windows; with the state on the Go heap and outside of it.
 func BenchmarkWindowAgg(b *testing.B) {
+	pool := arena.NewPool(b.TempDir(), 1<<40, nil)
 	for _, keys := range []int{10_000, 1_000_000} {
-		b.Run(fmt.Sprint("keys=", keys), func(b *testing.B) {
-			batches := thesisTraffic(keys, 1<<20)
-			ex, w := thesisPlan(b)
-			r, err := NewRouter(ex)
-			if err != nil {
-				b.Fatal(err)
+		b.Run(fmt.Sprint("heap/keys=", keys), func(b *testing.B) { benchWindowAgg(b, keys, nil) })
+		b.Run(fmt.Sprint("arena/keys=", keys), func(b *testing.B) { benchWindowAgg(b, keys, pool.Arena()) })
+	}
+}
+
+func benchWindowAgg(b *testing.B, keys int, state *arena.Arena) {
+	batches := thesisTraffic(keys, 1<<20)
+	ex, w := thesisPlan(b)
+	if err := w.Open(&expr.Ctx{State: state}); err != nil {
+		b.Fatal(err)
+	}
+	r, err := NewRouter(ex)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Open(&expr.Ctx{})
+	parts := make([]Part, 1)
+	rows := 0
+	sink := emitFunc(func(in Input) error {
+		rows += len(in.Sel)
+		return nil
+	})
+	span := int64(len(batches)) * batch.RowsMax * 10
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; i < b.N; i += batch.RowsMax {
+		n := i / batch.RowsMax
+		in := batches[n%len(batches)]
+		if n >= len(batches) { // again, one span later
+			for j := range in.Cols[0].I64 {
+				in.Cols[0].I64[j] += span
 			}
-			r.Open(&expr.Ctx{})
-			parts := make([]Part, 1)
-			rows := 0
-			sink := emitFunc(func(in Input) error {
-				rows += len(in.Sel)
-				return nil
-			})
-			span := int64(len(batches)) * batch.RowsMax * 10
-			b.ReportAllocs()
-			b.ResetTimer()
-			for i := 0; i < b.N; i += batch.RowsMax {
-				n := i / batch.RowsMax
-				in := batches[n%len(batches)]
-				if n >= len(batches) { // again, one span later
-					for j := range in.Cols[0].I64 {
-						in.Cols[0].I64[j] += span
-					}
-				}
-				if err := r.Route(wholeInput(in), parts); err != nil {
-					b.Fatal(err)
-				}
-				if err := w.Process(0, parts[0].Input(in), sink); err != nil {
-					b.Fatal(err)
-				}
-				if err := w.Advance(types.EventTime(in.Cols[0].I64[batch.RowsMax-1]), sink); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+		}
+		if err := r.Route(wholeInput(in), parts); err != nil {
+			b.Fatal(err)
+		}
+		if err := w.Process(0, parts[0].Input(in), sink); err != nil {
+			b.Fatal(err)
+		}
+		if err := w.Advance(types.EventTime(in.Cols[0].I64[batch.RowsMax-1]), sink); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

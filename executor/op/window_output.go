@@ -38,6 +38,7 @@ func (w *WindowAgg) emitSlice(sl *slice, out Emitter) error {
 	}
 	for gids := o.gids; len(gids) > 0; {
 		n := min(len(gids), batch.RowsMax)
+		w.mem.Relieve()
 		if err := w.emitGroups(sl, gids[:n], out); err != nil {
 			return err
 		}
@@ -84,8 +85,15 @@ func (w *WindowAgg) goodResults(sl *slice, gids []uint32) ([]uint32, error) {
 func (w *WindowAgg) passHaving(sl *slice) error {
 	o := &w.emit
 	if r := &w.inRange; r.kernel != nil {
-		var ok bool
-		if o.kept, ok = r.kernel.InRange(o.kept[:0], &sl.slab, w.offs[r.call], batch.All(sl.table.Len()), r.in); ok {
+		ok := true
+		o.kept = o.kept[:0]
+		for all := batch.All(sl.table.Len()); len(all) > 0 && ok; {
+			n := min(len(all), breathEvery)
+			o.kept, ok = r.kernel.InRange(o.kept, &sl.slab, w.offs[r.call], all[:n], r.in)
+			all = all[n:]
+			w.mem.Relieve()
+		}
+		if ok {
 			return nil
 		}
 	}

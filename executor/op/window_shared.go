@@ -64,7 +64,8 @@ func (s *SharedWindows) Give(m *Member) error {
 		if err := w.writeShared(sl, batch.All(sl.table.Len()), false, &got); err != nil {
 			return err
 		}
-		r.start, r.blocks = int64(sl.Start), got
+		r.start = int64(sl.Start)
+		got.to(&r.blocks)
 		if err := r.finish(); err != nil {
 			return err
 		}

@@ -63,6 +63,7 @@ func (w *WindowAgg) writeSlice(sl *slice, gids []uint32, out StateWriter) error 
 	for len(gids) > 0 {
 		var block []byte
 		block, gids = w.appendBlock(nil, sl, gids)
+		w.mem.Relieve()
 		if err := out.Block(int64(sl.Start), block); err != nil {
 			return err
 		}
@@ -124,7 +125,8 @@ func (w *WindowAgg) appendBlock(dst []byte, sl *slice, gids []uint32) ([]byte, [
 
 // Restore implements Stateful.
 func (w *WindowAgg) Restore(in StateReader, own func(hash uint64) bool) error {
-	r := restorer{w: w, own: own}
+	r := restorer{w: w, own: own, blocks: blockList{mem: w.mem}}
+	defer r.blocks.free()
 	err := in.Blocks(func(start int64, data []byte) error {
 		if start != r.start {
 			if err := r.finish(); err != nil {
@@ -132,7 +134,7 @@ func (w *WindowAgg) Restore(in StateReader, own func(hash uint64) bool) error {
 			}
 			r.start = start
 		}
-		r.blocks = append(r.blocks, append([]byte(nil), data...))
+		r.blocks.add(data)
 		return nil
 	})
 	if err != nil {
@@ -147,25 +149,24 @@ type restorer struct {
 	w      *WindowAgg
 	own    func(hash uint64) bool
 	start  int64
-	blocks [][]byte
+	blocks blockList
 	keys   restoredKeys
 	states [][]byte // of keys
 	gids   []uint32
 }
 
 func (r *restorer) finish() error {
-	left := 0
-	for _, b := range r.blocks {
-		left += len(b)
-	}
-	for i := len(r.blocks) - 1; i >= 0; i-- {
-		if err := r.load(r.blocks[i], left); err != nil {
+	left := r.blocks.size()
+	for i := r.blocks.len() - 1; i >= 0; i-- {
+		r.w.mem.Relieve()
+		block := r.blocks.at(i)
+		if err := r.load(block, left); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of window from %s: block %d of %d: %v",
-				types.NewTime(types.EventTime(r.start)).Text(), i+1, len(r.blocks), err)
+				types.NewTime(types.EventTime(r.start)).Text(), i+1, r.blocks.len(), err)
 		}
-		left -= len(r.blocks[i])
+		left -= len(block)
 	}
-	r.blocks = r.blocks[:0]
+	r.blocks.reset()
 	return nil
 }
 

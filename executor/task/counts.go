@@ -107,6 +107,17 @@ func (t *Tree) Count(m CountMap) {
 	}
 }
 
+// Spillable is how many of the bytes that Held tells can leave memory when that is scarce.
+func (t *Tree) Spillable() int64 {
+	n := int64(0)
+	for _, node := range t.nodes {
+		if s, ok := node.raw.(op.Spiller); ok {
+			n += s.Spillable()
+		}
+	}
+	return n
+}
+
 // Held is the state that the tree's operators hold: keys, a key as often as operators and windows hold it, and bytes. It is for
 // the goroutine that drives the tree.
 func (t *Tree) Held() (keys, bytes int64) {

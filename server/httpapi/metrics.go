@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/server/session"
 )
 
@@ -19,6 +20,7 @@ type engineMetrics struct {
 	sinks                                                       sinkMetrics
 	logFailures, logSyncs, logSyncTime                          *prometheus.Desc
 	storeRetries, storeSyncs, storeSlow, storeSyncTime          *prometheus.Desc
+	budget, resident, outside, onDisk                           *prometheus.Desc
 }
 
 func registry(srv *session.Server, ingest *budget, conns func() Connections) *prometheus.Registry {
@@ -72,6 +74,10 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 		storeDisk:   desc("store_disk_bytes", "Size of the store on disk."),
 		storeMem:    desc("store_memory_bytes", "Memory of the store for what is not in its files yet."),
 		storeCache:  desc("store_cache_bytes", "Memory of the store for blocks of its files."),
+		budget:      desc("memory_budget_bytes", "What the process may have in memory (--memory)."),
+		resident:    desc("memory_resident_bytes", "What the process has in memory."),
+		outside:     desc("memory_state_bytes", "State of queries that can leave memory."),
+		onDisk:      desc("memory_state_disk_bytes", "The part of it that has a place on disk."),
 		tails:       desc("result_tail_bytes", "Memory of result rows that are not in blocks yet."),
 
 		sinks:         newSinkMetrics(desc),
@@ -88,12 +94,21 @@ func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.rows, m.rejected, m.late, m.bytes, m.lag, m.pending, m.alerts, m.panics, m.epoch, m.ready, m.free,
 		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys, m.backfill,
 		m.logBytes, m.logSegments, m.logCorrupt, m.logQueue, m.storeDisk, m.storeMem, m.storeCache, m.tails,
-		m.logFailures, m.logSyncs, m.logSyncTime, m.storeRetries, m.storeSyncs, m.storeSlow, m.storeSyncTime} {
+		m.logFailures, m.logSyncs, m.logSyncTime, m.storeRetries, m.storeSyncs, m.storeSlow, m.storeSyncTime,
+		m.budget, m.resident, m.outside, m.onDisk} {
 		ch <- d
 	}
 	for _, d := range m.sinks {
 		ch <- d.desc
 	}
+}
+
+// collectMemory tells what lies in memory, and what of that may leave it.
+func (m *engineMetrics) collectMemory(memory job.Memory, gauge func(*prometheus.Desc, float64, ...string)) {
+	gauge(m.budget, float64(memory.Budget))
+	gauge(m.resident, float64(memory.Resident))
+	gauge(m.outside, float64(memory.State))
+	gauge(m.onDisk, float64(memory.OnDisk))
 }
 
 // Collect implements prometheus.Collector.
@@ -152,6 +167,7 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	counter(m.storeSyncs, storage.Syncs)
 	counter(m.storeSlow, storage.SlowSyncs)
 	seconds(m.storeSyncTime, storage.SyncTime)
+	m.collectMemory(eng.Memory(), gauge)
 	counter(m.panics, eng.IndexPanics())
 	gauge(m.epoch, float64(eng.Committed()))
 	ready := 1.0

@@ -27,6 +27,8 @@ const manifestVersion = 1
 // Store is the checkpoint of a server: the last complete one, and perhaps one being written. It is safe for concurrent use.
 type Store struct {
 	kv kv.Store
+	// queueMax bounds what a Writer has not written yet, bytes.
+	queueMax int
 
 	mu     sync.Mutex
 	writer *Writer // the one that is open
@@ -35,7 +37,15 @@ type Store struct {
 }
 
 // New returns the checkpoints in s.
-func New(s kv.Store) *Store { return &Store{kv: s, unclean: true} }
+func New(s kv.Store) *Store { return &Store{kv: s, unclean: true, queueMax: queueMax} }
+
+// LimitQueue bounds what a Writer holds that is not written yet, bytes, where that is less than the default; 0: no less. It is called before
+// the first NewWriter.
+func (s *Store) LimitQueue(n int) {
+	if n > 0 {
+		s.queueMax = min(n, queueMax)
+	}
+}
 
 // Latest returns the number (an epoch) and the manifest of the last complete checkpoint; ok is false when there is none.
 func (s *Store) Latest() (epoch uint64, manifest []byte, ok bool, err error) {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// queueMax bounds the bytes handed to Block that are not written yet; Block waits beyond.
+	// queueMax bounds the bytes handed to Block that are not written yet; Block waits beyond. See Store.LimitQueue.
 	queueMax = 128 << 20
 	// batchBytes is how much is written at once.
 	batchBytes = 1 << 20
@@ -33,12 +33,11 @@ type Writer struct {
 	err    error // the first failure; sticky
 	// next numbers the blocks of a worker and slice, over drops and rewrites too.
 	next map[part]uint32
-	// ranges are deleted when the checkpoint completes. dropped are the slices that begin anew in this checkpoint: blocks that come
-	// for them afterwards are kept in late and set after the deletion.
+	// ranges are deleted when the checkpoint completes. dropped are the slices, and ops the operators, of which everything is, with the
+	// place in ranges: when blocks come for them afterwards, the range is narrowed to what there was before.
 	ranges  []keyRange
-	dropped map[slot]bool
-	late    []item
-	ops     map[uint64]bool // dropped operators; the same
+	dropped map[slot]int
+	ops     map[uint64]int
 	bytes   int64
 	blocks  int64
 	ended   chan struct{} // the goroutine is gone
@@ -78,7 +77,7 @@ func (s *Store) NewWriter(n uint64) (*Writer, error) {
 		}
 	}
 	w := &Writer{
-		s: s, n: n, next: map[part]uint32{}, dropped: map[slot]bool{}, ops: map[uint64]bool{}, ended: make(chan struct{}),
+		s: s, n: n, next: map[part]uint32{}, dropped: map[slot]int{}, ops: map[uint64]int{}, ended: make(chan struct{}),
 	}
 	w.more.L = &w.mu
 	s.writer = w
@@ -87,11 +86,11 @@ func (s *Store) NewWriter(n uint64) (*Writer, error) {
 }
 
 // Block adds a block of an operator's slice. data belongs to the Writer from then on. It waits only while 128 MiB are
-// unwritten. The error is that of any write before.
+// unwritten, or less where LimitQueue says so. The error is that of any write before.
 func (w *Writer) Block(op uint64, worker uint16, slice int64, data []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for w.err == nil && !w.done && w.queued > 0 && w.queued+len(data) > queueMax {
+	for w.err == nil && !w.done && w.queued > 0 && w.queued+len(data) > w.s.queueMax {
 		w.more.Wait()
 	}
 	if err := w.usable(); err != nil {
@@ -102,14 +101,13 @@ func (w *Writer) Block(op uint64, worker uint16, slice int64, data []byte) error
 	if index == indexMax {
 		return fmt.Errorf("checkpoint %d: too many blocks of operator %d", w.n, op)
 	}
+	if err := w.begunAnew(p.slot); err != nil {
+		return err
+	}
 	w.next[p] = index + 1
 	it := item{block{op, slice, worker, w.n, index}.key(), data}
 	w.bytes += int64(len(data))
 	w.blocks++
-	if w.dropped[p.slot] || w.ops[op] {
-		w.late = append(w.late, it)
-		return nil
-	}
 	w.queue = append(w.queue, it)
 	w.queued += len(data)
 	w.more.Broadcast()
@@ -131,18 +129,22 @@ func (w *Writer) usable() error {
 func (w *Writer) Drop(op uint64, slice int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if _, ok := w.dropped[slot{op, slice}]; ok {
+		return
+	}
 	lo := slicePrefix(op, slice)
-	w.remove(keyRange{lo, kv.PrefixEnd(lo)})
-	w.dropped[slot{op, slice}] = true
+	w.dropped[slot{op, slice}] = w.remove(keyRange{lo, kv.PrefixEnd(lo)})
 }
 
 // DropOp is Drop for all slices of an operator.
 func (w *Writer) DropOp(op uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if _, ok := w.ops[op]; ok {
+		return
+	}
 	lo := opPrefix(op)
-	w.remove(keyRange{lo, kv.PrefixEnd(lo)})
-	w.ops[op] = true
+	w.ops[op] = w.remove(keyRange{lo, kv.PrefixEnd(lo)})
 }
 
 // Rewrite removes every block so far of a worker's part of a slice: the blocks that follow hold all of it.
@@ -153,16 +155,59 @@ func (w *Writer) Rewrite(op uint64, worker uint16, slice int64) {
 	w.remove(keyRange{workerPrefix(op, slice, worker), block{op, slice, worker, w.n, index}.key()})
 }
 
-// remove is called with mu held.
-func (w *Writer) remove(r keyRange) {
+// remove is called with mu held. It returns the place in ranges.
+func (w *Writer) remove(r keyRange) int {
 	w.ranges = append(w.ranges, r)
-	kept := w.late[:0]
-	for _, it := range w.late {
-		if string(it.key) < string(r.lo) || string(it.key) >= string(r.hi) {
-			kept = append(kept, it)
+	return len(w.ranges) - 1
+}
+
+// begunAnew sees to it that blocks which come for a slice now are not deleted with what it had before. Called with mu held.
+func (w *Writer) begunAnew(s slot) error {
+	if at, ok := w.ops[s.op]; ok {
+		if err := w.narrow(at); err != nil {
+			return err
+		}
+		delete(w.ops, s.op)
+	}
+	if at, ok := w.dropped[s]; ok {
+		if err := w.narrow(at); err != nil {
+			return err
+		}
+		delete(w.dropped, s)
+	}
+	return nil
+}
+
+// narrow replaces a range by those of what it has now: the blocks of checkpoints before, worker by worker, and those that this one has
+// got so far. Called with mu held.
+func (w *Writer) narrow(at int) error {
+	wide := w.ranges[at]
+	w.ranges[at] = keyRange{}
+	for lo := wide.lo; lo != nil; {
+		var first block
+		found := false
+		err := w.s.kv.Scan(lo, wide.hi, func(key, _ []byte) (_ bool, err error) {
+			first, err = parseKey(key)
+			found = err == nil
+			return false, err
+		})
+		if err != nil {
+			return fmt.Errorf("checkpoint %d: %w", w.n, err)
+		}
+		if !found {
+			break
+		}
+		prefix := workerPrefix(first.op, first.slice, first.worker)
+		w.remove(keyRange{prefix, block{first.op, first.slice, first.worker, w.n, 0}.key()})
+		lo = kv.PrefixEnd(prefix)
+	}
+	for p, index := range w.next {
+		from := block{p.op, p.slice, p.worker, w.n, 0}.key()
+		if string(from) >= string(wide.lo) && string(from) < string(wide.hi) {
+			w.remove(keyRange{from, block{p.op, p.slice, p.worker, w.n, index}.key()})
 		}
 	}
-	w.late = kept
+	return nil
 }
 
 // Written is the number of blocks and their bytes so far.
@@ -252,10 +297,9 @@ func (w *Writer) Commit(manifest []byte) error {
 func (w *Writer) complete(manifest []byte) error {
 	b := w.s.kv.NewBatch()
 	for _, r := range w.ranges {
-		b.DeleteRange(r.lo, r.hi)
-	}
-	for _, it := range w.late {
-		b.Set(it.key, it.data)
+		if len(r.lo) > 0 { // else it was narrowed
+			b.DeleteRange(r.lo, r.hi)
+		}
 	}
 	b.Set(manifestKey(), encodeManifest(w.n, manifest))
 	// Everything before is in unsynced batches, which a synced one makes durable.
@@ -292,7 +336,7 @@ func (w *Writer) undo() {
 // close gives the memory back and lets the next Writer begin.
 func (w *Writer) close() {
 	w.mu.Lock()
-	w.queue, w.late, w.ranges, w.next = nil, nil, nil, nil
+	w.queue, w.ranges, w.next = nil, nil, nil
 	w.mu.Unlock()
 	w.s.mu.Lock()
 	w.s.writer = nil

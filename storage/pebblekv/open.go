@@ -47,6 +47,8 @@ const (
 type Options struct {
 	// CacheBytes is the size of the block cache, default 64 MiB.
 	CacheBytes int64
+	// MemTableBytes is how much is gathered in memory before it is written to a file, default 64 MiB; up to four of them may be there.
+	MemTableBytes int64
 	// FS is where the files are; nil is the disk.
 	FS vfs.FS
 	// Logger gets warnings and errors, and, at debug level, what Pebble does in the background; nil discards them.
@@ -126,12 +128,15 @@ func (s *Store) openDB() (db *pebble.DB, err error) {
 }
 
 func dbOptions(o Options, cache *pebble.Cache) *pebble.Options {
+	if o.MemTableBytes <= 0 {
+		o.MemTableBytes = memTableBytes
+	}
 	opts := &pebble.Options{
 		FS:                          o.FS,
 		Cache:                       cache,
 		Logger:                      logger{o.Logger, o.Fatal},
 		FormatMajorVersion:          formatMajor,
-		MemTableSize:                memTableBytes,
+		MemTableSize:                uint64(o.MemTableBytes),
 		MemTableStopWritesThreshold: 4,
 		MaxOpenFiles:                openFilesMax,
 		L0CompactionThreshold:       l0CompactionTrigger,

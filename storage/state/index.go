@@ -3,12 +3,16 @@ package state
 import (
 	"bytes"
 	"encoding/binary"
+
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // Index is an open-addressing hash table whose keys come and go: it numbers them like Table, but numbers of removed keys
 // are given out again. Beside each key it holds a few words of the caller's, in the same cache line. The zero Index is
 // ready for use. One goroutine uses it at a time.
 type Index struct {
+	// Mem is where the memory comes from; nil: the Go heap. It is set before the first key comes.
+	Mem *arena.Part
 	// slots holds, for each place, the lower half of the key's hash above its number plus 1; 0 is an empty place.
 	slots []uint64
 	pages [][]indexEntry
@@ -18,6 +22,9 @@ type Index struct {
 	// long holds the bytes of keys that do not fit their entry; longDead counts those of removed keys.
 	long     []byte
 	longDead int
+	// extents are behind pages.
+	extents []arena.Block
+	blocks  struct{ slots, free, long arena.Block }
 
 	probe []uint64 // scratch: the first slot of each row of a batch
 	sum   uint64   // where touch leaves what it read, so that the reads stay
@@ -41,6 +48,8 @@ const (
 	indexFree = ^uint32(0)
 	// indexPage is how many entries are made at once.
 	indexPage = 1 << 10
+	// pagesMost is how many pages are had at once at most.
+	pagesMost = 1 << 5
 	// longMin is the number of dead bytes from which the long keys are packed anew.
 	longMin = 1 << 16
 )
@@ -81,6 +90,9 @@ func (x *Index) Key(id uint32) []byte {
 // passes, so that the memory accesses of different rows overlap. On ErrFull the keys before the failing one have been added.
 func (x *Index) FindOrAdd(r Rows, sel []uint32, ids []uint32) ([]uint32, error) {
 	x.reserve(len(sel))
+	if x.Mem.Short() {
+		x.claim(r, sel)
+	}
 	x.touch(r, sel)
 	mask := uint64(len(x.slots) - 1)
 	for _, i := range sel {
@@ -161,6 +173,19 @@ func (x *Index) touch(r Rows, sel []uint32) {
 	x.sum = sum
 }
 
+// claim brings in what touch reads.
+func (x *Index) claim(r Rows, sel []uint32) {
+	mask := uint64(len(x.slots) - 1)
+	for _, i := range sel {
+		at := r.Hash[i] & mask
+		arena.Claim(x.slots, int(at))
+		if slot := x.slots[at]; slot != 0 {
+			id := uint32(slot) - 1
+			arena.Claim(x.pages[id/indexPage], int(id%indexPage))
+		}
+	}
+}
+
 // Touch reads ahead the entries of ids, all at once.
 func (x *Index) Touch(ids []uint32) {
 	sum := uint64(0)
@@ -190,7 +215,7 @@ func (x *Index) add(key []byte, hash, at uint64) (uint32, error) {
 		id, x.free = x.free[n-1], x.free[:n-1]
 	} else {
 		if x.ids == len(x.pages)*indexPage {
-			x.pages = append(x.pages, make([]indexEntry, indexPage))
+			x.addPages()
 		}
 		id = uint32(x.ids)
 		x.ids++
@@ -201,7 +226,7 @@ func (x *Index) add(key []byte, hash, at uint64) (uint32, error) {
 		copy(e.key[:], key)
 	} else {
 		binary.LittleEndian.PutUint64(e.key[:], uint64(len(x.long)))
-		x.long = append(x.long, key...)
+		x.long = arena.Append(x.Mem, &x.blocks.long, x.long, key...)
 	}
 	x.live++
 	x.slots[at] = hash<<32 | uint64(id+1)
@@ -221,7 +246,7 @@ func (x *Index) Remove(id uint32) {
 		x.longDead += int(e.size)
 	}
 	e.size = indexFree
-	x.free = append(x.free, id)
+	x.free = arena.Append(x.Mem, &x.blocks.free, x.free, id)
 	x.live--
 	if x.longDead > longMin && x.longDead*2 > len(x.long) {
 		x.packLong()
@@ -247,7 +272,8 @@ func (x *Index) closeGap(at, mask uint64) {
 
 // packLong copies the long keys that are left.
 func (x *Index) packLong() {
-	long := make([]byte, 0, (len(x.long)-x.longDead)*3/2)
+	var block arena.Block
+	long := arena.Grow(x.Mem, &block, []byte(nil), (len(x.long)-x.longDead)*3/2)
 	for id := range x.ids {
 		e := x.entry(uint32(id))
 		if e.size <= indexInline || e.size == indexFree {
@@ -257,7 +283,8 @@ func (x *Index) packLong() {
 		binary.LittleEndian.PutUint64(e.key[:], uint64(len(long)))
 		long = append(long, key...)
 	}
-	x.long, x.longDead = long, 0
+	x.blocks.long.Free()
+	x.long, x.longDead, x.blocks.long = long, 0, block
 }
 
 // reserve makes places for n more keys, at most two thirds of them full.
@@ -270,17 +297,30 @@ func (x *Index) reserve(n int) {
 	for size <= need {
 		size *= 2
 	}
-	old := x.slots
-	x.slots = make([]uint64, size)
-	mask := uint64(size - 1)
-	for _, slot := range old {
-		if slot == 0 {
-			continue
-		}
-		at := slot >> 32 & mask
-		for x.slots[at] != 0 {
-			at = (at + 1) & mask
-		}
-		x.slots[at] = slot
+	x.slots = growSlots(x.Mem, &x.blocks.slots, x.slots, size)
+}
+
+// addPages makes room for more keys: on the Go heap a page, else as many as there are, so that the system is asked rarely.
+func (x *Index) addPages() {
+	n := 1
+	if x.Mem != nil {
+		n = min(max(len(x.pages), 1), pagesMost)
 	}
+	var block arena.Block
+	entries := arena.Make[indexEntry](x.Mem, &block, n*indexPage)
+	for i := range n {
+		x.pages = append(x.pages, entries[i*indexPage:(i+1)*indexPage])
+	}
+	x.extents = append(x.extents, block)
+}
+
+// Free forgets all keys and gives the memory back.
+func (x *Index) Free() {
+	for i := range x.extents {
+		x.extents[i].Free()
+	}
+	x.blocks.slots.Free()
+	x.blocks.free.Free()
+	x.blocks.long.Free()
+	*x = Index{Mem: x.Mem}
 }

@@ -10,6 +10,12 @@ type Live struct {
 	dirty []uint64
 }
 
+// Free forgets all keys and gives the memory back.
+func (t *Live) Free() {
+	t.Index.Free()
+	t.dirty = nil
+}
+
 // Bytes returns the memory held, used or not.
 func (t *Live) Bytes() int64 { return t.Index.Bytes() + int64(cap(t.dirty))*8 }
 

@@ -5,20 +5,28 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
-// ranked is a key with eight of its bytes, big-endian, so that most comparisons need not visit the arena.
+// ranked is a key with eight of its bytes, big-endian, so that most comparisons need not visit their bytes.
 type ranked struct {
 	prefix uint64
 	gid    uint32
 }
 
-// Sorter orders the keys of tables by their bytes; it keeps scratch between uses. The zero Sorter is ready for use.
-type Sorter struct{ items []ranked }
+// Sorter orders the keys of tables by their bytes; it keeps scratch between uses, unless memory is scarce. The zero Sorter is ready
+// for use.
+type Sorter struct {
+	// Mem is where the scratch comes from; nil: the Go heap.
+	Mem   *arena.Part
+	items []ranked
+	block arena.Block
+}
 
 // Sort appends all numbers of a table in the order of their keys' bytes.
 func (s *Sorter) Sort(t *Table, dst []uint32) []uint32 {
-	s.items = s.items[:0]
+	s.items = arena.Grow(s.Mem, &s.block, s.items[:0], t.Len())
 	for gid := range t.Len() {
 		s.items = append(s.items, ranked{gid: uint32(gid)})
 	}
@@ -27,7 +35,10 @@ func (s *Sorter) Sort(t *Table, dst []uint32) []uint32 {
 
 // SortOf is Sort for some numbers of the table.
 func (s *Sorter) SortOf(t *Table, gids, dst []uint32) []uint32 {
-	s.items = s.items[:0]
+	s.items = arena.Grow(s.Mem, &s.block, s.items[:0], len(gids))
+	if s.Mem.Short() && len(gids)*sparse < t.Len() {
+		t.claimKeys(gids)
+	}
 	for _, gid := range gids {
 		s.items = append(s.items, ranked{gid: gid})
 	}
@@ -39,8 +50,15 @@ func (s *Sorter) sort(t *Table, dst []uint32) []uint32 {
 	for i := range s.items {
 		dst = append(dst, s.items[i].gid)
 	}
+	if s.Mem.Short() {
+		s.block.Free()
+		s.items = nil
+	}
 	return dst
 }
+
+// sparse is of how many keys one has to be asked for, at most, so that bringing in its neighbours with it would not pay.
+const sparse = 16
 
 // insertionMax is the size of a run below which whole keys are compared at once.
 const insertionMax = 12

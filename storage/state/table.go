@@ -7,19 +7,23 @@ import (
 	"bytes"
 	"errors"
 	"math/bits"
-	"slices"
+
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
-// Table is an open-addressing hash table whose keys lie in one byte arena. Keys are numbered 0, 1, 2, ... in the order
+// Table is an open-addressing hash table whose keys lie in one run of bytes. Keys are numbered 0, 1, 2, ... in the order
 // they were first seen; the number is called gid. The zero Table is ready for use. One goroutine uses it at a time.
 type Table struct {
-	// slots holds, for each place, the upper half of the key's hash above gid+1; 0 is an empty place.
+	// Mem is where the memory comes from; nil: the Go heap. It is set before the first key comes.
+	Mem *arena.Part
+	// slots holds, for each place, the lower half of the key's hash above gid+1; 0 is an empty place.
 	slots []uint64
 	// hashes and offs are indexed by gid: the key's hash, and where its bytes start in arena; offs has one more element, so
 	// that offs[gid+1] is where they end.
 	hashes []uint64
 	offs   []uint64
-	arena  []byte
+	keys   []byte
+	blocks struct{ slots, hashes, offs, keys arena.Block }
 	// dirty marks the gids touched since ClearDirty.
 	dirty []uint64
 
@@ -43,14 +47,17 @@ const (
 func (t *Table) Len() int { return len(t.hashes) }
 
 // Key returns the bytes of key gid; valid until the next FindOrAdd or Reset.
-func (t *Table) Key(gid uint32) []byte { return t.arena[t.offs[gid]:t.offs[gid+1]] }
+func (t *Table) Key(gid uint32) []byte { return t.keys[t.offs[gid]:t.offs[gid+1]] }
 
 // Touch reads ahead the keys of gids, all at once, so that a loop over Key does not wait for memory at each.
 func (t *Table) Touch(gids []uint32) {
+	if t.Mem.Short() {
+		t.claimKeys(gids)
+	}
 	sum := uint64(0)
 	for _, gid := range gids {
-		if at := t.offs[gid]; at < uint64(len(t.arena)) {
-			sum += uint64(t.arena[at])
+		if at := t.offs[gid]; at < uint64(len(t.keys)) {
+			sum += uint64(t.keys[at])
 		}
 	}
 	t.sum = sum
@@ -62,20 +69,30 @@ func (t *Table) Hash(gid uint32) uint64 { return t.hashes[gid] }
 // Bytes returns the memory held, used or not.
 func (t *Table) Bytes() int64 {
 	words := cap(t.slots) + cap(t.hashes) + cap(t.offs) + cap(t.dirty) + cap(t.probe)
-	return int64(words)*8 + int64(cap(t.arena))
+	return int64(words)*8 + int64(cap(t.keys))
 }
 
-// Reset forgets all keys and keeps the memory, unless it was far more than needed.
+// Reset forgets all keys and keeps the memory, unless it was far more than needed, or memory is scarce.
 func (t *Table) Reset() {
-	if len(t.slots) > slotsMin && len(t.hashes) < len(t.slots)/shrinkRatio {
-		*t = Table{}
+	if len(t.slots) > slotsMin && len(t.hashes) < len(t.slots)/shrinkRatio || t.Mem.Short() {
+		t.Free()
 		return
 	}
 	if len(t.offs) == 0 {
 		return
 	}
 	clear(t.slots)
-	t.hashes, t.offs, t.arena, t.dirty = t.hashes[:0], t.offs[:1], t.arena[:0], t.dirty[:0]
+	t.hashes, t.offs, t.keys, t.dirty = t.hashes[:0], t.offs[:1], t.keys[:0], t.dirty[:0]
+}
+
+// Free forgets all keys and gives the memory back.
+func (t *Table) Free() {
+	b := &t.blocks
+	b.slots.Free()
+	b.hashes.Free()
+	b.offs.Free()
+	b.keys.Free()
+	*t = Table{Mem: t.Mem}
 }
 
 // Rows are keys in bulk: key i is Buf[Off[i]:Off[i+1]], and Hash[i] its hash.
@@ -90,6 +107,9 @@ type Rows struct {
 // failing one have been added.
 func (t *Table) FindOrAdd(r Rows, sel []uint32, gids []uint32) ([]uint32, error) {
 	t.reserve(len(sel))
+	if t.Mem.Short() {
+		t.claim(r, sel)
+	}
 	t.touch(r, sel)
 	mask := uint64(len(t.slots) - 1)
 	for n, i := range sel {
@@ -108,7 +128,7 @@ func (t *Table) FindOrAdd(r Rows, sel []uint32, gids []uint32) ([]uint32, error)
 				gids = append(gids, gid)
 				break
 			}
-			if (slot^h)>>32 == 0 {
+			if uint32(slot>>32) == uint32(h) {
 				gid := uint32(slot) - 1
 				if bytes.Equal(t.Key(gid), key) {
 					t.dirty[gid>>6] |= 1 << (gid & 63)
@@ -142,6 +162,38 @@ func (t *Table) touch(r Rows, sel []uint32) {
 	t.sum = sum
 }
 
+// claim brings in what touch and a comparison with a row's key read.
+func (t *Table) claim(r Rows, sel []uint32) {
+	mask := uint64(len(t.slots) - 1)
+	for _, i := range sel {
+		at := r.Hash[i] & mask
+		arena.Claim(t.slots, int(at))
+		if slot := t.slots[at]; slot != 0 {
+			gid := int(uint32(slot)) - 1
+			arena.Claim(t.offs, gid)
+			if off := int(t.offs[gid]); off < len(t.keys) {
+				arena.Claim(t.keys, off)
+			}
+		}
+	}
+}
+
+// claimKeys brings in the keys of some of many.
+func (t *Table) claimKeys(gids []uint32) {
+	for i, gid := range gids {
+		if i%claimsEvery == 0 {
+			t.Mem.Relieve()
+		}
+		arena.Claim(t.offs, int(gid))
+		if off := int(t.offs[gid]); off < len(t.keys) {
+			arena.Claim(t.keys, off)
+		}
+	}
+}
+
+// claimsEvery is after how many claims memory is looked after.
+const claimsEvery = 1 << 10
+
 // touchKeysMin is the number of keys from which reading the key places ahead pays: below, they are in the cache.
 const touchKeysMin = 1 << 13
 
@@ -153,7 +205,7 @@ func (t *Table) Find(key []byte, hash uint64) (gid uint32, ok bool) {
 	mask := uint64(len(t.slots) - 1)
 	for at := hash & mask; t.slots[at] != 0; at = (at + 1) & mask {
 		slot := t.slots[at]
-		if (slot^hash)>>32 == 0 && bytes.Equal(t.Key(uint32(slot)-1), key) {
+		if uint32(slot>>32) == uint32(hash) && bytes.Equal(t.Key(uint32(slot)-1), key) {
 			return uint32(slot) - 1, true
 		}
 	}
@@ -166,14 +218,14 @@ func (t *Table) add(key []byte, hash, at uint64) (uint32, error) {
 		return 0, ErrFull
 	}
 	gid := uint32(len(t.hashes))
-	t.arena = append(t.arena, key...)
-	t.offs = append(t.offs, uint64(len(t.arena)))
-	t.hashes = append(t.hashes, hash)
+	t.keys = arena.Append(t.Mem, &t.blocks.keys, t.keys, key...)
+	t.offs = arena.Append(t.Mem, &t.blocks.offs, t.offs, uint64(len(t.keys)))
+	t.hashes = arena.Append(t.Mem, &t.blocks.hashes, t.hashes, hash)
 	if int(gid>>6) >= len(t.dirty) {
 		t.dirty = append(t.dirty, 0)
 	}
 	t.dirty[gid>>6] |= 1 << (gid & 63)
-	t.slots[at] = hash>>32<<32 | uint64(gid+1)
+	t.slots[at] = hash<<32 | uint64(gid+1)
 	return gid, nil
 }
 
@@ -183,7 +235,8 @@ func (t *Table) Reserve(n int) {
 		return
 	}
 	t.reserve(n)
-	t.hashes, t.offs = slices.Grow(t.hashes, n), slices.Grow(t.offs, n)
+	t.hashes = arena.Grow(t.Mem, &t.blocks.hashes, t.hashes, len(t.hashes)+n)
+	t.offs = arena.Grow(t.Mem, &t.blocks.offs, t.offs, len(t.offs)+n)
 }
 
 // reserve makes places for n more keys, at most three quarters of them full.
@@ -199,16 +252,35 @@ func (t *Table) reserve(n int) {
 	for size <= need {
 		size *= 2
 	}
-	t.slots = make([]uint64, size)
+	t.slots = growSlots(t.Mem, &t.blocks.slots, t.slots, size)
+}
+
+// growSlots returns size places with what lies in old: in the order of the places, which is nearly that of the new ones, so that
+// memory is read and written in runs.
+func growSlots(mem *arena.Part, b *arena.Block, old []uint64, size int) []uint64 {
+	was := *b
+	*b = arena.Block{}
+	slots := arena.Make[uint64](mem, b, size)
 	mask := uint64(size - 1)
-	for gid, h := range t.hashes {
-		at := h & mask
-		for t.slots[at] != 0 {
+	for i, slot := range old {
+		if i%relieveEvery == 0 {
+			mem.Relieve()
+		}
+		if slot == 0 {
+			continue
+		}
+		at := slot >> 32 & mask
+		for slots[at] != 0 {
 			at = (at + 1) & mask
 		}
-		t.slots[at] = h>>32<<32 | uint64(gid+1)
+		slots[at] = slot
 	}
+	was.Free()
+	return slots
 }
+
+// relieveEvery is after how many places of a table that grows memory is looked after.
+const relieveEvery = 1 << 16
 
 // DirtyLen returns how many keys were found or added since ClearDirty.
 func (t *Table) DirtyLen() int {

@@ -148,6 +148,9 @@ func TryStart(t testing.TB, dir string, args ...string) (*Process, error) {
 	}
 }
 
+// PID is the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Log is what the server wrote to standard error.
 func (p *Process) Log() string { return p.stderr.String() }
 

@@ -88,6 +88,10 @@ type Options struct {
 	StatementBytes int64
 	// Journals is job.Config's.
 	Journals meta.Keep
+	// Memory, StateDir and MemoryUse are job.Config's.
+	Memory    int64
+	StateDir  string
+	MemoryUse func(state func() int64) (resident, heap int64)
 	// UDF runs JavaScript; nil refuses it.
 	UDF job.UDF
 	// Alone: queries share no windows.
@@ -128,7 +132,7 @@ func Open(o Options) (*DB, error) {
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
 		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
-		Journals: o.Journals, Room: o.Room}})
+		Journals: o.Journals, Room: o.Room, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse}})
 	if err != nil {
 		return nil, err
 	}

@@ -41,8 +41,9 @@ type serveCmd struct {
 	Auth       string          `help:"Who needs a password: trust (connections from other machines) or scram (all)." enum:"trust,scram" default:"trust"`
 	TLSCert    string          `name:"tls-cert" help:"Certificate for Postgres clients, PEM." placeholder:"FILE" type:"path"`
 	TLSKey     string          `name:"tls-key" help:"Key of the certificate, PEM." placeholder:"FILE" type:"path"`
-	IngestMB   int64           `name:"http-ingest-mb" help:"Memory for the bodies of HTTP ingest requests, MiB; beyond it they are answered 429." default:"256"`
 	Journals   journalFlags    `embed:"" prefix:"journal-"`
+	IngestMB   int64           `name:"http-ingest-mb" help:"Memory for the bodies of HTTP ingest requests, MiB; beyond it they are answered 429. 0: an eighth of --memory, 256 at most." default:"0"`
+	Memory     string          `help:"What the server may have in memory, such as 8GB; state beyond it goes to the data directory. Default: three quarters of the machine's." placeholder:"SIZE"`
 	Workers    int             `help:"Key partitions; 0: one per core." default:"0"`
 	Checkpoint time.Duration   `name:"checkpoint-every" help:"Time between checkpoints of keyed state." default:"10s"`
 	TestDir    string          `name:"test-dir" help:"Directory whose files TEST CONTINUOUS QUERY may read; none: no files." type:"existingdir"`
@@ -52,14 +53,18 @@ type serveCmd struct {
 // Run serves until SIGTERM or SIGINT.
 func (c *serveCmd) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
-	if c.IngestMB < 1 || c.IngestMB > 1<<20 {
-		return fmt.Errorf("--http-ingest-mb %d: it is from 1 to 1048576", c.IngestMB)
+	if c.IngestMB < 0 || c.IngestMB > 1<<20 {
+		return fmt.Errorf("--http-ingest-mb %d: it is from 0 to 1048576", c.IngestMB)
+	}
+	memory, err := server.ParseMemory(c.Memory)
+	if err != nil {
+		return err
 	}
 	if err := c.Journals.check(); err != nil {
 		return err
 	}
 	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Auth: c.Auth, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Workers: c.Workers, Logger: log,
-		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir, Journals: c.Journals.keep(), IngestMax: c.IngestMB << 20, Fatal: fatal})
+		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir, Journals: c.Journals.keep(), Memory: memory, IngestMax: c.IngestMB << 20, Fatal: fatal})
 	if err != nil {
 		return err
 	}

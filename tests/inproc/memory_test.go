@@ -1,0 +1,145 @@
+package inproc
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/job"
+)
+
+// memoryQueries are those whose state is to be larger than the budget, all at once.
+var memoryQueries = []struct{ name, sql string }{
+	{"tumbling", "SELECT k, count(*) AS c, sum(n) AS total FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 day') HAVING count(*) <> 2"},
+	{"hopping", "SELECT k, count(*) AS c, min(n) AS least, count(DISTINCT n) AS d FROM s GROUP BY k, HOP(ts, INTERVAL '1 day', INTERVAL '2 days') HAVING count(*) <> 2"},
+	{"sessions", "SELECT k, count(*) AS c FROM s GROUP BY k, SESSION(ts, INTERVAL '20 hours') HAVING count(*) <> 2"},
+	{"first", "SELECT k, n FROM s WHERE FIRST_SEEN(k, INTERVAL '1 day')"},
+	{"joined", "SELECT a.k, a.n AS one, b.n AS two FROM s a JOIN s b ON a.k = b.k AND b.ts BETWEEN a.ts + INTERVAL '1 second' AND a.ts + INTERVAL '10 hours' WHERE b.n % 5 = 0"},
+}
+
+const (
+	memoryBudget = 11 << 20
+	memoryKeys   = 60_000
+	memoryBatch  = 200
+	// memoryStep is what one batch of rows, or a step of a window that closes, brings into memory between two looks.
+	memoryStep = 16 << 20
+)
+
+// memoryRun is a database that is filled, restarted and emptied.
+type memoryRun struct {
+	t    *testing.T
+	opts Options
+	db   *DB
+	// resident is what was measured last; most the most.
+	resident, most atomic.Int64
+	largest        int64 // state, wherever it was
+	onDisk         int64
+}
+
+func newMemoryRun(t *testing.T, budget int64) *memoryRun {
+	r := &memoryRun{t: t}
+	r.opts = Options{Disk: NewDisk(), Clock: NewClock(time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC)), Workers: 2, CheckpointEvery: 300 * time.Millisecond,
+		Memory: budget, StateDir: t.TempDir(), MemoryUse: func(state func() int64) (int64, int64) {
+			n := state()
+			r.most.Store(max(n, r.most.Load()))
+			return n, 0
+		}}
+	r.open()
+	mustExec(t, r.db, "CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, k TEXT, n BIGINT, WATERMARK FOR ts AS ts - INTERVAL '1 minute')")
+	for _, q := range memoryQueries {
+		mustExec(t, r.db, "CREATE CONTINUOUS QUERY "+q.name+" AS "+q.sql)
+	}
+	return r
+}
+
+func (r *memoryRun) open() {
+	r.t.Helper()
+	var err error
+	if r.db, err = Open(r.opts); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// send has each key come once, at a time of the clock after the first of March; keys are long, so that they lie outside of their entries.
+func (r *memoryRun) send(at time.Duration, step int) {
+	r.t.Helper()
+	ts := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC).Add(at).Format(time.RFC3339)
+	for from := 0; from < memoryKeys; from += memoryBatch {
+		var b bytes.Buffer
+		for i := from; i < from+memoryBatch; i += step {
+			fmt.Fprintf(&b, `{"ts":%q,"k":"%0200d","n":%d}`+"\n", ts, i, i%1000+step)
+		}
+		if rejected, err := r.db.Append("s", b.Bytes()); err != nil || rejected > 0 {
+			r.t.Fatal(rejected, err)
+		}
+		m := r.db.Engine().Memory()
+		r.largest, r.onDisk = max(r.largest, m.State), max(r.onDisk, m.OnDisk)
+	}
+	if err := r.db.Settle(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *memoryRun) run() {
+	r.t.Helper()
+	r.send(time.Hour, 1)
+	if err := r.db.Close(); err != nil { // with a checkpoint
+		r.t.Fatal(err)
+	}
+	r.open()
+	if r.db.Rerun != 0 {
+		r.t.Errorf("%d epochs ran again, not from the last checkpoint", r.db.Rerun)
+	}
+	r.send(5*time.Hour, 3)
+	r.send(6*time.Hour, 17)
+	if rejected, err := r.db.Append("s", []byte(`{"ts":"2026-03-09T00:00:00Z","k":"end","n":1}`+"\n")); err != nil || rejected > 0 {
+		r.t.Fatal(rejected, err)
+	}
+	if err := r.db.Settle(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *memoryRun) results(query string) []Change {
+	r.t.Helper()
+	list, err := r.db.Changelog(query)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	// Rows that are found as they come are in the order of the workers.
+	slices.SortFunc(list, func(a, b Change) int { return bytes.Compare([]byte(a.Text), []byte(b.Text)) })
+	return list
+}
+
+// TestStateBeyondMemory: state ten times larger than memory gives what it gives in memory, over a restart from a checkpoint; and what is
+// in memory stays about the budget (tests/crash TestResidentMemory has the bound for a whole process).
+func TestStateBeyondMemory(t *testing.T) {
+	free, small := newMemoryRun(t, 1<<40), newMemoryRun(t, memoryBudget)
+	for _, r := range []*memoryRun{free, small} {
+		defer func() { _ = r.db.Close() }()
+		r.run()
+	}
+	for _, q := range memoryQueries {
+		want, got := free.results(q.name), small.results(q.name)
+		if len(want) < memoryKeys/100 {
+			t.Errorf("%s has %d results: too few to compare", q.name, len(want))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %d results with little memory, %d with enough, or others", q.name, len(got), len(want))
+		}
+		if rows := mustRows(t, small.db, "SELECT state FROM vigil.queries WHERE name = '"+q.name+"'"); len(rows) != 1 || rows[0][0] != job.StateRunning {
+			t.Errorf("%s: %v", q.name, rows)
+		}
+	}
+	t.Logf("budget %d MiB: at most %d MiB of %d MiB state in memory; with enough: %d of %d", memoryBudget>>20, small.most.Load()>>20,
+		small.largest>>20, free.most.Load()>>20, free.largest>>20)
+	if free.most.Load() < 10*memoryBudget {
+		t.Errorf("the state is %d MiB in memory, not ten times the budget", free.most.Load()>>20)
+	}
+	if small.onDisk == 0 || small.most.Load() > memoryBudget*5/4+memoryStep {
+		t.Errorf("%d bytes were in memory at most, %d on disk, the budget is %d", small.most.Load(), small.onDisk, memoryBudget)
+	}
+}
