@@ -28,6 +28,7 @@ type checkpointCut struct {
 	// reached is the watermark that queries over several streams have reached, by id; the first worker's.
 	reached map[uint64]types.EventTime
 	parts   [][]stateBlock // per worker
+	spent   bool           // blocks are gone, so that the cut cannot be written again
 	drops   []uint64       // operators whose state is to be forgotten
 	mu      sync.Mutex
 	err     error
@@ -51,15 +52,16 @@ type stateBlock struct {
 	block arena.Block
 }
 
-// take returns the bytes of a block, which is not used any more.
-func (b *stateBlock) take() []byte {
-	data := b.data
-	if b.block != (arena.Block{}) {
-		data = bytes.Clone(data)
-		b.block.Free()
+// take returns the bytes of a block. One that lies outside of the Go heap, as blocks do while memory is scarce, gives its memory back
+// and is gone: spent.
+func (b *stateBlock) take() (data []byte, spent bool) {
+	if b.block == (arena.Block{}) {
+		return b.data, false
 	}
+	data = bytes.Clone(b.data)
+	b.block.Free()
 	b.data = nil
-	return data
+	return data, true
 }
 
 type blockKind uint8
@@ -185,6 +187,11 @@ func (c *checkpoints) persist(cut *checkpointCut) {
 		if tries >= checkpointTries {
 			c.failing.Store(&err)
 		}
+		if cut.spent { // what is left of it is no checkpoint
+			c.gaveUp = true
+			c.e.fail(fmt.Errorf("checkpoint at epoch %d, which cannot be tried again while memory is scarce: %w", cut.epoch, err))
+			return
+		}
 		if ending || c.e.ctx.Err() != nil {
 			c.gaveUp = true
 			c.e.log.Error("the engine ends without a last checkpoint; the next start runs the epochs since the one before again", "error", err)
@@ -219,7 +226,9 @@ func (c *checkpoints) write(cut *checkpointCut) error {
 			b := &part[i]
 			switch b.what {
 			case blockData:
-				if err := w.Block(b.op, uint16(worker), b.slice, b.take()); err != nil {
+				data, spent := b.take()
+				cut.spent = cut.spent || spent
+				if err := w.Block(b.op, uint16(worker), b.slice, data); err != nil {
 					w.Abort()
 					return err
 				}
