@@ -45,18 +45,27 @@ func (s *sliceSave) stored() bool { return s.entries > 0 || s.restored }
 // savePart bounds what is written at once: entries, and those of a slice that is begun anew.
 type savePart struct{ most, anewMost int }
 
-// copyShared writes about most entries of shared slices, of each group as many as there are members.
-func copyShared[S any](all []S, members, most int, save func(sl S, part savePart) (int, error)) (int, error) {
+// copySlices writes about most entries of slices, those of the first ones first; save writes about most of one slice.
+func copySlices[S any](all []S, most int, save func(sl S, part savePart) (int, error)) (int, error) {
 	left := most
 	for _, sl := range all {
 		if left <= 0 {
 			break
 		}
-		n, err := save(sl, savePart{max(1, left/max(1, members)), math.MaxInt})
+		n, err := save(sl, savePart{left, math.MaxInt})
 		if err != nil {
 			return 0, err
 		}
-		left -= n * members
+		left -= n
 	}
 	return most - left, nil
+}
+
+// copyShared is copySlices for slices of which each group is written as often as there are members.
+func copyShared[S any](all []S, members, most int, save func(sl S, part savePart) (int, error)) (int, error) {
+	return copySlices(all, most, func(sl S, part savePart) (int, error) {
+		part.most = max(1, part.most/max(1, members))
+		n, err := save(sl, part)
+		return n * members, err
+	})
 }

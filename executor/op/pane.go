@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/agg"
-	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state"
 	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
@@ -17,7 +17,7 @@ type pane struct {
 	start types.EventTime
 	keyIndex
 	slab  agg.Slab
-	dirty []uint64 // groups changed since the last snapshot, by bit
+	dirty state.Dirty // groups changed since the last snapshot
 	// fired are the results that rows of this pane have set off (EMIT FIRST).
 	fired firedMarks
 	// suffix and next belong to pastPanes: by group, the state of the pane and of those that follow it up to the end of a
@@ -86,47 +86,22 @@ func (p *pane) freeMemory() {
 
 // mark makes groups dirty.
 func (p *pane) mark(gids []uint32) {
-	for n := (len(p.ids) + 63) / 64; len(p.dirty) < n; {
-		p.dirty = append(p.dirty, 0)
-	}
+	p.dirty.Room(len(p.ids))
 	for _, g := range gids {
-		p.dirty[g>>6] |= 1 << (g & 63)
+		p.dirty.Mark(g)
 	}
-}
-
-// takeChanged appends about most dirty groups, and makes those clean.
-func (p *pane) takeChanged(dst []uint32, most int) []uint32 {
-	for i, w := range p.dirty {
-		if most <= 0 {
-			break
-		}
-		most -= bits.OnesCount64(w)
-		for ; w != 0; w &= w - 1 {
-			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
-		}
-		p.dirty[i] = 0
-	}
-	return dst
-}
-
-// changedLen is how many groups are dirty.
-func (p *pane) changedLen() int {
-	n := 0
-	for _, w := range p.dirty {
-		n += bits.OnesCount64(w)
-	}
-	return n
 }
 
 // left is how many groups are to be written.
-func (p *pane) left() int { return p.sliceSave.left(p.changedLen(), len(p.ids)) }
+func (p *pane) left() int { return p.sliceSave.left(p.dirty.Len(), len(p.ids)) }
 
 // beginAnew makes all groups dirty where the pane is to be written whole and has at most so many; then it needs a Rewrite.
 func (p *pane) beginAnew(most int) bool {
-	if !p.anew(p.changedLen(), len(p.ids), most) {
+	if !p.anew(p.dirty.Len(), len(p.ids), most) {
 		return false
 	}
-	p.mark(batch.All(len(p.ids)))
+	p.dirty.Room(len(p.ids))
+	p.dirty.MarkAll(len(p.ids))
 	return true
 }
 

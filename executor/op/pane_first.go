@@ -250,7 +250,7 @@ func (f *firsts) fire(in Input, c cell, row uint32, r int) {
 	pn := f.p.paneOf(f.p.startOf(t))
 	gid, _ := pn.find(c.kid)
 	pn.fired.add(firedMark{gid, f.windowOf(t, c.end)})
-	pn.dirty[gid>>6] |= 1 << (gid & 63)
+	pn.dirty.Mark(gid)
 }
 
 // emit sends the hits in the order of the rows that set them off, and of windows.

@@ -305,7 +305,7 @@ func (s *SharedPanes) save(pn *pane, to func(m *Member) StateWriter, part savePa
 		return 0, nil
 	}
 	anew := pn.beginAnew(part.anewMost)
-	gids := pn.takeChanged(s.all.gids[:0], part.most)
+	gids := pn.dirty.Take(s.all.gids[:0], part.most)
 	s.all.gids, pn.ahead = gids, true
 	pn.entries += len(gids)
 	for _, m := range s.members {

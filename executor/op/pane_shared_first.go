@@ -113,7 +113,7 @@ func (p *PaneAgg) fireShared(s *SharedPanes, b *batch.Batch, row uint32, c cell)
 	own := p.paneOf(pn.start)
 	m.gid, _ = own.find(kid)
 	own.fired.add(m)
-	own.dirty[m.gid>>6] |= 1 << (m.gid & 63)
+	own.dirty.Mark(m.gid)
 	f.fired[changeKey{c.end, kid}] = struct{}{}
 }
 

@@ -47,14 +47,20 @@ func (p *PaneAgg) Snapshot(out StateWriter) error {
 }
 
 func (p *PaneAgg) snapshotPane(pn *pane, out StateWriter) error {
-	if pn.beginAnew(cutAnewMost) {
+	_, err := p.savePane(pn, savePart{math.MaxInt, cutAnewMost}, out)
+	pn.ahead = false
+	return err
+}
+
+// savePane writes groups of a pane that changed, all of it where that is due.
+func (p *PaneAgg) savePane(pn *pane, part savePart, out StateWriter) (int, error) {
+	if pn.beginAnew(part.anewMost) {
 		if err := out.Rewrite(int64(pn.start)); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	pn.ahead = false
-	p.gids = pn.takeChanged(p.gids[:0], math.MaxInt)
-	return p.writePane(pn, p.gids, out)
+	p.gids = pn.dirty.Take(p.gids[:0], part.most)
+	return len(p.gids), p.writePane(pn, p.gids, out)
 }
 
 // writePane adds groups of a pane to the checkpoint.
@@ -82,28 +88,19 @@ func (p *PaneAgg) Changed() int {
 
 // CopyAhead implements AheadCopier.
 func (p *PaneAgg) CopyAhead(out StateWriter, most int) (int, error) {
-	left := most
-	for _, pn := range p.panes {
-		if left <= 0 {
-			break
-		}
+	groups, err := copySlices(p.panes, most, func(pn *pane, part savePart) (int, error) {
 		if pn.left() == 0 {
-			continue
+			return 0, nil
 		}
-		if pn.beginAnew(math.MaxInt) {
-			if err := out.Rewrite(int64(pn.start)); err != nil {
-				return 0, err
-			}
-		}
+		n, err := p.savePane(pn, part, out)
 		pn.ahead = true
-		p.gids = pn.takeChanged(p.gids[:0], left)
-		left -= len(p.gids)
-		if err := p.writePane(pn, p.gids, out); err != nil {
-			return 0, err
-		}
+		return n, err
+	})
+	if err != nil {
+		return 0, err
 	}
-	n, err := p.copyChanges(out, left)
-	return most - left + n, err
+	n, err := p.copyChanges(out, most-groups)
+	return groups + n, err
 }
 
 // appendBlock writes entries until the block is full, and returns the groups that are left.

@@ -31,22 +31,21 @@ func (s *sightings) snapshot(out StateWriter) error {
 }
 
 func (s *sightings) snapshotBucket(b *sightBucket, out StateWriter) error {
-	if err := s.rewrite(b, cutAnewMost, out); err != nil {
-		return err
-	}
+	_, err := s.save(b, savePart{math.MaxInt, cutAnewMost}, out)
 	b.ahead = false
-	s.gids = b.table.Dirty(s.gids[:0])
-	b.table.ClearDirty()
-	return s.write(b, s.gids, out)
+	return err
 }
 
-// rewrite has a bucket written whole where that is due.
-func (s *sightings) rewrite(b *sightBucket, most int, out StateWriter) error {
-	if !b.anew(b.table.DirtyLen(), b.table.Len(), most) {
-		return nil
+// save writes keys of a bucket that changed, all of it where that is due.
+func (s *sightings) save(b *sightBucket, part savePart, out StateWriter) (int, error) {
+	if b.anew(b.table.DirtyLen(), b.table.Len(), part.anewMost) {
+		b.table.MarkAll()
+		if err := out.Rewrite(b.start); err != nil {
+			return 0, err
+		}
 	}
-	b.table.MarkAll()
-	return out.Rewrite(b.start)
+	s.gids = b.table.TakeDirty(s.gids[:0], part.most)
+	return len(s.gids), s.write(b, s.gids, out)
 }
 
 // write adds keys to the checkpoint.
@@ -80,25 +79,14 @@ func (s *sightings) changed() int {
 
 // copyAhead writes about most of them.
 func (s *sightings) copyAhead(out StateWriter, most int) (int, error) {
-	left := most
-	for _, b := range s.open {
-		if left <= 0 {
-			break
-		}
+	return copySlices(s.open, most, func(b *sightBucket, part savePart) (int, error) {
 		if b.left(b.table.DirtyLen(), b.table.Len()) == 0 {
-			continue
+			return 0, nil
 		}
-		if err := s.rewrite(b, math.MaxInt, out); err != nil {
-			return 0, err
-		}
+		n, err := s.save(b, part, out)
 		b.ahead = true
-		s.gids = b.table.TakeDirty(s.gids[:0], left)
-		left -= len(s.gids)
-		if err := s.write(b, s.gids, out); err != nil {
-			return 0, err
-		}
-	}
-	return most - left, nil
+		return n, err
+	})
 }
 
 // restore takes blocks back, oldest first.

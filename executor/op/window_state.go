@@ -40,22 +40,21 @@ func (w *WindowAgg) Snapshot(out StateWriter) error {
 }
 
 func (w *WindowAgg) snapshotSlice(sl *slice, out StateWriter) error {
-	if err := w.rewriteSlice(sl, cutAnewMost, out); err != nil {
-		return err
-	}
+	_, err := w.saveSlice(sl, savePart{math.MaxInt, cutAnewMost}, out)
 	sl.ahead = false
-	w.gids = sl.table.Dirty(w.gids[:0])
-	sl.table.ClearDirty()
-	return w.writeSlice(sl, w.gids, out)
+	return err
 }
 
-// rewriteSlice has a slice written whole where that is due.
-func (w *WindowAgg) rewriteSlice(sl *slice, most int, out StateWriter) error {
-	if !sl.anew(sl.table.DirtyLen(), sl.table.Len(), most) {
-		return nil
+// saveSlice writes groups of a slice that changed, all of it where that is due.
+func (w *WindowAgg) saveSlice(sl *slice, part savePart, out StateWriter) (int, error) {
+	if sl.anew(sl.table.DirtyLen(), sl.table.Len(), part.anewMost) {
+		sl.table.MarkAll()
+		if err := out.Rewrite(int64(sl.Start)); err != nil {
+			return 0, err
+		}
 	}
-	sl.table.MarkAll()
-	return out.Rewrite(int64(sl.Start))
+	w.gids = sl.table.TakeDirty(w.gids[:0], part.most)
+	return len(w.gids), w.writeSlice(sl, w.gids, out)
 }
 
 func (w *WindowAgg) writeSlice(sl *slice, gids []uint32, out StateWriter) error {
@@ -82,25 +81,14 @@ func (w *WindowAgg) Changed() int {
 
 // CopyAhead implements AheadCopier.
 func (w *WindowAgg) CopyAhead(out StateWriter, most int) (int, error) {
-	left := most
-	for _, sl := range w.open {
-		if left <= 0 {
-			break
-		}
+	return copySlices(w.open, most, func(sl *slice, part savePart) (int, error) {
 		if sl.left(sl.table.DirtyLen(), sl.table.Len()) == 0 {
-			continue
+			return 0, nil
 		}
-		if err := w.rewriteSlice(sl, math.MaxInt, out); err != nil {
-			return 0, err
-		}
+		n, err := w.saveSlice(sl, part, out)
 		sl.ahead = true
-		w.gids = sl.table.TakeDirty(w.gids[:0], left)
-		left -= len(w.gids)
-		if err := w.writeSlice(sl, w.gids, out); err != nil {
-			return 0, err
-		}
-	}
-	return most - left, nil
+		return n, err
+	})
 }
 
 // appendBlock writes entries until the block is full, and returns the groups that are left.

@@ -39,10 +39,7 @@ func (c *cursor) createSink() Statement {
 		case s.Options == nil && c.acceptKw("with"):
 			s.Options = c.options()
 		case s.Format == "" && c.acceptKw("format"):
-			s.Format = strings.ToUpper(c.label())
-			if c.peek().isOp("(") {
-				s.FormatOptions = c.options()
-			}
+			s.Format, s.FormatOptions = c.format()
 		default:
 			c.fail()
 		}

@@ -27,15 +27,21 @@ func (c *cursor) createStream() Statement {
 		case s.Table && s.OnCommit == "" && c.isKw("on", "commit"):
 			c.onCommit(s)
 		case s.Format == "" && c.acceptKw("format"):
-			s.Format = strings.ToUpper(c.label())
-			if c.peek().isOp("(") {
-				s.FormatOptions = c.options()
-			}
+			s.Format, s.FormatOptions = c.format()
 		default:
 			c.fail()
 		}
 	}
 	return s
+}
+
+// format parses what follows FORMAT: its name, and its options if there are any.
+func (c *cursor) format() (name string, options []Option) {
+	name = strings.ToUpper(c.label())
+	if c.peek().isOp("(") {
+		options = c.options()
+	}
+	return name, options
 }
 
 // streamElement parses a column, WATERMARK FOR or a table constraint.

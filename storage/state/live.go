@@ -1,13 +1,11 @@
 package state
 
-import "math/bits"
-
 // Live is an Index that remembers which keys were touched: for state that ends key by key, where a Table is for state that is
 // dropped whole. The zero Live is ready for use. One goroutine uses it at a time.
 type Live struct {
 	Index
-	// dirty are the numbers of the keys touched since ClearDirty, by bit.
-	dirty []uint64
+	// dirty are the numbers of the keys touched since ClearDirty.
+	dirty Dirty
 }
 
 // Free forgets all keys and gives the memory back.
@@ -25,60 +23,33 @@ func (t *Live) Bytes() int64 { return t.Index.Bytes() + int64(cap(t.dirty))*8 }
 func (t *Live) FindOrAdd(r Rows, sel []uint32, gids []uint32) ([]uint32, error) {
 	from := len(gids)
 	gids, err := t.Index.FindOrAdd(r, sel, gids)
-	for len(t.dirty)*64 < t.ids {
-		t.dirty = append(t.dirty, 0)
-	}
+	t.dirty.Room(t.ids)
 	for _, gid := range gids[from:] {
-		t.dirty[gid>>6] |= 1 << (gid & 63)
+		t.dirty.Mark(gid)
 	}
 	return gids, err
 }
 
 // Remove forgets a key. Its number may come back from the next FindOrAdd.
 func (t *Live) Remove(gid uint32) {
-	t.dirty[gid>>6] &^= 1 << (gid & 63)
+	t.dirty.Clean(gid)
 	t.Index.Remove(gid)
 }
 
 // Mark makes a key dirty.
-func (t *Live) Mark(gid uint32) { t.dirty[gid>>6] |= 1 << (gid & 63) }
+func (t *Live) Mark(gid uint32) { t.dirty.Mark(gid) }
 
 // MarkAll makes all keys dirty.
 func (t *Live) MarkAll() { t.Each(t.Mark) }
 
 // Dirty appends the numbers of the keys found, added or marked since ClearDirty, ascending.
-func (t *Live) Dirty(dst []uint32) []uint32 {
-	for i, w := range t.dirty {
-		for ; w != 0; w &= w - 1 {
-			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
-		}
-	}
-	return dst
-}
+func (t *Live) Dirty(dst []uint32) []uint32 { return t.dirty.Append(dst) }
 
 // DirtyLen returns how many keys Dirty would append.
-func (t *Live) DirtyLen() int {
-	n := 0
-	for _, w := range t.dirty {
-		n += bits.OnesCount64(w)
-	}
-	return n
-}
+func (t *Live) DirtyLen() int { return t.dirty.Len() }
 
 // TakeDirty appends what Dirty would, up to about most numbers, and makes those clean.
-func (t *Live) TakeDirty(dst []uint32, most int) []uint32 {
-	for i, w := range t.dirty {
-		if most <= 0 {
-			break
-		}
-		most -= bits.OnesCount64(w)
-		for ; w != 0; w &= w - 1 {
-			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
-		}
-		t.dirty[i] = 0
-	}
-	return dst
-}
+func (t *Live) TakeDirty(dst []uint32, most int) []uint32 { return t.dirty.Take(dst, most) }
 
 // ClearDirty starts a new round of Dirty.
 func (t *Live) ClearDirty() { clear(t.dirty) }

@@ -6,7 +6,6 @@ package state
 import (
 	"bytes"
 	"errors"
-	"math/bits"
 
 	"github.com/vigil-sql/vigil/storage/state/arena"
 )
@@ -25,7 +24,7 @@ type Table struct {
 	keys   []byte
 	blocks struct{ slots, hashes, offs, keys arena.Block }
 	// dirty marks the gids touched since ClearDirty.
-	dirty []uint64
+	dirty Dirty
 
 	probe []uint64 // scratch: the first slot of each row of a batch
 	sum   uint64   // where touch leaves what it read, so that the reads stay
@@ -131,7 +130,7 @@ func (t *Table) FindOrAdd(r Rows, sel []uint32, gids []uint32) ([]uint32, error)
 			if uint32(slot>>32) == uint32(h) {
 				gid := uint32(slot) - 1
 				if bytes.Equal(t.Key(gid), key) {
-					t.dirty[gid>>6] |= 1 << (gid & 63)
+					t.dirty.Mark(gid)
 					gids = append(gids, gid)
 					break
 				}
@@ -221,10 +220,8 @@ func (t *Table) add(key []byte, hash, at uint64) (uint32, error) {
 	t.keys = arena.Append(t.Mem, &t.blocks.keys, t.keys, key...)
 	t.offs = arena.Append(t.Mem, &t.blocks.offs, t.offs, uint64(len(t.keys)))
 	t.hashes = arena.Append(t.Mem, &t.blocks.hashes, t.hashes, hash)
-	if int(gid>>6) >= len(t.dirty) {
-		t.dirty = append(t.dirty, 0)
-	}
-	t.dirty[gid>>6] |= 1 << (gid & 63)
+	t.dirty.Room(int(gid) + 1)
+	t.dirty.Mark(gid)
 	t.slots[at] = hash<<32 | uint64(gid+1)
 	return gid, nil
 }
@@ -283,55 +280,16 @@ func growSlots(mem *arena.Part, b *arena.Block, old []uint64, size int) []uint64
 const relieveEvery = 1 << 16
 
 // DirtyLen returns how many keys were found or added since ClearDirty.
-func (t *Table) DirtyLen() int {
-	n := 0
-	for _, w := range t.dirty {
-		n += bits.OnesCount64(w)
-	}
-	return n
-}
+func (t *Table) DirtyLen() int { return t.dirty.Len() }
 
 // Dirty appends the numbers of the keys found or added since ClearDirty, ascending.
-func (t *Table) Dirty(dst []uint32) []uint32 {
-	for i, w := range t.dirty {
-		for ; w != 0; w &= w - 1 {
-			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
-		}
-	}
-	return dst
-}
+func (t *Table) Dirty(dst []uint32) []uint32 { return t.dirty.Append(dst) }
 
 // ClearDirty starts a new round of Dirty.
 func (t *Table) ClearDirty() { clear(t.dirty) }
 
 // MarkAll makes all keys dirty.
-func (t *Table) MarkAll() {
-	n := len(t.hashes)
-	for i := range t.dirty {
-		t.dirty[i] = 0
-	}
-	for i := range n / 64 {
-		t.dirty[i] = ^uint64(0)
-	}
-	if n%64 > 0 {
-		t.dirty[n/64] = 1<<(n%64) - 1
-	}
-}
+func (t *Table) MarkAll() { t.dirty.MarkAll(len(t.hashes)) }
 
 // TakeDirty appends what Dirty would, up to about most numbers, and makes those clean.
-func (t *Table) TakeDirty(dst []uint32, most int) []uint32 {
-	for i, w := range t.dirty {
-		if most <= 0 {
-			break
-		}
-		if w == 0 {
-			continue
-		}
-		most -= bits.OnesCount64(w)
-		for ; w != 0; w &= w - 1 {
-			dst = append(dst, uint32(i<<6+bits.TrailingZeros64(w)))
-		}
-		t.dirty[i] = 0
-	}
-	return dst
-}
+func (t *Table) TakeDirty(dst []uint32, most int) []uint32 { return t.dirty.Take(dst, most) }
