@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 // pickyStore is a store that does not take checkpoints while it is told so.
 type pickyStore struct {
 	kv.Store
+	least   int // of what it does not take, bytes
 	refuse  atomic.Bool
 	refused chan struct{} // one for each batch that was refused; somebody must take it
 }
@@ -29,7 +31,7 @@ type pickyBatch struct {
 func (s *pickyStore) NewBatch() kv.Batch { return &pickyBatch{Batch: s.Store.NewBatch(), s: s} }
 
 func (b *pickyBatch) Set(key, value []byte) {
-	b.checkpoint = b.checkpoint || bytes.HasPrefix(key, []byte{kv.PrefixCheckpoint})
+	b.checkpoint = b.checkpoint || bytes.HasPrefix(key, []byte{kv.PrefixCheckpoint}) && len(value) >= b.s.least
 	b.Batch.Set(key, value)
 }
 
@@ -120,5 +122,61 @@ func TestCheckpointRetried(t *testing.T) {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestCheckpointOfScarceMemory: a checkpoint whose blocks have left memory as it was written cannot be tried again. The engine ends
+// then, rather than write less than there was, and the next one has lost nothing.
+func TestCheckpointOfScarceMemory(t *testing.T) {
+	disk, clock := inproc.NewDisk(), inproc.NewClock(begin)
+	store := &pickyStore{Store: disk.KV, refused: make(chan struct{}), least: 32 << 10}
+	opts := inproc.Options{Disk: disk, Store: store, Clock: clock, Workers: 1, EpochMax: time.Millisecond, CheckpointEvery: time.Millisecond,
+		Memory: 1 << 20, StateDir: t.TempDir(), MemoryUse: func(func() int64) (int64, int64) { return 1 << 30, 0 }}
+	db, err := inproc.Open(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const keys = 3000 // a block of them is not small enough to stay on the Go heap
+	exec := func(sql string) {
+		t.Helper()
+		if err := db.Exec(sql); err != nil {
+			t.Fatal(sql, err)
+		}
+	}
+	exec(`CREATE STREAM s (ts TIMESTAMPTZ, k TEXT, WATERMARK FOR ts AS ts); CREATE CONTINUOUS QUERY q AS SELECT k, count(*) AS n FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 hour')`)
+	for db.Engine().Memory().Resident == 0 { // the first look at the memory
+		runtime.Gosched()
+	}
+	store.refuse.Store(true)
+	exec(fmt.Sprintf(`INSERT INTO s SELECT '2026-01-01 10:00:01Z', 'key number ' || n FROM generate_series(1, %d) AS n`, keys))
+	go func() {
+		for {
+			select {
+			case <-store.refused:
+			case <-db.Engine().Failed():
+				return
+			}
+		}
+	}()
+	for db.Err() == nil { // a checkpoint is made as epochs go by
+		_ = db.Exec(`INSERT INTO s VALUES ('2026-01-01 10:00:01Z', 'key number 1')`)
+	}
+	if err := db.Err(); err == nil || !strings.Contains(err.Error(), "cannot be tried again while memory is scarce") {
+		t.Errorf("the engine ended because of: %v", err)
+	}
+	store.refuse.Store(false)
+	_ = db.Close() // says why it had ended
+	if db, err = inproc.Open(inproc.Options{Disk: disk, Clock: clock, Workers: 1}); err != nil {
+		t.Fatal(err)
+	}
+	exec(`INSERT INTO s VALUES ('2026-01-01 12:00:00Z', 'end')`)
+	if err := db.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := db.Changes("q"); err != nil || n != keys {
+		t.Errorf("%d results, not %d: %v", n, keys, err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

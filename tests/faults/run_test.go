@@ -84,6 +84,8 @@ type world struct {
 	fatal   chan struct{}
 	logs    []string // what went wrong, for those who look why
 	restart int
+	// amid is how many processes ended by themselves while they neither started nor stopped.
+	amid int
 	// workers and checkpoints are how the next server runs.
 	workers     int
 	checkpoints time.Duration
@@ -233,6 +235,9 @@ func (w *world) do(i int, s step) {
 			w.logs = append(w.logs, fmt.Sprintf("step %d: %v", i, err))
 		}
 		if crashed || w.dead() || s.restart {
+			if !crashed && !s.restart {
+				w.amid++
+			}
 			w.leave()
 			w.open()
 		}

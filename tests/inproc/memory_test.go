@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -141,5 +142,58 @@ func TestStateBeyondMemory(t *testing.T) {
 	}
 	if small.onDisk == 0 || small.most.Load() > memoryBudget*5/4+memoryStep {
 		t.Errorf("%d bytes were in memory at most, %d on disk, the budget is %d", small.most.Load(), small.onDisk, memoryBudget)
+	}
+}
+
+// TestHeapBeyondMemory: when what cannot leave memory is more than the server may have, the query that holds most of it goes out of
+// service and says why; the others go on.
+func TestHeapBeyondMemory(t *testing.T) {
+	const budget = 8 << 20
+	var heap, looks atomic.Int64
+	db, err := Open(Options{Disk: NewDisk(), Clock: NewClock(time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC)), Workers: 2, CostsEvery: time.Millisecond,
+		Memory: budget, StateDir: t.TempDir(), MemoryUse: func(func() int64) (int64, int64) {
+			looks.Add(1)
+			return budget / 2, heap.Load()
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	mustExec(t, db, "CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, k TEXT, WATERMARK FOR ts AS ts)")
+	mustExec(t, db, "CREATE CONTINUOUS QUERY much AS SELECT count(*) AS n, array_agg(k) AS list FROM s GROUP BY TUMBLE(ts, INTERVAL '1 day')")
+	mustExec(t, db, "CREATE CONTINUOUS QUERY little AS SELECT count(*) AS n FROM s GROUP BY TUMBLE(ts, INTERVAL '1 day')")
+	mustExec(t, db, "INSERT INTO s SELECT '2026-03-01 00:00:00Z', repeat('x', 200) || n FROM generate_series(1, 10000) AS n")
+	states := func() map[string]string {
+		out := map[string]string{}
+		for _, row := range mustRows(t, db, "SELECT name, state, coalesce(reason, '') FROM vigil.queries") {
+			out[row[0]] = row[1] + " " + row[2]
+		}
+		return out
+	}
+	heap.Store(budget / 2) // three quarters may be in use
+	const enough = 60      // looks, of which some are at the heap
+	for from := looks.Load(); looks.Load() < from+enough; {
+		mustExec(t, db, "INSERT INTO s VALUES ('2026-03-01 00:00:00Z', 'one more')")
+	}
+	for name, state := range states() {
+		if state != job.StateRunning+" " {
+			t.Errorf("%s is %s while there is memory", name, state)
+		}
+	}
+	heap.Store(budget * 9 / 10)
+	for strings.HasPrefix(states()["much"], job.StateRunning) {
+		mustExec(t, db, "INSERT INTO s VALUES ('2026-03-01 00:00:00Z', 'one more')")
+	}
+	heap.Store(0)
+	if now := states(); !strings.HasPrefix(now["much"], job.StateDeactivated+" memory of the server: ") || now["little"] != job.StateRunning+" " {
+		t.Errorf("%v", now)
+	}
+	mustExec(t, db, "INSERT INTO s VALUES ('2026-03-03 00:00:00Z', 'end')")
+	if err := db.Settle(); err != nil {
+		t.Fatal(err)
+	}
+	want := mustRows(t, db, "SELECT count(*) FROM s WHERE ts < '2026-03-02 00:00:00Z'")
+	if got := mustRows(t, db, "SELECT n FROM little"); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the other query gives %v, not %v", got, want)
 	}
 }
