@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -220,8 +221,62 @@ func (d *waitDir) Sync() error {
 	return d.w.must(d.name, func() error { return d.w.health.timed(d.File.Sync) })
 }
 
-// unsyncedMax is how much a file holds in memory before it syncs by itself.
-const unsyncedMax = 8 << 20
+const (
+	// unsyncedMax is how much a file holds in memory before it syncs by itself.
+	unsyncedMax = 8 << 20
+	// unsyncedChunk is the memory that is taken for that at a time.
+	unsyncedChunk = 128 << 10
+)
+
+// unsynced are bytes of a file, one behind the other in chunks: tables are written by the gigabyte, and new memory for each of them would
+// cost more than to copy them.
+type unsynced struct {
+	chunks []*[unsyncedChunk]byte
+	size   int
+}
+
+var unsyncedChunks = sync.Pool{New: func() any { return new([unsyncedChunk]byte) }}
+
+// add appends a copy of p.
+func (u *unsynced) add(p []byte) {
+	for len(p) > 0 {
+		at := u.size % unsyncedChunk
+		if u.size == len(u.chunks)*unsyncedChunk {
+			u.chunks = append(u.chunks, unsyncedChunks.Get().(*[unsyncedChunk]byte))
+		}
+		n := copy(u.chunks[u.size/unsyncedChunk][at:], p)
+		u.size, p = u.size+n, p[n:]
+	}
+}
+
+// cut leaves the first size bytes. Of their chunks one is kept in any case: what syncs little syncs often.
+func (u *unsynced) cut(size int) {
+	u.size = size
+	for keep := max(1, (size+unsyncedChunk-1)/unsyncedChunk); len(u.chunks) > keep; {
+		last := len(u.chunks) - 1
+		unsyncedChunks.Put(u.chunks[last])
+		u.chunks[last] = nil
+		u.chunks = u.chunks[:last]
+	}
+}
+
+// free gives all memory back; the bytes are gone.
+func (u *unsynced) free() {
+	u.cut(0)
+	for _, c := range u.chunks {
+		unsyncedChunks.Put(c)
+	}
+	*u = unsynced{}
+}
+
+// bytes is a copy.
+func (u *unsynced) bytes() []byte {
+	out := make([]byte, 0, u.size)
+	for _, c := range u.chunks {
+		out = append(out, c[:min(unsyncedChunk, u.size-len(out))]...)
+	}
+	return out
+}
 
 // journal is a file that is being written, and keeps what is not known to be on disk. After a failed sync the system may have forgotten it, and
 // a second sync may claim success; so all of it is written again, through another descriptor, and that is synced. Pebble takes a failed sync of its
@@ -230,18 +285,18 @@ type journal struct {
 	*waitFile
 	fs vfs.FS
 	// unsynced was written from offset off on.
-	unsynced []byte
+	unsynced unsynced
 	off      int64
 }
 
 // Write implements vfs.File.
 func (f *journal) Write(p []byte) (int, error) {
 	// The file may change p.
-	at := len(f.unsynced)
-	f.unsynced = append(f.unsynced, p...)
+	at := f.unsynced.size
+	f.unsynced.add(p)
 	n, err := f.waitFile.Write(p)
-	f.unsynced = f.unsynced[:at+n]
-	if err == nil && len(f.unsynced) >= unsyncedMax {
+	f.unsynced.cut(at + n)
+	if err == nil && f.unsynced.size >= unsyncedMax {
 		err = f.SyncData()
 	}
 	return n, err
@@ -264,7 +319,9 @@ func (f *journal) SyncTo(length int64) (bool, error) {
 
 // Close implements vfs.File. Of a file whose content is on disk it has nothing to say.
 func (f *journal) Close() error {
-	if err := f.File.Close(); len(f.unsynced) > 0 || !isTransient(err) {
+	lost := f.unsynced.size > 0
+	f.unsynced.free()
+	if err := f.File.Close(); lost || !isTransient(err) {
 		return err
 	}
 	return nil
@@ -278,8 +335,8 @@ func (f *journal) sync(sync func() error) error {
 		return err
 	})
 	if err == nil {
-		f.off += int64(len(f.unsynced))
-		f.unsynced = f.unsynced[:0]
+		f.off += int64(f.unsynced.size)
+		f.unsynced.cut(0)
 	}
 	return err
 }
@@ -291,9 +348,9 @@ func (f *journal) rewrite() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, again.Close()) }()
-	if len(f.unsynced) > 0 {
+	if f.unsynced.size > 0 {
 		// The file may change what it is given.
-		if _, err := again.WriteAt(append([]byte(nil), f.unsynced...), f.off); err != nil {
+		if _, err := again.WriteAt(f.unsynced.bytes(), f.off); err != nil {
 			return err
 		}
 	}

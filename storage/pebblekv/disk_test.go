@@ -1,9 +1,11 @@
 package pebblekv
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"syscall"
@@ -135,3 +137,39 @@ func TestErrorThatStays(t *testing.T) {
 }
 
 var errTest = errors.New("another error")
+
+// TestUnsynced: what is kept to be written again is what was written, however much of it and cut wherever.
+func TestUnsynced(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	var u unsynced
+	var want []byte
+	crossed := 0
+	for range 3000 {
+		switch r.IntN(20) {
+		case 0:
+			want = want[:r.IntN(len(want)+1)]
+			u.cut(len(want))
+		case 1:
+			want = want[:0]
+			if u.free(); r.IntN(2) == 0 {
+				u.cut(0)
+			}
+		default:
+			p := make([]byte, r.IntN(1<<r.IntN(19)))
+			for i := range p {
+				p[i] = byte(r.Uint32())
+			}
+			want = append(want, p...)
+			u.add(p)
+		}
+		if len(want) > 3*unsyncedChunk {
+			crossed++
+		}
+		if u.size != len(want) || !bytes.Equal(u.bytes(), want) {
+			t.Fatalf("%d bytes are kept, or others; %d were written", u.size, len(want))
+		}
+	}
+	if crossed < 100 {
+		t.Error("never more than a few chunks")
+	}
+}
