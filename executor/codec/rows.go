@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/bits"
 	"unicode/utf8"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -45,6 +46,9 @@ func AppendRow(dst []byte, row []types.Value) []byte {
 
 // appendRowHead appends what comes before the values; nulls is where the bitmap is.
 func appendRowHead(dst []byte, columns int) (out []byte, nulls int) {
+	if columns <= 8 {
+		return append(dst, rowsVersion, 0, 0, 0, 0, byte(columns), 0)[:len(dst)+6+(columns+7)/8], len(dst) + 6
+	}
 	dst = append(dst, rowsVersion, 0, 0, 0, 0)
 	dst = binary.AppendUvarint(dst, uint64(columns))
 	nulls = len(dst)
@@ -73,16 +77,45 @@ func AppendBatchRow(dst []byte, b *batch.Batch, cols []int, i int) []byte {
 		}
 		switch v.Type.Phys() {
 		case types.PhysInt:
-			dst = binary.AppendVarint(dst, v.I64[i])
+			dst = appendVarint(dst, v.I64[i])
 		case types.PhysFloat:
 			dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(v.F64[i]))
 		default:
-			raw := v.Bytes(i)
-			dst = binary.AppendUvarint(dst, uint64(len(raw)))
-			dst = append(dst, raw...)
+			dst = appendPart(dst, v.Buf, v.Off[i], v.Off[i+1])
 		}
 	}
 	return endRow(dst, start)
+}
+
+// appendPart appends the bytes of buf between two places, after their number. Most are few: where there is room, they are copied sixteen
+// at a time, whatever comes behind them.
+func appendPart(dst, buf []byte, from, to uint32) []byte {
+	n, at := int(to-from), len(dst)
+	if n > 16 || len(buf)-int(from) < 16 || cap(dst)-at < 17 {
+		dst = binary.AppendUvarint(dst, uint64(n))
+		return append(dst, buf[from:to]...)
+	}
+	dst = dst[:at+17]
+	dst[at] = byte(n)
+	*(*[16]byte)(dst[at+1:]) = [16]byte(buf[from:])
+	return dst[:at+1+n]
+}
+
+// appendVarint is binary.AppendVarint; times, which take eight bytes, are not made byte by byte.
+func appendVarint(dst []byte, x int64) []byte {
+	u, at := uint64(x<<1)^uint64(x>>63), len(dst)
+	if u < 1<<14 || u >= 1<<56 || cap(dst)-at < 8 {
+		return binary.AppendUvarint(dst, u)
+	}
+	n := (bits.Len64(u) + 6) / 7
+	// Groups of seven bits go to bytes of their own: by halves, quarters, eighths.
+	u = u&0x0fffffff | u&0x00fffffff0000000<<4
+	u = u&0x00003fff00003fff | u&0x0fffc0000fffc000<<2
+	u = u&0x007f007f007f007f | u&0x3f803f803f803f80<<1
+	u |= 0x8080808080808080 & (1<<(8*(n-1)) - 1)
+	dst = dst[:at+8]
+	binary.LittleEndian.PutUint64(dst[at:], u)
+	return dst[:at+n]
 }
 
 // DecodeRow decodes the single row that b holds into values of the given types. It never panics; bytes that are not a row of

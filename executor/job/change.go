@@ -406,7 +406,7 @@ func (e *Engine) attachReader(q *query) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.queries[q.spec.ID] = q
-	q.slot = e.slots.take()
+	e.slots.take(q)
 	if s := e.streams[q.spec.ID]; s != nil {
 		s.result = q // it was out of service, or is attached after its reader
 	}

@@ -58,11 +58,11 @@ func (r *ring) sum() int64 {
 
 // queryCost is what a query has cost since the server started, over all times it was in service.
 type queryCost struct {
-	cpu                       int64 // nanoseconds
-	recent                    ring
-	rowsIn, rowsOut, withheld int64
-	inputWithheld             int64
-	minutes                   minutes
+	rowsOut                         int64
+	minutes                         minutes
+	cpu                             int64 // nanoseconds
+	recent                          ring
+	rowsIn, withheld, inputWithheld int64
 }
 
 // minutes counts results by minutes of the engine's clock: those of the running one and of the one before.

@@ -152,10 +152,11 @@ func (f *front) process(it *item) {
 	f.ctx.Tables = it.epoch.tables
 	f.fb = nil
 	if it.rows == nil {
-		if list, ok := f.e.rowLists.Get().(*[]rowRun); ok {
-			it.rows = *list
+		if it.rows, _ = f.e.rowLists.Get().(*rowList); it.rows == nil {
+			it.rows = &rowList{}
 		}
 	}
+	f.rows.listed = false
 	if it.stream.isResult {
 		f.decodeChanges()
 	} else {

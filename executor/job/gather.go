@@ -1,6 +1,8 @@
 package job
 
 import (
+	"bytes"
+	"slices"
 	"sync"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -12,12 +14,30 @@ import (
 // The result rows of stateless queries are packed by the fronts as the store packs them, so that the committer only puts those of
 // each query together. Those that something is done with before they are in the store are taken apart again.
 
-// rowRun is packed result rows of a query. They lie in a chunk, which is used again when the epoch is in the store.
+// rowRun is packed result rows of a query: where they lie in a chunk of the list that the run is in. It has no pointers: an epoch has
+// as many runs as alerts, and they are sorted.
 type rowRun struct {
-	q      *query
-	packed []byte
-	slot   uint32 // the query's
-	n      uint32
+	slot  uint32 // the query's
+	chunk uint32
+	size  uint32
+	at, n uint16
+}
+
+// rowList is the runs of an item, with the chunks that they lie in.
+type rowList struct {
+	runs   []rowRun
+	chunks [][]byte
+}
+
+func (l *rowList) reset() {
+	clear(l.chunks)
+	l.runs, l.chunks = l.runs[:0], l.chunks[:0]
+}
+
+// packed are the rows of a run.
+func packed(chunks [][]byte, r *rowRun) []byte {
+	to := int(r.at) + int(r.size)
+	return chunks[r.chunk][r.at:to:to]
 }
 
 // chunk is where a front packs rows. Rows of several items lie in it, one behind the other.
@@ -33,26 +53,34 @@ const (
 type rowArena struct {
 	chunk *chunk
 	used  int
-	free  *sync.Pool // of *chunk
+	// listed: the chunk is the one at place in the list of the item in work.
+	listed bool
+	place  int
+	free   *sync.Pool // of *chunk
 }
 
 // room is where the next row goes. A chunk that is full goes with the item in work: rows of later items are in others.
 func (a *rowArena) room(it *item) []byte {
 	if a.chunk == nil || chunkBytes-a.used < chunkSpare {
 		if a.chunk != nil {
-			it.chunks = append(it.chunks, a.chunk)
+			it.full = append(it.full, a.chunk)
 		}
 		a.chunk, _ = a.free.Get().(*chunk)
 		if a.chunk == nil {
 			a.chunk = new(chunk)
 		}
-		a.used = 0
+		a.used, a.listed = 0, false
+	}
+	if !a.listed {
+		a.listed, a.place = true, len(it.rows.chunks)
+		it.rows.chunks = append(it.rows.chunks, a.chunk[:])
 	}
 	return a.chunk[a.used:a.used]
 }
 
 // encode makes result rows of the columns cols.
 func (f *front) encode(fq *frontQuery, in op.Input) {
+	list := f.it.rows
 	for sel := in.Sel; len(sel) > 0; {
 		dst := f.rows.room(f.it)
 		limit, n := cap(dst)-chunkSpare, 0
@@ -62,28 +90,39 @@ func (f *front) encode(fq *frontQuery, in op.Input) {
 			dst = results.CloseRow(codec.AppendBatchRow(row, in.B, fq.cols, r), at)
 			n++
 		}
-		if len(dst) <= limit+chunkSpare { // else it has moved out of the chunk
+		run := rowRun{slot: fq.slot, size: uint32(len(dst)), n: uint16(n)}
+		if len(dst) <= limit+chunkSpare {
+			run.chunk, run.at = uint32(f.rows.place), uint16(f.rows.used)
 			f.rows.used += len(dst)
+		} else { // it has moved out
+			run.chunk = uint32(len(list.chunks))
+			list.chunks = append(list.chunks, dst)
 		}
-		f.it.rows = append(f.it.rows, rowRun{q: fq.q, packed: dst[:len(dst):len(dst)], slot: fq.slot, n: uint32(n)})
+		list.runs = append(list.runs, run)
 		sel = sel[n:]
 	}
 }
 
 // slots gives the queries in service small numbers. Guarded by the engine's mutex.
 type slots struct {
-	free []uint32
-	next uint32
+	free    []uint32
+	queries []*query // by slot
 }
 
-func (s *slots) take() uint32 {
+// take gives a query its slot.
+func (s *slots) take(q *query) {
 	if n := len(s.free); n > 0 {
-		slot := s.free[n-1]
-		s.free = s.free[:n-1]
-		return slot
+		q.slot = s.free[n-1]
+		s.free, s.queries[q.slot] = s.free[:n-1], q
+		return
 	}
-	s.next++
-	return s.next - 1
+	q.slot = uint32(len(s.queries))
+	s.queries = append(s.queries, q)
+}
+
+// give takes it back.
+func (s *slots) give(q *query) {
+	s.free, s.queries[q.slot] = append(s.free, q.slot), nil
 }
 
 // giveSlots takes the slots back of queries that left with an epoch: what they made before it is in the store.
@@ -91,11 +130,11 @@ func (e *Engine) giveSlots(ep *epoch) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, q := range ep.detach {
-		e.slots.free = append(e.slots.free, q.slot)
+		e.slots.give(q)
 	}
 	for _, x := range ep.succeed {
 		for _, part := range x.old.all() {
-			e.slots.free = append(e.slots.free, part.slot)
+			e.slots.give(part)
 		}
 	}
 }
@@ -110,29 +149,32 @@ type queryRuns struct {
 // grouper sorts runs by their queries. The committer's; it keeps its memory from epoch to epoch.
 type grouper struct {
 	counts []uint32 // by slot
-	found  []uint32 // slots, in the order of their first run
+	found  []uint32 // slots
 	runs   []rowRun
 	groups []queryRuns
+	// chunks are those of all lists: the runs of groups tell places in them.
+	chunks [][]byte
 }
 
-// group sorts the runs of all lists; those of one query keep their order. What it returns is valid until the next call.
-func (g *grouper) group(lists [][]rowRun) []queryRuns {
+// group sorts the runs of all lists by slot; those of one query keep their order. queries are by slot, at least those that have runs.
+// What it returns is valid until the next call.
+func (g *grouper) group(lists []*rowList, queries []*query) []queryRuns {
 	total := 0
 	g.found = g.found[:0]
+	if n := len(queries); n > len(g.counts) {
+		g.counts = make([]uint32, n+n/2)
+	}
 	for _, list := range lists {
-		total += len(list)
-		for i := range list {
-			slot := int(list[i].slot)
-			if slot >= len(g.counts) {
-				g.counts = append(g.counts, make([]uint32, slot+1-len(g.counts)+len(g.counts)/2)...)
-			}
+		total += len(list.runs)
+		for i := range list.runs {
+			slot := list.runs[i].slot
 			if g.counts[slot] == 0 {
-				g.found = append(g.found, uint32(slot))
+				g.found = append(g.found, slot)
 			}
 			g.counts[slot]++
 		}
 	}
-	clear(g.runs)
+	slices.Sort(g.found) // what is known of queries lies about in the order of their slots
 	if cap(g.runs) < total || cap(g.runs) > 1<<16 && cap(g.runs) > 8*total {
 		g.runs = make([]rowRun, total)
 	}
@@ -141,18 +183,24 @@ func (g *grouper) group(lists [][]rowRun) []queryRuns {
 	for _, slot := range g.found {
 		at, g.counts[slot] = at+g.counts[slot], at
 	}
+	clear(g.chunks)
+	g.chunks = g.chunks[:0]
 	for _, list := range lists {
-		for i := range list {
-			to := &g.counts[list[i].slot]
-			g.runs[*to] = list[i]
-			*to++
+		first := uint32(len(g.chunks))
+		g.chunks = append(g.chunks, list.chunks...)
+		for i := range list.runs {
+			r := &list.runs[i]
+			to := g.counts[r.slot]
+			g.counts[r.slot] = to + 1
+			g.runs[to] = *r
+			g.runs[to].chunk += first
 		}
 	}
 	clear(g.groups)
 	g.groups = g.groups[:0]
 	from := uint32(0)
 	for _, slot := range g.found {
-		x := queryRuns{q: g.runs[from].q, runs: g.runs[from:g.counts[slot]]}
+		x := queryRuns{q: queries[slot], runs: g.runs[from:g.counts[slot]]}
 		for i := range x.runs {
 			x.rows += int(x.runs[i].n)
 		}
@@ -163,10 +211,10 @@ func (g *grouper) group(lists [][]rowRun) []queryRuns {
 }
 
 // unpack takes rows apart.
-func (x *queryRuns) unpack() []outRow {
+func (x *queryRuns) unpack(chunks [][]byte) []outRow {
 	rows := make([]outRow, 0, x.rows)
 	for i := range x.runs {
-		results.EachPacked(append([]byte(nil), x.runs[i].packed...), int(x.runs[i].n), func(op byte, data []byte) {
+		results.EachPacked(bytes.Clone(packed(chunks, &x.runs[i])), int(x.runs[i].n), func(op byte, data []byte) {
 			rows = append(rows, outRow{op: batch.Op(op), data: data})
 		})
 	}
@@ -177,6 +225,7 @@ func (x *queryRuns) unpack() []outRow {
 type gathered struct {
 	rows   map[*query][]outRow
 	groups []queryRuns
+	chunks [][]byte // that the groups' runs lie in
 	// first are the offsets of the first rows of the queries that others read.
 	first map[*query]int64
 }
@@ -226,14 +275,23 @@ func (e *Engine) gatherRuns(ep *epoch, out *gathered) {
 	for i := range ep.feeds {
 		ep.feeds[i].q.fedIn = ep.n
 	}
-	groups := e.grouper.group(ep.order.lists)
-	out.groups = groups[:0]
+	if len(ep.order.lists) == 0 {
+		return
+	}
+	e.mu.RLock()
+	queries := e.slots.queries // more may be appended; those that have runs stay until the epoch is in the store
+	e.mu.RUnlock()
+	groups := e.grouper.group(ep.order.lists, queries)
+	out.groups, out.chunks = groups[:0], e.grouper.chunks
 	for _, x := range groups {
-		_, also := out.rows[x.q]
+		also := false
+		if len(out.rows) > 0 {
+			_, also = out.rows[x.q]
+		}
 		switch {
 		case x.q.deadIn(ep.n):
-		case also || x.q.spec.Updates || x.q.fedIn == ep.n || x.q.limits.Load().RowsPerMinute > 0:
-			out.rows[x.q] = append(x.unpack(), out.rows[x.q]...)
+		case also || x.q.updates || x.q.fedIn == ep.n || x.q.rowsLimited.Load():
+			out.rows[x.q] = append(x.unpack(out.chunks), out.rows[x.q]...)
 		default:
 			out.groups = append(out.groups, x)
 		}
@@ -249,14 +307,13 @@ func (q *query) deadIn(epoch uint64) bool {
 // recycle gives back the memory of what is in the store.
 func (e *Engine) recycle(ep *epoch) {
 	for _, list := range ep.order.lists {
-		clear(list)
-		list = list[:0]
-		e.rowLists.Put(&list)
+		list.reset()
+		e.rowLists.Put(list)
 	}
-	for _, c := range ep.order.chunks {
+	for _, c := range ep.order.full {
 		e.chunks.Put(c)
 	}
-	ep.order.lists, ep.order.chunks = nil, nil
+	ep.order.lists, ep.order.full = nil, nil
 }
 
 // putRows puts the epoch's results into b and counts them.
@@ -275,12 +332,12 @@ func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) *results.Put {
 	rows := 0
 	for i := range all.groups {
 		if i%warmAhead == 0 {
-			e.warm(all.groups[i:min(i+warmAhead, len(all.groups))])
+			e.warm(all.chunks, all.groups[i:min(i+warmAhead, len(all.groups))])
 		}
 		x := &all.groups[i]
 		p.Query(e.changelog(x.q))
 		for j := range x.runs {
-			p.Packed(x.runs[j].packed, int(x.runs[j].n))
+			p.Packed(packed(all.chunks, &x.runs[j]), int(x.runs[j].n))
 		}
 		x.q.stats.RowsOut.Add(int64(x.rows))
 		rows += x.rows
@@ -295,13 +352,13 @@ const warmAhead = 32
 
 // warm asks for what putRows needs of queries: it lies all over the memory, and to wait for one after the other takes several times as
 // long.
-func (e *Engine) warm(groups []queryRuns) {
+func (e *Engine) warm(chunks [][]byte, groups []queryRuns) {
 	sum := uint64(0)
 	for i := range groups {
 		x := &groups[i]
 		sum += e.changelog(x.q).ID() + uint64(x.q.stats.RowsOut.Load())
 		for j := range x.runs {
-			sum += uint64(x.runs[j].packed[0])
+			sum += uint64(chunks[x.runs[j].chunk][x.runs[j].at])
 		}
 	}
 	e.warmed = sum

@@ -41,8 +41,8 @@ type item struct {
 	// The front's output.
 	batches  []*frontBatch
 	rejects  []reject
-	rows     []rowRun
-	chunks   []*chunk // full ones, with rows of this item and earlier ones
+	rows     *rowList
+	full     []*chunk // with rows of this item and earlier ones
 	failed   []failure
 	counts   []payloadCount
 	rejected int64
@@ -153,8 +153,9 @@ func (it *item) reset() {
 	clear(it.payloads)
 	it.payloads = it.payloads[:0]
 	it.batches = it.batches[:0]
-	it.rejects, it.rows, it.failed = it.rejects[:0], it.rows[:0], it.failed[:0]
-	it.chunks = it.chunks[:0]
+	it.rejects, it.failed = it.rejects[:0], it.failed[:0]
+	clear(it.full)
+	it.full = it.full[:0]
 	it.counts = it.counts[:0]
 	it.rejected, it.rejectsSkipped, it.rowsIn, it.slot = 0, 0, 0, false
 }
@@ -249,8 +250,8 @@ type epoch struct {
 type epochOut struct {
 	rows []queryRow
 	// lists are rows of items, taken over from them.
-	lists   [][]rowRun
-	chunks  []*chunk
+	lists   []*rowList
+	full    []*chunk
 	rejects []reject
 	late    []lateRow
 	failed  []failure

@@ -160,7 +160,7 @@ type Engine struct {
 	// frontList are the front goroutines; set before they run.
 	frontList []*front
 	items     sync.Pool
-	rowLists  sync.Pool // of *[]rowRun, for items
+	rowLists  sync.Pool // of *rowList, for items
 	chunks    sync.Pool // of *chunk, for fronts
 	warmed    uint64    // the committer's: where warm leaves what it read, so that the reads stay
 
@@ -287,23 +287,33 @@ type reader struct {
 
 // query is a continuous query's runtime, or a stage's. Its parts are immutable.
 type query struct {
-	spec  *spec.Query
-	parts *task.Parts
-	// owner is the query of the catalogue: itself, unless this is a stage.
-	owner  *query
+	// What the committer needs of each query with results comes first. owner is the query of the catalogue: itself, unless this is a stage.
+	owner *query
+	// log is where results go, fedIn the last epoch of which others read them. The committer's.
+	log   *results.Changelog
+	fedIn uint64
+	// deadFrom is the epoch in which the query broke, 0 while it is well; its outputs are dropped from that epoch on.
+	deadFrom atomic.Uint64
+	// cost and spending are of a query of the catalogue; held, by worker, of each part. See costs.
+	cost *queryCost
+	// slot is a small number that no other query in service has.
+	slot uint32
+	// updates is that of spec, rowsLimited: limits bounds the results.
+	updates     bool
+	rowsLimited atomic.Bool
+	stats       QueryStats
+	spending    spending
+
+	spec   *spec.Query
+	parts  *task.Parts
 	stages []*query
 	// endless: the result is of groups without a window, which stay however old they are.
 	endless bool
 	// fronts are the beginnings of the inputs; zero for results.
 	fronts []frontPart
-	// slot is a small number that no other query in service has.
-	slot uint32
-	// gathered and into are the committer's while it sorts an epoch's rows by query; log and fedIn are its too: where results go,
-	// and the last epoch of which others read them.
+	// gathered and into are the committer's while it sorts an epoch's rows by query.
 	gathered int
 	into     []outRow
-	log      *results.Changelog
-	fedIn    uint64
 	// readFrom is how much of each input came by before the query began. The orderer's.
 	readFrom []readCount
 	// gone: the query was detached. The sequencer sets it.
@@ -323,17 +333,11 @@ type query struct {
 	begun, reads, timed []uint64
 	// from tells where the results that it reads begin, by query id; of a query that recovery attaches.
 	from map[uint64]int64
-	// deadFrom is the epoch in which the query broke, 0 while it is well; its outputs are dropped from that epoch on.
-	deadFrom atomic.Uint64
 	// since is the clock when it was attached. The sequencer's.
 	since types.EventTime
 	// dropped: detached for good, its results go too.
 	dropped bool
-	stats   QueryStats
-	// cost and spending are of a query of the catalogue; held, by worker, of each part. See costs.
-	cost     *queryCost
-	spending spending
-	held     []held
+	held    []held
 	// limits are of a query of the catalogue. ALTER changes them while it runs.
 	limits atomic.Pointer[spec.Limits]
 	rows   rowLimit
@@ -367,7 +371,7 @@ func (q *query) fail(epoch uint64) {
 
 // QueryStats are counters since the server started.
 type QueryStats struct {
-	RowsIn, RowsOut, Late, Groups atomic.Int64
+	RowsOut, RowsIn, Late, Groups atomic.Int64
 }
 
 // Object is a catalogue object as the engine and storage/meta know it. Def is *spec.Stream, *spec.Query, *spec.Function,

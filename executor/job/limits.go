@@ -281,13 +281,18 @@ func (e *Engine) resumeThrottled(ep *epoch) {
 // alterLimits gives a running query, or one that is throttled, the limits that ALTER has set.
 func (e *Engine) alterLimits(ep *epoch, d *spec.Query) {
 	if q := e.queries[d.ID]; q != nil {
-		q.limits.Store(&d.Limits)
+		q.setLimits(&d.Limits)
 		e.setApart(ep, q)
 	}
 	if t, ok := e.seq.throttled[d.ID]; ok {
 		t.object.Def = d
 		e.seq.throttled[d.ID] = t
 	}
+}
+
+func (q *query) setLimits(l *spec.Limits) {
+	q.limits.Store(l)
+	q.rowsLimited.Store(l.RowsPerMinute > 0)
 }
 
 // countMinute counts, after recovery, the results that a query has had in the minute that the last of them is of, since it came

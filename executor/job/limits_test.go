@@ -45,7 +45,7 @@ func TestLimitRows(t *testing.T) {
 		q := &query{spec: &spec.Query{ID: 1, Name: "q"}}
 		stage := &query{spec: &spec.Query{ID: spec.StageID(1, 0)}, owner: q}
 		q.owner = q
-		q.limits.Store(&spec.Limits{RowsPerMinute: 3})
+		q.setLimits(&spec.Limits{RowsPerMinute: 3})
 		e.costs.attach(q)
 		for i, s := range c.steps {
 			ep := &epoch{n: uint64(i + 1), clock: types.EventTime(s.minute*minuteMicros + 17)}

@@ -192,8 +192,8 @@ func (e *Engine) orderData(it *item) {
 	}
 	out := &ep.order
 	wasEmpty := out.empty()
-	out.chunks = append(out.chunks, it.chunks...)
-	if len(it.rows) > 0 { // those of queries that broke are left out as they are gathered
+	out.full = append(out.full, it.full...)
+	if it.rows != nil && len(it.rows.runs) > 0 { // those of queries that broke are left out as they are gathered
 		out.lists = append(out.lists, it.rows)
 		it.rows = nil
 	}

@@ -298,8 +298,8 @@ func newPart(q *spec.Query, owner *query) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
-	rt := &query{spec: q, parts: parts, owner: owner, handed: types.MinTime, endless: spec.Endless(q.Program.Root)}
-	rt.limits.Store(&q.Limits)
+	rt := &query{spec: q, updates: q.Updates, parts: parts, owner: owner, handed: types.MinTime, endless: spec.Endless(q.Program.Root)}
+	rt.setLimits(&q.Limits)
 	if owner == nil {
 		rt.owner = rt
 	}

@@ -41,7 +41,7 @@ func (e *Engine) replacePart(old, next *query) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.queries[next.spec.ID] = next
-	next.slot = e.slots.take()
+	e.slots.take(next)
 	if s := e.streams[next.spec.ID]; s != nil {
 		s.result = next
 	}

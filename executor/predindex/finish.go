@@ -18,19 +18,17 @@ func (m *Matcher) check() {
 	for i, c := range m.cands {
 		m.firsts[i] = x.rules[c>>32].tests
 	}
-	for _, first := range m.firsts {
-		if int(first) < len(x.tests) {
-			m.fetched += uint8(x.tests[first].op)
-		}
+	for _, first := range m.firsts { // most rules have a test or two
+		m.fetched += uint8(x.tests[x.asks[first]].op) + uint8(x.tests[x.asks[first+1]].op)
 	}
 	for _, c := range m.cands {
 		row := uint32(c) &^ exactCand
 		r := &x.rules[c>>32]
-		tests := x.tests[r.tests:][:r.full]
+		asks := x.asks[r.tests:][:r.full]
 		if uint32(c)&exactCand != 0 {
-			tests = tests[:r.rest]
+			asks = asks[:r.rest]
 		}
-		if m.all(tests, row) {
+		if m.passes(asks, row) {
 			m.pairs = append(m.pairs, c&^uint64(exactCand))
 		}
 	}
@@ -106,9 +104,9 @@ func (m *Matcher) scan() {
 // test tests rows one by one.
 func (m *Matcher) test(rule uint32, rows []uint32) []uint32 {
 	from, r := len(m.rows), &m.x.rules[rule]
-	tests := m.x.tests[r.tests:][:r.full]
+	asks := m.x.asks[r.tests:][:r.full]
 	for _, row := range rows {
-		if m.all(tests, row) {
+		if m.passes(asks, row) {
 			m.rows = append(m.rows, row)
 		}
 	}

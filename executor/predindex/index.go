@@ -18,8 +18,10 @@ import (
 // fetch.
 type Index struct {
 	rules []rule
-	// tests are those of all rules, each rule's in one piece.
+	// tests are those of all rules, each of them once: rules have most of theirs in common. asks are, as places in tests, those of each
+	// rule, one behind the other; asksSpare more follow.
 	tests []test
+	asks  []uint32
 	// slows are lists of terms, each list once; the first one is empty.
 	slows [][]uint32
 	// wholes are the conditions of the rules that are evaluated as they are.
@@ -39,8 +41,8 @@ type Index struct {
 
 // rule is a predicate as the index tests it.
 type rule struct {
-	// The full tests from tests on are made row by row, but for what its postings have tested; the first rest of them are enough
-	// when the access says that one holds.
+	// The full tests that asks names from tests on are made row by row, but for what its postings have tested; the first rest of them
+	// are enough when the access says that one holds.
 	tests      uint32
 	full, rest uint32
 	// slow is the rule's list of terms.
@@ -82,35 +84,6 @@ const (
 	uniformPost postingKind = 8
 )
 
-// opcode says how a test is made.
-type opcode uint8
-
-const (
-	opTree  opcode = iota // of kids
-	opNull                // IS NULL
-	opInt                 // a column of integers
-	opEqual               // a column of bytes, compared as it is
-	opText                // a text column, by way of its dict
-	opOther               // all else
-)
-
-// test is a node with what the index knows of its atom.
-type test struct {
-	kind nodeKind
-	op   opcode
-	// What most tests need of the atom, kept here so that they need not look at it: col is -1 for subjects that are no column.
-	not, fold, costs bool
-	col              int32
-	// ref numbers costly atoms of columns; for subjects that are no column it is the computed value's index.
-	ref uint32
-	// Of opEqual: the text's length, its first and its last 8 bytes.
-	size        uint32
-	first, last uint64
-	*atom
-	kids *[]test // of a tree
-	_    uint64  // one test, one cache line
-}
-
 // probe is what is looked up for one value.
 type probe struct {
 	col  int // -1: computed value calc
@@ -151,6 +124,7 @@ type builder struct {
 	termOf  map[string]uint32
 	atomOf  map[string]uint32
 	slowOf  map[string]uint32
+	testOf  map[string]uint32
 	posts   [][]posting // by list
 }
 
@@ -165,7 +139,8 @@ type probeBuilder struct {
 // Build makes an index of predicates over batches of a schema; the position of each is its rule's number. est must not be in use.
 func Build(schema *types.Schema, list []*Predicate, est *Estimates) *Index {
 	b := &builder{Index: &Index{rules: make([]rule, len(list)), wholes: map[uint32]expr.Expr{}}, est: est, schema: schema, lists: map[string]uint32{},
-		probeOf: map[string]*probeBuilder{}, calcOf: map[string]uint32{}, termOf: map[string]uint32{}, atomOf: map[string]uint32{}, slowOf: map[string]uint32{}}
+		probeOf: map[string]*probeBuilder{}, calcOf: map[string]uint32{}, termOf: map[string]uint32{}, atomOf: map[string]uint32{}, slowOf: map[string]uint32{},
+		testOf: map[string]uint32{}}
 	b.slowList(nil)
 	for i, p := range list {
 		b.rule(uint32(i), p)
@@ -180,6 +155,10 @@ func Build(schema *types.Schema, list []*Predicate, est *Estimates) *Index {
 // flatten lays out what is built for the matchers.
 func (b *builder) flatten() {
 	x := b.Index
+	x.asks = append(x.asks, make([]uint32, asksSpare)...)
+	if len(x.tests) == 0 {
+		x.tests = make([]test, 1) // for what looks ahead
+	}
 	x.starts = make([]uint32, 1, len(b.posts)+1)
 	n := 0
 	for _, l := range b.posts {
@@ -235,7 +214,7 @@ func (x *Index) Bytes() int64 {
 		}
 		n += 48 * (len(p.equal) + len(p.lower))
 	}
-	return int64(n + 16*len(x.posts) + 4*len(x.starts) + 28*len(x.rules) + 64*len(x.tests))
+	return int64(n + 16*len(x.posts) + 4*len(x.starts) + 4*len(x.asks) + 28*len(x.rules) + 64*len(x.tests))
 }
 
 func (b *builder) rule(id uint32, p *Predicate) {
@@ -266,7 +245,11 @@ func (b *builder) rule(id uint32, p *Predicate) {
 		b.post(p, access{atoms: []*atom{q}, exact: true}, id, -1)
 	case which < 0:
 		if b.scans = append(b.scans, id); r.byRow {
-			b.setTests(r, b.testsOf(p.fast), nil)
+			var list []uint32
+			for _, n := range p.fast {
+				list = append(list, b.testID(n))
+			}
+			b.setTests(r, list, nil)
 		}
 	default:
 		b.post(p, a, id, which)
@@ -280,8 +263,9 @@ func (b *builder) post(p *Predicate, a access, id uint32, which int) {
 	if a.exact {
 		post.kind |= exactPost
 	}
-	var rest, more []test
-	for i, t := range b.testsOf(p.fast) {
+	var rest, more []uint32
+	for i, n := range p.fast {
+		t := b.testID(n)
 		switch {
 		case i == guard && post.says(): // whoever comes by a posting has passed it
 		case i == which && a.exact:
@@ -296,63 +280,6 @@ func (b *builder) post(p *Predicate, a access, id uint32, which int) {
 		keys += b.register(at, post)
 	}
 	r.several = keys > 1
-}
-
-// setTests gives a rule its tests: those that are always made, and those that an exact hit makes needless.
-func (b *builder) setTests(r *rule, rest, more []test) {
-	r.tests, r.rest, r.full = uint32(len(b.tests)), uint32(len(rest)), uint32(len(rest)+len(more))
-	b.tests = append(append(b.tests, rest...), more...)
-}
-
-func (b *builder) testsOf(list []*node) []test {
-	out := make([]test, len(list))
-	for i, n := range list {
-		out[i] = test{kind: n.kind, atom: n.atom}
-		if n.kind != nodeAtom {
-			kids := b.testsOf(n.kids)
-			out[i].kids = &kids
-			continue
-		}
-		a := n.atom
-		out[i].op, out[i].not, out[i].fold, out[i].costs = opcodeOf(a), a.not, a.folds(), a.costly()
-		if out[i].col = int32(a.x.col); out[i].op == opEqual {
-			out[i].compare(a.text)
-		}
-		if a.x.col < 0 {
-			out[i].ref = b.calc(&a.x)
-		} else if a.costly() {
-			out[i].ref = b.atomID(a.key)
-		}
-	}
-	return out
-}
-
-// atomID numbers the costly atoms.
-func (b *builder) atomID(key string) uint32 {
-	id, ok := b.atomOf[key]
-	if !ok {
-		id = uint32(b.atoms)
-		b.atomOf[key] = id
-		b.atoms++
-	}
-	return id
-}
-
-func opcodeOf(a *atom) opcode {
-	phys := a.x.typ.Phys()
-	switch {
-	case a.kind == atomNull:
-		return opNull
-	case a.x.col < 0 || a.kind == atomNever:
-		return opOther
-	case phys == types.PhysInt && (a.kind == atomRange || a.kind == atomInts):
-		return opInt
-	case a.kind == atomEqual && !a.x.lower:
-		return opEqual
-	case phys == types.PhysBytes && a.x.typ.Kind.IsText() && (a.costly() || a.folds()):
-		return opText
-	}
-	return opOther
 }
 
 // says reports that the guard is the whole test that it was made of.

@@ -135,7 +135,7 @@ func (m *Matcher) reportComputed() {
 		}
 		for id := range m.x.rules {
 			r := &m.x.rules[id]
-			if (r.asks == uint32(i)+1 || reads(m.x.tests[r.tests:][:r.full], uint32(i))) && (len(m.skip) == 0 || m.skip[id>>6]&(1<<(id&63)) == 0) {
+			if (r.asks == uint32(i)+1 || m.x.reads(m.x.asks[r.tests:][:r.full], uint32(i))) && (len(m.skip) == 0 || m.skip[id>>6]&(1<<(id&63)) == 0) {
 				m.out.Failed(id, m.computed[i].failed)
 			}
 		}
@@ -143,6 +143,10 @@ func (m *Matcher) reportComputed() {
 }
 
 // reads tells whether tests read a computed value.
+func (x *Index) reads(asks []uint32, calc uint32) bool {
+	return slices.ContainsFunc(asks, func(id uint32) bool { return reads(x.tests[id:id+1], calc) })
+}
+
 func reads(list []test, calc uint32) bool {
 	return slices.ContainsFunc(list, func(t test) bool {
 		if t.kind != nodeAtom {
@@ -384,6 +388,16 @@ func (m *Matcher) postTexts(row uint32, h hit, list []posting) {
 		}
 	}
 	m.cands = m.cands[:n+k]
+}
+
+// passes makes the tests of places asks.
+func (m *Matcher) passes(asks []uint32, row uint32) bool {
+	for _, id := range asks {
+		if !m.holds(&m.x.tests[id], row) {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *Matcher) all(tests []test, row uint32) bool {
