@@ -104,7 +104,7 @@ func (w *worker) copyAhead(ep *epoch) {
 			}
 		}
 	}
-	for _, g := range w.groups {
+	for _, g := range w.shared {
 		if g.state == nil || !g.state.Open() {
 			continue
 		}

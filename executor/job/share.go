@@ -17,17 +17,19 @@ type shareKey struct {
 	text   string
 	window *spec.WindowAgg
 	users  int
+	// born: those share only that had no rows before.
+	born bool
 }
 
 // join sets the query's key, nil when it shares with none.
 func (s shares) join(q *query) {
-	text, w := q.parts.SharedWindow()
+	text, w := q.parts.SharedGrouping()
 	if text == "" {
 		return
 	}
 	k := s[text]
 	if k == nil {
-		k = &shareKey{text: text, window: w}
+		k = &shareKey{text: text, window: w, born: op.SharedFromBirth(w)}
 		s[text] = k
 	}
 	k.users++
@@ -43,9 +45,12 @@ func (s shares) leave(q *query) {
 	}
 }
 
-// group is the queries of one key in one worker.
+// group is the queries of one key in one worker that share state. Of a key whose queries must share from birth, there are several: a
+// group takes new queries until rows come.
 type group struct {
-	key     *shareKey
+	key *shareKey
+	// at is its place in the worker's list.
+	at      int
 	stream  *workerStream
 	queries []*workerQuery // in the order in which they came
 	// state is nil while there is one query, which keeps its own.
@@ -63,8 +68,7 @@ type group struct {
 func (w *worker) joinGroup(wq *workerQuery) error {
 	g := w.groups[wq.q.share]
 	if g == nil {
-		g = &group{key: wq.q.share, stream: wq.inputs[0]}
-		g.timer = timer{id: wq.q.spec.ID, group: g}
+		g = w.newGroup(wq)
 		w.groups[g.key] = g
 	}
 	wq.group = g
@@ -72,12 +76,73 @@ func (w *worker) joinGroup(wq *workerQuery) error {
 	if g.state != nil || len(g.queries) == 1 {
 		return nil
 	}
-	var err error
-	if g.state, err = op.NewSharedState(g.key.window, &w.ctx); err != nil {
+	if err := w.makeState(g); err != nil {
 		return err
 	}
-	g.told = w.ends
 	return g.state.EndEpoch(g.stream.ended)
+}
+
+// newGroup makes a group of the key of a query, without queries.
+func (w *worker) newGroup(wq *workerQuery) *group {
+	g := &group{key: wq.q.share, stream: wq.inputs[0], at: len(w.shared)}
+	g.timer = timer{id: wq.q.spec.ID, group: g}
+	w.shared = append(w.shared, g)
+	return g
+}
+
+func (w *worker) makeState(g *group) (err error) {
+	g.told = w.ends
+	g.state, err = op.NewSharedState(g.key.window, &w.ctx)
+	return err
+}
+
+// forgetGroup is told that a group has no queries any more.
+func (w *worker) forgetGroup(g *group) {
+	g.stream.deadlines.set(&g.timer, types.MaxTime)
+	if w.groups[g.key] == g {
+		delete(w.groups, g.key)
+	}
+	last := len(w.shared) - 1
+	w.shared[g.at] = w.shared[last]
+	w.shared[g.at].at = g.at
+	w.shared[last] = nil
+	w.shared = w.shared[:last]
+}
+
+// begin closes the group of a query that is about to have rows to those that come later, where they must have been there from the
+// first row on. Of EMIT EVERY those that came in this epoch are another group: all that they have is told at the end of it.
+func (w *worker) begin(wq *workerQuery) {
+	g := wq.group
+	if !g.key.born || w.groups[g.key] != g {
+		return
+	}
+	delete(w.groups, g.key)
+	if g.key.window.Emit.Mode != spec.EmitEvery {
+		return
+	}
+	young := w.newGroup(wq)
+	kept := g.queries[:0]
+	for _, x := range g.queries {
+		if x.since < w.ends {
+			kept = append(kept, x)
+			continue
+		}
+		x.group, young.queries = young, append(young.queries, x)
+	}
+	clear(g.queries[len(kept):])
+	if g.queries = kept; len(kept) == 0 {
+		w.forgetGroup(g)
+	}
+	switch {
+	case len(young.queries) == 0:
+		w.forgetGroup(young)
+	case len(young.queries) > 1:
+		if err := w.makeState(young); err != nil {
+			for _, x := range young.queries {
+				w.check(x, err)
+			}
+		}
+	}
 }
 
 // complete makes queries members before they are given the next rows. One of EMIT EVERY becomes so in an epoch after that in which
@@ -92,7 +157,7 @@ func (w *worker) complete(g *group) {
 		if w.rouse(wq); wq.dead || wq.member != nil {
 			continue
 		}
-		if every && wq.since == w.ends {
+		if every && !g.key.born && wq.since == w.ends {
 			g.complete = false
 			continue
 		}
@@ -133,8 +198,7 @@ func (w *worker) leaveGroup(wq *workerQuery) {
 		wq.member = nil
 	}
 	if len(g.queries) == 0 {
-		g.stream.deadlines.set(&g.timer, types.MaxTime)
-		delete(w.groups, g.key)
+		w.forgetGroup(g)
 		return
 	}
 	g.endSharing()
@@ -245,7 +309,7 @@ func (w *worker) shareCost(g *group) {
 
 // snapshotGroups writes what members hold in shared state.
 func (w *worker) snapshotGroups(cut *checkpointCut) {
-	for _, g := range w.groups {
+	for _, g := range w.shared {
 		if g.state == nil || !g.state.Open() {
 			continue
 		}

@@ -38,8 +38,10 @@ type worker struct {
 	touched, changed []*workerQuery
 	moved            []*workerStream
 	due              []*timer
-	// groups are the queries that share windows; batches counts the batches that there have been.
+	// groups are the queries that share state, by key: of each the one that takes new queries. shared are all of them, in any order.
+	// batches counts the batches that there have been.
 	groups  map[*shareKey]*group
+	shared  []*group
 	batches uint64
 	// steps counts the batches of the epoch, which all workers see alike; advancing: a watermark moves.
 	steps     uint32
@@ -322,11 +324,13 @@ func (w *worker) process(r *routed) {
 	if len(r.part(w.at, w.index).Sel) == 0 || wq == nil || wq.shut && w.refuses(wq, r) {
 		return
 	}
-	if wq.group != nil && wq.group.state != nil {
-		w.shareRows(wq, r)
-		if wq.member != nil {
-			w.takeShared(wq, r)
-			return
+	if wq.group != nil {
+		if w.begin(wq); wq.group.state != nil {
+			w.shareRows(wq, r)
+			if wq.member != nil {
+				w.takeShared(wq, r)
+				return
+			}
 		}
 	}
 	if w.rouse(wq); wq.dead {
@@ -369,7 +373,7 @@ func (w *worker) readersOf(ws *workerStream, dst []*timer) []*timer {
 			dst = append(dst, &wq.timer)
 		}
 	}
-	for _, g := range w.groups {
+	for _, g := range w.shared {
 		if g.stream == ws {
 			dst = append(dst, &g.timer)
 		}

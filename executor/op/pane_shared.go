@@ -41,15 +41,18 @@ type SharedPanes struct {
 var _ SharedState = (*SharedPanes)(nil)
 
 func newSharedPanes(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedPanes, error) {
-	grid, ok := window.GridOf(s.Window)
-	if !ok {
-		return nil, fmt.Errorf("shared panes: no grid of windows")
-	}
 	w := &SharedPanes{calls: sharedCalls{}}
 	p := &w.all
-	p.windowed, p.grid, p.emit, p.lateness, p.timeCol = true, grid, s.Emit, s.Lateness, s.Window.TimeCol
+	p.windowed, p.emit, p.lateness, p.timeCol = s.Window.Kind != window.None, s.Emit, s.Lateness, s.Window.TimeCol
 	p.sharing = w
-	none := types.Schema{Cols: make([]types.Column, windowCols+len(s.Keys))}
+	none := types.Schema{Cols: make([]types.Column, len(s.Keys))}
+	if p.windowed {
+		var ok bool
+		if p.grid, ok = window.GridOf(s.Window); !ok {
+			return nil, fmt.Errorf("shared panes: no grid of windows")
+		}
+		none.Cols = append(none.Cols, make([]types.Column, windowCols)...)
+	}
 	if err := p.init(s.Keys, nil, &none); err != nil {
 		return nil, err
 	}
@@ -72,7 +75,7 @@ func (s *SharedPanes) Join(m *Member) error {
 	p.upTo = types.MinTime
 	for _, of := range [2]*PaneAgg{&s.all, p} {
 		if n := len(of.panes); n > 0 {
-			p.upTo = max(p.upTo, p.grid.LastEnd(of.panes[n-1].start))
+			p.upTo = max(p.upTo, p.lastEnd(of.panes[n-1]))
 		}
 	}
 	m.panes, p.shared = p, s
@@ -84,6 +87,14 @@ func (s *SharedPanes) Join(m *Member) error {
 	}
 	s.members = append(s.members, m)
 	return nil
+}
+
+// lastEnd is the end of the last window that holds a pane.
+func (p *PaneAgg) lastEnd(pn *pane) types.EventTime {
+	if !p.windowed {
+		return types.MaxTime
+	}
+	return p.grid.LastEnd(pn.start)
 }
 
 // restride makes room for more aggregates; the panes that are there do without them.
@@ -335,7 +346,12 @@ func (s *SharedPanes) CopyAhead(to func(m *Member) StateWriter, most int) (int, 
 }
 
 // sharesPane reports that a shared pane stands for one of the member's.
-func (p *PaneAgg) sharesPane(pn *pane) bool { return p.grid.FirstEnd(pn.start) > p.upTo }
+func (p *PaneAgg) sharesPane(pn *pane) bool {
+	if !p.windowed {
+		return p.upTo < types.MaxTime
+	}
+	return p.grid.FirstEnd(pn.start) > p.upTo
+}
 
 // TakeLeft implements Leaver.
 func (p *PaneAgg) TakeLeft(left []LeftRow) error {

@@ -18,8 +18,10 @@ type sharedRows struct {
 
 // init makes room for the rows of p, whose output has no schema of its own.
 func (r *sharedRows) init(p *PaneAgg) {
-	ts := types.T(types.TimestampTZ)
-	schema := &types.Schema{Cols: []types.Column{{Type: ts}, {Type: ts}}}
+	schema := &types.Schema{}
+	for range p.before {
+		schema.Cols = append(schema.Cols, types.Column{Type: types.T(types.TimestampTZ)})
+	}
 	for _, k := range p.keyType {
 		schema.Cols = append(schema.Cols, types.Column{Type: k})
 	}

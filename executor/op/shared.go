@@ -71,11 +71,12 @@ type LeftRow struct {
 // fail on a row, which the others would then miss. That their arguments and filters cannot is for the caller to see to.
 func Shareable(s *spec.WindowAgg) bool {
 	switch s.Window.Kind {
+	case window.None:
 	case window.Tumble, window.Hop, window.Cumulate:
+		if _, ok := window.GridOf(s.Window); !ok {
+			return false
+		}
 	default:
-		return false
-	}
-	if _, ok := window.GridOf(s.Window); !ok {
 		return false
 	}
 	for i := range s.Aggs {
@@ -86,7 +87,12 @@ func Shareable(s *spec.WindowAgg) bool {
 	return true
 }
 
-// NewSharedState makes shared state without members, with the window and keys of s, which is Shareable.
+// SharedFromBirth reports that a grouping shares with those only that had no rows before as it had none: what it holds is not over at
+// a time that is known. Its state is either all shared or all its own.
+func SharedFromBirth(s *spec.WindowAgg) bool { return s.Window.Kind == window.None }
+
+// NewSharedState makes shared state without members, with the window and keys of s, which is Shareable; of window.None for a grouping
+// without a window.
 func NewSharedState(s *spec.WindowAgg, ctx *expr.Ctx) (SharedState, error) {
 	if s.Window.Kind == window.Tumble && s.Emit.Mode == spec.EmitFinal && s.Lateness == 0 {
 		return newSharedWindows(s, ctx)

@@ -11,9 +11,9 @@ import (
 	"github.com/vigil-sql/vigil/executor/spec"
 )
 
-// SharedWindow tells what programs have in common that may share the state of their windows: the text of stream, filter, keys and
-// window, with the grouping itself. "" when this one shares with none.
-func (p *Parts) SharedWindow() (text string, w *spec.WindowAgg) {
+// SharedGrouping tells what programs have in common that may share the state of their groupings: the text of stream, filter, keys and
+// window, with the grouping itself, which is one by window.None where it has no window. "" when this one shares with none.
+func (p *Parts) SharedGrouping() (text string, w *spec.WindowAgg) {
 	if len(p.Inputs) != 1 || p.Inputs[0].IsResult || p.Keyed == nil {
 		return "", nil
 	}
@@ -25,6 +25,8 @@ func (p *Parts) SharedWindow() (text string, w *spec.WindowAgg) {
 			continue
 		case *spec.WindowAgg:
 			w = x
+		case *spec.GroupAgg:
+			w = &spec.WindowAgg{Keys: x.Keys, Aggs: x.Aggs, Emit: x.Emit}
 		}
 		break
 	}

@@ -15,8 +15,29 @@ var shareSeeds = flag.Uint64("share-seeds", 6, "how many scripts TestSharedWindo
 // shareShape is what queries have in common that may share state, without the filter.
 type shareShape struct{ window, emit, with string }
 
-// shareShapes are all kinds of windows, and when they emit.
+// bounds are the columns that tell of the window.
+func (s shareShape) bounds() string {
+	if s.window == "" {
+		return ""
+	}
+	return "window_start, "
+}
+
+// groupBy is the text after GROUP BY.
+func (s shareShape) groupBy() string {
+	if s.window == "" {
+		return "k"
+	}
+	return "k, " + s.window
+}
+
+// shareShapes are all kinds of windows, and none, and when they emit.
 func shareShapes() (all []shareShape) {
+	for range 3 { // as likely as one kind of window
+		for _, emit := range []string{"", " EMIT EVERY INTERVAL '7 seconds'", " EMIT FIRST"} {
+			all = append(all, shareShape{emit: emit})
+		}
+	}
 	for _, w := range []string{"TUMBLE(ts, INTERVAL '10 seconds')", "TUMBLE(ts, INTERVAL '25 seconds')",
 		"HOP(ts, INTERVAL '5 seconds', INTERVAL '20 seconds')", "HOP(ts, INTERVAL '4 seconds', INTERVAL '10 seconds')",
 		"HOP(ts, INTERVAL '9 seconds', INTERVAL '6 seconds')", "CUMULATE(ts, INTERVAL '5 seconds', INTERVAL '20 seconds')"} {
@@ -37,12 +58,12 @@ func shareQuery(rng *rand.Rand, name string, of shareShape) string {
 		aggs = aggs[:13] // the others do not share
 	}
 	rng.Shuffle(len(aggs), func(i, j int) { aggs[i], aggs[j] = aggs[j], aggs[i] })
-	body := "SELECT window_start, k"
+	body := "SELECT " + of.bounds() + "k"
 	for i, a := range aggs[:1+rng.IntN(4)] {
 		body += fmt.Sprintf(", %s AS a%d", a, i)
 	}
 	body += " FROM s" + []string{"", " WHERE n > 1", " WHERE n > 1 AND u LIKE 'a%'"}[rng.IntN(3)]
-	body += " GROUP BY k, " + of.window
+	body += " GROUP BY " + of.groupBy()
 	switch rng.IntN(16) {
 	case 0, 3, 4, 5:
 		body += fmt.Sprintf(" HAVING count(*) > %d", rng.IntN(3))
@@ -58,7 +79,7 @@ func shareQuery(rng *rand.Rand, name string, of shareShape) string {
 func shareScript(rng *rand.Rand) (script []string) {
 	at := time.Date(2025, 12, 31, 10, 0, 0, 0, time.UTC)
 	all := shareShapes()
-	shapes := []shareShape{all[rng.IntN(len(all))], all[rng.IntN(len(all))], {window: all[rng.IntN(len(all))].window}}
+	shapes := []shareShape{all[rng.IntN(len(all))], all[rng.IntN(len(all))], {window: all[rng.IntN(len(all))].window}, all[rng.IntN(9)]}
 	alive, paused := map[string]bool{}, map[string]bool{}
 	pick := func(of map[string]bool) string {
 		names := []string{}
@@ -74,8 +95,15 @@ func shareScript(rng *rand.Rand) (script []string) {
 		name := fmt.Sprint("q", rng.IntN(40))
 		switch what := rng.IntN(24); {
 		case what < 4 && !paused[name]:
-			script = append(script, shareQuery(rng, name, shapes[rng.IntN(len(shapes))]))
-			alive[name] = true
+			shape := shapes[rng.IntN(len(shapes))]
+			for range 1 + rng.IntN(4) { // with no row between them
+				if paused[name] {
+					break
+				}
+				script = append(script, shareQuery(rng, name, shape))
+				alive[name] = true
+				name = fmt.Sprint("q", rng.IntN(40))
+			}
 		case what == 4 && len(alive) > 0:
 			name = pick(alive)
 			script = append(script, "DROP CONTINUOUS QUERY "+name)

@@ -36,14 +36,17 @@ type crowdWindow struct {
 	step       time.Duration
 	least      int
 	agg, emit  string
+	// column is one that tells of the window.
+	column string
 }
 
 func crowdWindows() []crowdWindow {
 	return []crowdWindow{
-		{"tumble", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 0, "count(*)", ""},
-		{"hop", "HOP(s, ts, INTERVAL '1 minute', INTERVAL '5 minutes')", 10 * time.Second, 5, "count(*)", ""},
-		{"first", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 5, "count(*)", " EMIT FIRST"},
-		{"update", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 0, "count(*)", " EMIT ON UPDATE"},
+		{"tumble", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 0, "count(*)", "", "window_end"},
+		{"hop", "HOP(s, ts, INTERVAL '1 minute', INTERVAL '5 minutes')", 10 * time.Second, 5, "count(*)", "", "window_end"},
+		{"first", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 5, "count(*)", " EMIT FIRST", "window_end"},
+		{"update", "TUMBLE(s, ts, INTERVAL '1 hour')", 0, 0, "count(*)", " EMIT ON UPDATE", "window_end"},
+		{"endless", "s", 0, 0, "count(*)", "", "cmd"},
 	}
 }
 
@@ -55,8 +58,8 @@ func thresholds(t *testing.T, win crowdWindow, rules int, alone bool) (state int
 	c := newCrowdWith(t, func(o *inproc.Options) { o.Alone = alone })
 	defer c.close()
 	for i := range rules {
-		c.exec(fmt.Sprintf(`CREATE CONTINUOUS QUERY rule%d AS SELECT window_end, host, count(*) AS hits, sum(n) AS total FROM %s
-			WHERE cmd = 'logon' GROUP BY window_end, host HAVING %s > %d%s`, i, win.from, win.agg, win.least+i, win.emit))
+		c.exec(fmt.Sprintf(`CREATE CONTINUOUS QUERY rule%d AS SELECT %s, host, count(*) AS hits, sum(n) AS total FROM %s
+			WHERE cmd = 'logon' GROUP BY %s, host HAVING %s > %d%s`, i, win.column, win.from, win.column, win.agg, win.least+i, win.emit))
 	}
 	began := time.Duration(0)
 	for b := range batches {
