@@ -105,11 +105,11 @@ func (w *worker) copyAhead(ep *epoch) {
 		}
 	}
 	for _, g := range w.shared {
-		if g.state == nil || !g.state.Open() {
+		if g.state == nil || !g.changed || !g.state.Open() {
 			continue
 		}
-		to := w.writers(g, &w.copied)
-		if err := c.copy(g.state.Changed, func(most int) (int, error) { return g.state.CopyAhead(to, most) }); err != nil {
+		out := cutWriter{part: &w.copied, op: w.opOf(g), copies: w.copies}
+		if err := c.copy(g.state.Changed, func(most int) (int, error) { return g.state.CopyAhead(out, most) }); err != nil {
 			w.copyErr = fmt.Errorf("copy state that queries share: %w", err)
 			return
 		}
@@ -215,5 +215,10 @@ func (w *worker) forgetCopied(q *query, ops int) {
 	for i := range ops {
 		ids[opID(q, i)] = true
 	}
-	w.copied = slices.DeleteFunc(w.copied, func(b stateBlock) bool { return ids[b.op] })
+	w.forgetBlocks(ids)
+}
+
+// forgetBlocks drops what was copied of operators whose state goes.
+func (w *worker) forgetBlocks(ops map[uint64]bool) {
+	w.copied = slices.DeleteFunc(w.copied, func(b stateBlock) bool { return ops[b.op] })
 }

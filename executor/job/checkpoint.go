@@ -70,6 +70,7 @@ const (
 	blockData blockKind = iota
 	blockDrop
 	blockRewrite
+	blockDropOp
 )
 
 func (c *checkpointCut) stream(id uint64) *streamCut { return c.streams[id] }
@@ -234,6 +235,8 @@ func (c *checkpoints) write(cut *checkpointCut) error {
 				}
 			case blockDrop:
 				w.Drop(b.op, b.slice)
+			case blockDropOp:
+				w.DropOp(b.op)
 			case blockRewrite:
 				w.Rewrite(b.op, uint16(worker), b.slice)
 			}
@@ -319,8 +322,9 @@ func foldRows(rows []results.Row) []results.Row {
 	return c.Rows()
 }
 
-// manifestVersion 2 added what queries over several streams have reached.
-const manifestVersion = 2
+// manifestVersion 2 added what queries over several streams have reached; 3 is as 2, of a checkpoint whose blocks may be shared by queries,
+// which who reads 2 would pass over.
+const manifestVersion = 3
 
 // encode makes the manifest's bytes: docs/formats/epochs.md.
 func (c *checkpointCut) encode() []byte {
@@ -360,7 +364,7 @@ func (c *checkpointCut) encode() []byte {
 
 func decodeManifest(data []byte) (*checkpointCut, error) {
 	r := &byteReader{b: data}
-	if err := kv.CheckVersion("the checkpoint manifest", data, 1, manifestVersion); err != nil {
+	if err := kv.CheckVersion("the checkpoint manifest", data, 1, 2, manifestVersion); err != nil {
 		return nil, err
 	}
 	v := r.byte()

@@ -198,6 +198,8 @@ type Engine struct {
 	closed    sync.Once
 	seq       sequencer
 	shares    shares
+	// groupOps numbers the states that queries share in checkpoints.
+	groupOps atomic.Uint64
 	// changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
 	changeMu      sync.Mutex
 	lists         *ioc.Set

@@ -76,8 +76,10 @@ type recovery struct {
 	joins map[uint64][]uint64
 	// saved are the operators that the checkpoint has state of.
 	saved map[uint64]bool
-	last  uint64
-	reran int
+	// groups are what queries shared.
+	groups []*savedGroup
+	last   uint64
+	reran  int
 }
 
 func (r *recovery) run() error {
@@ -187,6 +189,9 @@ func (r *recovery) attachOld() error {
 	for _, id := range e.seq.dropOps {
 		r.saved[id] = true
 	}
+	if err := r.loadGroups(e.seq.dropOps); err != nil {
+		return err
+	}
 	order := map[bool]int{true: 0, false: 1}
 	sort.SliceStable(r.objects, func(i, j int) bool {
 		_, si := r.objects[i].Def.(*spec.Stream)
@@ -225,7 +230,7 @@ func (r *recovery) attachOld() error {
 			}
 		}
 	}
-	return nil
+	return r.restoreGroups()
 }
 
 // outOfService reports that a query does not run; one that is throttled waits for its time.

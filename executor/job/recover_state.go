@@ -35,10 +35,6 @@ func (r *recovery) restorePart(q *query) error {
 				return err
 			}
 		}
-		if saved && q.share != nil && q.share.born {
-			w.leaveGroup(wq) // the others may not have had its rows
-			wq.group = nil
-		}
 		list = append(list, wq)
 	}
 	if !saved {

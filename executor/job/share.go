@@ -6,9 +6,9 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
-// Queries with the same stream, filter, keys, window and EMIT keep their open windows together, in each worker by itself. What a query
-// gives, and what a checkpoint has of it, is as if it were alone: op.SharedState. So whether windows are shared, and since
-// when, depends on nothing that is recorded, and may differ between two runs of an epoch.
+// Queries with the same stream, filter, keys, window and EMIT keep their state together, in each worker by itself. What a query
+// gives is as if it were alone: op.SharedState. So whether state is shared, and since when, depends on nothing that is recorded
+// of an epoch, and may differ between two runs of it.
 
 // shares gives queries that may share the same key. The sequencer's.
 type shares map[string]*shareKey
@@ -60,6 +60,11 @@ type group struct {
 	complete bool
 	// batch is the number of the one whose rows the state has taken last; told is as a query's.
 	batch, told uint64
+	// op is the id under which checkpoints have the state, 0: none has it; saved is who they say that the members are; changed: they may
+	// not have all of it.
+	op      uint64
+	saved   []byte
+	changed bool
 	// spent is what was spent on the state and is not yet shared out: nanoseconds.
 	spent int64
 }
@@ -91,13 +96,15 @@ func (w *worker) newGroup(wq *workerQuery) *group {
 }
 
 func (w *worker) makeState(g *group) (err error) {
-	g.told = w.ends
+	w.dropState(g)
+	g.told, g.changed = w.ends, true
 	g.state, err = op.NewSharedState(g.key.window, &w.ctx)
 	return err
 }
 
 // forgetGroup is told that a group has no queries any more.
 func (w *worker) forgetGroup(g *group) {
+	w.dropState(g)
 	g.stream.deadlines.set(&g.timer, types.MaxTime)
 	if w.groups[g.key] == g {
 		delete(w.groups, g.key)
@@ -151,7 +158,7 @@ func (w *worker) complete(g *group) {
 	if g.complete {
 		return
 	}
-	g.complete = true
+	g.complete, g.changed = true, true
 	every := g.key.window.Emit.Mode == spec.EmitEvery
 	for _, wq := range g.queries {
 		if w.rouse(wq); wq.dead || wq.member != nil {
@@ -161,8 +168,7 @@ func (w *worker) complete(g *group) {
 			g.complete = false
 			continue
 		}
-		m := wq.tree.Member()
-		m.Drive = func(do func() error) { w.drive(wq, do) }
+		m := w.memberOf(wq)
 		if err := g.state.Join(m); err != nil {
 			w.check(wq, err)
 			continue
@@ -170,6 +176,13 @@ func (w *worker) complete(g *group) {
 		wq.member = m
 		wq.setDeadline()
 	}
+}
+
+// memberOf is what a query that has operators can be of the state of its group.
+func (w *worker) memberOf(wq *workerQuery) *op.Member {
+	m := wq.tree.Member()
+	m.Drive = func(do func() error) { w.drive(wq, do) }
+	return m
 }
 
 // drive has a member do its part of what is shared.
@@ -192,7 +205,7 @@ func (w *worker) leaveGroup(wq *workerQuery) {
 	if g == nil {
 		return
 	}
-	g.queries = without(g.queries, wq)
+	g.queries, g.changed = without(g.queries, wq), true
 	if wq.member != nil {
 		g.state.Leave(wq.member)
 		wq.member = nil
@@ -201,11 +214,11 @@ func (w *worker) leaveGroup(wq *workerQuery) {
 		w.forgetGroup(g)
 		return
 	}
-	g.endSharing()
+	w.endSharing(g)
 }
 
 // endSharing leaves the last query alone as soon as nothing is open that it needs.
-func (g *group) endSharing() {
+func (w *worker) endSharing(g *group) {
 	if len(g.queries) != 1 || g.state == nil || g.state.Open() {
 		return
 	}
@@ -213,8 +226,7 @@ func (g *group) endSharing() {
 		g.state.Leave(wq.member)
 		wq.member = nil
 	}
-	g.state, g.complete = nil, false
-	g.stream.deadlines.set(&g.timer, types.MaxTime)
+	w.dropState(g)
 }
 
 // shareRows gives the rows of the batch in work to the state of a group, at the turn of the first of its queries: the others have the
@@ -241,7 +253,7 @@ func (w *worker) shareRows(wq *workerQuery, r *routed) {
 // driveGroup does something with the state of a group. What fails there, and not in a member, is all members'.
 func (w *worker) driveGroup(g *group, r *routed, do func() error) {
 	w.meter.keep()
-	w.routed = r
+	w.routed, g.changed = r, true
 	err := guard(do)
 	g.spent += w.meter.lap()
 	if err != nil {
@@ -283,7 +295,7 @@ func (w *worker) advanceGroup(g *group, wm types.EventTime) {
 	}
 	w.driveGroup(g, nil, func() error { return g.state.Advance(wm) })
 	w.shareCost(g)
-	g.endSharing()
+	w.endSharing(g)
 }
 
 // endGroup tells the state of a group the end of an epoch, once.
@@ -305,29 +317,4 @@ func (w *worker) shareCost(g *group) {
 	}
 	w.meter.own += g.spent - part*int64(len(g.queries))
 	g.spent = 0
-}
-
-// snapshotGroups writes what members hold in shared state.
-func (w *worker) snapshotGroups(cut *checkpointCut) {
-	for _, g := range w.shared {
-		if g.state == nil || !g.state.Open() {
-			continue
-		}
-		to := w.writers(g, &cut.parts[w.index])
-		err := guard(func() error { return g.state.Snapshot(to) })
-		if err != nil {
-			cut.fail(err)
-		}
-	}
-}
-
-// writers are those of a group's members; of one that is out of service nil.
-func (w *worker) writers(g *group, part *[]stateBlock) func(m *op.Member) op.StateWriter {
-	list := map[*op.Member]op.StateWriter{}
-	for _, wq := range g.queries {
-		if wq.member != nil && !wq.dead {
-			list[wq.member] = cutWriter{part: part, op: opID(wq.q, 0), copies: w.copies}
-		}
-	}
-	return func(m *op.Member) op.StateWriter { return list[m] }
 }

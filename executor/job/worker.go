@@ -40,8 +40,10 @@ type worker struct {
 	due              []*timer
 	// groups are the queries that share state, by key: of each the one that takes new queries. shared are all of them, in any order.
 	// batches counts the batches that there have been.
-	groups  map[*shareKey]*group
-	shared  []*group
+	groups map[*shareKey]*group
+	shared []*group
+	// goneOps are ids of groups' state that the next checkpoint drops.
+	goneOps []uint64
 	batches uint64
 	// steps counts the batches of the epoch, which all workers see alike; advancing: a watermark moves.
 	steps     uint32

@@ -60,12 +60,3 @@ func copySlices[S any](all []S, most int, save func(sl S, part savePart) (int, e
 	}
 	return most - left, nil
 }
-
-// copyShared is copySlices for slices of which each group is written as often as there are members.
-func copyShared[S any](all []S, members, most int, save func(sl S, part savePart) (int, error)) (int, error) {
-	return copySlices(all, most, func(sl S, part savePart) (int, error) {
-		part.most = max(1, part.most/max(1, members))
-		n, err := save(sl, part)
-		return n * members, err
-	})
-}

@@ -234,7 +234,7 @@ func (a *CountAgg) Deadline() types.EventTime { return types.MaxTime }
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (a *CountAgg) Bytes() int64 {
 	const keyBytes = 24
-	return a.halves.bytes() + int64(cap(a.counts))*keyBytes + a.saved.bytes()
+	return a.halves.bytes() + int64(cap(a.counts))*keyBytes + a.saved.bytes() + a.shared.part(wholeAgg.Bytes)
 }
 
 // Close implements Operator.
@@ -256,6 +256,10 @@ func (a *CountAgg) Snapshot(out StateWriter) error {
 	}
 	a.dropSaved()
 	return nil
+}
+
+func (a *CountAgg) writeAll(out StateWriter) error {
+	return a.saved.writeAll(&a.windowCalls, &a.table, a, out)
 }
 
 // Changed implements AheadCopier.
@@ -314,8 +318,10 @@ func (a *CountAgg) Restore(in StateReader, own func(hash uint64) bool) error {
 	if err := a.saved.restore(&a.windowCalls, &a.table, in, restoring{own, a.loadEntry}); err != nil {
 		return err
 	}
-	for key := range a.table.Cap() {
-		a.dropEmpty(uint32(key))
+	for key := range uint32(a.table.Cap()) {
+		if a.table.Has(key) {
+			a.dropEmpty(key)
+		}
 	}
 	a.table.MarkAll()
 	return nil

@@ -44,12 +44,14 @@ type grouping struct {
 	stride     int         // words of a group
 	// sharedOffs is as offs, in the groups of a SharedState that this is a member of; sharedAt are the numbers of the aggregates there.
 	sharedOffs, sharedAt []int
-	keyType              []types.Type
-	before               int // output columns before the keys
-	ctx                  *expr.Ctx
-	mem                  *arena.Part // of the state
-	failed               rowFailures
-	evalFn               func(*batch.Batch, []uint32) error // the method eval, bound once
+	// union is set where this is that of a SharedState.
+	union   *unionCalls
+	keyType []types.Type
+	before  int // output columns before the keys
+	ctx     *expr.Ctx
+	mem     *arena.Part // of the state
+	failed  rowFailures
+	evalFn  func(*batch.Batch, []uint32) error // the method eval, bound once
 
 	// Of the batch being processed:
 	ownKeys bool // keys are computed here, not by an Exchange

@@ -28,7 +28,7 @@ type halves struct {
 }
 
 // Groups returns the number of keys held.
-func (h *halves) Groups() int { return h.table.Len() }
+func (h *halves) Groups() int { return h.table.Len() + h.shared.groupsOf() }
 
 // slideKey is the rows of a key, oldest first, and the window that ends at one of them, in two halves: the front, of whose
 // rows each has the state of all from it on, and the back, which has one state. So the window moves on at a few merges a row.

@@ -153,6 +153,24 @@ func (k *keyedState) snapshot(c *windowCalls, t *state.Live, from saver, out Sta
 	return k.tellWatermark(c, out)
 }
 
+// writeAll writes the entries of all keys, beside what checkpoints have.
+func (k *keyedState) writeAll(c *windowCalls, t *state.Live, from saver, out StateWriter) error {
+	all := keyedState{form: k.form, width: k.width, seq: 1}
+	for range t.Cap() {
+		all.of = append(all.of, noSlice)
+	}
+	w := blockWriter{k: &all, c: c, out: out}
+	for key := range uint32(t.Cap()) {
+		if !t.Has(key) {
+			continue
+		}
+		if err := w.add(t, from, key); err != nil {
+			return err
+		}
+	}
+	return w.closeAll()
+}
+
 // copyAhead writes about most entries.
 func (k *keyedState) copyAhead(c *windowCalls, t *state.Live, from saver, out StateWriter, most int) (int, error) {
 	w := blockWriter{k: k, c: c, out: out}
@@ -292,7 +310,11 @@ func (k *keyedState) tellWatermark(c *windowCalls, out StateWriter) error {
 
 // appendHead writes what every block begins with.
 func (k *keyedState) appendHead(dst []byte, c *windowCalls) []byte {
-	dst = append(dst, keyedVersion, k.form)
+	version := byte(keyedVersion)
+	if c.union != nil {
+		version |= stateShared
+	}
+	dst = append(dst, version, k.form)
 	dst = binary.AppendUvarint(dst, uint64(len(c.aggs)))
 	dst = binary.AppendUvarint(dst, k.seq)
 	return binary.AppendVarint(dst, int64(c.watermark))
@@ -387,7 +409,7 @@ func (k *keyedState) read(c *windowCalls, in StateReader) (blocks []savedBlock, 
 	watermark = math.MinInt64
 	err = in.Blocks(func(slice int64, data []byte) error {
 		b := savedBlock{slice: slice, data: append([]byte(nil), data...)}
-		w, err := b.cutHead(k.form, len(c.aggs))
+		w, err := b.cutHead(k.form, c)
 		if err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of slice %d: %v", slice, err)
 		}
@@ -414,9 +436,12 @@ func (k *keyedState) read(c *windowCalls, in StateReader) (blocks []savedBlock, 
 }
 
 // cutHead reads what every block begins with.
-func (b *savedBlock) cutHead(form byte, aggs int) (watermark int64, err error) {
-	src := b.data
-	if err := blockVersion("a block of session, sliding or count windows", src, keyedVersion); err != nil {
+func (b *savedBlock) cutHead(form byte, c *windowCalls) (watermark int64, err error) {
+	src, version := b.data, byte(keyedVersion)
+	if c.loading != nil {
+		version |= stateShared
+	}
+	if err := blockVersion("a block of session, sliding or count windows", src, version); err != nil {
 		return 0, err
 	}
 	if len(src) < 2 {
@@ -426,8 +451,11 @@ func (b *savedBlock) cutHead(form byte, aggs int) (watermark int64, err error) {
 		return 0, fmt.Errorf("state block is of another kind of operator")
 	}
 	n, src, err := cutUvarint(src[2:])
-	if err != nil || n != uint64(aggs) {
+	switch aggs := len(c.aggs); {
+	case err != nil || n > math.MaxUint16 || c.loading == nil && n != uint64(aggs) || n < uint64(aggs-c.shown):
 		return 0, fmt.Errorf("state block is not of a query with %d aggregates", aggs)
+	case c.loading != nil:
+		c.loading.n = int(n) // the same in all blocks: none joins later
 	}
 	if b.seq, src, err = cutUvarint(src); err != nil {
 		return 0, err

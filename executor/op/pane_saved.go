@@ -25,7 +25,7 @@ func (p *PaneAgg) keepsTime() bool {
 
 // snapshotTime writes the watermark, and the changes that the checkpoint does not have.
 func (p *PaneAgg) snapshotTime(out StateWriter) error {
-	if p.shared != nil || len(p.changes.list) <= changesWhole {
+	if len(p.changes.list) <= changesWhole {
 		p.time.restored = true
 	}
 	_, err := p.writeTime(out, savePart{math.MaxInt, cutAnewMost})
@@ -33,7 +33,7 @@ func (p *PaneAgg) snapshotTime(out StateWriter) error {
 	return err
 }
 
-// copyChanges writes about most changes, where there are many. Those of shared windows are each member's to write, whole.
+// copyChanges writes about most changes, where there are many.
 func (p *PaneAgg) copyChanges(out StateWriter, most int) (int, error) {
 	if most <= 0 || p.changes.unsaved() == 0 {
 		return 0, nil
@@ -45,7 +45,7 @@ func (p *PaneAgg) copyChanges(out StateWriter, most int) (int, error) {
 
 // unsaved is how many changes are to be written ahead of a snapshot.
 func (c *changes) unsaved() int {
-	if len(c.list) <= changesWhole || c.p.shared != nil {
+	if len(c.list) <= changesWhole {
 		return 0
 	}
 	return c.p.time.left(len(c.list)-c.saved+c.toldN, len(c.list))
@@ -76,17 +76,13 @@ func (p *PaneAgg) writeTime(out StateWriter, part savePart) (n int, err error) {
 		block = p.appendChange(block, c, c.saved, c.list[c.saved])
 		n++
 	}
-	if p.shared != nil {
-		block = p.appendSharedChanges(block)
-	}
 	t.entries += n + 1
 	return n, out.Block(timeSlice, block)
 }
 
 // appendTimeHead begins a block of the watermark and of changes.
 func (p *PaneAgg) appendTimeHead(dst []byte, version byte) []byte {
-	dst = append(dst, version)
-	dst = binary.AppendUvarint(dst, uint64(len(p.aggs)))
+	dst = p.appendHead(dst, version, p.stride)
 	dst = binary.AppendUvarint(dst, p.generation)
 	if p.shared == nil {
 		return binary.AppendVarint(dst, int64(p.watermark))
@@ -144,10 +140,10 @@ func (r *paneRestorer) loadTime(block []byte) error {
 // timeHead reads what comes before the changes of a block.
 func (r *paneRestorer) timeHead(block []byte) (generation uint64, watermark types.EventTime, rest []byte, err error) {
 	version := byte(stateVersionTime)
-	if len(block) > 0 && block[0] == stateVersionTold {
+	if len(block) > 0 && block[0]&^stateShared == stateVersionTold {
 		version = stateVersionTold
 	}
-	src, err := blockEntries(block, version, len(r.p.aggs))
+	src, err := r.p.blockEntries(block, version)
 	if err != nil {
 		return 0, types.MinTime, nil, err
 	}

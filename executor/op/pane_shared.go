@@ -1,9 +1,9 @@
 package op
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/agg"
@@ -36,12 +36,14 @@ type SharedPanes struct {
 	keys  []uint32      // of the window that closes
 	kids  []uint32      // of keys, those in rows
 	oldAt []int32       // by place in order: the row before, -1: none
+
+	saved map[uint32]*Member // while a checkpoint is loaded: by the numbers that it has
 }
 
 var _ SharedState = (*SharedPanes)(nil)
 
 func newSharedPanes(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedPanes, error) {
-	w := &SharedPanes{calls: sharedCalls{}}
+	w := &SharedPanes{}
 	p := &w.all
 	p.windowed, p.emit, p.lateness, p.timeCol = s.Window.Kind != window.None, s.Emit, s.Lateness, s.Window.TimeCol
 	p.sharing = w
@@ -56,11 +58,26 @@ func newSharedPanes(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedPanes, error) {
 	if err := p.init(s.Keys, nil, &none); err != nil {
 		return nil, err
 	}
+	p.union = &unionCalls{}
 	return w, errors.Join(w.restride(), p.Open(ctx))
 }
 
 // Join implements SharedState.
 func (s *SharedPanes) Join(m *Member) error {
+	if err := s.join(m); err != nil {
+		return err
+	}
+	p := m.panes
+	for _, of := range [2]*PaneAgg{&s.all, p} {
+		if n := len(of.panes); n > 0 {
+			p.upTo = max(p.upTo, p.lastEnd(of.panes[n-1]))
+		}
+	}
+	return nil
+}
+
+// join makes m a member that has no windows of its own.
+func (s *SharedPanes) join(m *Member) error {
 	p, ok := m.Agg.(*PaneAgg)
 	if !ok {
 		return fmt.Errorf("shared panes: %s is none of them", m.Agg)
@@ -72,13 +89,7 @@ func (s *SharedPanes) Join(m *Member) error {
 	if err != nil {
 		return err
 	}
-	p.upTo = types.MinTime
-	for _, of := range [2]*PaneAgg{&s.all, p} {
-		if n := len(of.panes); n > 0 {
-			p.upTo = max(p.upTo, p.lastEnd(of.panes[n-1]))
-		}
-	}
-	m.panes, p.shared = p, s
+	m.panes, p.shared, p.upTo, m.number = p, s, types.MinTime, s.calls.next()
 	m.take, m.advance = func() error { return p.takeOwn(s, m.Out) }, func() error { return p.advanceOwn(s, m.Out) }
 	m.tell, m.emit = func() error { return p.tellShared(s, m.Out) }, func() error { return p.emitShared(s, m.Out) }
 	m.pass, m.examine = func() error { return p.passShared(s) }, func() error { return p.examineShared(s) }
@@ -121,7 +132,7 @@ func (s *SharedPanes) Give(m *Member) error {
 			continue
 		}
 		var got givenBlocks
-		if err := p.writeShared(pn, batch.All(len(pn.ids)), false, &got); err != nil {
+		if err := p.writeShared(pn, batch.All(len(pn.ids)), &got); err != nil {
 			return err
 		}
 		r.start = int64(pn.start)
@@ -159,6 +170,9 @@ func (s *SharedPanes) Left() []LeftRow { return s.left }
 
 // Bytes implements SharedState.
 func (s *SharedPanes) Bytes() int64 { return s.all.Bytes() }
+
+// Close implements SharedState.
+func (s *SharedPanes) Close() { _ = s.all.Close() }
 
 // own calls do for the members that have windows of their own.
 func (s *SharedPanes) own(do func(m *Member) func() error) {
@@ -237,7 +251,6 @@ func (s *SharedPanes) Advance(watermark types.EventTime) error {
 	}
 	p.watermark = watermark
 	p.dropPanes()
-	p.dropped = p.dropped[:0] // the members' to tell
 	for _, m := range s.members {
 		m.panes.endOwn()
 	}
@@ -289,60 +302,78 @@ func (s *SharedPanes) closeWindow(end types.EventTime) (err error) {
 	return nil
 }
 
-// tellDropped has members drop what the checkpoint has of a pane.
-func (s *SharedPanes) tellDropped(pn *pane) {
+// leavePane has members forget what the rows of a pane have set off.
+func (s *SharedPanes) leavePane(pn *pane) {
 	for _, m := range s.members {
 		m.panes.leaveShared(pn)
-		if pn.entries > 0 && m.panes.sharesPane(pn) {
-			m.panes.dropped = append(m.panes.dropped, int64(pn.start))
-		}
 	}
 }
 
-// Snapshot implements SharedState: the groups of shared panes that changed. What changed in windows is part of what members write.
-func (s *SharedPanes) Snapshot(to func(m *Member) StateWriter) error {
-	for _, pn := range s.all.panes {
-		if _, err := s.save(pn, to, savePart{math.MaxInt, cutAnewMost}); err != nil {
+// Snapshot implements SharedState.
+func (s *SharedPanes) Snapshot(out StateWriter) error { return s.all.Snapshot(out) }
+
+// Record implements SharedState: up to where windows are the member's own.
+func (s *SharedPanes) Record(dst []byte, m *Member) []byte {
+	dst = appendMember(dst, m, m.panes.sharedAt, m.panes.upTo > types.MinTime)
+	return binary.AppendVarint(dst, int64(m.panes.upTo))
+}
+
+// Restore implements SharedState.
+func (s *SharedPanes) Restore(members []SavedMember, in StateReader, own func(hash uint64) bool) error {
+	s.saved = map[uint32]*Member{}
+	s.all.union.begin()
+	for i := range members {
+		m := members[i].Member
+		if m.panes == nil {
+			if err := s.join(m); err != nil {
+				return err
+			}
+		}
+		rest, err := s.all.union.member(m.panes.sharedAt, members[i].Record)
+		if err != nil {
 			return err
 		}
-		pn.ahead = false
+		upTo, rest, err := cutVarint(rest)
+		if err != nil || len(rest) > 0 {
+			return errRecord
+		}
+		m.panes.upTo = max(m.panes.upTo, types.EventTime(upTo))
+		s.saved[s.all.union.number] = m
 	}
-	return nil
+	err := s.all.Restore(in, own)
+	s.saved = nil
+	return err
 }
 
-// save writes about most of the groups of a shared pane that changed, for each member.
-func (s *SharedPanes) save(pn *pane, to func(m *Member) StateWriter, part savePart) (int, error) {
-	if pn.left() == 0 {
-		return 0, nil
+// markRestored notes that a group of a pane had set off a window for a member, which may be none any more.
+func (s *SharedPanes) markRestored(number uint32, pn *pane, mark firedMark) {
+	if m := s.saved[number]; m != nil {
+		m.panes.firsts.addShared(pn, mark)
 	}
-	anew := pn.beginAnew(part.anewMost)
-	gids := pn.dirty.Take(s.all.gids[:0], part.most)
-	s.all.gids, pn.ahead = gids, true
-	pn.entries += len(gids)
+}
+
+// appendFired writes what a group of a pane has set off for members.
+func (s *SharedPanes) appendFired(dst []byte, pn *pane, gid uint32) []byte {
+	n := 0
 	for _, m := range s.members {
-		out := to(m)
-		if out == nil || !m.panes.sharesPane(pn) {
-			continue
-		}
-		if err := m.panes.writeShared(pn, gids, anew, out); err != nil {
-			return 0, fmt.Errorf("snapshot of pane from %s: %w", types.NewTime(pn.start).Text(), err)
+		n += len(marksOfGroup(m.panes.firsts.shared.of(pn).byGroup(), gid))
+	}
+	dst = binary.AppendUvarint(dst, uint64(n))
+	for _, m := range s.members {
+		for _, mark := range marksOfGroup(m.panes.firsts.shared.of(pn).byGroup(), gid) {
+			dst = binary.AppendUvarint(dst, uint64(mark.window))
+			dst = binary.AppendUvarint(dst, uint64(m.number))
 		}
 	}
-	return len(gids), nil
+	return dst
 }
 
 // Changed implements SharedState.
-func (s *SharedPanes) Changed() int {
-	n := 0
-	for _, pn := range s.all.panes {
-		n += pn.left()
-	}
-	return n * len(s.members)
-}
+func (s *SharedPanes) Changed() int { return s.all.Changed() }
 
 // CopyAhead implements SharedState.
-func (s *SharedPanes) CopyAhead(to func(m *Member) StateWriter, most int) (int, error) {
-	return copyShared(s.all.panes, len(s.members), most, func(pn *pane, part savePart) (int, error) { return s.save(pn, to, part) })
+func (s *SharedPanes) CopyAhead(out StateWriter, most int) (int, error) {
+	return s.all.CopyAhead(out, most)
 }
 
 // sharesPane reports that a shared pane stands for one of the member's.
@@ -424,13 +455,8 @@ func (p *PaneAgg) emitShared(s *SharedPanes, out Emitter) error {
 }
 
 // writeShared writes groups of a shared pane as if it were its own.
-func (p *PaneAgg) writeShared(pn *pane, gids []uint32, anew bool, out StateWriter) error {
+func (p *PaneAgg) writeShared(pn *pane, gids []uint32, out StateWriter) error {
 	defer p.lookAt(p.shared)()
-	if anew {
-		if err := out.Rewrite(int64(pn.start)); err != nil {
-			return err
-		}
-	}
 	for len(gids) > 0 {
 		var block []byte
 		block, gids = p.appendBlock(nil, pn, gids)

@@ -91,20 +91,11 @@ func (p *PaneAgg) fireShared(s *SharedPanes, b *batch.Batch, row uint32, c cell)
 	f, all := &p.firsts, &s.all
 	by := all.firsts.at[c.gid]
 	f.hit(b, int(row), c.end, by)
-	if f.shared.fired == nil {
-		f.shared = sharedFirsts{map[changeKey]struct{}{}, map[types.EventTime]*firedMarks{}}
-	}
-	f.shared.fired[changeKey{c.end, c.kid}] = struct{}{}
 	t := all.firsts.timeOf(s.in, by)
 	pn := all.paneOf(all.startOf(t))
 	gid, _ := pn.find(c.kid)
 	m := firedMark{gid, all.firsts.windowOf(t, c.end)}
-	at := f.shared.marks[pn.start]
-	if at == nil {
-		at = &firedMarks{}
-		f.shared.marks[pn.start] = at
-	}
-	at.add(m)
+	f.addShared(pn, m)
 	if p.sharesPane(pn) {
 		return
 	}
@@ -115,6 +106,20 @@ func (p *PaneAgg) fireShared(s *SharedPanes, b *batch.Batch, row uint32, c cell)
 	own.fired.add(m)
 	own.dirty.Mark(m.gid)
 	f.fired[changeKey{c.end, kid}] = struct{}{}
+}
+
+// addShared notes that a group of a shared pane has set off a window.
+func (f *firsts) addShared(pn *pane, m firedMark) {
+	if f.shared.fired == nil {
+		f.shared = sharedFirsts{map[changeKey]struct{}{}, map[types.EventTime]*firedMarks{}}
+	}
+	f.shared.fired[changeKey{f.endOfMark(pn, m), pn.ids[m.gid]}] = struct{}{}
+	at := f.shared.marks[pn.start]
+	if at == nil {
+		at = &firedMarks{}
+		f.shared.marks[pn.start] = at
+	}
+	at.add(m)
 }
 
 // of are the marks of a shared pane.

@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -105,19 +104,19 @@ func (p *PaneAgg) CopyAhead(out StateWriter, most int) (int, error) {
 
 // appendBlock writes entries until the block is full, and returns the groups that are left.
 func (p *PaneAgg) appendBlock(dst []byte, pn *pane, gids []uint32) ([]byte, []uint32) {
-	version := byte(stateVersion)
-	if p.emit.Mode == spec.EmitFirst {
-		version = stateVersionFired
-	}
-	dst = append(dst, version)
-	dst = binary.AppendUvarint(dst, uint64(len(p.aggs)))
+	version := p.entryVersion()
+	dst = p.appendHead(dst, version, pn.slab.Stride)
 	var entry []byte
 	marks := p.marksOf(pn)
 	for len(gids) > 0 && len(dst) < blockBytes {
 		dst = appendCounted(dst, p.from.dict.Key(pn.ids[gids[0]]))
 		entry = p.appendStates(entry[:0], &pn.slab, gids[0])
 		dst = appendCounted(dst, entry)
-		if version == stateVersionFired {
+		switch {
+		case version != stateVersionFired:
+		case p.sharing != nil:
+			dst = p.sharing.appendFired(dst, pn, gids[0])
+		default:
 			dst = appendFired(dst, marks, gids[0])
 		}
 		gids = gids[1:]
@@ -129,25 +128,32 @@ func appendCounted(dst, b []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
 }
 
-func (p *PaneAgg) appendStates(dst []byte, s *agg.Slab, gid uint32) []byte {
-	for i := range p.aggs {
-		dst = p.aggs[i].kernel.Append(dst, s, p.offs[i], gid)
+// entryVersion is the form of the blocks of panes.
+func (p *PaneAgg) entryVersion() byte {
+	if p.emit.Mode == spec.EmitFirst {
+		return stateVersionFired
 	}
-	return dst
+	return stateVersion
 }
 
 // appendFired writes which windows a group has set off; the marks are sorted by group.
 func appendFired(dst []byte, marks []firedMark, gid uint32) []byte {
+	marks = marksOfGroup(marks, gid)
+	dst = binary.AppendUvarint(dst, uint64(len(marks)))
+	for _, m := range marks {
+		dst = binary.AppendUvarint(dst, uint64(m.window))
+	}
+	return dst
+}
+
+// marksOfGroup are those of one group among marks that are sorted by group.
+func marksOfGroup(marks []firedMark, gid uint32) []firedMark {
 	at, _ := slices.BinarySearchFunc(marks, gid, func(m firedMark, gid uint32) int { return cmp.Compare(m.gid, gid) })
 	end := at
 	for end < len(marks) && marks[end].gid == gid {
 		end++
 	}
-	dst = binary.AppendUvarint(dst, uint64(end-at))
-	for _, m := range marks[at:end] {
-		dst = binary.AppendUvarint(dst, uint64(m.window))
-	}
-	return dst
+	return marks[at:end]
 }
 
 // Restore implements Stateful.
@@ -206,18 +212,15 @@ func (r *paneRestorer) finish() error {
 // load takes over the entries of a block whose keys this worker owns and has not yet seen.
 func (r *paneRestorer) load(block []byte) error {
 	p := r.p
-	version := byte(stateVersion)
-	if p.emit.Mode == spec.EmitFirst {
-		version = stateVersionFired
-	}
-	src, err := blockEntries(block, version, len(p.aggs))
+	version := p.entryVersion()
+	src, err := p.blockEntries(block, version)
 	start := types.EventTime(r.start)
 	if err == nil && (p.windowed && !p.grid.Within(start) || p.startOf(start) != start) {
 		err = fmt.Errorf("%d is not the start of a pane of the query", r.start)
 	}
 	for err == nil && len(src) > 0 {
 		var key, entry []byte
-		var fired []uint32
+		var fired []savedMark
 		if key, entry, src, err = cutEntry(src); err == nil && version == stateVersionFired {
 			fired, src, err = r.cutFired(src, start)
 		}
@@ -235,8 +238,11 @@ func (r *paneRestorer) load(block []byte) error {
 	return err
 }
 
+// savedMark is that an entry has set off a window; of a member of shared panes its number, else 0.
+type savedMark struct{ window, member uint32 }
+
 // cutFired takes the windows that an entry has set off from the front of src.
-func (r *paneRestorer) cutFired(src []byte, start types.EventTime) (windows []uint32, rest []byte, err error) {
+func (r *paneRestorer) cutFired(src []byte, start types.EventTime) (fired []savedMark, rest []byte, err error) {
 	n, width := binary.Uvarint(src)
 	if width <= 0 || n > uint64(len(src)) {
 		return nil, nil, fmt.Errorf("entry ends early")
@@ -251,9 +257,17 @@ func (r *paneRestorer) cutFired(src []byte, start types.EventTime) (windows []ui
 		if width <= 0 || at > most {
 			return nil, nil, fmt.Errorf("bad window of an entry")
 		}
-		windows, src = append(windows, uint32(at)), src[width:]
+		mark := savedMark{window: uint32(at)}
+		if src = src[width:]; r.p.sharing != nil {
+			number, width := binary.Uvarint(src)
+			if width <= 0 || number > math.MaxUint32 {
+				return nil, nil, fmt.Errorf("bad member of an entry")
+			}
+			mark.member, src = uint32(number), src[width:]
+		}
+		fired = append(fired, mark)
 	}
-	return windows, src, nil
+	return fired, src, nil
 }
 
 // number gives a key its number in the dictionary.
@@ -265,7 +279,7 @@ func (r *paneRestorer) number(key []byte, hash uint64) (uint32, error) {
 	return r.p.kids[0], nil
 }
 
-func (r *paneRestorer) loadEntry(key []byte, hash uint64, entry []byte, fired []uint32) error {
+func (r *paneRestorer) loadEntry(key []byte, hash uint64, entry []byte, fired []savedMark) error {
 	p := r.p
 	kid, err := r.number(key, hash)
 	if err != nil {
@@ -278,24 +292,15 @@ func (r *paneRestorer) loadEntry(key []byte, hash uint64, entry []byte, fired []
 	}
 	r.gids = p.enter(pn, p.kids, r.gids[:0])
 	for _, w := range fired {
-		m := firedMark{r.gids[0], w}
+		m := firedMark{r.gids[0], w.window}
+		if p.sharing != nil {
+			p.sharing.markRestored(w.member, pn, m)
+			continue
+		}
 		pn.fired.add(m)
 		p.firsts.fired[changeKey{p.firsts.endOfMark(pn, m), kid}] = struct{}{}
 	}
 	return p.loadStates(entry, &pn.slab, r.gids[0])
-}
-
-// loadStates reads what appendStates has written.
-func (p *PaneAgg) loadStates(entry []byte, s *agg.Slab, gid uint32) (err error) {
-	for i := range p.aggs {
-		if entry, err = p.aggs[i].kernel.Load(entry, s, p.offs[i], gid); err != nil {
-			return err
-		}
-	}
-	if len(entry) > 0 {
-		return fmt.Errorf("entry has %d bytes too many", len(entry))
-	}
-	return nil
 }
 
 // isEnd reports that a window of the query ends at t.

@@ -144,7 +144,7 @@ func (p *PaneAgg) drop(pn *pane) {
 		p.dropped = append(p.dropped, int64(pn.start))
 	}
 	if p.sharing != nil {
-		p.sharing.tellDropped(pn)
+		p.sharing.leavePane(pn)
 	}
 	if p.current == pn {
 		p.current = nil

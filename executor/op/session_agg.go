@@ -129,7 +129,7 @@ func (a *SessionAgg) Open(ctx *expr.Ctx) error {
 }
 
 // Spillable implements Spiller.
-func (a *SessionAgg) Spillable() int64 { return a.slab.Mem.Bytes() }
+func (a *SessionAgg) Spillable() int64 { return a.slab.Mem.Bytes() + a.shared.part(spillableOf) }
 
 // head is the newest session of a key + 1, 0 for none.
 func (a *SessionAgg) head(key uint32) *uint32 { return &a.table.Words(key)[0] }
@@ -551,13 +551,13 @@ func (a *SessionAgg) Deadline() types.EventTime { return a.timers.next() }
 func (a *SessionAgg) Sessions() int { return a.open }
 
 // Groups returns the number of sessions held, as other groupings tell theirs.
-func (a *SessionAgg) Groups() int { return a.open }
+func (a *SessionAgg) Groups() int { return a.open + a.shared.groupsOf() }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (a *SessionAgg) Bytes() int64 {
 	const sessionBytes = 48
 	return a.table.Bytes() + a.slab.Bytes() + int64(cap(a.sessions))*sessionBytes + int64(cap(a.free))*4 +
-		a.timers.bytes() + a.saved.bytes()
+		a.timers.bytes() + a.saved.bytes() + a.shared.part(wholeAgg.Bytes)
 }
 
 // Close implements Operator.

@@ -6,7 +6,9 @@ import (
 	"math"
 
 	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // Snapshot implements Stateful: the keys whose sessions changed since the last one.
@@ -27,6 +29,47 @@ func (a *SessionAgg) CopyAhead(out StateWriter, most int) (int, error) {
 		return n, fmt.Errorf("copy of sessions: %w", err)
 	}
 	return n, nil
+}
+
+func (a *SessionAgg) writeAll(out StateWriter) error {
+	return a.saved.writeAll(&a.windowCalls, &a.table, a, out)
+}
+
+// judgeShown finds out which sessions are among the results, where all were of a state without HAVING.
+func (a *SessionAgg) judgeShown() error {
+	if a.having == nil {
+		return nil
+	}
+	told := a.GroupError
+	a.GroupError = func(window.Window, error) {}
+	defer func() { a.GroupError = told }()
+	var rows []outRow
+	for key := range uint32(a.table.Cap()) {
+		if !a.table.Has(key) {
+			continue
+		}
+		for at := *a.head(key); at != 0; at = a.sessions[at-1].next {
+			se := &a.sessions[at-1]
+			if se.flags&sessionShown != 0 {
+				se.flags &^= sessionShown
+				rows = append(rows, outRow{gid: at - 1, key: key, start: se.start, end: a.end(se)})
+			}
+		}
+	}
+	for ; len(rows) > 0; rows = rows[min(len(rows), batch.RowsMax):] {
+		a.out.Reset(nil)
+		good, err := a.fill(a.out, &a.slab, &a.table, rows[:min(len(rows), batch.RowsMax)])
+		if err == nil {
+			a.passed, err = a.passing(a.out, a.passed[:0])
+		}
+		if err != nil {
+			return err
+		}
+		for _, i := range a.passed {
+			a.sessions[good[i].gid].flags |= sessionShown
+		}
+	}
+	return nil
 }
 
 // savedFlags are those that outlive a batch.
@@ -109,18 +152,57 @@ func (a *SessionAgg) discard(id uint32) {
 
 // appendStates writes the states of a group.
 func (c *windowCalls) appendStates(dst []byte, slab *agg.Slab, gid uint32) []byte {
+	if c.union == nil {
+		for i := range c.aggs {
+			dst = c.aggs[i].kernel.Append(dst, slab, c.offs[i], gid)
+		}
+		return dst
+	}
 	for i := range c.aggs {
-		dst = c.aggs[i].kernel.Append(dst, slab, c.offs[i], gid)
+		c.union.state = c.aggs[i].kernel.Append(c.union.state[:0], slab, c.offs[i], gid)
+		dst = appendCounted(dst, c.union.state)
 	}
 	return dst
 }
 
 // loadStates reads the states of a group, which is empty, and returns what follows.
 func (c *windowCalls) loadStates(src []byte, slab *agg.Slab, gid uint32) ([]byte, error) {
+	if c.loading != nil {
+		return c.loadUnion(src, slab, gid)
+	}
 	var err error
 	for i := range c.aggs {
 		if src, err = c.aggs[i].kernel.Load(src, slab, c.offs[i], gid); err != nil {
 			return nil, err
+		}
+	}
+	return src, nil
+}
+
+// loadUnion is loadStates of what a union has written. The aggregates that are not part of the output are the last ones there, too.
+func (c *windowCalls) loadUnion(src []byte, slab *agg.Slab, gid uint32) ([]byte, error) {
+	u, hidden := c.loading, len(c.aggs)-c.shown
+	for n := range u.n {
+		one, rest, err := cutBytes(src)
+		if err != nil {
+			return nil, err
+		}
+		src = rest
+		i := -1
+		switch {
+		case n >= u.n-hidden:
+			i = c.shown + n - (u.n - hidden)
+		case n < len(u.at):
+			i = u.at[n]
+		}
+		if i < 0 || len(one) == 0 {
+			continue
+		}
+		if rest, err = c.aggs[i].kernel.Load(one, slab, c.offs[i], gid); err != nil {
+			return nil, err
+		}
+		if len(rest) > 0 {
+			return nil, fmt.Errorf("a state has %d bytes too many", len(rest))
 		}
 	}
 	return src, nil

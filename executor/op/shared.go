@@ -16,9 +16,8 @@ import (
 // each row is folded once, into the union of their aggregates. Every member applies its own HAVING to what comes out, and emits
 // its own columns of it.
 //
-// A member has in its own operator what the shared state does not know, or knows too much of: what had rows before it joined, or
-// comes from a checkpoint. Of that it takes the rows itself until it is over. Checkpoints know nothing of sharing: each member
-// writes what it would hold alone.
+// A member has in its own operator what the shared state does not know, or knows too much of: what had rows before it joined. Of that
+// it takes the rows itself until it is over. A checkpoint has what is shared once, and of each member what it holds itself.
 //
 // One goroutine calls everything. Where a member has something to do, its Drive is called.
 type SharedState interface {
@@ -38,12 +37,19 @@ type SharedState interface {
 	Advance(watermark types.EventTime) error
 	EndEpoch(watermark types.EventTime) error
 	Deadline() types.EventTime
-	// Snapshot writes what each member would write alone of what is shared; to returns nil for those that are out of service.
-	Snapshot(to func(m *Member) StateWriter) error
-	// Changed and CopyAhead are as those of an AheadCopier; entries count for each member.
+	// Snapshot writes what is shared; Record tells what a checkpoint must have of a member beside that, and beside what its operator
+	// writes.
+	Snapshot(out StateWriter) error
+	Record(dst []byte, m *Member) []byte
+	// Restore reads what was written. Those of members that are none yet become so, as their records say: all of them before what is
+	// shared has anything. It may be called for several checkpoints of other keys, with the same members.
+	Restore(members []SavedMember, in StateReader, own func(hash uint64) bool) error
+	// Changed and CopyAhead are as those of an AheadCopier.
 	Changed() int
-	CopyAhead(to func(m *Member) StateWriter, most int) (int, error)
+	CopyAhead(out StateWriter, most int) (int, error)
 	Bytes() int64
+	// Close gives the memory back, after all members have left.
+	Close()
 }
 
 // Member is a grouping that is part of a SharedState.
@@ -56,6 +62,8 @@ type Member struct {
 
 	windows *WindowAgg
 	panes   *PaneAgg
+	whole   wholeAgg
+	number  uint32 // among all members that there were; from 1
 	// What it does when it is driven, bound once.
 	take, advance, tell, pass, emit, examine func() error
 }
@@ -71,7 +79,11 @@ type LeftRow struct {
 // fail on a row, which the others would then miss. That their arguments and filters cannot is for the caller to see to.
 func Shareable(s *spec.WindowAgg) bool {
 	switch s.Window.Kind {
-	case window.None:
+	case window.None, window.Count:
+	case window.Session, window.Slide:
+		if s.Emit.Mode == spec.EmitFirst {
+			return false // what has been told is each one's, row by row
+		}
 	case window.Tumble, window.Hop, window.Cumulate:
 		if _, ok := window.GridOf(s.Window); !ok {
 			return false
@@ -79,21 +91,33 @@ func Shareable(s *spec.WindowAgg) bool {
 	default:
 		return false
 	}
+	texts := map[string]bool{}
 	for i := range s.Aggs {
 		if a := &s.Aggs[i]; !agg.Sure(a.Kernel) || len(a.OrderBy) > 0 {
 			return false
 		}
+		texts[callText(&s.Aggs[i])] = true
 	}
-	return true
+	return len(texts) == len(s.Aggs) // the planner leaves none twice
 }
 
 // SharedFromBirth reports that a grouping shares with those only that had no rows before as it had none: what it holds is not over at
 // a time that is known. Its state is either all shared or all its own.
-func SharedFromBirth(s *spec.WindowAgg) bool { return s.Window.Kind == window.None }
+func SharedFromBirth(s *spec.WindowAgg) bool {
+	switch s.Window.Kind {
+	case window.Tumble, window.Hop, window.Cumulate:
+		return false
+	}
+	return true
+}
 
 // NewSharedState makes shared state without members, with the window and keys of s, which is Shareable; of window.None for a grouping
 // without a window.
 func NewSharedState(s *spec.WindowAgg, ctx *expr.Ctx) (SharedState, error) {
+	switch s.Window.Kind {
+	case window.Session, window.Slide, window.Count:
+		return newSharedWhole(s, ctx), nil
+	}
 	if s.Window.Kind == window.Tumble && s.Emit.Mode == spec.EmitFinal && s.Lateness == 0 {
 		return newSharedWindows(s, ctx)
 	}
@@ -101,7 +125,10 @@ func NewSharedState(s *spec.WindowAgg, ctx *expr.Ctx) (SharedState, error) {
 }
 
 // sharedCalls are the aggregates of a union, by their text.
-type sharedCalls map[string]*sharedCall
+type sharedCalls struct {
+	byText  map[string]*sharedCall
+	numbers uint32 // given to members so far
+}
 
 // sharedCall is an aggregate of the union. Without users it is not computed any more, and its columns need not be there; who
 // asks for it later has no part in what is open until then.
@@ -122,18 +149,21 @@ func callText(a *spec.AggCall) string {
 
 // join makes the aggregates of a member part of the union, and tells it where they are. more: the union has got more of them; they
 // come after those that it had.
-func (c sharedCalls) join(all, m *grouping, calls []spec.AggCall) (more bool, err error) {
+func (c *sharedCalls) join(all, m *grouping, calls []spec.AggCall) (more bool, err error) {
+	if c.byText == nil {
+		c.byText = map[string]*sharedCall{}
+	}
 	m.sharedOffs, m.sharedAt = make([]int, len(calls)), make([]int, len(calls))
 	for i := range calls {
 		text := callText(&calls[i])
-		s := c[text]
+		s := c.byText[text]
 		if s == nil {
 			call, err := newAggCall(&calls[i])
 			if err != nil {
 				return more, err
 			}
 			s = &sharedCall{at: len(all.aggs)}
-			c[text] = s
+			c.byText[text] = s
 			all.aggs, all.offs = append(all.aggs, call), append(all.offs, all.stride)
 			all.stride += call.kernel.Words()
 			more = true
@@ -146,10 +176,10 @@ func (c sharedCalls) join(all, m *grouping, calls []spec.AggCall) (more bool, er
 }
 
 // leave takes the aggregates of a member back.
-func (c sharedCalls) leave(all, m *grouping, calls []spec.AggCall) {
+func (c *sharedCalls) leave(all, m *grouping, calls []spec.AggCall) {
 	m.sharedOffs, m.sharedAt = nil, nil
 	for i := range calls {
-		s := c[callText(&calls[i])]
+		s := c.byText[callText(&calls[i])]
 		s.users--
 		all.aggs[s.at].off = s.users == 0
 	}

@@ -1,7 +1,6 @@
 package op
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -16,6 +15,7 @@ import (
 
 // sharedTwin is a grouping that is a member of shared state, or was one, and one alone that is given the same.
 type sharedTwin struct {
+	seed         uint64
 	apart        bool // it is no member any more
 	member       *Member
 	own, alone   Grouper
@@ -36,6 +36,8 @@ type sharedRun struct {
 	now       int64
 	shared    int // groups that members had without holding them
 	given     int // groups that were given to members that left
+	store     memState
+	restored  int // groups that members had without holding them, after a restart
 }
 
 func newSharedRun(t *testing.T, rng *rand.Rand) *sharedRun {
@@ -43,13 +45,7 @@ func newSharedRun(t *testing.T, rng *rand.Rand) *sharedRun {
 	r := &sharedRun{t: t, rng: rng, watermark: types.MinTime}
 	r.spec = &spec.WindowAgg{Window: window.Spec{Kind: q.kind, Size: q.size, Slide: q.slide, Offset: q.offset},
 		Keys: []expr.Expr{trafficCol("user")}, Emit: spec.Emit{Mode: q.mode, Every: q.every}, Lateness: q.lateness}
-	var err error
-	if r.state, err = NewSharedState(r.spec, &r.ctx); err != nil {
-		t.Fatal(err)
-	}
-	if p, ok := r.state.(*SharedPanes); ok {
-		p.all.renumberMin = rng.IntN(4)
-	}
+	r.newState()
 	return r
 }
 
@@ -110,7 +106,7 @@ func (r *sharedRun) add() {
 		return
 	}
 	seed := r.rng.Uint64N(20)
-	w := &sharedTwin{own: r.build(seed), alone: r.build(seed)}
+	w := &sharedTwin{seed: seed, own: r.build(seed), alone: r.build(seed)}
 	for _, o := range []Operator{w.own, w.alone} {
 		if o == w.alone || r.spec.Emit.Mode == spec.EmitEvery {
 			r.must(o.Advance(r.watermark, nil))
@@ -119,7 +115,7 @@ func (r *sharedRun) add() {
 			r.must(e.EndEpoch(nil))
 		}
 	}
-	w.member = &Member{Agg: w.own, Out: textsTo(&w.gave), Drive: func(do func() error) { r.must(do()) }}
+	w.member = r.memberOf(w)
 	r.must(r.state.Join(w.member))
 	r.twins = append(r.twins, w)
 }
@@ -195,27 +191,66 @@ func (r *sharedRun) endEpoch() {
 	}
 }
 
-// snapshot takes checkpoints, which tell the same of both.
+// snapshot takes checkpoints; of what is shared there is one.
 func (r *sharedRun) snapshot() {
-	r.must(r.state.Snapshot(func(m *Member) StateWriter {
-		for _, w := range r.twins {
-			if w.member == m {
-				return &w.store
-			}
-		}
-		return nil
-	}))
+	r.must(r.state.Snapshot(&r.store))
 	for _, w := range r.twins {
 		r.must(w.own.Snapshot(&w.store))
 		r.must(w.alone.Snapshot(&w.other))
-		if r.spec.Emit.Mode == spec.EmitFirst {
-			continue // alone, what has been told is not folded any more
+	}
+}
+
+// copyAhead copies some of what has changed.
+func (r *sharedRun) copyAhead() {
+	_, err := r.state.CopyAhead(&r.store, 1+r.rng.IntN(20))
+	r.must(err)
+}
+
+// restart goes on from checkpoints with new operators. Now and then a member does not come back.
+func (r *sharedRun) restart() {
+	r.snapshot()
+	if r.rng.IntN(3) == 0 && len(r.twins) > 1 {
+		r.twins = slices.Delete(r.twins, 0, 1)
+	}
+	var saved []SavedMember
+	store := r.store
+	old := r.state
+	r.newState()
+	for _, w := range r.twins {
+		var record []byte
+		if !w.apart {
+			record = old.Record(nil, w.member)
 		}
-		got, want := entriesOf(r.t, &w.store), entriesOf(r.t, &w.other)
-		if !slices.Equal(got, want) {
-			r.t.Fatalf("%s: a checkpoint has\n%q, alone\n%q", w.own, got, want)
+		w.own, w.alone = r.build(w.seed), r.build(w.seed)
+		r.must(w.own.Restore(&w.store, allKeys))
+		r.must(w.alone.Restore(&w.other, allKeys))
+		w.member = r.memberOf(w)
+		w.store, w.other = memState{}, memState{}
+		if !w.apart {
+			saved = append(saved, SavedMember{w.member, record})
 		}
 	}
+	r.must(r.state.Restore(saved, &store, allKeys))
+	r.advance(r.watermark)
+	for _, w := range r.twins {
+		r.restored += w.sharedGroups()
+	}
+}
+
+func (r *sharedRun) memberOf(w *sharedTwin) *Member {
+	return &Member{Agg: w.own, Out: textsTo(&w.gave), Drive: func(do func() error) { r.must(do()) }}
+}
+
+// newState makes the state without members.
+func (r *sharedRun) newState() {
+	var err error
+	if r.state, err = NewSharedState(r.spec, &r.ctx); err != nil {
+		r.t.Fatal(err)
+	}
+	if p, ok := r.state.(*SharedPanes); ok {
+		p.all.renumberMin = r.rng.IntN(4)
+	}
+	r.store = memState{}
 }
 
 func (r *sharedRun) check() {
@@ -262,57 +297,10 @@ func (r *sharedRun) setApart() {
 	w.apart = true
 }
 
-// bytesOf is the text of an entry that does not depend on the order in which the values of a set are written.
-func bytesOf(entry []byte) string {
-	entry = slices.Clone(entry)
-	slices.Sort(entry)
-	return fmt.Sprintf("%x", entry)
-}
-
-// entriesOf is what counts in a checkpoint: the last entry of each key of a slice, and what is to be told.
-func entriesOf(t *testing.T, m *memState) (list []string) {
-	last := map[string]string{}
-	for i, block := range m.blocks {
-		_, width := binary.Uvarint(block[1:])
-		src := block[1+width:]
-		if m.starts[i] == timeSlice {
-			_, n := binary.Uvarint(src)
-			_, k := binary.Varint(src[n:])
-			for src = src[n+k:]; len(src) > 0; {
-				end, n := binary.Varint(src)
-				key, rest, err := cutBytes(src[n:])
-				if err != nil {
-					t.Fatal(err)
-				}
-				entry, rest2, err := cutBytes(rest[1:])
-				if err != nil {
-					t.Fatal(err)
-				}
-				list = append(list, fmt.Sprintf("told %d %x %d %s", end, key, rest[0], bytesOf(entry)))
-				src = rest2
-			}
-			continue
-		}
-		for len(src) > 0 {
-			key, entry, rest, err := cutEntry(src)
-			if err != nil {
-				t.Fatal(err)
-			}
-			last[fmt.Sprintf("%d %x", m.starts[i], key)] = bytesOf(entry)
-			src = rest
-		}
-	}
-	for at, entry := range last {
-		list = append(list, at+" "+entry)
-	}
-	slices.Sort(list)
-	return list
-}
-
-// TestSharedState: groupings that share state give what they give alone, have as many groups and late rows, and write the same
+// TestSharedState: groupings that share state give what they give alone, have as many groups and late rows, and go on the same from
 // checkpoints, whenever they come and go; those that go take with them what they would have alone, and go on from there.
 func TestSharedState(t *testing.T) {
-	shared, given := 0, 0
+	shared, given, restored := 0, 0, 0
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 31))
 		r := newSharedRun(t, rng)
@@ -327,6 +315,10 @@ func TestSharedState(t *testing.T) {
 				r.add()
 			case 1:
 				r.endEpoch()
+				if r.rng.IntN(3) == 0 {
+					r.copyAhead()
+					break
+				}
 				r.snapshot()
 			case 2:
 				if n := len(r.twins); n > 3 {
@@ -340,6 +332,11 @@ func TestSharedState(t *testing.T) {
 				if len(r.twins) > 0 && rng.IntN(3) == 0 {
 					r.setApart()
 				}
+			case 4:
+				if rng.IntN(4) == 0 {
+					r.endEpoch()
+					r.restart()
+				}
 			default:
 				r.feed()
 			}
@@ -348,13 +345,16 @@ func TestSharedState(t *testing.T) {
 		r.advance(types.MaxTime)
 		r.endEpoch()
 		r.check()
-		given += r.given
+		given, restored = given+r.given, restored+r.restored
 		if shared += r.shared; t.Failed() {
 			t.Fatal("seed", seed)
 		}
 	}
 	if shared < 10_000 {
 		t.Errorf("only %d groups were shared", shared)
+	}
+	if restored < 5000 {
+		t.Errorf("only %d groups were shared after a restart", restored)
 	}
 	if given < 1000 {
 		t.Errorf("only %d groups were given to members that left", given)

@@ -46,6 +46,7 @@ type SlideAgg struct {
 	due     []uint32
 	steps   []slideStep
 	one     []uint32 // a key, and room for its being in range
+	loaded  []uint32 // rows that Restore has read
 
 	saved slideState
 }
@@ -402,7 +403,9 @@ func (a *SlideAgg) Deadline() types.EventTime { return min(a.expiry.next(), a.pe
 func (a *SlideAgg) Rows() int { return len(a.rows) - len(a.free) }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
-func (a *SlideAgg) Bytes() int64 { return a.halves.bytes() + a.expiry.bytes() + a.pending.bytes() }
+func (a *SlideAgg) Bytes() int64 {
+	return a.halves.bytes() + a.expiry.bytes() + a.pending.bytes() + a.shared.part(wholeAgg.Bytes)
+}
 
 // Close implements Operator.
 func (a *SlideAgg) Close() error {

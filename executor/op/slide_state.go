@@ -159,10 +159,7 @@ func (a *SlideAgg) saveAnew(w *blockWriter, most int) (n int, err error) {
 // saveRow writes a row.
 func (a *SlideAgg) saveRow(w *blockWriter, id uint32) error {
 	s, row := &a.saved, &a.rows[id]
-	entry := binary.AppendUvarint(s.entry[:0], row.seq)
-	entry = binary.AppendVarint(entry, row.t)
-	entry = append(entry, row.flags&slideKept)
-	s.entry = a.appendStates(entry, &a.own, id)
+	s.entry = a.appendRow(s.entry[:0], id)
 	start := s.sliceOf(a.expires(row.t))
 	account := s.at(start)
 	account.written++
@@ -173,12 +170,38 @@ func (a *SlideAgg) saveRow(w *blockWriter, id uint32) error {
 	return w.put(start, a.table.Key(row.key), s.entry)
 }
 
+// appendRow writes what there is of a row.
+func (a *SlideAgg) appendRow(dst []byte, id uint32) []byte {
+	row := &a.rows[id]
+	dst = binary.AppendUvarint(dst, row.seq)
+	dst = binary.AppendVarint(dst, row.t)
+	return a.appendStates(append(dst, row.flags&slideKept), &a.own, id)
+}
+
+func (a *SlideAgg) writeAll(out StateWriter) error {
+	w := blockWriter{k: &keyedState{form: a.saved.form, width: a.saved.width, seq: 1}, c: &a.windowCalls, out: out}
+	var entry []byte
+	for key := range uint32(a.table.Cap()) {
+		if !a.table.Has(key) {
+			continue
+		}
+		for at := a.keys[key].oldest; at != 0; at = a.rows[at-1].next {
+			entry = a.appendRow(entry[:0], at-1)
+			if err := w.put(a.saved.sliceOf(a.expires(a.rows[at-1].t)), a.table.Key(key), entry); err != nil {
+				return err
+			}
+		}
+	}
+	return w.closeAll()
+}
+
 // Restore implements Stateful.
 func (a *SlideAgg) Restore(in StateReader, own func(hash uint64) bool) error {
 	blocks, dead, err := a.saved.read(&a.windowCalls, in)
 	if err != nil {
 		return err
 	}
+	a.loaded = a.loaded[:0]
 	for _, b := range blocks {
 		if err := a.loadBlock(b.data, own, dead); err != nil {
 			return sqlerr.New(sqlerr.DataCorrupted, "state of slice %d: %v", b.slice, err)
@@ -217,6 +240,7 @@ func (a *SlideAgg) loadBlock(src []byte, own func(hash uint64) bool, dead int64)
 			continue
 		}
 		id := a.newRow(t)
+		a.loaded = append(a.loaded, id)
 		row := &a.rows[id]
 		row.seq, row.flags = seq, row.flags|entry[0]
 		if t < dead {
@@ -241,18 +265,20 @@ func (a *SlideAgg) loadBlock(src []byte, own func(hash uint64) bool, dead int64)
 // counts.
 func (a *SlideAgg) linkAll() error {
 	a.growKeys()
-	ids := make([]uint32, len(a.rows))
-	a.seq = 0
-	for i := range ids {
-		ids[i] = uint32(i)
-		if a.rows[i].seq == math.MaxUint64 {
+	ids := a.loaded
+	a.loaded = nil
+	if len(ids) == len(a.rows) {
+		a.seq = 0
+	}
+	for _, id := range ids {
+		if a.rows[id].seq == math.MaxUint64 {
 			return sqlerr.New(sqlerr.DataCorrupted, "a row has no number after it")
 		}
-		a.seq = max(a.seq, a.rows[i].seq)
+		a.seq = max(a.seq, a.rows[id].seq)
 	}
-	slices.SortFunc(ids, func(x, y uint32) int {
+	slices.SortStableFunc(ids, func(x, y uint32) int {
 		p, q := &a.rows[x], &a.rows[y]
-		return cmp.Or(cmp.Compare(p.key, q.key), cmp.Compare(p.t, q.t), cmp.Compare(p.seq, q.seq), cmp.Compare(x, y))
+		return cmp.Or(cmp.Compare(p.key, q.key), cmp.Compare(p.t, q.t), cmp.Compare(p.seq, q.seq))
 	})
 	for i, id := range ids {
 		row := &a.rows[id]

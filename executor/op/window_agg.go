@@ -44,6 +44,8 @@ type WindowAgg struct {
 	// shared are the windows that this is a member of; nil: it is alone. sharing: these are shared windows, and late rows are their
 	// members' to report.
 	shared, sharing *SharedWindows
+	// owned are the starts of windows that a member has itself.
+	owned map[types.EventTime]struct{}
 }
 
 var _ Grouper = (*WindowAgg)(nil)

@@ -47,6 +47,18 @@ type windowCalls struct {
 	watermark types.EventTime
 	late      int64
 
+	// shared is the SharedWhole that this is a member of, sharedAt the places of its aggregates there. sharing: this is the operator of one,
+	// and union notes what is the union's. loading is set while states of one are loaded.
+	shared, sharing *SharedWhole
+	sharedAt        []int
+	union, loading  *unionCalls
+	bad             []int64
+	// What a member makes of what comes out of the union:
+	viewed         batch.Batch
+	pairs          changeWriter
+	older, passers []uint32
+	chose          []uint32
+
 	moved agg.Slab // one group: a state on its way within a slab
 	good  []outRow
 	cells []uint32
@@ -66,7 +78,11 @@ type outRow struct {
 
 // init compiles the keys and aggregates of a plan, and more aggregates that are not part of the output.
 func (c *windowCalls) init(s *spec.WindowAgg, schema *types.Schema, hidden ...spec.AggCall) error {
-	if want := windowCols + len(s.Keys) + len(s.Aggs); len(schema.Cols) != want {
+	want := windowCols + len(s.Keys) + len(s.Aggs)
+	if len(schema.Cols) == want+1 && schema.Cols[want].Name == failureColumn {
+		want++
+	}
+	if len(schema.Cols) != want {
 		return fmt.Errorf("window aggregate: output schema has %d columns, want %d", len(schema.Cols), want)
 	}
 	if s.Lateness < 0 {
@@ -116,6 +132,10 @@ func (c *windowCalls) LateRows() int64 { return c.late }
 
 // lateRow counts and reports a row that came too late.
 func (c *windowCalls) lateRow(row uint32, closed int64) {
+	if c.sharing != nil {
+		c.sharing.left = append(c.sharing.left, LeftRow{Row: row, Closed: types.EventTime(closed)})
+		return
+	}
 	c.late++
 	if c.ctx.LateRow != nil {
 		c.ctx.LateRow(row, types.EventTime(closed))
@@ -296,6 +316,10 @@ func (c *windowCalls) fillKeys(b *batch.Batch, table *state.Live, rows []outRow)
 
 // fillResults adds the aggregates of rows.
 func (c *windowCalls) fillResults(b *batch.Batch, slab *agg.Slab, rows []outRow) ([]outRow, error) {
+	if c.union != nil {
+		c.unionResults(b, slab, rows)
+		return rows, nil
+	}
 	for len(rows) > 0 {
 		bad, err := c.tryResults(b, slab, rows)
 		if err == nil {
@@ -343,15 +367,20 @@ func (c *windowCalls) passing(b *batch.Batch, dst []uint32) ([]uint32, error) {
 	if c.having == nil {
 		return append(dst, batch.All(b.N)...), nil
 	}
+	return c.passingAmong(b, batch.All(b.N), dst)
+}
+
+// passingAmong appends those of rows of a batch of the output that HAVING, which there is, lets through.
+func (c *windowCalls) passingAmong(b *batch.Batch, rows, dst []uint32) ([]uint32, error) {
 	if c.GroupError == nil || c.ctx.RowError == nil {
-		return c.having.Filter(c.ctx, b, batch.All(b.N), dst)
+		return c.having.Filter(c.ctx, b, rows, dst)
 	}
 	// The rows are of the output: whoever takes errors of input rows would look them up in the wrong batch.
 	before := c.ctx.RowError
 	c.ctx.RowError = func(row uint32, err error) {
 		c.GroupError(window.Window{Start: types.EventTime(b.Cols[0].I64[row]), End: types.EventTime(b.Cols[1].I64[row])}, err)
 	}
-	dst, err := c.having.Filter(c.ctx, b, batch.All(b.N), dst)
+	dst, err := c.having.Filter(c.ctx, b, rows, dst)
 	c.ctx.RowError = before
 	return dst, err
 }

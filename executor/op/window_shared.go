@@ -1,8 +1,9 @@
 package op
 
 import (
+	"encoding/binary"
 	"fmt"
-	"math"
+	"maps"
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -25,16 +26,33 @@ type SharedWindows struct {
 var _ SharedState = (*SharedWindows)(nil)
 
 func newSharedWindows(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedWindows, error) {
-	w := &SharedWindows{calls: sharedCalls{}}
+	w := &SharedWindows{}
 	w.all.spec, w.all.watermark, w.all.sharing = &spec.WindowAgg{Window: s.Window, Keys: s.Keys}, types.MinTime, w
 	if err := w.all.grouping.init(s.Keys, nil, windowCols); err != nil {
 		return nil, err
 	}
+	w.all.union = &unionCalls{}
 	return w, w.all.Open(ctx)
 }
 
 // Join implements SharedState.
 func (s *SharedWindows) Join(m *Member) error {
+	if err := s.join(m); err != nil {
+		return err
+	}
+	w := m.windows
+	for _, sl := range w.open {
+		w.owned[sl.Start] = struct{}{}
+	}
+	for _, sl := range s.all.open {
+		w.owned[sl.Start] = struct{}{}
+		w.sliceOf(sl.Window)
+	}
+	return nil
+}
+
+// join makes m a member that has no windows of its own.
+func (s *SharedWindows) join(m *Member) error {
 	w, ok := m.Agg.(*WindowAgg)
 	if !ok {
 		return fmt.Errorf("shared windows: %s is none of them", m.Agg)
@@ -42,13 +60,10 @@ func (s *SharedWindows) Join(m *Member) error {
 	if _, err := s.calls.join(&s.all.grouping, &w.grouping, w.spec.Aggs); err != nil {
 		return err
 	}
-	m.windows, w.shared = w, s
+	m.windows, w.shared, w.owned, m.number = w, s, map[types.EventTime]struct{}{}, s.calls.next()
 	m.take = func() error { return w.takeOpen(s.in) }
 	m.emit = func() error { return w.emitShared(m.Out) }
 	s.members = append(s.members, m)
-	for _, sl := range s.all.open {
-		w.sliceOf(sl.Window)
-	}
 	return nil
 }
 
@@ -57,11 +72,11 @@ func (s *SharedWindows) Give(m *Member) error {
 	w := m.windows
 	r := restorer{w: w, own: allKeys}
 	for _, sl := range s.all.open {
-		if w.openAt(sl.Window) != nil {
+		if w.owns(sl) {
 			continue
 		}
 		var got givenBlocks
-		if err := w.writeShared(sl, batch.All(sl.table.Len()), false, &got); err != nil {
+		if err := w.writeShared(sl, batch.All(sl.table.Len()), &got); err != nil {
 			return err
 		}
 		r.start = int64(sl.Start)
@@ -75,7 +90,7 @@ func (s *SharedWindows) Give(m *Member) error {
 
 // Leave implements SharedState.
 func (s *SharedWindows) Leave(m *Member) {
-	m.windows.shared = nil
+	m.windows.shared, m.windows.owned = nil, nil
 	s.calls.leave(&s.all.grouping, &m.windows.grouping, m.windows.spec.Aggs)
 	s.members = without(s.members, m)
 }
@@ -124,61 +139,87 @@ func (s *SharedWindows) closeFirst() {
 	s.all.watermark = max(s.all.watermark, sl.End)
 	s.all.open = slices.Delete(s.all.open, 0, 1)
 	s.all.release(sl)
-	s.all.dropped = s.all.dropped[:0] // the members' to tell
 }
 
 // Snapshot implements SharedState.
-func (s *SharedWindows) Snapshot(to func(m *Member) StateWriter) error {
-	for _, sl := range s.all.open {
-		if _, err := s.save(sl, to, savePart{math.MaxInt, cutAnewMost}); err != nil {
-			return err
+func (s *SharedWindows) Snapshot(out StateWriter) error { return s.all.Snapshot(out) }
+
+// Record implements SharedState: the windows that the member has open itself.
+func (s *SharedWindows) Record(dst []byte, m *Member) []byte {
+	for start := range m.windows.owned {
+		if m.windows.openAt(window.Window{Start: start}) == nil {
+			delete(m.windows.owned, start)
 		}
-		sl.ahead = false
 	}
-	return nil
+	dst = appendMember(dst, m, m.windows.sharedAt, len(m.windows.owned) > 0)
+	dst = binary.AppendUvarint(dst, uint64(len(m.windows.owned)))
+	for _, start := range slices.Sorted(maps.Keys(m.windows.owned)) {
+		dst = binary.AppendVarint(dst, int64(start))
+	}
+	return dst
 }
 
-// save writes about most of the groups of a shared window that changed, for each member.
-func (s *SharedWindows) save(sl *slice, to func(m *Member) StateWriter, part savePart) (int, error) {
-	dirty := sl.table.DirtyLen()
-	if sl.left(dirty, sl.table.Len()) == 0 {
-		return 0, nil
-	}
-	anew := sl.anew(dirty, sl.table.Len(), part.anewMost)
-	if anew {
-		sl.table.MarkAll()
-	}
-	gids := sl.table.TakeDirty(s.all.gids[:0], part.most)
-	s.all.gids, sl.ahead = gids, true
-	sl.entries += len(gids)
-	for _, m := range s.members {
-		out := to(m)
-		if out == nil || m.windows.openAt(sl.Window) != nil {
-			continue
+// Restore implements SharedState.
+func (s *SharedWindows) Restore(members []SavedMember, in StateReader, own func(hash uint64) bool) error {
+	s.all.union.begin()
+	for i := range members {
+		m := members[i].Member
+		if m.windows == nil {
+			if err := s.join(m); err != nil {
+				return err
+			}
 		}
-		if err := m.windows.writeShared(sl, gids, anew, out); err != nil {
-			return 0, fmt.Errorf("snapshot of window from %s: %w", types.NewTime(sl.Start).Text(), err)
+		rest, err := s.all.union.member(m.windows.sharedAt, members[i].Record)
+		if err == nil {
+			err = m.windows.loadOwned(rest)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return len(gids), nil
+	return s.all.Restore(in, own)
+}
+
+// loadOwned reads which windows a member has itself; those in which it had no rows are opened anew.
+func (w *WindowAgg) loadOwned(record []byte) error {
+	n, record, err := cutUvarint(record)
+	for ; err == nil && n > 0; n-- {
+		var start int64
+		if start, record, err = cutVarint(record); err != nil {
+			break
+		}
+		win := window.TumbleAt(types.EventTime(start), w.spec.Window.Size, w.spec.Window.Offset)
+		if int64(win.Start) != start {
+			return fmt.Errorf("%d is not the start of a window of the query", start)
+		}
+		w.owned[win.Start] = struct{}{}
+		w.sliceOf(win)
+	}
+	if err == nil && len(record) > 0 {
+		err = errRecord
+	}
+	return err
 }
 
 // Changed implements SharedState.
-func (s *SharedWindows) Changed() int {
-	n := 0
-	for _, sl := range s.all.open {
-		n += sl.left(sl.table.DirtyLen(), sl.table.Len())
-	}
-	return n * len(s.members)
-}
+func (s *SharedWindows) Changed() int { return s.all.Changed() }
 
 // CopyAhead implements SharedState.
-func (s *SharedWindows) CopyAhead(to func(m *Member) StateWriter, most int) (int, error) {
-	return copyShared(s.all.open, len(s.members), most, func(sl *slice, part savePart) (int, error) { return s.save(sl, to, part) })
+func (s *SharedWindows) CopyAhead(out StateWriter, most int) (int, error) {
+	return s.all.CopyAhead(out, most)
 }
 
 // Bytes implements SharedState.
 func (s *SharedWindows) Bytes() int64 { return s.all.Bytes() }
+
+// owns reports that a member has a shared window itself.
+func (w *WindowAgg) owns(sl *slice) bool {
+	_, ok := w.owned[sl.Start]
+	return ok
+}
+
+// Close implements SharedState.
+func (s *SharedWindows) Close() { _ = s.all.Close() }
 
 // openAt is the slice of a window that w has open itself, nil for none.
 func (w *WindowAgg) openAt(win window.Window) *slice {
@@ -240,24 +281,16 @@ func (w *WindowAgg) emitShared(out Emitter) error {
 	if err := w.Advance(sl.Start, out); err != nil {
 		return err
 	}
-	if w.openAt(sl.Window) != nil {
+	if w.owns(sl) {
 		return nil
-	}
-	if sl.entries > 0 {
-		w.dropped = append(w.dropped, int64(sl.Start))
 	}
 	defer w.lookShared()()
 	return w.emitSlice(sl, out)
 }
 
 // writeShared writes groups of a shared window as if they were its own.
-func (w *WindowAgg) writeShared(sl *slice, gids []uint32, anew bool, out StateWriter) error {
+func (w *WindowAgg) writeShared(sl *slice, gids []uint32, out StateWriter) error {
 	defer w.lookShared()()
-	if anew {
-		if err := out.Rewrite(int64(sl.Start)); err != nil {
-			return err
-		}
-	}
 	for len(gids) > 0 {
 		var block []byte
 		block, gids = w.appendBlock(nil, sl, gids)
@@ -272,7 +305,7 @@ func (w *WindowAgg) writeShared(sl *slice, gids []uint32, anew bool, out StateWr
 func (w *WindowAgg) sharedGroups() int {
 	n := 0
 	for _, sl := range w.shared.all.open {
-		if w.openAt(sl.Window) == nil {
+		if !w.owns(sl) {
 			n += sl.table.Len()
 		}
 	}

@@ -93,17 +93,13 @@ func (w *WindowAgg) CopyAhead(out StateWriter, most int) (int, error) {
 
 // appendBlock writes entries until the block is full, and returns the groups that are left.
 func (w *WindowAgg) appendBlock(dst []byte, sl *slice, gids []uint32) ([]byte, []uint32) {
-	dst = append(dst, stateVersion)
-	dst = binary.AppendUvarint(dst, uint64(len(w.aggs)))
+	dst = w.appendHead(dst, stateVersion, sl.slab.Stride)
 	var entry []byte
 	for len(gids) > 0 && len(dst) < blockBytes {
 		key := sl.table.Key(gids[0])
 		dst = binary.AppendUvarint(dst, uint64(len(key)))
 		dst = append(dst, key...)
-		entry = entry[:0]
-		for i := range w.aggs {
-			entry = w.aggs[i].kernel.Append(entry, &sl.slab, w.offs[i], gids[0])
-		}
+		entry = w.appendStates(entry[:0], &sl.slab, gids[0])
 		dst = binary.AppendUvarint(dst, uint64(len(entry)))
 		dst = append(dst, entry...)
 		gids = gids[1:]
@@ -164,7 +160,7 @@ func (r *restorer) load(block []byte, left int) error {
 	w := r.w
 	r.keys.reset()
 	r.states = r.states[:0]
-	src, err := blockEntries(block, stateVersion, len(w.aggs))
+	src, err := w.blockEntries(block, stateVersion)
 	for err == nil && len(src) > 0 {
 		var key, entry []byte
 		if key, entry, src, err = cutEntry(src); err != nil {
@@ -206,14 +202,8 @@ func (r *restorer) loadEntries(room int) error {
 			continue
 		}
 		next++
-		entry := r.states[i]
-		for a := range w.aggs {
-			if entry, err = w.aggs[a].kernel.Load(entry, &sl.slab, w.offs[a], gid); err != nil {
-				return err
-			}
-		}
-		if len(entry) > 0 {
-			return fmt.Errorf("entry has %d bytes too many", len(entry))
+		if err := w.loadStates(r.states[i], &sl.slab, gid); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -234,18 +224,6 @@ func (k *restoredKeys) add(key []byte, hash uint64) {
 // room is about how many keys blocks of so many bytes have, when one of size bytes has these.
 func (k *restoredKeys) room(size, bytes int) int {
 	return int(int64(len(k.rows.Hash)) * int64(bytes) / int64(size))
-}
-
-// blockEntries reads the head of a block, and returns what follows it.
-func blockEntries(block []byte, version byte, aggs int) ([]byte, error) {
-	if err := blockVersion("a block of a grouping by windows", block, version); err != nil {
-		return nil, err
-	}
-	n, width := binary.Uvarint(block[1:])
-	if width <= 0 || n != uint64(aggs) {
-		return nil, fmt.Errorf("state block is not of a query with %d aggregates", aggs)
-	}
-	return block[1+width:], nil
 }
 
 // cutEntry takes the next key and states from the front of src.

@@ -17,19 +17,8 @@ func (p *Parts) SharedGrouping() (text string, w *spec.WindowAgg) {
 	if len(p.Inputs) != 1 || p.Inputs[0].IsResult || p.Keyed == nil {
 		return "", nil
 	}
-	in, n := &p.Inputs[0], p.Keyed
-	for {
-		switch x := n.Op.(type) {
-		case *spec.Filter, *spec.Project:
-			n = n.In[0]
-			continue
-		case *spec.WindowAgg:
-			w = x
-		case *spec.GroupAgg:
-			w = &spec.WindowAgg{Keys: x.Keys, Aggs: x.Aggs, Emit: x.Emit}
-		}
-		break
-	}
+	w, n := p.Grouping()
+	in := &p.Inputs[0]
 	if w == nil || n.In[0] != in.below || !op.Shareable(w) {
 		return "", nil
 	}
@@ -58,6 +47,21 @@ func (p *Parts) SharedGrouping() (text string, w *spec.WindowAgg) {
 		}
 	}
 	return b.String(), w
+}
+
+// Grouping is the topmost operator with state where that is a grouping, as SharedGrouping tells it, and its node.
+func (p *Parts) Grouping() (*spec.WindowAgg, *spec.Node) {
+	for n := p.Keyed; ; n = n.In[0] {
+		switch x := n.Op.(type) {
+		case *spec.Filter, *spec.Project:
+			continue
+		case *spec.WindowAgg:
+			return x, n
+		case *spec.GroupAgg:
+			return &spec.WindowAgg{Keys: x.Keys, Aggs: x.Aggs, Emit: x.Emit}, n
+		}
+		return nil, n
+	}
 }
 
 // fails reports that an expression may fail on a row, or that its text may not be all of it.

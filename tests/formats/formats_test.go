@@ -63,6 +63,8 @@ var kinds = []kind{
 // states are the blocks of state, by the operators of the queries below; and what is in them.
 var states = []string{"a block of a grouping by windows has format version 77, this vigil reads version 1",
 	"a block of a grouping by windows has format version 77, this vigil reads version 2", "a block of a grouping by windows has format version 77, this vigil reads version 3",
+	"a block of the members of shared state", "a block of a grouping by windows has format version 77, this vigil reads version 65",
+	"a block of a grouping by windows has format version 77, this vigil reads version 66", "a block of a grouping by windows has format version 77, this vigil reads version 67",
 	"a block of session, sliding or count windows", "a block of FIRST_SEEN and SUPPRESS", "a block of window functions", "a block of patterns",
 	"a block of rows that wait in a join", "a block of versions of a temporal join"}
 
@@ -75,6 +77,12 @@ var schema = []string{
 	`CREATE CONTINUOUS QUERY tumble AS SELECT username, count(*) FROM auth GROUP BY username, TUMBLE(ts, INTERVAL '1 day')`,
 	`CREATE CONTINUOUS QUERY hop AS SELECT username, count(*) FROM auth GROUP BY username, HOP(ts, INTERVAL '1 hour', INTERVAL '1 day')`,
 	`CREATE CONTINUOUS QUERY first AS SELECT username, count(*) FROM auth GROUP BY username, TUMBLE(ts, INTERVAL '1 day') HAVING count(*) > 1 EMIT FIRST`,
+	`CREATE CONTINUOUS QUERY tumble2 AS SELECT username, sum(length(host)) FROM auth GROUP BY username, TUMBLE(ts, INTERVAL '2 days')`,
+	`CREATE CONTINUOUS QUERY tumble3 AS SELECT username, count(*) FROM auth GROUP BY username, TUMBLE(ts, INTERVAL '2 days')`,
+	`CREATE CONTINUOUS QUERY first2 AS SELECT username, count(*) FROM auth GROUP BY username, TUMBLE(ts, INTERVAL '2 days') HAVING count(*) > 1 EMIT FIRST`,
+	`CREATE CONTINUOUS QUERY first3 AS SELECT username, count(*) FROM auth GROUP BY username, TUMBLE(ts, INTERVAL '2 days') HAVING count(*) > 0 EMIT FIRST`,
+	`CREATE CONTINUOUS QUERY hop2 AS SELECT username, count(*) FROM auth GROUP BY username, HOP(ts, INTERVAL '1 hour', INTERVAL '2 days')`,
+	`CREATE CONTINUOUS QUERY hop3 AS SELECT username, count(*) AS n FROM auth GROUP BY username, HOP(ts, INTERVAL '1 hour', INTERVAL '2 days')`,
 	`CREATE CONTINUOUS QUERY every AS SELECT username, count(*) FROM auth GROUP BY username, TUMBLE(ts, INTERVAL '1 day') EMIT EVERY INTERVAL '1 hour'`,
 	`CREATE CONTINUOUS QUERY sessions AS SELECT username, count(*) FROM auth GROUP BY username, SESSION(ts, INTERVAL '1 hour')`,
 	`CREATE CONTINUOUS QUERY slides AS SELECT username, count(*) FROM auth GROUP BY username, SLIDE(ts, INTERVAL '1 hour')`,
@@ -274,7 +282,7 @@ func TestManifest(t *testing.T) {
 			set(t, disk.KV, key, value)
 		}
 	})
-	if _, err := open(t, disk); err == nil || !strings.Contains(err.Error(), "the checkpoint manifest has format version 77, this vigil reads version 1 and 2") {
+	if _, err := open(t, disk); err == nil || !strings.Contains(err.Error(), "the checkpoint manifest has format version 77, this vigil reads version 1 and 2 and 3") {
 		t.Error(err)
 	}
 }

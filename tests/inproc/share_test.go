@@ -38,6 +38,16 @@ func shareShapes() (all []shareShape) {
 			all = append(all, shareShape{emit: emit})
 		}
 	}
+	for _, w := range []string{"SESSION(ts, INTERVAL '3 seconds')", "SESSION(ts, INTERVAL '4 seconds', max INTERVAL '15 seconds')", "SLIDE(ts, INTERVAL '8 seconds')"} {
+		for _, emit := range []string{"", " EMIT ON UPDATE", " EMIT FIRST"} {
+			for _, with := range []string{"", " WITH (allowed_lateness = '12 seconds')"} {
+				all = append(all, shareShape{w, emit, with})
+			}
+		}
+	}
+	for range 2 {
+		all = append(all, shareShape{window: "COUNT_WINDOW(3, 1)"}, shareShape{window: "COUNT_WINDOW(4)"})
+	}
 	for _, w := range []string{"TUMBLE(ts, INTERVAL '10 seconds')", "TUMBLE(ts, INTERVAL '25 seconds')",
 		"HOP(ts, INTERVAL '5 seconds', INTERVAL '20 seconds')", "HOP(ts, INTERVAL '4 seconds', INTERVAL '10 seconds')",
 		"HOP(ts, INTERVAL '9 seconds', INTERVAL '6 seconds')", "CUMULATE(ts, INTERVAL '5 seconds', INTERVAL '20 seconds')"} {
@@ -75,11 +85,11 @@ func shareQuery(rng *rand.Rand, name string, of shareShape) string {
 	return "CREATE OR REPLACE CONTINUOUS QUERY " + name + of.with + " AS " + body + of.emit
 }
 
-// shareScript is statements, one a line of time; "" is a restart, or a crash where crash is set.
+// shareScript is statements, one a line of time, and restarts and crashes.
 func shareScript(rng *rand.Rand) (script []string) {
 	at := time.Date(2025, 12, 31, 10, 0, 0, 0, time.UTC)
 	all := shareShapes()
-	shapes := []shareShape{all[rng.IntN(len(all))], all[rng.IntN(len(all))], {window: all[rng.IntN(len(all))].window}, all[rng.IntN(9)]}
+	shapes := []shareShape{all[rng.IntN(len(all))], all[rng.IntN(len(all))], {window: all[rng.IntN(len(all))].window}, all[rng.IntN(31)]}
 	alive, paused := map[string]bool{}, map[string]bool{}
 	pick := func(of map[string]bool) string {
 		names := []string{}
@@ -119,7 +129,7 @@ func shareScript(rng *rand.Rand) (script []string) {
 			delete(paused, name)
 			alive[name] = true
 		case what == 7 && i%3 == 0:
-			script = append(script, []string{"restart", "crash"}[rng.IntN(2)])
+			script = append(script, []string{"restart", "crash", "restart", "crash", "more workers", "fewer workers"}[rng.IntN(6)])
 		case what == 8 && i%2 == 0 && len(alive) > 0:
 			// It leaves those that it shares with, with all that it holds there.
 			script = append(script, "ALTER CONTINUOUS QUERY "+pick(alive)+" SET (max_keys = 1000000, on_limit = throttle)")
@@ -161,7 +171,13 @@ func shareRun(t *testing.T, script []string, o Options) (logs map[string][]Chang
 	must("stream", db.Exec("CREATE STREAM s (ts TIMESTAMPTZ, k TEXT, u TEXT, n BIGINT, m INT, f FLOAT8, WATERMARK FOR ts AS ts - INTERVAL '3 seconds')"))
 	for _, sql := range script {
 		switch sql {
-		case "restart":
+		case "more workers", "fewer workers", "restart":
+			switch sql {
+			case "more workers":
+				o.Workers++
+			case "fewer workers":
+				o.Workers = max(1, o.Workers-1)
+			}
 			must("close", db.Close())
 			open()
 		case "crash":
