@@ -7,7 +7,6 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
-	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/storage/results"
 )
 
@@ -79,15 +78,15 @@ func (a *rowArena) room(it *item) []byte {
 }
 
 // encode makes result rows of the columns cols.
-func (f *front) encode(fq *frontQuery, in op.Input) {
+func (f *front) encode(fq *frontQuery, b *batch.Batch, sel []uint32) {
 	list := f.it.rows
-	for sel := in.Sel; len(sel) > 0; {
+	for len(sel) > 0 {
 		dst := f.rows.room(f.it)
 		limit, n := cap(dst)-chunkSpare, 0
 		for n < len(sel) && len(dst) <= limit {
 			r := int(sel[n])
-			row, at := results.OpenRow(dst, byte(in.B.Op(r)))
-			dst = results.CloseRow(codec.AppendBatchRow(row, in.B, fq.cols, r), at)
+			row, at := results.OpenRow(dst, byte(b.Op(r)))
+			dst = results.CloseRow(codec.AppendBatchRow(row, b, fq.cols, r), at)
 			n++
 		}
 		run := rowRun{slot: fq.slot, size: uint32(len(dst)), n: uint16(n)}

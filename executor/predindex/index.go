@@ -313,8 +313,8 @@ func shortLength(n int) uint8 { return uint8(min(n, longText)) }
 
 // firstWord is the first 8 bytes of a text as an integer, zeros after its end.
 func firstWord(b []byte) uint64 {
-	if len(b) >= 8 {
-		return binary.LittleEndian.Uint64(b)
+	if cap(b) >= 8 { // most texts lie among others
+		return binary.LittleEndian.Uint64(b[:8]) & (1<<(8*min(len(b), 8)) - 1)
 	}
 	w := uint64(0)
 	for i, c := range b {

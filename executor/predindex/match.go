@@ -377,7 +377,9 @@ func (m *Matcher) postTexts(row uint32, h hit, list []posting) {
 		exact = exactCand
 	}
 	n := len(m.cands)
-	m.cands = slices.Grow(m.cands, len(list))
+	if cap(m.cands)-n < len(list) {
+		m.cands = slices.Grow(m.cands, len(list))
+	}
 	dst := m.cands[n : n+len(list)]
 	k := 0
 	for i := range list {
