@@ -135,6 +135,9 @@ func (s *Store) flushed(list []tailOf, bytes int64) {
 
 // load finds all changelogs.
 func (s *Store) load() error {
+	if err := s.forgetAhead(); err != nil {
+		return err
+	}
 	if err := s.loadTails(); err != nil {
 		return err
 	}

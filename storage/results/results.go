@@ -51,8 +51,9 @@ type Store struct {
 	flushing   bool
 	background sync.WaitGroup
 
-	// tailsMax is the constant, but for tests.
+	// tailsMax and aheadMax are tailsMax and flushBatch, but for tests.
 	tailsMax int64
+	aheadMax int
 	// nextPack is the number of the next pack. Of Put alone.
 	nextPack  uint64
 	spare     []pending
@@ -76,7 +77,7 @@ type Changelog struct {
 
 // Open finds the changelogs in s; two small reads per query, and the packs of what is not in blocks yet.
 func Open(s kv.Store) (*Store, error) {
-	st := &Store{kv: s, logs: map[uint64]*Changelog{}, gone: map[uint64]uint64{}, tailsMax: tailsMax}
+	st := &Store{kv: s, logs: map[uint64]*Changelog{}, gone: map[uint64]uint64{}, tailsMax: tailsMax, aheadMax: flushBatch}
 	if err := st.load(); err != nil {
 		return nil, fmt.Errorf("open results: %w", err)
 	}
