@@ -3,6 +3,7 @@ package arena
 import (
 	"math/bits"
 	"slices"
+	"unsafe"
 )
 
 // Blocks of less than half a chunk or so are pieces of a chunk. There are four classes for each power of two, from leastBytes up to
@@ -68,6 +69,9 @@ func (a *Arena) freePiece(s *span, piece int) bool {
 		rooms = append(rooms, s)
 	}
 	s.free = append(s.free, uint16(piece))
+	if s.slots[0] != 0 { // what nobody reads any more is not to wait for the clock's hand
+		dropPages(unsafe.Add(s.base, piece*classBytes(s.class)), classBytes(s.class))
+	}
 	if s.empty() && (len(rooms) > 1 || s.slots[0] != 0) {
 		at := slices.Index(rooms, s)
 		rooms = slices.Delete(rooms, at, at+1)

@@ -70,11 +70,11 @@ func (a *Arena) push(s *span, i int, move bool) int64 {
 	at, n := s.chunkAt(i), a.residentPages(s, i)
 	switch {
 	case s.slots[i] != 0 && n > 0:
-		dropPages(at)
+		dropPages(at, chunkBytes)
 	case s.slots[i] != 0 || !move || n < fewPages:
 		return 0
 	case s.empty(): // its pages are nobody's
-		dropPages(at)
+		dropPages(at, chunkBytes)
 		s.used = [2]uint64{}
 	default:
 		slot, err := a.pool.file.move(at)
