@@ -130,10 +130,7 @@ func (r *recovery) run() error {
 		}
 	}
 	r.settleIntake()
-	if err := e.pendingFeeds(); err != nil {
-		e.stopPipeline()
-		return err
-	}
+	e.pendingFeeds()
 	e.lists = e.iocNow.Load()
 	e.log.Info("recovered", "checkpoint", r.cut.epoch, "epochs_after_it", r.reran, "queries", len(e.queries))
 	e.seq.next = r.last + 1
