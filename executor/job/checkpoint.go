@@ -68,9 +68,9 @@ func (c *checkpointCut) free() {
 	for _, part := range c.parts {
 		for i := range part {
 			part[i].block.Free()
-			part[i].data = nil
 		}
 	}
+	c.parts = nil
 }
 
 type blockKind uint8
@@ -151,6 +151,9 @@ type checkpoints struct {
 	figures checkpointFigures
 	// failing is why the last few attempts to write one failed, nil when they did not.
 	failing atomic.Pointer[error]
+	// done is the newest complete checkpoint, without blocks: what it says of results that are read stays. trimming: results are being trimmed.
+	done     atomic.Pointer[checkpointCut]
+	trimming atomic.Bool
 	// gaveUp: a cut could not be written before the engine ended. Later ones build on it, so that none may be written.
 	gaveUp bool
 }
@@ -216,6 +219,7 @@ func (c *checkpoints) persist(cut *checkpointCut) {
 	}
 	c.failing.Store(nil)
 	cut.free()
+	c.done.Store(cut)
 	if err := c.trim(cut); err != nil {
 		c.e.log.Error("what is needed no more could not be removed; that is tried again after the next checkpoint", "error", err)
 	}
@@ -307,10 +311,38 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 	return e.trimResults(cut, now)
 }
 
+// positions is a copy of what a cut says of results that are read.
+func (c *checkpointCut) positions() *checkpointCut {
+	to := &checkpointCut{epoch: c.epoch, streams: map[uint64]*streamCut{}}
+	for id, s := range c.streams {
+		to.streams[id] = &streamCut{id: id, next: maps.Clone(s.next)}
+	}
+	return to
+}
+
+// trimBeside drops results when all of them take more than they may, as far as the last checkpoint allows. The committer's.
+func (c *checkpoints) trimBeside() {
+	e := c.e
+	most := e.cfg.ResultsMax
+	cut := c.done.Load()
+	if most <= 0 || cut == nil || e.results.Total() <= most+most/64 || !c.trimming.CompareAndSwap(false, true) {
+		return
+	}
+	c.wg.Add(1)
+	go func() {
+		defer c.wg.Done()
+		defer c.trimming.Store(false)
+		if err := e.trimResults(cut, int64(e.cfg.Clock())); err != nil {
+			e.log.Error("results could not be trimmed; that is tried again", "error", err)
+		}
+	}()
+}
+
 // trimResults drops result rows beyond their queries' retention, and those of stages that have been read; what recovery may
 // have to read again stays. Queries come and go meanwhile: of one that has gone there is nothing to trim, and what one that has come
 // will read is younger than now.
 func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
+	var all []results.Bounded
 	for _, q := range e.trimmed(cut) {
 		bounds := results.Bounds{BeforeClock: now - q.spec.Retention, MaxBytes: q.spec.RetentionBytes, KeepFrom: math.MaxInt64}
 		if sc := cut.stream(q.spec.ID); sc != nil {
@@ -325,6 +357,12 @@ func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
 		if err := e.results.Trim(q.spec.ID, bounds); err != nil {
 			return err
 		}
+		if q.owner == q {
+			all = append(all, results.Bounded{Query: q.spec.ID, Bounds: results.Bounds{KeepFrom: bounds.KeepFrom, Fold: bounds.Fold}})
+		}
+	}
+	if most := e.cfg.ResultsMax; most > 0 {
+		return e.results.TrimAll(all, most, now)
 	}
 	return nil
 }

@@ -139,6 +139,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	}
 	e.handOn(ep, rows)
 	e.finishEpoch(ep)
+	e.ckpt.trimBeside()
 	return nil
 }
 

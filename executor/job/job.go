@@ -75,6 +75,8 @@ type Config struct {
 	// ResultBytes is how much a worker holds of an epoch's results on the Go heap, bytes: more is set aside as state is. Default: a part of
 	// Memory, 1 to 16 MiB.
 	ResultBytes int
+	// ResultsMax is how many bytes of result rows are kept of all queries together: the oldest go first. 0: each query's bounds are all there are.
+	ResultsMax int64
 	// StateDir is the directory of that file; default Dir.
 	StateDir string
 	// MemoryUse measures what the process has in memory, and what of that is alive on the Go heap; state tells how much state of

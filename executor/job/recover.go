@@ -100,6 +100,7 @@ func (r *recovery) run() error {
 		return err
 	}
 	e.ckpt.last.Store(r.cut.epoch)
+	e.ckpt.done.Store(r.cut.positions())
 	r.last = r.cut.epoch
 	if err := e.meta.OpenJournals(e.cfg.Journals, journalTime); err != nil {
 		return err

@@ -21,6 +21,7 @@ type engineMetrics struct {
 	logFailures, logSyncs, logSyncTime                          *prometheus.Desc
 	storeRetries, storeSyncs, storeSlow, storeSyncTime          *prometheus.Desc
 	budget, resident, outside, onDisk, aside                    *prometheus.Desc
+	results, resultsMax                                         *prometheus.Desc
 }
 
 func registry(srv *session.Server, ingest *budget, conns func() Connections) *prometheus.Registry {
@@ -79,6 +80,8 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 		outside:     desc("memory_state_bytes", "State of queries that can leave memory."),
 		onDisk:      desc("memory_state_disk_bytes", "The part of it that has a place on disk."),
 		aside:       desc("results_set_aside_bytes_total", "Results that were too many to be held in memory until their epoch's commit."),
+		results:     desc("results_bytes", "Size of the results of all queries, as stored before compression."),
+		resultsMax:  desc("results_max_bytes", "What they may take (--results-retention-bytes)."),
 		tails:       desc("result_tail_bytes", "Memory of result rows that are not in blocks yet."),
 
 		sinks:         newSinkMetrics(desc),
@@ -96,7 +99,7 @@ func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
 		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys, m.backfill,
 		m.logBytes, m.logSegments, m.logCorrupt, m.logQueue, m.storeDisk, m.storeMem, m.storeCache, m.tails,
 		m.logFailures, m.logSyncs, m.logSyncTime, m.storeRetries, m.storeSyncs, m.storeSlow, m.storeSyncTime,
-		m.budget, m.resident, m.outside, m.onDisk, m.aside} {
+		m.budget, m.resident, m.outside, m.onDisk, m.aside, m.results, m.resultsMax} {
 		ch <- d
 	}
 	for _, d := range m.sinks {
@@ -165,6 +168,8 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.storeMem, float64(storage.MemBytes))
 	gauge(m.storeCache, float64(storage.CacheBytes))
 	gauge(m.tails, float64(storage.ResultTails))
+	gauge(m.results, float64(storage.Results))
+	gauge(m.resultsMax, float64(storage.ResultsMax))
 	counter(m.storeRetries, storage.Retries)
 	counter(m.storeSyncs, storage.Syncs)
 	counter(m.storeSlow, storage.SlowSyncs)

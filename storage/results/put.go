@@ -191,6 +191,7 @@ func (p *Put) Publish() error {
 	for i := range p.list {
 		x := &p.list[i]
 		x.log.published, x.log.put, x.log.epoch = x.end, x.log.put+x.bytes, p.epoch
+		s.total += x.bytes
 		if x.run.rows > 0 {
 			x.log.tail = append(x.log.tail, x.run)
 			s.tailBytes += runBytes

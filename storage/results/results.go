@@ -45,8 +45,10 @@ type Store struct {
 	logs   map[uint64]*Changelog
 	closed bool
 	// tailed are the changelogs with an end in memory; all ends together take tailBytes, and are in the packs before packsUpTo.
-	tailed     []*Changelog
-	tailBytes  int64
+	tailed    []*Changelog
+	tailBytes int64
+	// total is what is kept of all rows, bytes.
+	total      int64
 	packsUpTo  uint64
 	flushing   bool
 	background sync.WaitGroup
@@ -210,6 +212,7 @@ func (s *Store) Trim(queryID uint64, bounds Bounds) error {
 	defer s.mu.Unlock()
 	if log := s.logs[queryID]; log != nil {
 		log.oldest = max(log.oldest, c.to)
+		s.total -= c.bytes
 		log.cut, log.base = v.cut+c.bytes, base
 	}
 	return nil
