@@ -338,7 +338,7 @@ func (o *Over) sweep() {
 
 // breathe looks after memory, for who goes through all partitions.
 func (o *Over) breathe(g int) {
-	if g%breathEvery == breathEvery-1 {
+	if g%breathKeys == breathKeys-1 {
 		o.mem.Relieve()
 	}
 }

@@ -117,6 +117,9 @@ func (r *overRows) tidy() {
 	var block arena.Block
 	buf := arena.Grow(r.mem, &block, []byte(nil), len(r.buf)-r.garbage)
 	for at := 0; at < len(r.words); at += r.stride {
+		if at/r.stride%breathKeys == breathKeys-1 {
+			r.mem.Relieve()
+		}
 		w := r.words[at : at+r.stride]
 		if w[slotNext]&slotUsed == 0 {
 			continue
