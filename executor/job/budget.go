@@ -3,6 +3,8 @@ package job
 import (
 	"fmt"
 	"math"
+	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
@@ -66,6 +68,10 @@ func (e *Engine) openBudget() {
 		return
 	}
 	b.pool = arena.NewPool(e.cfg.StateDir, b.max, e.residentBy())
+	if b.pool == nil {
+		e.log.Warn("state of queries cannot leave memory on this system: it stays on the heap, and the query that holds the most is deactivated when that is too large",
+			"system", runtime.GOOS, "page_bytes", os.Getpagesize())
+	}
 	b.samples = []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	for _, w := range e.workers {
 		w.ctx.State = b.pool.Arena()

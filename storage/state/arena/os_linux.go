@@ -120,7 +120,7 @@ func (p *pages) resident(at unsafe.Pointer, buf []byte) int {
 	if p.f == nil {
 		return chunkBytes / pageBytes
 	}
-	if _, err := p.f.ReadAt(buf, int64(uintptr(at)/pageBytes)*8); err != nil {
+	if _, err := p.f.ReadAt(buf, int64(uintptr(at)/uintptr(pageBytes))*8); err != nil {
 		return chunkBytes / pageBytes
 	}
 	n := 0

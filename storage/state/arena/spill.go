@@ -71,7 +71,7 @@ func (a *Arena) push(s *span, i int, move bool) int64 {
 	switch {
 	case s.slots[i] != 0 && n > 0:
 		dropPages(at, chunkBytes)
-	case s.slots[i] != 0 || !move || n < fewPages:
+	case s.slots[i] != 0 || !move || n*pageBytes < fewBytes:
 		return 0
 	case s.empty(): // its pages are nobody's
 		dropPages(at, chunkBytes)
@@ -84,7 +84,7 @@ func (a *Arena) push(s *span, i int, move bool) int64 {
 		}
 		s.slots[i] = int32(slot + 1)
 	}
-	return int64(n) * pageBytes
+	return int64(n) * int64(pageBytes)
 }
 
 // residentPages is how many pages of a chunk are in memory. Called with mu held.
