@@ -49,6 +49,8 @@ type Config struct {
 	IngestMax int64
 	// Journals bounds vigil.rejected, vigil.query_events and the late rows, each; zero fields: the defaults of storage/meta.
 	Journals meta.Keep
+	// ResultsMax is how many bytes of result rows are kept of all queries together; 0: half of the disk.
+	ResultsMax int64
 	// Memory is what the process may have in memory, bytes; 0: three quarters of what the machine or its control group has.
 	Memory int64
 	// Workers is the number of key partitions; 0: one per core.
@@ -169,7 +171,7 @@ func (s *Server) openSession() error {
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
 	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef()),
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
-			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, Memory: s.cfg.Memory, UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
+			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, Memory: s.cfg.Memory, ResultsMax: s.cfg.resultsMax(), UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
 			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,
 			CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax, Journals: s.cfg.Journals}})
 	return err

@@ -154,6 +154,11 @@ func (c *costs) published(ep *epoch, all *gathered, perRow float64) {
 			q.cost.published(minute, int64(len(list)))
 		}
 	}
+	for _, m := range all.many {
+		if m.q.owner == m.q {
+			m.q.cost.published(minute, m.published)
+		}
+	}
 	for i := range all.groups {
 		x := &all.groups[i]
 		c.gather(x.q, int64(perRow*float64(x.rows)), 0)

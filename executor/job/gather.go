@@ -227,6 +227,8 @@ type gathered struct {
 	chunks [][]byte // that the groups' runs lie in
 	// first are the offsets of the first rows of the queries that others read.
 	first map[*query]int64
+	// many are the queries of which rows were set aside; they are in none of the others.
+	many []*manyRows
 }
 
 // gather collects the epoch's result rows: stateless ones in the order of the input, then those of the workers.
@@ -254,6 +256,7 @@ func (e *Engine) gather(ep *epoch) *gathered {
 		take(&ep.outs[i])
 	}
 	out := &gathered{rows: byQuery(all), first: map[*query]int64{}}
+	e.gatherAside(ep, out)
 	e.gatherRuns(ep, out)
 	for q, list := range out.rows {
 		if len(ep.outs) > 1 {
@@ -287,8 +290,11 @@ func (e *Engine) gatherRuns(ep *epoch, out *gathered) {
 		if len(out.rows) > 0 {
 			_, also = out.rows[x.q]
 		}
+		many := out.manyOf(x.q)
 		switch {
 		case x.q.deadIn(ep.n):
+		case many != nil:
+			many.first = x.unpack(out.chunks)
 		case also || x.q.updates || x.q.fedIn == ep.n || x.q.rowsLimited.Load():
 			out.rows[x.q] = append(x.unpack(out.chunks), out.rows[x.q]...)
 		default:
@@ -315,11 +321,17 @@ func (e *Engine) recycle(ep *epoch) {
 	ep.order.lists, ep.order.full = nil, nil
 }
 
-// putRows puts the epoch's results into b and counts them.
-func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) *results.Put {
+// putRows puts the epoch's results into b, those that are many ahead of it into the store, and counts them.
+func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) (*results.Put, error) {
 	p := e.results.Begin(b, ep.n, int64(ep.clock))
 	e.putting.Store(int64(len(all.rows) + len(all.groups)))
 	m := meter{now: e.costs.now, at: e.costs.now()}
+	for _, x := range all.many {
+		if err := e.putMany(ep, p, x); err != nil {
+			return nil, err
+		}
+		e.costs.gather(x.q, m.lap(), 0)
+	}
 	for q, list := range all.rows {
 		all.first[q] = p.Query(e.changelog(q))
 		for i := range list {
@@ -343,7 +355,7 @@ func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) *results.Put {
 	}
 	p.End()
 	e.costs.published(ep, all, float64(m.lap())/float64(max(1, rows)))
-	return p
+	return p, nil
 }
 
 // warmAhead is for how many queries what putRows reads is asked for at once.

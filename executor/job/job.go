@@ -72,6 +72,11 @@ type Config struct {
 	// Memory is what the process may have in memory, bytes: more state of queries than fits moves to a file in StateDir. 0: as much as there
 	// is.
 	Memory int64
+	// ResultBytes is how much a worker holds of an epoch's results on the Go heap, bytes: more is set aside as state is. Default: a part of
+	// Memory, 1 to 16 MiB.
+	ResultBytes int
+	// ResultsMax is how many bytes of result rows are kept of all queries together: the oldest go first. 0: each query's bounds are all there are.
+	ResultsMax int64
 	// StateDir is the directory of that file; default Dir.
 	StateDir string
 	// MemoryUse measures what the process has in memory, and what of that is alive on the Go heap; state tells how much state of
@@ -176,7 +181,9 @@ type Engine struct {
 	fed feedQueue
 	// putting is how many queries had results in the last epoch that was committed.
 	putting atomic.Int64
-	grouper grouper
+	// setAside are the bytes of results that were too many for the Go heap.
+	setAside atomic.Int64
+	grouper  grouper
 	// changed is how many entries of state had changed and were not copied, at the end of the last epoch that counted.
 	changed atomic.Int64
 	copied  atomic.Int64

@@ -100,6 +100,7 @@ func (r *recovery) run() error {
 		return err
 	}
 	e.ckpt.last.Store(r.cut.epoch)
+	e.ckpt.done.Store(r.cut.positions())
 	r.last = r.cut.epoch
 	if err := e.meta.OpenJournals(e.cfg.Journals, journalTime); err != nil {
 		return err
@@ -130,10 +131,7 @@ func (r *recovery) run() error {
 		}
 	}
 	r.settleIntake()
-	if err := e.pendingFeeds(); err != nil {
-		e.stopPipeline()
-		return err
-	}
+	e.pendingFeeds()
 	e.lists = e.iocNow.Load()
 	e.log.Info("recovered", "checkpoint", r.cut.epoch, "epochs_after_it", r.reran, "queries", len(e.queries))
 	e.seq.next = r.last + 1

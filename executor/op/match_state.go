@@ -275,7 +275,7 @@ func (h *heldRows) loadRow(src []byte) (ref uint32, rest []byte, err error) {
 				return 0, nil, err
 			}
 			w[base+i] = uint64(len(h.text))<<32 | uint64(len(b))
-			h.text = append(h.text, b...)
+			h.addText(b)
 		case len(src) < 8:
 			return 0, nil, errEntryEnds
 		default:
@@ -351,7 +351,7 @@ func (m *Match) loadKey(key []byte, hash uint64, entry []byte) error {
 		return err
 	}
 	gid := gids[0]
-	m.states = append(m.states, matchKey{due: types.MaxTime})
+	m.growStates()
 	k := &m.states[gid]
 	if k.number, entry, err = cutUvarint(entry); err != nil {
 		return err

@@ -325,6 +325,7 @@ func (a *SlideAgg) expireAll(list []timer) error {
 			a.kids = append(a.kids, tm.id)
 		}
 	}
+	a.mem.Relieve()
 	a.table.TouchPlaces(a.kids)
 	a.touch()
 	for _, key := range a.kids {

@@ -117,6 +117,7 @@ func (s *Store) flushed(list []tailOf, bytes int64) {
 			continue // dropped meanwhile
 		}
 		log.put += x.grown
+		s.total += x.grown
 		end := log.oldest
 		if n := len(x.runs); n > 0 {
 			end = x.runs[n-1].end()
@@ -135,6 +136,9 @@ func (s *Store) flushed(list []tailOf, bytes int64) {
 
 // load finds all changelogs.
 func (s *Store) load() error {
+	if err := s.forgetAhead(); err != nil {
+		return err
+	}
 	if err := s.loadTails(); err != nil {
 		return err
 	}
@@ -168,6 +172,9 @@ func (s *Store) load() error {
 		return true, s.loadPack(seq, value)
 	})
 	s.packsUpTo = s.nextPack
+	for _, log := range s.logs {
+		s.total += log.put - log.cut
+	}
 	return err
 }
 
@@ -249,6 +256,7 @@ func (s *Store) Drop(queryID uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if log != nil {
+		s.total -= log.put - log.cut
 		delete(s.logs, queryID)
 		log.tail = nil
 		log.wakeAll()

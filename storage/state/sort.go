@@ -68,6 +68,7 @@ const insertionMax = 12
 func (t *Table) sortFrom(items []ranked, depth int) {
 	depth += t.commonFrom(items, depth)
 	for i := range items {
+		t.breathe(i)
 		items[i].prefix = prefixAt(t.Key(items[i].gid), depth)
 	}
 	slices.SortFunc(items, func(a, b ranked) int { return cmp.Compare(a.prefix, b.prefix) })
@@ -83,6 +84,16 @@ func (t *Table) sortFrom(items []ranked, depth int) {
 	}
 }
 
+// breatheEvery is after how many keys those who read very many look after memory.
+const breatheEvery = 1 << 12
+
+// breathe lets keys that were read leave memory while that is scarce.
+func (t *Table) breathe(i int) {
+	if i%breatheEvery == breatheEvery-1 {
+		t.Mem.Relieve()
+	}
+}
+
 // commonFrom returns how many bytes from depth on all keys have in common.
 func (t *Table) commonFrom(items []ranked, depth int) int {
 	if len(items) == 0 {
@@ -93,6 +104,7 @@ func (t *Table) commonFrom(items []ranked, depth int) int {
 		if len(common) == 0 {
 			break
 		}
+		t.breathe(i)
 		key := t.Key(items[i].gid)[depth:]
 		if len(key) >= len(common) && string(key[:len(common)]) == string(common) {
 			continue
@@ -110,6 +122,7 @@ func (t *Table) commonFrom(items []ranked, depth int) int {
 func (t *Table) sortRun(run []ranked, depth int) {
 	long := true
 	for i := range run {
+		t.breathe(i)
 		long = long && len(t.Key(run[i].gid)) >= depth+8
 	}
 	if long && len(run) > insertionMax && depth < depthMax {

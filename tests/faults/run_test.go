@@ -89,6 +89,8 @@ type world struct {
 	// workers and checkpoints are how the next server runs.
 	workers     int
 	checkpoints time.Duration
+	// resultBytes is of how many results of an epoch on they are set aside and written ahead of its commit; 0: of very many.
+	resultBytes int
 	reran       int64
 	tries       int // to start, in a row
 
@@ -149,7 +151,8 @@ func (w *world) tryOpen() error {
 	fatal, once := w.fatal, sync.Once{}
 	done := make(chan opened, 1)
 	d := w.disk
-	options := inproc.Options{LogFS: logFS{d.log, d}, Clock: w.clock, Workers: w.workers, EpochMin: time.Millisecond, EpochMax: 5 * time.Millisecond, CheckpointEvery: w.checkpoints}
+	options := inproc.Options{LogFS: logFS{d.log, d}, Clock: w.clock, Workers: w.workers, EpochMin: time.Millisecond, EpochMax: 5 * time.Millisecond, CheckpointEvery: w.checkpoints,
+		ResultBytes: w.resultBytes}
 	go func() {
 		var o opened
 		o.store, o.err = pebblekv.Open("kv", pebblekv.Options{FS: d.kv, Hasty: true, Fatal: func(string) {

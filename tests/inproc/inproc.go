@@ -92,6 +92,8 @@ type Options struct {
 	Memory    int64
 	StateDir  string
 	MemoryUse func(state func() int64) (resident, heap int64)
+	// ResultBytes is job.Config's.
+	ResultBytes int
 	// UDF runs JavaScript; nil refuses it.
 	UDF job.UDF
 	// Alone: queries share no windows.
@@ -132,7 +134,8 @@ func Open(o Options) (*DB, error) {
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
 		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
-		Journals: o.Journals, Room: o.Room, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse}})
+		Journals: o.Journals, Room: o.Room, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse,
+		ResultBytes: o.ResultBytes}})
 	if err != nil {
 		return nil, err
 	}
