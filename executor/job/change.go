@@ -257,7 +257,7 @@ func (e *Engine) newStream(d *spec.Stream) (*stream, error) {
 	if _, err := e.newDecoder(d, d.Format, nil); err != nil {
 		return nil, err
 	}
-	log, err := eventlog.Open(eventlog.Options{Dir: e.logDir(d.ID), FS: e.cfg.LogFS})
+	log, err := eventlog.Open(eventlog.Options{Dir: e.logDir(d.ID), FS: e.cfg.LogFS, SegmentBytes: e.cfg.SegmentBytes})
 	if err != nil {
 		return nil, sqlerr.New(sqlerr.IOError, "could not open the event log of stream %q: %v", d.Name, err)
 	}

@@ -69,6 +69,8 @@ type Config struct {
 	// its streams as the epoch ends, default 256 KiB.
 	HistoryBytes int
 	JoinWithin   int64
+	// SegmentBytes is the size at which an event log begins a new file; 0: eventlog's default.
+	SegmentBytes int64
 	// Memory is what the process may have in memory, bytes: more state of queries than fits moves to a file in StateDir. 0: as much as there
 	// is.
 	Memory int64

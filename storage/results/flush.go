@@ -3,6 +3,7 @@ package results
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -235,9 +236,11 @@ func (s *Store) Drop(queryID uint64) error {
 	defer s.shrink.Unlock()
 	b := s.kv.NewBatch()
 	lo, hi := queryRange(queryID)
-	b.DeleteRange(lo, hi)
 	from, to := baseRange(queryID)
-	b.DeleteRange(from, to)
+	if err := errors.Join(kv.Remove(s.kv, b, lo, hi), kv.Remove(s.kv, b, from, to)); err != nil {
+		b.Discard()
+		return fmt.Errorf("drop results: %w", err)
+	}
 	b.Delete(tailKey(queryID))
 	b.Delete(sizeKey(queryID))
 	s.mu.Lock()

@@ -201,7 +201,10 @@ func (s *Store) Trim(queryID uint64, bounds Bounds) error {
 		}
 	}
 	if lo, _ := queryRange(queryID); c.blocks > 0 {
-		b.DeleteRange(lo, blockKey(queryID, c.blocks))
+		if err := kv.Remove(s.kv, b, lo, blockKey(queryID, c.blocks)); err != nil {
+			b.Discard()
+			return fmt.Errorf("trim results: %w", err)
+		}
 	}
 	// A block may begin before the cut; and without blocks nothing else would say where the offsets had come to.
 	b.Set(tailKey(queryID), tailValue(c.to, v.cut+c.bytes, base))

@@ -81,6 +81,8 @@ type Options struct {
 	// HistoryBytes and JoinWithin are job.Config's.
 	HistoryBytes int
 	JoinWithin   int64
+	// SegmentBytes is job.Config's.
+	SegmentBytes int64
 	// CostsEvery and CPU are job.Config's.
 	CostsEvery time.Duration
 	CPU        func() time.Duration
@@ -133,7 +135,7 @@ func Open(o Options) (*DB, error) {
 		Dir: "inproc", KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
-		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
+		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, SegmentBytes: o.SegmentBytes, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
 		Journals: o.Journals, Room: o.Room, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse,
 		ResultBytes: o.ResultBytes}})
 	if err != nil {
