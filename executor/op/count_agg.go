@@ -243,8 +243,7 @@ func (a *CountAgg) Deadline() types.EventTime { return types.MaxTime }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (a *CountAgg) Bytes() int64 {
-	const keyBytes = 24
-	return a.halves.bytes() + int64(cap(a.counts))*keyBytes + a.saved.bytes()
+	return a.halves.bytes() + capBytes(a.counts) + a.saved.bytes() + a.results.bytes()
 }
 
 // Close implements Operator.

@@ -160,9 +160,7 @@ func (a *halves) drop(id uint32) {
 }
 
 func (a *halves) bytes() int64 {
-	const keyBytes, rowBytes = 40, 40
-	return a.table.Bytes() + a.own.Bytes() + a.suffix.Bytes() + a.back.Bytes() + int64(cap(a.keys))*keyBytes +
-		int64(cap(a.rows))*rowBytes + int64(cap(a.free))*4
+	return a.table.Bytes() + a.own.Bytes() + a.suffix.Bytes() + a.back.Bytes() + capBytes(a.keys) + capBytes(a.rows) + capBytes(a.free)
 }
 
 func (a *halves) clear() {

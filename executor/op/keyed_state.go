@@ -79,7 +79,13 @@ func (k *keyedState) init(form byte, width int64) {
 	k.form, k.width, k.told = form, width, types.MinTime
 }
 
-func (k *keyedState) bytes() int64 { return int64(cap(k.of))*8 + int64(cap(k.gids))*4 }
+func (k *keyedState) bytes() int64 {
+	n := capBytes(k.of) + capBytes(k.gids) + capBytes(k.entry) + int64(len(k.ended.sooner))*firedBytes
+	for i := range k.ended.gone {
+		n += int64(len(k.ended.gone[i].key))
+	}
+	return n + capBytes(k.ended.gone)
+}
 
 // sliceOf is the slice in which something that ends at due is saved.
 func (k *keyedState) sliceOf(due int64) int64 {

@@ -357,7 +357,7 @@ func (m *Match) LateRows() int64 { return m.late }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (m *Match) Bytes() int64 {
-	return m.table.Bytes() + int64(cap(m.states))*64 + m.rows.bytes() + m.queue.bytes() + int64(cap(m.timers))*16
+	return m.table.Bytes() + capBytes(m.states) + m.rows.bytes() + m.queue.bytes() + capBytes(m.timers) + capBytes(m.save.dirty)
 }
 
 // Groups returns the number of keys with rows.
@@ -382,9 +382,13 @@ const keysMin = 1024
 
 // shrink forgets idle keys when they are most of all.
 func (m *Match) shrink() {
-	if m.table.Len() < keysMin || m.busy > m.table.Len()/4 {
-		return
+	if m.table.Len() >= keysMin && m.busy <= m.table.Len()/4 {
+		m.forgetIdle(func(k *matchKey) bool { return k.dirty || k.saved }) // dirty: a match of it may wait to be told
 	}
+}
+
+// forgetIdle forgets idle keys that are not needed, if that are many.
+func (m *Match) forgetIdle(needed func(k *matchKey) bool) {
 	to := make([]uint32, len(m.states))
 	table := state.Table{Mem: m.mem}
 	var states []matchKey
@@ -395,7 +399,7 @@ func (m *Match) shrink() {
 			m.mem.Relieve()
 		}
 		k := &m.states[gid]
-		if k.idle(m.numbered) && !k.dirty && !k.saved {
+		if k.idle(m.numbered) && !needed(k) {
 			continue
 		}
 		key := m.table.Key(uint32(gid))

@@ -35,10 +35,12 @@ type matchSave struct {
 
 // renumber follows a table without some keys: to is the new number and 1 more, 0 for none.
 func (s *matchSave) renumber(to []uint32) {
-	s.dirty = append(s.dirty[:0], s.dirty[s.done:]...)
-	s.done = 0
-	for i := range s.dirty {
-		s.dirty[i] = to[s.dirty[i]] - 1
+	left := s.dirty[s.done:]
+	s.dirty, s.done = s.dirty[:0], 0
+	for _, gid := range left {
+		if to[gid] != 0 {
+			s.dirty = append(s.dirty, to[gid]-1)
+		}
 	}
 	at, end := 0, 0
 	for gid, now := range to[:s.end] {

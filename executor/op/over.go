@@ -299,6 +299,7 @@ func (o *Over) flush(out Emitter) error {
 	o.out.N = len(o.emitted)
 	err := out.Emit(Input{B: o.out, Sel: batch.All(o.out.N)})
 	o.out.Reset(nil)
+	clear(o.emitted) // it holds chunks
 	o.emitted = o.emitted[:0]
 	return err
 }
@@ -400,9 +401,8 @@ func (o *Over) rebuild() {
 
 // Bytes returns the memory of the state.
 func (o *Over) Bytes() int64 {
-	const partBytes, cursorBytes = 104, 32
-	return o.table.Bytes() + o.slab.Bytes() + o.rows.bytes() + o.pending.bytes() +
-		int64(cap(o.parts))*partBytes + int64(cap(o.cursors))*cursorBytes
+	return o.table.Bytes() + o.slab.Bytes() + o.rows.bytes() + o.pending.bytes() + capBytes(o.parts) + capBytes(o.cursors) +
+		capBytes(o.saved.dirty) + capBytes(o.emitted)
 }
 
 // Groups returns the number of partitions held.

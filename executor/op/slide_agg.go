@@ -403,7 +403,10 @@ func (a *SlideAgg) Deadline() types.EventTime { return min(a.expiry.next(), a.pe
 func (a *SlideAgg) Rows() int { return len(a.rows) - len(a.free) }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
-func (a *SlideAgg) Bytes() int64 { return a.halves.bytes() + a.expiry.bytes() + a.pending.bytes() }
+func (a *SlideAgg) Bytes() int64 {
+	return a.halves.bytes() + a.expiry.bytes() + a.pending.bytes() + a.saved.bytes() + capBytes(a.saved.dirty) + a.results.bytes() +
+		capBytes(a.accepted) + capBytes(a.due) + capBytes(a.steps)
+}
 
 // Close implements Operator.
 func (a *SlideAgg) Close() error {
@@ -446,6 +449,10 @@ const (
 	slideInsert = iota
 	slideBefore
 )
+
+func (r *slideResults) bytes() int64 {
+	return r.slab.Bytes() + capBytes(r.list) + capBytes(r.rows) + capBytes(r.passed) + capBytes(r.at)
+}
 
 func (r *slideResults) init(schema *types.Schema, stride int) {
 	r.slab.Stride = stride

@@ -298,6 +298,9 @@ func (p *probe) find(value, low []byte, dst []hit) []hit {
 	if len(p.nets.groups) > 0 {
 		dst = p.nets.find(value, dst)
 	}
+	if p.members != nil {
+		dst = p.findMembers(value, dst)
+	}
 	if list, ok := p.equal[string(value)]; ok {
 		dst = append(dst, hit{list: list, exact: true})
 	}

@@ -51,11 +51,19 @@ func (s *Sorter) sort(t *Table, dst []uint32) []uint32 {
 		dst = append(dst, s.items[i].gid)
 	}
 	if s.Mem.Short() {
-		s.block.Free()
-		s.items = nil
+		s.Free()
 	}
 	return dst
 }
+
+// Free gives the scratch back.
+func (s *Sorter) Free() {
+	s.block.Free()
+	s.items = nil
+}
+
+// Bytes returns the memory of the scratch.
+func (s *Sorter) Bytes() int64 { return int64(cap(s.items)) * 16 }
 
 // sparse is of how many keys one has to be asked for, at most, so that bringing in its neighbours with it would not pay.
 const sparse = 16
