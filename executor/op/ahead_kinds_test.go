@@ -21,6 +21,7 @@ import (
 	"github.com/vigil-sql/vigil/planner"
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/parse"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // aheadKinds are queries over the streams s, r and l (ts, k, c, x), of which l allows late rows, that hold state of each kind. W stands for a time, long or short.
@@ -150,8 +151,13 @@ func aheadParts(t testing.TB, sql string) *task.Parts {
 
 // newAheadTree makes the operators, restored from stores where there are some.
 func newAheadTree(t testing.TB, parts *task.Parts, stores []*aheadStore) *aheadTree {
+	return newAheadTreeIn(t, parts, stores, nil)
+}
+
+// newAheadTreeIn has the operators' state in an arena; nil: on the heap.
+func newAheadTreeIn(t testing.TB, parts *task.Parts, stores []*aheadStore, state *arena.Arena) *aheadTree {
 	a := &aheadTree{t: t, stores: stores}
-	ctx := &expr.Ctx{LateRow: func(uint32, types.EventTime) {}}
+	ctx := &expr.Ctx{State: state, LateRow: func(uint32, types.EventTime) {}}
 	var err error
 	if a.tree, err = task.NewTree(ctx, parts, a); err != nil {
 		t.Fatal(err)

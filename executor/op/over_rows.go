@@ -144,7 +144,7 @@ func (r *overRows) claim(i uint32) {
 	}
 }
 
-// free forgets all rows and gives the memory back.
+// clear forgets all rows and gives the memory back.
 func (r *overRows) clear() {
 	r.wordBlock.Free()
 	r.bufBlock.Free()

@@ -5,7 +5,6 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
-	"github.com/vigil-sql/vigil/storage/state"
 )
 
 // What operators keep for reuse they give back when they are told to, between two epochs: a query that takes no rows until it holds less
@@ -219,6 +218,8 @@ func (m *Match) Reclaim() {
 // freeMemory gives back what rows do not need.
 func (h *heldRows) freeMemory() {
 	if len(h.free)*h.stride == len(h.words) {
+		h.wordBlock.Free()
+		h.textBlock.Free()
 		h.words, h.free, h.text, h.dead = nil, nil, nil, 0
 	} else if h.dead > len(h.text)/2 {
 		h.compact()
@@ -254,14 +255,17 @@ func (o *Over) Reclaim() {
 	o.tmp = agg.Slab{Stride: o.tmp.Stride, Mem: o.tmp.Mem}
 	o.rows.freeMemory()
 	if o.table.Len() == 0 {
-		o.table, o.parts, o.cursors = state.Table{}, nil, nil
+		o.table.Free()
 		o.slab.Free()
+		o.partBlock.Free()
+		o.cursorBlock.Free()
+		o.parts, o.cursors = nil, nil
 	}
 }
 
 func (r *overRows) freeMemory() {
 	if r.n == 0 {
-		r.words, r.free, r.buf, r.garbage = nil, noSlot, nil, 0
+		r.clear()
 	}
 }
 
