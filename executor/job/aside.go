@@ -46,7 +46,6 @@ func (c *Config) asideBytes() int {
 type sideRun struct {
 	q      *query
 	blocks []sideBlock
-	rows   int64
 	// level is how often its rows have been merged.
 	level int
 }
@@ -186,7 +185,6 @@ func (w *runWriter) add(unit []outRow) {
 	for i := range unit {
 		w.at.data = appendSide(w.at.data, &unit[i])
 	}
-	w.run.rows += int64(len(unit))
 }
 
 func (w *runWriter) endBlock() {

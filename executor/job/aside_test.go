@@ -11,7 +11,7 @@ import (
 	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
-// asideRun is workers that emit rows of a few queries, all of which come to one list each as well.
+// asideTest is workers that emit rows of a few queries, all of which come to one list each as well.
 type asideTest struct {
 	rnd     *rand.Rand
 	workers []*worker

@@ -154,6 +154,8 @@ type checkpoints struct {
 	// done is the newest complete checkpoint, without blocks: what it says of results that are read stays. trimming: results are being trimmed.
 	done     atomic.Pointer[checkpointCut]
 	trimming atomic.Bool
+	// left is what results took after they were trimmed the last time: what had to stay may be more than they may take.
+	left atomic.Int64
 	// gaveUp: a cut could not be written before the engine ended. Later ones build on it, so that none may be written.
 	gaveUp bool
 }
@@ -325,7 +327,7 @@ func (c *checkpoints) trimBeside() {
 	e := c.e
 	most := e.cfg.ResultsMax
 	cut := c.done.Load()
-	if most <= 0 || cut == nil || e.results.Total() <= most+most/64 || !c.trimming.CompareAndSwap(false, true) {
+	if most <= 0 || cut == nil || e.results.Total() <= max(most, c.left.Load())+most/64 || !c.trimming.CompareAndSwap(false, true) {
 		return
 	}
 	c.wg.Add(1)
@@ -335,6 +337,7 @@ func (c *checkpoints) trimBeside() {
 		if err := e.trimResults(cut, int64(e.cfg.Clock())); err != nil {
 			e.log.Error("results could not be trimmed; that is tried again", "error", err)
 		}
+		c.left.Store(e.results.Total())
 	}()
 }
 

@@ -94,8 +94,9 @@ type Options struct {
 	Memory    int64
 	StateDir  string
 	MemoryUse func(state func() int64) (resident, heap int64)
-	// ResultBytes is job.Config's.
+	// ResultBytes and ResultsMax are job.Config's.
 	ResultBytes int
+	ResultsMax  int64
 	// UDF runs JavaScript; nil refuses it.
 	UDF job.UDF
 	// Alone: queries share no windows.
@@ -137,7 +138,7 @@ func Open(o Options) (*DB, error) {
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
 		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, SegmentBytes: o.SegmentBytes, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
 		Journals: o.Journals, Room: o.Room, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse,
-		ResultBytes: o.ResultBytes}})
+		ResultBytes: o.ResultBytes, ResultsMax: o.ResultsMax}})
 	if err != nil {
 		return nil, err
 	}

@@ -35,8 +35,9 @@ const (
 	memoryBudget = 16 << 20
 	memoryKeys   = 40_000
 	memoryBatch  = 200
-	// memoryStep is what one batch of rows, or a step of a window that closes, brings into memory between two looks.
-	memoryStep = 16 << 20
+	// memoryStep is what one batch of rows, or a step of a window that closes, brings into memory between two looks: all queries close
+	// theirs at the same time.
+	memoryStep = 32 << 20
 )
 
 // memoryRun is a database that is filled, restarted and emptied.
