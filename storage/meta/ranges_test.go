@@ -53,7 +53,7 @@ func TestRangesStayApart(t *testing.T) {
 		}
 	}
 	left := 0
-	if err := m.Epochs(0, func(uint64, []byte) (bool, error) { left++; return true, nil }); err != nil || left != 105 {
+	if err := m.Epochs(0, func(uint64, []byte) (bool, error) { left++; return true, nil }); err != nil || left != 106 {
 		t.Fatal(errors.Join(err, errors.New("epochs are left")), left)
 	}
 	epochs, _ := kindRange(kindEpoch)

@@ -77,8 +77,8 @@ func (s *sim) arrived() error {
 		if err != nil {
 			return err
 		}
-		if s.w.crashed() {
-			return errors.New("the power is gone")
+		if s.w.crashed() || s.w.dead() {
+			return errors.New("the server is gone")
 		}
 		if slices.Equal(rows[0], []string{"0", "0", "0"}) {
 			return s.w.db.Settle()
