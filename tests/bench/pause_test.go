@@ -29,6 +29,7 @@ var pauseShapes = []struct{ name, sql string }{
 	{"SUPPRESS", "SELECT ts, k FROM ev SUPPRESS FOR INTERVAL '1 day' BY (k)"},
 	{"OVER", "SELECT k, sum(n) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS s FROM ev"},
 	{"MATCH_RECOGNIZE", "SELECT * FROM ev MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES LAST(ts) AS e PATTERN (a b+ d) WITHIN INTERVAL '1 day' DEFINE a AS n = 1, b AS n = 1, d AS n < 0) m"},
+	{"JOIN", "SELECT l.k, l.n FROM ev l JOIN ev r ON l.k = r.k AND r.ts BETWEEN l.ts AND l.ts + INTERVAL '1 day' WHERE r.n < 0"},
 	{"SEQUENCE", "SEQUENCE BY k WITHIN INTERVAL '1 day' [ev WHERE n = 1] [ev WHERE n < 0]"},
 }
 
@@ -49,7 +50,9 @@ func benchKeys(b *testing.B) int {
 const pauseEvery = 5 * time.Second
 
 // BenchmarkCheckpointPause prints for how long workers stand still for the checkpoints of a million keys (VIGIL_BENCH_KEYS says
-// another number), all of which have changed, while events go on; VIGIL_BENCH_SHAPE chooses the query by a part of its name.
+// another number), all of which have changed, while events go on, and how long their threads work then, which does not depend on what else
+// the machine does: first while the keys are made, then while they change; and what checkpoints write for an event. VIGIL_BENCH_SHAPE
+// chooses the query by a part of its name.
 func BenchmarkCheckpointPause(b *testing.B) {
 	keys := benchKeys(b)
 	fmt.Printf("%-22s %9s %10s %8s %10s %8s %10s %9s %11s\n", "", "keys", "load, ms", "CPU, ms", "pause, ms", "CPU, ms", "ahead", "cut, KiB", "bytes/event")
