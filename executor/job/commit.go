@@ -53,6 +53,7 @@ func (e *Engine) commitLoop() {
 		ep.done.Wait()
 		if ep.ahead != aheadOff {
 			e.changed.Store(ep.changed.Load())
+			e.counted.Store(ep.n)
 		}
 		if e.Err() != nil {
 			ep.answer(e.Err())

@@ -72,6 +72,6 @@ func (e *Engine) Checkpoints() CheckpointFigures {
 	c.mu.Lock()
 	f := c.f
 	c.mu.Unlock()
-	f.Pause = time.Duration(e.pause.Load())
+	f.Pause = time.Duration(e.pauses.wall.Load())
 	return f
 }

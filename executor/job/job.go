@@ -63,7 +63,8 @@ type Config struct {
 	Alone bool
 	// OnState is called when the engine took a query out of service or back into it, after that is durable.
 	OnState func(queryID uint64, state, reason string)
-	// CopyAhead is how many changed entries of state a worker copies at a time, ahead of a checkpoint; it may leave a fourth of that for it. Default 32,768.
+	// CopyAhead is how much changed state a worker copies at a time, ahead of a checkpoint, in entries of up to 128 bytes; it may leave a
+	// fourth of that for it. Default 32,768.
 	CopyAhead int
 	// HistoryBytes is how many bytes of history are read at a time, default 64 KiB; JoinWithin how many may be left for a query to join
 	// its streams as the epoch ends, default 256 KiB.
@@ -186,11 +187,11 @@ type Engine struct {
 	// setAside are the bytes of results that were too many for the Go heap.
 	setAside atomic.Int64
 	grouper  grouper
-	// changed is how many entries of state had changed and were not copied, at the end of the last epoch that counted.
+	// changed is how many units of state had changed and were not copied, at the end of the last epoch that counted: counted.
 	changed atomic.Int64
+	counted atomic.Uint64
 	copied  atomic.Int64
-	// pause is the longest time that a worker stood still for a checkpoint, nanoseconds.
-	pause atomic.Int64
+	pauses  pauses
 	// cutBytes is the most that a worker copied while it stood still for a cut.
 	cutBytes atomic.Int64
 	// sampled: some stream has a sample.

@@ -16,6 +16,8 @@ type sequencer struct {
 	next  uint64 // number of the next epoch
 	// opened is when the open epoch began, lastCheckpoint when a checkpoint was last cut, both by the wall clock.
 	opened, lastCheckpoint time.Time
+	// long is the number of the last epoch that was open for so long that what it changed must be counted before a cut.
+	long uint64
 	// dirty: something was recorded since the last checkpoint.
 	dirty   bool
 	pending []*change
@@ -173,10 +175,7 @@ func (e *Engine) drainChanges() {
 func (e *Engine) turnEpoch(timer *time.Timer) {
 	var cut bool
 	e.seq.epoch.ahead, cut = e.ahead()
-	most := e.cfg.EpochMax
-	if e.seq.epoch.ahead == aheadCopy {
-		most = min(most, aheadEvery)
-	}
+	most := e.epochMax(e.seq.epoch.ahead)
 	e.closeEpoch(cut)
 	e.openEpoch(false)
 	timer.Reset(most)

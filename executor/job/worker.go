@@ -121,6 +121,8 @@ type workerQuery struct {
 	refused int64
 	// watched is the last epoch in which it was in the worker's list of that name.
 	watched uint64
+	// costs are of entries of the operators' state.
+	costs []entryCost
 }
 
 // groupErrors is an operator that reports errors in the result of one group, and goes on with the others.

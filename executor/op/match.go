@@ -117,6 +117,11 @@ type matchKey struct {
 	mixed bool
 	dirty bool
 	saved bool // the checkpoint has an entry of it
+	// The checkpoint has the rows up to number savedTo, which is savedRow if it is there still, provided that savedIn is 1 more than
+	// matchSave.writing. unsaved is how many rows have come since.
+	savedTo           uint64
+	savedRow, savedIn uint32
+	unsaved           uint32
 }
 
 func (k *matchKey) idle(numbered bool) bool {

@@ -251,6 +251,9 @@ func (h *heldRows) setRuns(w []uint64, runs []uint64) {
 	}
 }
 
+// live is how many rows there are.
+func (h *heldRows) live() int { return len(h.words)/h.stride - len(h.free) }
+
 func (h *heldRows) bytes() int64 {
 	return int64(cap(h.words))*8 + int64(cap(h.free))*4 + int64(cap(h.text)) + h.lists.bytes()
 }
