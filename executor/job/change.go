@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/ioc"
+	"github.com/vigil-sql/vigil/executor/seal"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -267,6 +268,9 @@ func (e *Engine) newStream(d *spec.Stream) (*stream, error) {
 }
 
 func (e *Engine) newSource(d *spec.Stream) (connector.Source, error) {
+	if err := seal.Locked(d.Options); err != nil {
+		return locked{err}, nil
+	}
 	for _, def := range e.cfg.Connectors {
 		if def.Name == d.Connector {
 			o := connector.Options{Stream: d.Name, Params: d.Options, Schema: &d.Schema, Format: d.Format, Created: d.Created}

@@ -41,9 +41,13 @@ func (s *Server) planStream(env *planner.Env, st *parse.CreateStream, id uint64,
 	if err != nil {
 		return planned{}, err
 	}
-	c.Created, c.SQL = created, parse.Print(st)
-	c.Name, c.Namespace = display(st.Name), catalog.NamespaceOf(st.Name.Schema)
-	return s.relation(&c.Stream, c), nil
+	if c.SQL, err = s.streamSQL(st); err != nil {
+		return planned{}, err
+	}
+	c.Created, c.Name, c.Namespace = created, display(st.Name), catalog.NamespaceOf(st.Name.Schema)
+	p := s.relation(&c.Stream, c)
+	p.sql = c.SQL
+	return p, nil
 }
 
 func (s *Server) planIOC(env *planner.Env, st *parse.CreateIOC, id uint64) (planned, error) {
