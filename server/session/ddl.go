@@ -243,22 +243,6 @@ func (s *scope) create(ctx context.Context, c creation, out pgwire.Output) error
 	return s.draft(p.def, old == nil)
 }
 
-// historyNotice says what a query that begins with history has to read.
-func (s *scope) historyNotice(q *spec.Query) pgwire.Notice {
-	if s.block != nil {
-		return notice("00000", "continuous query %q reads the history of its streams from COMMIT on; vigil.queries shows how far it is", q.Name)
-	}
-	st, _ := s.eng.Query(q.ID)
-	switch b := st.Backfill; {
-	case b == nil:
-		return notice("00000", "there is no history for continuous query %q: it begins with the next event", q.Name)
-	case b.Ended:
-		return notice("00000", "continuous query %q has read %d bytes of history", q.Name, b.Done)
-	default:
-		return notice("00000", "continuous query %q reads %d bytes of history; vigil.queries shows how far it is", q.Name, b.Total)
-	}
-}
-
 // draft makes a new object usable in its own block. A function that replaces another does so at COMMIT.
 func (s *scope) draft(def any, isNew bool) error {
 	if s.block == nil {
