@@ -395,7 +395,7 @@ func (e *Engine) attachReader(q *query) error {
 	for i := range q.parts.Inputs {
 		in := &q.parts.Inputs[i]
 		s := e.streams[q.begun[i]]
-		if in.IsResult {
+		if in.IsResult && q.past(in.Source) == nil {
 			s = e.resultStream(in, q.owner.from[in.Source])
 		}
 		if s == nil {
@@ -468,7 +468,7 @@ func (e *Engine) detach(ep *epoch, q *query) {
 			if s.rules != nil {
 				e.seq.unsettled[s] = true
 			}
-			if s.isResult && len(s.attached) == 0 {
+			if s.unread() {
 				e.dropStream(s.spec.ID) // nobody reads the result any more
 				delete(e.seq.replan, s)
 				continue

@@ -24,10 +24,18 @@ type feed struct {
 	// watermark is the query's at the end of the epoch; moved tells that it is a newer one than the last. The orderer's.
 	watermark types.EventTime
 	moved     bool
+<<<<<<< HEAD
 	// rows, from an offset on; or, of those that are not held, how many the store has from there on. The committer's.
 	from   int64
 	rows   []outRow
 	stored int64
+=======
+	// first: somebody follows the stream who has to know where it stands.
+	first bool
+	// rows, from an offset on. The committer's.
+	from int64
+	rows []outRow
+>>>>>>> 3ac3911 (executor/job: history of Kafka streams and of other queries' results)
 }
 
 func (f *feed) count() int64 { return int64(len(f.rows)) + f.stored }
@@ -136,6 +144,8 @@ func (e *Engine) placeFeeds() bool {
 		}
 		next := f.from + f.count()
 		s.next[0] = next
+		s.placed.Store(next)
+		s.wakeReaders()
 		e.seq.epoch.runs = append(e.seq.epoch.runs, run{stream: s.spec.ID, from: f.from, to: next, result: true, watermark: f.watermark})
 		e.seq.dirty = true
 		if err := e.sendResult(e.seq.epoch, f); err != nil {
@@ -240,7 +250,7 @@ func (e *Engine) feedsOf() []feed {
 	var feeds []feed
 	for _, s := range e.streamList() {
 		if s.result != nil {
-			feeds = append(feeds, feed{stream: s, q: s.result})
+			feeds = append(feeds, feed{stream: s, q: s.result, first: len(s.followers) > 0 && s.next[0] < 0})
 		}
 	}
 	return feeds
@@ -288,7 +298,7 @@ func earlier(t types.EventTime, d int64) types.EventTime {
 // pendingFeeds queues, after recovery, the rows that were committed and not yet read.
 func (e *Engine) pendingFeeds() {
 	for _, s := range e.streamList() {
-		if !s.isResult {
+		if !s.isResult || s.past != nil {
 			continue
 		}
 		f := feed{stream: s, q: s.result, from: max(s.next[0], e.results.Oldest(s.spec.ID))}
@@ -306,8 +316,31 @@ func (e *Engine) pendingFeeds() {
 
 // rerunResult runs a stretch of a query's result again.
 func (e *Engine) rerunResult(ep *epoch, s *stream, x run) error {
+<<<<<<< HEAD
 	s.next[0] = x.to
 	return e.sendResult(ep, &feed{stream: s, from: x.from, stored: x.to - x.from, watermark: x.watermark})
+=======
+	f := feed{stream: s, from: x.from, watermark: x.watermark}
+	var err error
+	if x.to > x.from { // a limit of 0 is none
+		err = e.results.Scan(s.spec.ID, x.from, int(x.to-x.from), func(r results.Row) (bool, error) {
+			f.rows = append(f.rows, outRow{op: batch.Op(r.Op), data: append([]byte(nil), r.Data...)})
+			return true, nil
+		})
+	}
+	if err == nil && int64(len(f.rows)) != x.to-x.from {
+		err = fmt.Errorf("%d of %d result rows are left", len(f.rows), x.to-x.from)
+	}
+	if err != nil {
+		return err
+	}
+	s.next[0] = x.to
+	if s.past != nil {
+		s.past.at.Store(x.to)
+	}
+	e.sendResult(ep, &f)
+	return nil
+>>>>>>> 3ac3911 (executor/job: history of Kafka streams and of other queries' results)
 }
 
 // propReads prefixes the properties of a query's object that tell from which offset of another query's result it reads.
