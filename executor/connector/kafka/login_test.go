@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +61,12 @@ func TestSourceLogsIn(t *testing.T) {
 			cancel()
 		}
 	}
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("hunter2\r\nand more\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fromFile := open(t, newSource(t, c, append(with("sasl_password", ""), "sasl_password_file", file)...), nil)
+	fromFile.until(100)
 	if err := newSource(t, c, with("tls_ca", "/nowhere")...).Open(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "tls_ca") {
 		t.Errorf("no such file: %v", err)
 	}
@@ -73,6 +81,7 @@ func TestLoginOptions(t *testing.T) {
 		"both tls_cert and tls_key":    {"tls": "on", "tls_cert": "/x"},
 		`must be off or on, not "yes"`: {"tls": "yes"},
 		"SCRAM-SHA-512":                {"sasl_mechanism": "GSSAPI"},
+		"not both":                     {"sasl_mechanism": "PLAIN", "sasl_username": "x", "sasl_password": "y", "sasl_password_file": "/z"},
 	} {
 		params["brokers"], params["topic"] = "b:1", "t"
 		if err := SinkDef().Check(connector.SinkOptions{Params: params}); err == nil || !strings.Contains(err.Error(), want) {
