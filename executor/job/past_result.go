@@ -30,8 +30,8 @@ func (e *Engine) resultHistory(in *task.Input, start *spec.Start) (int64, error)
 	case of == nil:
 		return 0, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "start = '%s' needs query %q to run", start.Text, in.Name).
 			WithHint("RESUME it, or COMMIT it, first.")
-	case of.spec.Updates && (from > 0 || start.At != types.MinTime):
-		return 0, sqlerr.NotSupported("start = '"+start.Text+"' over the corrected results of query "+in.Name+" without their beginning",
+	case of.spec.Updates:
+		return 0, sqlerr.NotSupported("start = '"+start.Text+"' over query "+in.Name+", which corrects its results",
 			"Read the streams that query "+in.Name+" reads, or leave start out.")
 	case start.At == types.MinTime:
 		return from, nil
