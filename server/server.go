@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/connector/kafka"
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/seal"
 	"github.com/vigil-sql/vigil/executor/sink"
 	"github.com/vigil-sql/vigil/server/httpapi"
 	"github.com/vigil-sql/vigil/server/pgwire"
@@ -55,6 +57,8 @@ type Config struct {
 	Memory int64
 	// Workers is the number of key partitions; 0: one per core.
 	Workers int
+	// SecretKey is the file of the key that seals the secrets of streams and sinks; "": secret.key in Dir. It is made when it is needed.
+	SecretKey string
 	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
 	TestDir string
 	// UDFCommand starts a JavaScript worker; empty: this executable with the argument udf-worker.
@@ -169,7 +173,7 @@ func (s *Server) openSession() error {
 		return err
 	}
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
-	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef()),
+	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, Secrets: seal.New(cmp.Or(s.cfg.SecretKey, filepath.Join(s.cfg.Dir, seal.File))), TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef()),
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
 			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, Memory: s.cfg.Memory, ResultsMax: s.cfg.resultsMax(), UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
 			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,

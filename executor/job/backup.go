@@ -286,7 +286,22 @@ func (c *checkpointCut) keepFrom(s *stream, list []*stream) int64 {
 		if sc := c.stream(x.id()); sc != nil {
 			keep = min(keep, sc.next[0])
 		} else {
-			keep = min(keep, x.past.from)
+			keep = min(keep, x.past.from[0])
+		}
+	}
+	return keep
+}
+
+// keepResult is the first row of a result that is still needed: from keep on, and by those who read its history.
+func (c *checkpointCut) keepResult(id uint64, keep int64, list []*stream) int64 {
+	for _, x := range list {
+		if x.past == nil || x.past.live.spec.ID != id {
+			continue
+		}
+		if sc := c.stream(x.id()); sc != nil {
+			keep = min(keep, sc.next[0])
+		} else {
+			keep = min(keep, x.past.from[0])
 		}
 	}
 	return keep

@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/ioc"
+	"github.com/vigil-sql/vigil/executor/seal"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -267,6 +268,9 @@ func (e *Engine) newStream(d *spec.Stream) (*stream, error) {
 }
 
 func (e *Engine) newSource(d *spec.Stream) (connector.Source, error) {
+	if err := seal.Locked(d.Options); err != nil {
+		return locked{err}, nil
+	}
 	for _, def := range e.cfg.Connectors {
 		if def.Name == d.Connector {
 			o := connector.Options{Stream: d.Name, Params: d.Options, Schema: &d.Schema, Format: d.Format, Created: d.Created}
@@ -391,7 +395,7 @@ func (e *Engine) attachReader(q *query) error {
 	for i := range q.parts.Inputs {
 		in := &q.parts.Inputs[i]
 		s := e.streams[q.begun[i]]
-		if in.IsResult {
+		if in.IsResult && q.past(in.Source) == nil {
 			s = e.resultStream(in, q.owner.from[in.Source])
 		}
 		if s == nil {
@@ -464,7 +468,7 @@ func (e *Engine) detach(ep *epoch, q *query) {
 			if s.rules != nil {
 				e.seq.unsettled[s] = true
 			}
-			if s.isResult && len(s.attached) == 0 {
+			if s.unread() {
 				e.dropStream(s.spec.ID) // nobody reads the result any more
 				delete(e.seq.replan, s)
 				continue

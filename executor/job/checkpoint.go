@@ -349,7 +349,7 @@ func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
 	for _, q := range e.trimmed(cut) {
 		bounds := results.Bounds{BeforeClock: now - q.spec.Retention, MaxBytes: q.spec.RetentionBytes, KeepFrom: math.MaxInt64}
 		if sc := cut.stream(q.spec.ID); sc != nil {
-			bounds.KeepFrom = sc.next[0]
+			bounds.KeepFrom = cut.keepResult(q.spec.ID, sc.next[0], e.streamList())
 		}
 		if q.owner != q {
 			bounds.BeforeClock = math.MaxInt64

@@ -158,7 +158,7 @@ func (e *Engine) handOn(ep *epoch, all *gathered) {
 		} else {
 			f.from = e.results.Next(q.spec.ID)
 		}
-		if some || f.moved {
+		if some || f.moved || f.first {
 			feeds = append(feeds, f)
 		}
 	}

@@ -232,10 +232,10 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 	busy := c.epochs.Swap(0)
 	for _, s := range e.streams {
 		n := s.stats.busy.Swap(0)
-		if q := e.queries[spec.StageOwner(s.spec.ID)]; s.isResult && q != nil {
-			c.gather(q, n, 0) // handing a result on is for the query that makes it
-		} else if s.past != nil {
+		if s.past != nil {
 			c.gather(s.past.q, n, 0)
+		} else if q := e.queries[spec.StageOwner(s.spec.ID)]; s.isResult && q != nil {
+			c.gather(q, n, 0) // handing a result on is for the query that makes it
 		} else {
 			s.spending.busy += n
 		}

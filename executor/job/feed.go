@@ -24,6 +24,8 @@ type feed struct {
 	// watermark is the query's at the end of the epoch; moved tells that it is a newer one than the last. The orderer's.
 	watermark types.EventTime
 	moved     bool
+	// first: somebody follows the stream who has to know where it stands.
+	first bool
 	// rows, from an offset on; or, of those that are not held, how many the store has from there on. The committer's.
 	from   int64
 	rows   []outRow
@@ -136,6 +138,8 @@ func (e *Engine) placeFeeds() bool {
 		}
 		next := f.from + f.count()
 		s.next[0] = next
+		s.placed.Store(next)
+		s.wakeReaders()
 		e.seq.epoch.runs = append(e.seq.epoch.runs, run{stream: s.spec.ID, from: f.from, to: next, result: true, watermark: f.watermark})
 		e.seq.dirty = true
 		if err := e.sendResult(e.seq.epoch, f); err != nil {
@@ -240,7 +244,7 @@ func (e *Engine) feedsOf() []feed {
 	var feeds []feed
 	for _, s := range e.streamList() {
 		if s.result != nil {
-			feeds = append(feeds, feed{stream: s, q: s.result})
+			feeds = append(feeds, feed{stream: s, q: s.result, first: len(s.followers) > 0 && s.next[0] < 0})
 		}
 	}
 	return feeds
@@ -288,7 +292,7 @@ func earlier(t types.EventTime, d int64) types.EventTime {
 // pendingFeeds queues, after recovery, the rows that were committed and not yet read.
 func (e *Engine) pendingFeeds() {
 	for _, s := range e.streamList() {
-		if !s.isResult {
+		if !s.isResult || s.past != nil {
 			continue
 		}
 		f := feed{stream: s, q: s.result, from: max(s.next[0], e.results.Oldest(s.spec.ID))}
@@ -307,6 +311,9 @@ func (e *Engine) pendingFeeds() {
 // rerunResult runs a stretch of a query's result again.
 func (e *Engine) rerunResult(ep *epoch, s *stream, x run) error {
 	s.next[0] = x.to
+	if s.past != nil {
+		s.past.at.Store(x.to)
+	}
 	return e.sendResult(ep, &feed{stream: s, from: x.from, stored: x.to - x.from, watermark: x.watermark})
 }
 

@@ -176,7 +176,7 @@ func (f *front) decode(i int) {
 	dec, err := f.decoder(p.Codec, p.Columns)
 	count := payloadCount{from: p.From, to: p.To}
 	f.clock = it.epoch.clock
-	if it.stream.past != nil {
+	if it.stream.dated() {
 		f.goBack(p.Arrival)
 	}
 	if t, ok := dec.(timedDecoder); ok {

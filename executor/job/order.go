@@ -108,7 +108,9 @@ func (e *Engine) orderLoop() {
 // orderStart applies the epoch's clock to all streams. The workers learn the watermarks from the epoch.
 func (e *Engine) orderStart(ep *epoch) {
 	for _, s := range ep.newStreams {
-		s.order.tracker = s.newTracker()
+		if !s.isResult {
+			s.order.tracker = s.newTracker()
+		}
 	}
 	e.noteReaders(ep.attach)
 	ep.orderSucceed()

@@ -45,7 +45,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 		if s.log != nil && s.log.End() > s.next[0] {
 			e.seq.behind[s] = s.log.End()
 		}
-		s.placed.Store(s.next[0])
+		s.placed.Store(sum(s.next))
 	}
 	e.startRoom()
 	for _, q := range e.seq.backfills {
@@ -54,7 +54,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	e.wg.Add(1)
 	go e.sequence() // from here on next is the sequencer's
 	for _, s := range e.streamList() {
-		if !s.isResult && s.past == nil && (s.log != nil || len(s.attached) > 0 || len(s.next) > 0) {
+		if !s.isResult && s.past == nil && s.stop == nil && (s.log != nil || len(s.attached) > 0 || len(s.next) > 0) {
 			e.startInput(s)
 		}
 	}

@@ -239,6 +239,9 @@ func (e *Engine) place(it *item) {
 	if s.log != nil {
 		s.placed.Store(s.next[0])
 		s.wakeFollowers()
+	} else if s.src != nil {
+		s.placed.Store(sum(s.next))
+		e.keepBehind(it)
 	}
 	e.seq.dirty = true
 	e.send(it)

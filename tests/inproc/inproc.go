@@ -112,6 +112,8 @@ type DB struct {
 	clock *Clock
 	// Rerun is how many epochs Open ran again.
 	Rerun int64
+	// notices are those of the last statements.
+	notices []string
 }
 
 // Open starts a vigil on a disk, recovering what is there.
@@ -205,8 +207,12 @@ func (db *DB) Exec(sql string) error {
 func (db *DB) Rows(sql string) ([][]string, error) {
 	out := &output{format: &types.TextFormat{}, in: bytes.NewReader(nil)}
 	err := db.statements(sql, out)
+	db.notices = out.notices
 	return out.rows, err
 }
+
+// Notices are those of the last Exec or Rows.
+func (db *DB) Notices() []string { return db.notices }
 
 // Copy runs a COPY FROM STDIN that reads in.
 func (db *DB) Copy(sql string, in io.Reader) error {
@@ -340,6 +346,8 @@ type output struct {
 	format *types.TextFormat
 	rows   [][]string
 	in     io.Reader
+	// notices are what was said beside the rows.
+	notices []string
 }
 
 var _ pgwire.Output = (*output)(nil)
@@ -355,7 +363,7 @@ func (o *output) Row(row []types.Value) error {
 }
 
 // Notice implements pgwire.Output.
-func (o *output) Notice(pgwire.Notice) {}
+func (o *output) Notice(n pgwire.Notice) { o.notices = append(o.notices, n.Err.Error()) }
 
 // ParameterStatus implements pgwire.Output.
 func (o *output) ParameterStatus(string, string) {}

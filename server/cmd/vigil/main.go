@@ -41,6 +41,7 @@ type serveCmd struct {
 	Auth       string          `help:"Who needs a password: trust (connections from other machines) or scram (all)." enum:"trust,scram" default:"trust"`
 	TLSCert    string          `name:"tls-cert" help:"Certificate for Postgres clients, PEM." placeholder:"FILE" type:"path"`
 	TLSKey     string          `name:"tls-key" help:"Key of the certificate, PEM." placeholder:"FILE" type:"path"`
+	SecretKey  string          `name:"secret-key" help:"File of the key that seals passwords of streams and sinks; it is made when it is needed. Default: secret.key in the data directory." placeholder:"FILE" type:"path"`
 	Journals   journalFlags    `embed:"" prefix:"journal-"`
 	IngestMB   int64           `name:"http-ingest-mb" help:"Memory for the bodies of HTTP ingest requests, MiB; beyond it they are answered 429. 0: an eighth of --memory, 256 at most." default:"0"`
 	Memory     string          `help:"What the server may have in memory, such as 8GB; state beyond it goes to the data directory. Default: three quarters of the machine's." placeholder:"SIZE"`
@@ -68,7 +69,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	if err := c.Journals.check(); err != nil {
 		return err
 	}
-	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Auth: c.Auth, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Workers: c.Workers, Logger: log,
+	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Auth: c.Auth, TLSCert: c.TLSCert, TLSKey: c.TLSKey, SecretKey: c.SecretKey, Workers: c.Workers, Logger: log,
 		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir, Journals: c.Journals.keep(), Memory: memory, ResultsMax: results, IngestMax: c.IngestMB << 20, Fatal: fatal})
 	if err != nil {
 		return err
