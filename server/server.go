@@ -89,7 +89,8 @@ type Server struct {
 	once    sync.Once
 }
 
-// Start opens the data directory, recovers, and accepts connections when it returns.
+// Start opens the data directory, and accepts connections when it returns. Results, history and catalogue can be read then; what needs
+// more waits for Loaded.
 func Start(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Logger, errs: make(chan error, 3), stopped: make(chan struct{})}
 	if s.log == nil {
@@ -224,6 +225,9 @@ func (s *Server) HTTPAddr() string { return s.httpL.Addr().String() }
 
 // Session is the server's SQL side, for programs that run it in process.
 func (s *Server) Session() *session.Server { return s.sess }
+
+// Loaded waits until all that is stored is loaded.
+func (s *Server) Loaded(ctx context.Context) error { return s.sess.Engine().Loaded(ctx) }
 
 // Wait returns when ctx ends, a listener fails, or the engine has stopped.
 func (s *Server) Wait(ctx context.Context) error {

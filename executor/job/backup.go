@@ -44,6 +44,9 @@ type backups struct {
 // Backup writes a backup to dir, which is made or is empty, and returns the epoch that it holds the state of: one after all that
 // was acknowledged before the call. A server that is started on dir goes on from there.
 func (e *Engine) Backup(ctx context.Context, dir string) (epoch uint64, err error) {
+	if err := e.Loaded(ctx); err != nil {
+		return 0, err
+	}
 	if err := e.prepareBackup(dir); err != nil {
 		return 0, err
 	}
@@ -158,7 +161,7 @@ func (e *Engine) backupLog(ctx context.Context, logs string, id uint64, read map
 		return nil
 	}
 	dir := filepath.Join(logs, fmt.Sprint(id))
-	if err := s.log.Backup(ctx, dir, max(read[id], s.log.Start())); err != nil {
+	if err := e.copyLog(ctx, s, dir, read[id]); err != nil {
 		return err
 	}
 	return syncDir(dir)

@@ -91,6 +91,8 @@ type Config struct {
 	Room Room
 	// Journals bounds vigil.rejected, vigil.query_events and the late rows, each; zero fields: meta.KeepDefault.
 	Journals meta.Keep
+	// AgainFor is how long opening and copying an event log is tried again while it fails; default 2.5 s.
+	AgainFor time.Duration
 	// CPU is the CPU time that the process and its JavaScript workers have had; default: what the system tells.
 	CPU func() time.Duration
 }
@@ -130,6 +132,9 @@ func (c *Config) defaults() {
 	}
 	if c.StateDir == "" {
 		c.StateDir = c.Dir
+	}
+	if c.AgainFor <= 0 {
+		c.AgainFor = againFor
 	}
 	if c.CostsEvery <= 0 {
 		c.CostsEvery = time.Second
@@ -204,6 +209,7 @@ type Engine struct {
 	files     backups
 	room      room
 	budget    budget
+	load      loading
 	closing   chan struct{}
 	closed    sync.Once
 	seq       sequencer

@@ -54,6 +54,13 @@ const progressRing = 1 << 14
 
 func (p *progress) init() { p.cond = sync.NewCond(&p.mu) }
 
+// begin tells up to where payloads were processed before the engine began to count.
+func (p *progress) begin(upTo int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.upTo = upTo
+}
+
 func (p *progress) add(counts []payloadCount) {
 	if len(counts) == 0 {
 		return

@@ -83,6 +83,8 @@ func (e *Engine) Stream(id uint64) (st StreamStatus, ok bool) {
 		st.LastError, st.Status = *p, "failing"
 	}
 	switch x, ok := s.src.(statuser); {
+	case e.NotLoaded() != nil:
+		st.Status = StateLoading
 	case s.stop == nil:
 		st.Status = "waiting for the first query"
 	case ok && st.LastError == "":

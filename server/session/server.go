@@ -76,7 +76,7 @@ type Server struct {
 	statementBytes int64
 }
 
-// New loads the catalogue, recovers the engine and is ready for connections.
+// New loads the catalogue and is ready for connections. The engine may not be loaded yet: what needs more of it than what was committed waits.
 func New(o Options) (*Server, error) {
 	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, udf: o.Job.UDF, version: o.Version, auth: o.Auth, clock: o.Job.Clock,
 		started: time.Now(), testDir: o.TestDir, tests: make(chan struct{}, testsMax), statementBytes: cmp.Or(o.StatementBytes, statementBytes)}
@@ -131,6 +131,7 @@ func (s *Server) Catalog() *catalog.Catalog { return s.cat }
 
 // Close stops the sinks and the engine: last epoch, last checkpoint.
 func (s *Server) Close(ctx context.Context) error {
+	s.eng.StopLoading() // a sink may wait for that
 	s.sinks.Close()
 	return s.eng.Close(ctx)
 }

@@ -160,7 +160,7 @@ func (w *world) tryOpen() error {
 	done := make(chan opened, 1)
 	d := w.disk
 	options := inproc.Options{LogFS: logFS{d.log, d}, Clock: w.clock, Workers: w.workers, EpochMin: time.Millisecond, EpochMax: 5 * time.Millisecond, CheckpointEvery: w.checkpoints, Connectors: w.connectors,
-		ResultBytes: w.resultBytes}
+		ResultBytes: w.resultBytes, AgainFor: 20 * time.Millisecond}
 	if w.scarce {
 		options.Memory, options.StateDir, options.MemoryUse = 1<<20, w.stateDir, func(func() int64) (int64, int64) { return 1 << 30, 0 }
 		w.scarcely++

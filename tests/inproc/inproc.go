@@ -103,6 +103,10 @@ type Options struct {
 	Alone bool
 	// Room is the disk; nil: there always is room.
 	Room job.Room
+	// AgainFor is job.Config's.
+	AgainFor time.Duration
+	// Loading: Open returns although the engine may still be loading.
+	Loading bool
 }
 
 // DB is a running vigil with one connection to it. Exec and Rows are for one goroutine.
@@ -139,12 +143,18 @@ func Open(o Options) (*DB, error) {
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
 		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, SegmentBytes: o.SegmentBytes, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
-		Journals: o.Journals, Room: o.Room, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse,
+		Journals: o.Journals, Room: o.Room, AgainFor: o.AgainFor, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse,
 		ResultBytes: o.ResultBytes, ResultsMax: o.ResultsMax}})
 	if err != nil {
 		return nil, err
 	}
 	db.srv = srv
+	if !o.Loading {
+		if err := srv.Engine().Loaded(context.Background()); err != nil {
+			_ = srv.Close(context.Background()) // it says the same
+			return nil, err
+		}
+	}
 	db.conn, err = srv.Connect(context.Background(), pgwire.ConnInfo{User: "test", Database: "vigil"})
 	return db, err
 }

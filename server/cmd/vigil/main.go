@@ -74,8 +74,15 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("vigil ready pg=%s http=%s\n", s.PGAddr(), s.HTTPAddr())
-	err = s.Wait(ctx)
+	if _, loading := s.Session().Engine().Loading(); loading {
+		fmt.Printf("vigil loading pg=%s http=%s\n", s.PGAddr(), s.HTTPAddr())
+	}
+	if err = s.Loaded(ctx); err == nil {
+		fmt.Printf("vigil ready pg=%s http=%s\n", s.PGAddr(), s.HTTPAddr())
+		err = s.Wait(ctx)
+	} else if ctx.Err() != nil { // it is told to stop before it is ready
+		err = nil
+	}
 	if stop := s.Stop(); err == nil {
 		err = stop
 	}
