@@ -250,8 +250,21 @@ func (w *worker) setGates(list []gate) {
 func (w *worker) setShut(wq *workerQuery, shut bool) {
 	if wq.shut = shut; shut {
 		w.shut = append(w.shut, wq)
-	} else {
-		w.shut = without(w.shut, wq)
+		return
+	}
+	w.shut = without(w.shut, wq)
+	wq.reclaim() // where epochs run again nobody has done so meanwhile
+}
+
+// reclaim has the operators give back what they keep for reuse.
+func (wq *workerQuery) reclaim() {
+	if wq.dead || wq.tree == nil {
+		return
+	}
+	for _, o := range wq.tree.Raw() {
+		if x, ok := o.(op.Reclaimer); ok {
+			x.Reclaim()
+		}
 	}
 }
 
@@ -280,15 +293,10 @@ func (w *worker) reportShut(sweep bool) {
 			w.out.refused = append(w.out.refused, refusal{wq.q.owner, wq.refused})
 			wq.refused = 0
 		}
-		if !sweep || wq.dead || wq.tree == nil {
-			continue
+		if sweep && !wq.dead && wq.tree != nil {
+			wq.reclaim()
+			w.note(wq)
 		}
-		for _, o := range wq.tree.Raw() {
-			if x, ok := o.(op.Reclaimer); ok {
-				x.Reclaim()
-			}
-		}
-		w.note(wq)
 	}
 }
 
