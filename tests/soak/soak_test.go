@@ -260,7 +260,7 @@ const mib = 1 << 20
 // TestSoak: under ingest, SELECT, SUBSCRIBE, changes of the catalogue and connections that come and go, none fails, and once what is bounded has
 // grown to its bound the server holds no more in the last third of the time than in the one before.
 func TestSoak(t *testing.T) {
-	p := harness.Start(t, t.TempDir(), "--checkpoint-every", "1s")
+	p := harness.Start(t, t.TempDir(), "--checkpoint-every", "1s", "--journal-rows", "2000", "--journal-mb", "1") // journals come to their bounds, too
 	c := p.Connect(t)
 	harness.Exec(t, c, schema...)
 	l := &load{t: t, p: p}
