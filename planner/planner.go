@@ -164,9 +164,6 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := bind.Throttling(q.Options, opts.Limits, p); err != nil {
-		return nil, err
-	}
 	return &catalog.Query{
 		Query: spec.Query{ID: id, Name: q.Name.Name, Program: p, Stages: p.Stages, Retention: opts.Retention, RetentionBytes: opts.RetentionBytes, Created: env.Now,
 			Updates: spec.Updates(p.Root), Limits: opts.Limits, Start: opts.Start},

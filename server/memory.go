@@ -30,6 +30,33 @@ func ParseMemory(text string) (int64, error) {
 	return n, nil
 }
 
+// resultsLeast is the least that results may take together.
+const resultsLeast = 1 << 20
+
+// ParseResults reads how much results may take together, such as '100GB'; "" is 0, the default.
+func ParseResults(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := bind.SizeText(text)
+	if err != nil || n < resultsLeast {
+		return 0, fmt.Errorf("--results-retention-bytes %q is not a size of 1MB or more; write it as 500MB or 100GB", text)
+	}
+	return n, nil
+}
+
+// resultsMax is what results may take together: without a choice half of the disk, where that tells its size.
+func (c *Config) resultsMax() int64 {
+	if c.ResultsMax > 0 {
+		return c.ResultsMax
+	}
+	_, total, err := disk{dir: c.Dir}.Free()
+	if err != nil {
+		return 0
+	}
+	return total / 2
+}
+
 // shareMemory gives the parts of the server that have bounds of their own their parts of its memory, where it has little.
 func (c *Config) shareMemory() {
 	if c.Memory == 0 {

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/connector/kafka"
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/seal"
 	"github.com/vigil-sql/vigil/executor/sink"
 	"github.com/vigil-sql/vigil/server/httpapi"
 	"github.com/vigil-sql/vigil/server/pgwire"
@@ -49,10 +51,14 @@ type Config struct {
 	IngestMax int64
 	// Journals bounds vigil.rejected, vigil.query_events and the late rows, each; zero fields: the defaults of storage/meta.
 	Journals meta.Keep
+	// ResultsMax is how many bytes of result rows are kept of all queries together; 0: half of the disk.
+	ResultsMax int64
 	// Memory is what the process may have in memory, bytes; 0: three quarters of what the machine or its control group has.
 	Memory int64
 	// Workers is the number of key partitions; 0: one per core.
 	Workers int
+	// SecretKey is the file of the key that seals the secrets of streams and sinks; "": secret.key in Dir. It is made when it is needed.
+	SecretKey string
 	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
 	TestDir string
 	// UDFCommand starts a JavaScript worker; empty: this executable with the argument udf-worker.
@@ -83,7 +89,8 @@ type Server struct {
 	once    sync.Once
 }
 
-// Start opens the data directory, recovers, and accepts connections when it returns.
+// Start opens the data directory, and accepts connections when it returns. Results, history and catalogue can be read then; what needs
+// more waits for Loaded.
 func Start(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, log: cfg.Logger, errs: make(chan error, 3), stopped: make(chan struct{})}
 	if s.log == nil {
@@ -167,9 +174,9 @@ func (s *Server) openSession() error {
 		return err
 	}
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
-	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef()),
+	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, Secrets: seal.New(cmp.Or(s.cfg.SecretKey, filepath.Join(s.cfg.Dir, seal.File))), TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef()),
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
-			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, Memory: s.cfg.Memory, UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
+			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, Memory: s.cfg.Memory, ResultsMax: s.cfg.resultsMax(), UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
 			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,
 			CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax, Journals: s.cfg.Journals}})
 	return err
@@ -218,6 +225,9 @@ func (s *Server) HTTPAddr() string { return s.httpL.Addr().String() }
 
 // Session is the server's SQL side, for programs that run it in process.
 func (s *Server) Session() *session.Server { return s.sess }
+
+// Loaded waits until all that is stored is loaded.
+func (s *Server) Loaded(ctx context.Context) error { return s.sess.Engine().Loaded(ctx) }
 
 // Wait returns when ctx ends, a listener fails, or the engine has stopped.
 func (s *Server) Wait(ctx context.Context) error {

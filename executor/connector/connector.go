@@ -61,6 +61,13 @@ type Positioner interface {
 	Positions() []Position
 }
 
+// Historian is a Source that keeps what it delivered, so that ReadRange gives it to those who come later.
+type Historian interface {
+	// Beginnings are the offsets, by split, of the first of what reached the source at a time or later; for MinTime of all that is left. It is
+	// called on a source that may not be open, by the goroutine that owns it.
+	Beginnings(ctx context.Context, arrival types.EventTime) (Offsets, error)
+}
+
 // Options is what CREATE STREAM says of the connector.
 type Options struct {
 	Stream string
@@ -78,6 +85,8 @@ type Def struct {
 	Doc  string
 	// Params documents the accepted options; an unknown one is an error at CREATE STREAM.
 	Params []Param
+	// Secrets are the options whose values nobody is shown.
+	Secrets []string
 	// Check validates options at CREATE STREAM without touching the network.
 	Check func(o Options) error
 	New   func(o Options) (Source, error)

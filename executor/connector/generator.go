@@ -215,5 +215,13 @@ func (g *generator) ReadRange(ctx context.Context, split int32, from, to int64, 
 	return dst, nil
 }
 
+// Beginnings implements Historian. Events are not kept but made again, all of them.
+func (g *generator) Beginnings(_ context.Context, arrival types.EventTime) (Offsets, error) {
+	if arrival != types.MinTime {
+		return nil, sqlerr.NotSupported("a start at a time over connector generator", "start = 'earliest' reads all that it made.")
+	}
+	return Offsets{0: 0}, nil
+}
+
 // Close implements Source.
 func (g *generator) Close() error { return nil }

@@ -10,17 +10,27 @@ import (
 
 // A cut copies what has changed since the last one while the workers stand still. Where that is much, they copy most of it ahead,
 // a few milliseconds' worth at the end of each epoch, until what has changed since is little: then the sequencer cuts.
+//
+// What is copied, and left, is counted in units: one for an entry, and one more for each unitBytes that it has. What an entry of an
+// operator's state has is known from those that were written lately.
 
 const (
 	// copyAheadDefault is Config.CopyAhead where it is not set: what is copied in a few milliseconds.
 	copyAheadDefault = 32 << 10
-	// aheadEvery is how long an epoch takes at most while something is copied ahead.
+	// unitBytes are copied in about the time that it takes to find an entry.
+	unitBytes = 128
+	// aheadEvery is how long an epoch takes at most while something is copied ahead, and when a cut is due: what it changes is copied
+	// by the cut. An epoch that took longer than aheadLong must have been counted before.
 	aheadEvery = 20 * time.Millisecond
-	// aheadPieces is into how many parts that is divided, and aheadMost the time after which no other one is begun.
-	aheadPieces = 8
+	aheadLong  = 3 * aheadEvery
+	// aheadLate divides that while a cut is overdue because too much is left: half of the time goes into copying then.
+	aheadLate = 4
+	// aheadPieces is into how many parts is divided what is copied at the end of an epoch, and aheadMost the time after which no other
+	// one is begun.
+	aheadPieces = 32
+	aheadMost   = 5 * time.Millisecond
 	// aheadLeaves: a cut may have to copy this part of what is copied ahead at a time.
 	aheadLeaves = 4
-	aheadMost   = 5 * time.Millisecond
 )
 
 // aheadMode is what workers do at the end of an epoch beside all else.
@@ -37,6 +47,10 @@ const (
 func (e *Engine) ahead() (mode aheadMode, cut bool) {
 	s := &e.seq
 	every := e.cfg.CheckpointEvery
+	long := time.Since(s.opened) > aheadLong
+	if long {
+		s.long = s.epoch.n
+	}
 	if every <= 0 || !s.dirty || e.ckpt.busy() {
 		return aheadOff, false
 	}
@@ -44,9 +58,10 @@ func (e *Engine) ahead() (mode aheadMode, cut bool) {
 	if since < every/2 {
 		return aheadOff, false
 	}
+	known := e.counted.Load() >= s.long && !long
 	left, piece := e.changed.Load(), int64(e.cfg.CopyAhead) // of the worker that has most
 	little := left <= piece/aheadLeaves
-	if since >= every && (little || since >= 2*every) {
+	if since >= every && (little && known || since >= 2*every) {
 		return aheadOff, true
 	}
 	// Twice the time it needs when nothing changes meanwhile.
@@ -56,27 +71,19 @@ func (e *Engine) ahead() (mode aheadMode, cut bool) {
 	return aheadCount, false
 }
 
-// keepState does what the epoch wants of the worker's state, and notes for how long that holds rows up.
-func (w *worker) keepState(ep *epoch) {
-	if ep.ahead == aheadOff && ep.checkpoint == nil {
-		return
+// epochMax is how long the next epoch takes at most, after one that ended in a mode.
+func (e *Engine) epochMax(mode aheadMode) time.Duration {
+	left := e.cfg.CheckpointEvery - time.Since(e.seq.lastCheckpoint) // until a cut is due
+	switch {
+	case mode == aheadCopy && left <= 0:
+		return min(e.cfg.EpochMax, aheadEvery/aheadLate)
+	case mode == aheadCopy || mode == aheadCount && left <= 0:
+		return min(e.cfg.EpochMax, aheadEvery)
+	case mode == aheadCount:
+		return min(e.cfg.EpochMax, left)
 	}
-	from := time.Now()
-	w.copyAhead(ep)
-	if ep.checkpoint != nil {
-		w.snapshot(ep.checkpoint)
-	}
-	took := int64(time.Since(from))
-	for {
-		most := w.e.pause.Load()
-		if took <= most || w.e.pause.CompareAndSwap(most, took) {
-			return
-		}
-	}
+	return e.cfg.EpochMax
 }
-
-// CheckpointPause is the longest time for which a worker stood still for a checkpoint since the last call.
-func (e *Engine) CheckpointPause() time.Duration { return time.Duration(e.pause.Swap(0)) }
 
 // copyAhead copies, or counts, what has changed in the worker's state.
 func (w *worker) copyAhead(ep *epoch) {
@@ -98,7 +105,7 @@ func (w *worker) copyAhead(ep *epoch) {
 				continue
 			}
 			out := cutWriter{part: &w.copied, op: opID(wq.q, i), copies: w.copies}
-			if err := c.copy(a.Changed, func(most int) (int, error) { return a.CopyAhead(out, most) }); err != nil {
+			if err := c.copy(wq.costOf(i), a.Changed, func(most int) (int, error) { return a.CopyAhead(out, most) }); err != nil {
 				w.copyErr = fmt.Errorf("copy state of query %s: %w", wq.q.spec.Name, err)
 				return
 			}
@@ -109,7 +116,7 @@ func (w *worker) copyAhead(ep *epoch) {
 			continue
 		}
 		out := cutWriter{part: &w.copied, op: w.opOf(g), copies: w.copies}
-		if err := c.copy(g.state.Changed, func(most int) (int, error) { return g.state.CopyAhead(out, most) }); err != nil {
+		if err := c.copy(&g.cost, g.state.Changed, func(most int) (int, error) { return g.state.CopyAhead(out, most) }); err != nil {
 			w.copyErr = fmt.Errorf("copy state that queries share: %w", err)
 			return
 		}
@@ -120,24 +127,77 @@ func (w *worker) copyAhead(ep *epoch) {
 // aheadCopier copies what has changed, piece by piece, until its budget or its time is used up.
 type aheadCopier struct {
 	w             *worker
-	budget, piece int
+	budget, piece int // units
 	from          time.Time
-	left          int // what has changed and was not copied
+	left          int // units that have changed and were not copied
 }
 
-func (c *aheadCopier) copy(changed func() int, do func(most int) (int, error)) error {
-	for n := 1; c.budget > 0 && n > 0 && time.Since(c.from) < aheadMost; c.budget -= n {
+func (c *aheadCopier) copy(cost *entryCost, changed func() int, do func(most int) (int, error)) error {
+	for n := 1; c.budget > 0 && n > 0 && time.Since(c.from) < aheadMost; {
+		blocks := len(c.w.copied)
 		err := guard(func() (err error) {
-			n, err = do(min(c.budget, c.piece))
+			n, err = do(cost.entriesOf(min(c.budget, c.piece)))
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		c.budget -= cost.note(n, blockBytes(c.w.copied[blocks:]))
 		c.w.e.copied.Add(int64(n))
 	}
-	c.left += changed()
+	c.left += cost.unitsOf(changed())
 	return nil
+}
+
+// entryCost is what entries of an operator's state cost that were written lately.
+type entryCost struct{ entries, units int }
+
+const (
+	// costLasts is how many entries are remembered, about.
+	costLasts = 1024
+	// costFirst is how many are written at once of which nothing is known.
+	costFirst = 64
+)
+
+// note takes in that entries were written, and returns how many units they are.
+func (c *entryCost) note(entries, bytes int) int {
+	units := entries + bytes/unitBytes
+	if c.entries > costLasts {
+		c.entries, c.units = c.entries/2, c.units/2
+	}
+	c.entries, c.units = c.entries+entries, c.units+units
+	return units
+}
+
+// unitsOf is how many units so many entries are.
+func (c *entryCost) unitsOf(entries int) int {
+	if c.entries == 0 {
+		return entries
+	}
+	return max(entries, int(float64(entries)*float64(c.units)/float64(c.entries)))
+}
+
+// entriesOf is how many entries are about so many units; at least one.
+func (c *entryCost) entriesOf(units int) int {
+	if c.entries == 0 {
+		return min(units, costFirst)
+	}
+	return max(1, int(float64(units)*float64(c.entries)/float64(max(1, c.units))))
+}
+
+// costOf is the account of one of the query's operators.
+func (wq *workerQuery) costOf(i int) *entryCost {
+	for len(wq.costs) <= i {
+		wq.costs = append(wq.costs, entryCost{})
+	}
+	return &wq.costs[i]
+}
+
+func blockBytes(blocks []stateBlock) (n int) {
+	for i := range blocks {
+		n += len(blocks[i].data)
+	}
+	return n
 }
 
 // CopiedAhead is how many entries of state were copied ahead of checkpoints since the server started.
@@ -145,12 +205,7 @@ func (e *Engine) CopiedAhead() int64 { return e.copied.Load() }
 
 // noteChanged is told how much a worker has left.
 func (ep *epoch) noteChanged(left int64) {
-	for {
-		most := ep.changed.Load()
-		if left <= most || ep.changed.CompareAndSwap(most, left) {
-			return
-		}
-	}
+	raise(&ep.changed, left)
 }
 
 // snapshot copies what changed in all keyed state; writing it out happens in the background.
@@ -184,13 +239,7 @@ func (w *worker) snapshot(cut *checkpointCut) {
 
 // noteCut notes how much was copied while the worker stood still.
 func (w *worker) noteCut(blocks []stateBlock) {
-	n := int64(0)
-	for i := range blocks {
-		n += int64(len(blocks[i].data))
-	}
-	most := &w.e.cutBytes
-	for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
-	}
+	raise(&w.e.cutBytes, int64(blockBytes(blocks)))
 }
 
 // CutBytes is the most that a worker copied while it stood still for a checkpoint since the last call.

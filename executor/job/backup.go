@@ -44,6 +44,9 @@ type backups struct {
 // Backup writes a backup to dir, which is made or is empty, and returns the epoch that it holds the state of: one after all that
 // was acknowledged before the call. A server that is started on dir goes on from there.
 func (e *Engine) Backup(ctx context.Context, dir string) (epoch uint64, err error) {
+	if err := e.Loaded(ctx); err != nil {
+		return 0, err
+	}
 	if err := e.prepareBackup(dir); err != nil {
 		return 0, err
 	}
@@ -158,7 +161,7 @@ func (e *Engine) backupLog(ctx context.Context, logs string, id uint64, read map
 		return nil
 	}
 	dir := filepath.Join(logs, fmt.Sprint(id))
-	if err := s.log.Backup(ctx, dir, max(read[id], s.log.Start())); err != nil {
+	if err := e.copyLog(ctx, s, dir, read[id]); err != nil {
 		return err
 	}
 	return syncDir(dir)
@@ -286,7 +289,22 @@ func (c *checkpointCut) keepFrom(s *stream, list []*stream) int64 {
 		if sc := c.stream(x.id()); sc != nil {
 			keep = min(keep, sc.next[0])
 		} else {
-			keep = min(keep, x.past.from)
+			keep = min(keep, x.past.from[0])
+		}
+	}
+	return keep
+}
+
+// keepResult is the first row of a result that is still needed: from keep on, and by those who read its history.
+func (c *checkpointCut) keepResult(id uint64, keep int64, list []*stream) int64 {
+	for _, x := range list {
+		if x.past == nil || x.past.live.spec.ID != id {
+			continue
+		}
+		if sc := c.stream(x.id()); sc != nil {
+			keep = min(keep, sc.next[0])
+		} else {
+			keep = min(keep, x.past.from[0])
 		}
 	}
 	return keep

@@ -3,6 +3,8 @@ package job
 import (
 	"fmt"
 	"math"
+	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"slices"
@@ -50,12 +52,14 @@ type Memory struct {
 	Budget, Resident int64
 	// State is what lies outside of the Go heap, OnDisk the part of it that has a place on disk.
 	State, OnDisk int64
+	// SetAside are the bytes of results that were too many for the Go heap, since the engine was opened.
+	SetAside int64
 }
 
 // Memory reports figures.
 func (e *Engine) Memory() Memory {
 	s := e.budget.pool.Stats()
-	return Memory{Budget: e.budget.max, Resident: e.budget.resident.Load(), State: s.State, OnDisk: s.File}
+	return Memory{Budget: e.budget.max, Resident: e.budget.resident.Load(), State: s.State, OnDisk: s.File, SetAside: e.setAside.Load()}
 }
 
 func (e *Engine) openBudget() {
@@ -64,10 +68,14 @@ func (e *Engine) openBudget() {
 		return
 	}
 	b.pool = arena.NewPool(e.cfg.StateDir, b.max, e.residentBy())
+	if b.pool == nil {
+		e.log.Warn("state of queries cannot leave memory on this system: it stays on the heap, and the query that holds the most is deactivated when that is too large",
+			"system", runtime.GOOS, "page_bytes", os.Getpagesize())
+	}
 	b.samples = []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	for _, w := range e.workers {
 		w.ctx.State = b.pool.Arena()
-		w.copies = w.ctx.State.Part()
+		w.copies, w.aside = w.ctx.State.Part(), w.ctx.State.Part()
 	}
 	if _, ok := arena.Resident(); ok || e.cfg.MemoryUse != nil {
 		b.end, b.ended = make(chan struct{}), make(chan struct{})

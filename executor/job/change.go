@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -10,10 +11,10 @@ import (
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/ioc"
+	"github.com/vigil-sql/vigil/executor/seal"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
-	"github.com/vigil-sql/vigil/storage/eventlog"
 	"github.com/vigil-sql/vigil/storage/kv"
 	"github.com/vigil-sql/vigil/storage/meta"
 )
@@ -92,7 +93,7 @@ func (c *change) finish(err error) {
 
 // Apply makes a change take effect at the start of an epoch, and returns when that epoch is on disk.
 func (e *Engine) Apply(ctx context.Context, ch Change) error {
-	if err := e.Err(); err != nil {
+	if err := cmp.Or(e.Loaded(ctx), e.Err()); err != nil {
 		return err
 	}
 	c := &change{Change: ch, streams: map[uint64]*stream{}, queries: map[uint64]*query{}, done: make(chan error, 1)}
@@ -257,9 +258,9 @@ func (e *Engine) newStream(d *spec.Stream) (*stream, error) {
 	if _, err := e.newDecoder(d, d.Format, nil); err != nil {
 		return nil, err
 	}
-	log, err := eventlog.Open(eventlog.Options{Dir: e.logDir(d.ID), FS: e.cfg.LogFS})
+	log, err := e.openLog(d)
 	if err != nil {
-		return nil, sqlerr.New(sqlerr.IOError, "could not open the event log of stream %q: %v", d.Name, err)
+		return nil, err
 	}
 	s.log = log
 	s.next[0] = log.Start()
@@ -267,6 +268,9 @@ func (e *Engine) newStream(d *spec.Stream) (*stream, error) {
 }
 
 func (e *Engine) newSource(d *spec.Stream) (connector.Source, error) {
+	if err := seal.Locked(d.Options); err != nil {
+		return locked{err}, nil
+	}
 	for _, def := range e.cfg.Connectors {
 		if def.Name == d.Connector {
 			o := connector.Options{Stream: d.Name, Params: d.Options, Schema: &d.Schema, Format: d.Format, Created: d.Created}
@@ -391,7 +395,7 @@ func (e *Engine) attachReader(q *query) error {
 	for i := range q.parts.Inputs {
 		in := &q.parts.Inputs[i]
 		s := e.streams[q.begun[i]]
-		if in.IsResult {
+		if in.IsResult && q.past(in.Source) == nil {
 			s = e.resultStream(in, q.owner.from[in.Source])
 		}
 		if s == nil {
@@ -464,7 +468,7 @@ func (e *Engine) detach(ep *epoch, q *query) {
 			if s.rules != nil {
 				e.seq.unsettled[s] = true
 			}
-			if s.isResult && len(s.attached) == 0 {
+			if s.unread() {
 				e.dropStream(s.spec.ID) // nobody reads the result any more
 				delete(e.seq.replan, s)
 				continue
@@ -530,6 +534,8 @@ const (
 	StateDeactivated = "deactivated"
 	// StateBackfilling is that of one that runs and has not joined its streams yet; it is not kept, see QueryStatus.
 	StateBackfilling = "backfilling"
+	// StateLoading is that of one whose state is not loaded yet; it is not kept, see Engine.Loading.
+	StateLoading = "loading"
 	// StatePaused is the state of a query that a user took out of service.
 	StatePaused = "paused"
 	// PropCorrected: the changelog holds corrections of late rows.

@@ -3,9 +3,12 @@ package job
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +31,6 @@ type checkpointCut struct {
 	// reached is the watermark that queries over several streams have reached, by id; the first worker's.
 	reached map[uint64]types.EventTime
 	parts   [][]stateBlock // per worker
-	spent   bool           // blocks are gone, so that the cut cannot be written again
 	drops   []uint64       // operators whose state is to be forgotten
 	mu      sync.Mutex
 	err     error
@@ -52,16 +54,23 @@ type stateBlock struct {
 	block arena.Block
 }
 
-// take returns the bytes of a block. One that lies outside of the Go heap, as blocks do while memory is scarce, gives its memory back
-// and is gone: spent.
-func (b *stateBlock) take() (data []byte, spent bool) {
+// bytes are the block's, for who keeps them. Those of one that lies outside of the Go heap, as blocks do while memory is scarce, are a copy: it
+// stays until the cut is written, for that may have to be tried again.
+func (b *stateBlock) bytes() []byte {
 	if b.block == (arena.Block{}) {
-		return b.data, false
+		return b.data
 	}
-	data = bytes.Clone(b.data)
-	b.block.Free()
-	b.data = nil
-	return data, true
+	return bytes.Clone(b.data)
+}
+
+// free gives back the memory of blocks outside of the Go heap.
+func (c *checkpointCut) free() {
+	for _, part := range c.parts {
+		for i := range part {
+			part[i].block.Free()
+		}
+	}
+	c.parts = nil
 }
 
 type blockKind uint8
@@ -143,6 +152,11 @@ type checkpoints struct {
 	figures checkpointFigures
 	// failing is why the last few attempts to write one failed, nil when they did not.
 	failing atomic.Pointer[error]
+	// done is the newest complete checkpoint, without blocks: what it says of results that are read stays. trimming: results are being trimmed.
+	done     atomic.Pointer[checkpointCut]
+	trimming atomic.Bool
+	// left is what results took after they were trimmed the last time: what had to stay may be more than they may take.
+	left atomic.Int64
 	// gaveUp: a cut could not be written before the engine ended. Later ones build on it, so that none may be written.
 	gaveUp bool
 }
@@ -180,7 +194,7 @@ func (c *checkpoints) persist(cut *checkpointCut) {
 	pause, ending := 50*time.Millisecond, false
 	for tries := 1; ; tries++ {
 		began := time.Now()
-		err := c.write(cut)
+		err := c.writeReading(cut)
 		if c.figures.note(cut, began, err); err == nil {
 			break
 		}
@@ -188,9 +202,9 @@ func (c *checkpoints) persist(cut *checkpointCut) {
 		if tries >= checkpointTries {
 			c.failing.Store(&err)
 		}
-		if cut.spent { // what is left of it is no checkpoint
+		if errors.Is(err, errUnreadable) && tries >= checkpointTries { // what is left of it is no checkpoint
 			c.gaveUp = true
-			c.e.fail(fmt.Errorf("checkpoint at epoch %d, which cannot be tried again while memory is scarce: %w", cut.epoch, err))
+			c.e.fail(fmt.Errorf("checkpoint at epoch %d: %w", cut.epoch, err))
 			return
 		}
 		if ending || c.e.ctx.Err() != nil {
@@ -207,6 +221,8 @@ func (c *checkpoints) persist(cut *checkpointCut) {
 		pause = min(2*pause, checkpointPauseMax)
 	}
 	c.failing.Store(nil)
+	cut.free()
+	c.done.Store(cut)
 	if err := c.trim(cut); err != nil {
 		c.e.log.Error("what is needed no more could not be removed; that is tried again after the next checkpoint", "error", err)
 	}
@@ -214,11 +230,38 @@ func (c *checkpoints) persist(cut *checkpointCut) {
 
 func (c *checkpoints) wait() { c.wg.Wait() }
 
-func (c *checkpoints) write(cut *checkpointCut) error {
+// errUnreadable is wrapped by the error about state that lies in a file and cannot be read.
+var errUnreadable = errors.New("state that lies in a file cannot be read")
+
+// writeReading is write. Blocks may lie in a file, which cannot be read when the disk fails.
+func (c *checkpoints) writeReading(cut *checkpointCut) (err error) {
+	debug.SetPanicOnFault(true)
 	w, err := c.store.NewWriter(cut.epoch)
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if fault := faultOf(recover()); fault != nil {
+			w.Abort()
+			err = fmt.Errorf("%w: %w", errUnreadable, fault)
+		}
+	}()
+	return c.write(cut, w)
+}
+
+// faultOf is the error behind a panic about memory that cannot be read; nil: there was no panic. Others go on.
+func faultOf(panicked any) error {
+	if panicked == nil {
+		return nil
+	}
+	err, ok := panicked.(runtime.Error)
+	if _, fault := panicked.(interface{ Addr() uintptr }); !ok || !fault {
+		panic(panicked)
+	}
+	return err
+}
+
+func (c *checkpoints) write(cut *checkpointCut, w *checkpoint.Writer) error {
 	for _, id := range cut.drops {
 		w.DropOp(id)
 	}
@@ -227,9 +270,7 @@ func (c *checkpoints) write(cut *checkpointCut) error {
 			b := &part[i]
 			switch b.what {
 			case blockData:
-				data, spent := b.take()
-				cut.spent = cut.spent || spent
-				if err := w.Block(b.op, uint16(worker), b.slice, data); err != nil {
+				if err := w.Block(b.op, uint16(worker), b.slice, b.bytes()); err != nil {
 					w.Abort()
 					return err
 				}
@@ -275,14 +316,43 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 	return e.trimResults(cut, now)
 }
 
+// positions is a copy of what a cut says of results that are read.
+func (c *checkpointCut) positions() *checkpointCut {
+	to := &checkpointCut{epoch: c.epoch, streams: map[uint64]*streamCut{}}
+	for id, s := range c.streams {
+		to.streams[id] = &streamCut{id: id, next: maps.Clone(s.next)}
+	}
+	return to
+}
+
+// trimBeside drops results when all of them take more than they may, as far as the last checkpoint allows. The committer's.
+func (c *checkpoints) trimBeside() {
+	e := c.e
+	most := e.cfg.ResultsMax
+	cut := c.done.Load()
+	if most <= 0 || cut == nil || e.results.Total() <= max(most, c.left.Load())+most/64 || !c.trimming.CompareAndSwap(false, true) {
+		return
+	}
+	c.wg.Add(1)
+	go func() {
+		defer c.wg.Done()
+		defer c.trimming.Store(false)
+		if err := e.trimResults(cut, int64(e.cfg.Clock())); err != nil {
+			e.log.Error("results could not be trimmed; that is tried again", "error", err)
+		}
+		c.left.Store(e.results.Total())
+	}()
+}
+
 // trimResults drops result rows beyond their queries' retention, and those of stages that have been read; what recovery may
 // have to read again stays. Queries come and go meanwhile: of one that has gone there is nothing to trim, and what one that has come
 // will read is younger than now.
 func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
+	var all []results.Bounded
 	for _, q := range e.trimmed(cut) {
 		bounds := results.Bounds{BeforeClock: now - q.spec.Retention, MaxBytes: q.spec.RetentionBytes, KeepFrom: math.MaxInt64}
 		if sc := cut.stream(q.spec.ID); sc != nil {
-			bounds.KeepFrom = sc.next[0]
+			bounds.KeepFrom = cut.keepResult(q.spec.ID, sc.next[0], e.streamList())
 		}
 		if q.owner != q {
 			bounds.BeforeClock = math.MaxInt64
@@ -293,6 +363,12 @@ func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
 		if err := e.results.Trim(q.spec.ID, bounds); err != nil {
 			return err
 		}
+		if q.owner == q {
+			all = append(all, results.Bounded{Query: q.spec.ID, Bounds: results.Bounds{KeepFrom: bounds.KeepFrom, Fold: bounds.Fold}})
+		}
+	}
+	if most := e.cfg.ResultsMax; most > 0 {
+		return e.results.TrimAll(all, most, now)
 	}
 	return nil
 }

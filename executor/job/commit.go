@@ -1,10 +1,9 @@
 package job
 
 import (
-	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -49,16 +48,18 @@ type Event struct {
 // commitLoop makes epochs durable in order, then visible.
 func (e *Engine) commitLoop() {
 	defer e.wg.Done()
+	debug.SetPanicOnFault(true)
 	for ep := range e.commits {
 		ep.done.Wait()
 		if ep.ahead != aheadOff {
 			e.changed.Store(ep.changed.Load())
+			e.counted.Store(ep.n)
 		}
 		if e.Err() != nil {
 			ep.answer(e.Err())
 			continue
 		}
-		if err := e.commitEpoch(ep); err != nil {
+		if err := e.commitReading(ep); err != nil {
 			e.fail(fmt.Errorf("commit epoch %d: %w", ep.n, err))
 			ep.answer(e.Err())
 			continue
@@ -69,6 +70,17 @@ func (e *Engine) commitLoop() {
 		}
 	}
 	e.ckpt.wait()
+}
+
+// commitReading is commitEpoch. Results that were set aside may lie in a file, which cannot be read when the disk fails: that ends the engine,
+// which has lost nothing when it is opened again.
+func (e *Engine) commitReading(ep *epoch) (err error) {
+	defer func() {
+		if fault := faultOf(recover()); fault != nil {
+			err = fmt.Errorf("results that were set aside in %s: %w: %w", e.cfg.StateDir, errUnreadable, fault)
+		}
+	}()
+	return e.commitEpoch(ep)
 }
 
 func (e *Engine) commitEpoch(ep *epoch) error {
@@ -89,7 +101,10 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	}
 	rows := e.gather(ep)
 	e.limitRows(ep, rows.rows)
-	put := e.putRows(b, ep, rows)
+	put, err := e.putRows(b, ep, rows)
+	if err != nil {
+		return err
+	}
 	e.recycle(ep)
 	if err := e.putRejects(b, ep); err != nil {
 		return err
@@ -125,6 +140,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	}
 	e.handOn(ep, rows)
 	e.finishEpoch(ep)
+	e.ckpt.trimBeside()
 	return nil
 }
 
@@ -137,10 +153,12 @@ func (e *Engine) handOn(ep *epoch, all *gathered) {
 		var some bool
 		if f.rows, some = all.rows[q]; some {
 			f.from = all.first[q]
+		} else if m := all.manyOf(q); m != nil {
+			f.from, f.stored, some = m.from, m.published, m.published > 0
 		} else {
 			f.from = e.results.Next(q.spec.ID)
 		}
-		if some || f.moved {
+		if some || f.moved || f.first {
 			feeds = append(feeds, f)
 		}
 	}
@@ -251,13 +269,7 @@ func sortSteps(rows []outRow) {
 		units = append(units, unit{i, n})
 		i += n
 	}
-	slices.SortStableFunc(units, func(a, b unit) int {
-		x, y := &rows[a.from], &rows[b.from]
-		if x.step != y.step || x.step%2 == 0 {
-			return cmp.Compare(x.step, y.step)
-		}
-		return cmp.Or(cmp.Compare(x.time, y.time), bytes.Compare(x.data, y.data))
-	})
+	slices.SortStableFunc(units, func(a, b unit) int { return compareSteps(&rows[a.from], &rows[b.from]) })
 	out := make([]outRow, 0, len(rows))
 	for _, u := range units {
 		out = append(out, rows[u.from:u.from+u.n]...)

@@ -154,6 +154,11 @@ func (c *costs) published(ep *epoch, all *gathered, perRow float64) {
 			q.cost.published(minute, int64(len(list)))
 		}
 	}
+	for _, m := range all.many {
+		if m.q.owner == m.q {
+			m.q.cost.published(minute, m.published)
+		}
+	}
 	for i := range all.groups {
 		x := &all.groups[i]
 		c.gather(x.q, int64(perRow*float64(x.rows)), 0)
@@ -227,10 +232,10 @@ func (c *costs) fold(e *Engine, now time.Duration) {
 	busy := c.epochs.Swap(0)
 	for _, s := range e.streams {
 		n := s.stats.busy.Swap(0)
-		if q := e.queries[spec.StageOwner(s.spec.ID)]; s.isResult && q != nil {
-			c.gather(q, n, 0) // handing a result on is for the query that makes it
-		} else if s.past != nil {
+		if s.past != nil {
 			c.gather(s.past.q, n, 0)
+		} else if q := e.queries[spec.StageOwner(s.spec.ID)]; s.isResult && q != nil {
+			c.gather(q, n, 0) // handing a result on is for the query that makes it
 		} else {
 			s.spending.busy += n
 		}

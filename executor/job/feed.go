@@ -24,10 +24,15 @@ type feed struct {
 	// watermark is the query's at the end of the epoch; moved tells that it is a newer one than the last. The orderer's.
 	watermark types.EventTime
 	moved     bool
-	// rows, from an offset on. The committer's.
-	from int64
-	rows []outRow
+	// first: somebody follows the stream who has to know where it stands.
+	first bool
+	// rows, from an offset on; or, of those that are not held, how many the store has from there on. The committer's.
+	from   int64
+	rows   []outRow
+	stored int64
 }
+
+func (f *feed) count() int64 { return int64(len(f.rows)) + f.stored }
 
 // settler waits for what was appended before to be committed, and for what follows from it; levels is how many levels of
 // queries over queries it still has to pass.
@@ -131,34 +136,72 @@ func (e *Engine) placeFeeds() bool {
 		if s.plan == nil || e.streamGone(s) {
 			continue
 		}
-		next := f.from + int64(len(f.rows))
+		next := f.from + f.count()
 		s.next[0] = next
+		s.placed.Store(next)
+		s.wakeReaders()
 		e.seq.epoch.runs = append(e.seq.epoch.runs, run{stream: s.spec.ID, from: f.from, to: next, result: true, watermark: f.watermark})
 		e.seq.dirty = true
-		e.sendResult(e.seq.epoch, f)
+		if err := e.sendResult(e.seq.epoch, f); err != nil {
+			e.fail(err)
+			break
+		}
 	}
 	e.seq.epoch.settled = append(e.seq.epoch.settled, settled...)
 	return len(settled) > 0
 }
 
 // sendResult puts a query's rows into the pipeline.
-func (e *Engine) sendResult(ep *epoch, f *feed) {
+func (e *Engine) sendResult(ep *epoch, f *feed) error {
+	if f.stored > 0 {
+		return e.sendStored(ep, f)
+	}
 	for rows := f.rows; ; {
-		it := e.newItem(itemData)
-		it.stream, it.epoch, it.plan = f.stream, ep, f.stream.plan
 		size, n := 0, 0
 		for n < len(rows) && size < itemBytesMax {
 			size += len(rows[n].data)
 			n++
 		}
-		it.changes, rows = rows[:n], rows[n:]
-		it.watermark = types.MinTime
-		if len(rows) == 0 {
-			it.watermark = f.watermark
+		e.sendRows(ep, f, rows[:n], n == len(rows))
+		if rows = rows[n:]; len(rows) == 0 {
+			return nil
 		}
-		e.send(it)
-		if len(rows) == 0 {
-			return
+	}
+}
+
+// sendRows puts one item of a query's rows into the pipeline; the last one has the watermark.
+func (e *Engine) sendRows(ep *epoch, f *feed, rows []outRow, last bool) {
+	it := e.newItem(itemData)
+	it.stream, it.epoch, it.plan = f.stream, ep, f.stream.plan
+	it.changes, it.watermark = rows, types.MinTime
+	if last {
+		it.watermark = f.watermark
+	}
+	e.send(it)
+}
+
+// sendStored is sendResult for rows that the store has: they are read piece by piece, as the pipeline takes them.
+func (e *Engine) sendStored(ep *epoch, f *feed) error {
+	for sent := int64(0); ; {
+		var rows []outRow
+		size := 0
+		err := e.results.Scan(f.stream.spec.ID, f.from+sent, 0, func(r results.Row) (bool, error) {
+			if r.Offset != f.from+sent+int64(len(rows)) {
+				return false, nil // it is not there any more
+			}
+			rows = append(rows, outRow{op: batch.Op(r.Op), data: append([]byte(nil), r.Data...)})
+			size += len(r.Data)
+			return size < itemBytesMax && sent+int64(len(rows)) < f.stored, nil
+		})
+		if err == nil && len(rows) == 0 {
+			err = fmt.Errorf("%d of %d result rows are left", sent, f.stored)
+		}
+		if err != nil {
+			return fmt.Errorf("read the result of query %s: %w", f.stream.spec.Name, err)
+		}
+		sent += int64(len(rows))
+		if e.sendRows(ep, f, rows, sent == f.stored); sent == f.stored {
+			return nil
 		}
 	}
 }
@@ -201,7 +244,7 @@ func (e *Engine) feedsOf() []feed {
 	var feeds []feed
 	for _, s := range e.streamList() {
 		if s.result != nil {
-			feeds = append(feeds, feed{stream: s, q: s.result})
+			feeds = append(feeds, feed{stream: s, q: s.result, first: len(s.followers) > 0 && s.next[0] < 0})
 		}
 	}
 	return feeds
@@ -247,53 +290,31 @@ func earlier(t types.EventTime, d int64) types.EventTime {
 }
 
 // pendingFeeds queues, after recovery, the rows that were committed and not yet read.
-func (e *Engine) pendingFeeds() error {
+func (e *Engine) pendingFeeds() {
 	for _, s := range e.streamList() {
-		if !s.isResult {
+		if !s.isResult || s.past != nil {
 			continue
 		}
-		f := feed{stream: s, q: s.result, from: s.next[0]}
-		err := e.results.Scan(s.spec.ID, f.from, 0, func(r results.Row) (bool, error) {
-			if len(f.rows) == 0 {
-				f.from = r.Offset
-			}
-			f.rows = append(f.rows, outRow{op: batch.Op(r.Op), data: append([]byte(nil), r.Data...)})
-			return true, nil
-		})
-		if err != nil {
-			return fmt.Errorf("read the result of query %s: %w", s.spec.Name, err)
-		}
+		f := feed{stream: s, q: s.result, from: max(s.next[0], e.results.Oldest(s.spec.ID))}
+		f.stored = max(0, e.results.Next(s.spec.ID)-f.from)
 		f.watermark = s.order.watermark
 		if f.q != nil { // it is in service
 			f.watermark = e.resultWatermark(f.q)
 			f.q.handed = f.watermark
 		}
-		if len(f.rows) > 0 || f.watermark > s.order.watermark {
+		if f.stored > 0 || f.watermark > s.order.watermark {
 			e.fed.put([]feed{f}, nil)
 		}
 	}
-	return nil
 }
 
 // rerunResult runs a stretch of a query's result again.
 func (e *Engine) rerunResult(ep *epoch, s *stream, x run) error {
-	f := feed{stream: s, from: x.from, watermark: x.watermark}
-	var err error
-	if x.to > x.from { // a limit of 0 is none
-		err = e.results.Scan(x.stream, x.from, int(x.to-x.from), func(r results.Row) (bool, error) {
-			f.rows = append(f.rows, outRow{op: batch.Op(r.Op), data: append([]byte(nil), r.Data...)})
-			return true, nil
-		})
-	}
-	if err == nil && int64(len(f.rows)) != x.to-x.from {
-		err = fmt.Errorf("%d of %d result rows are left", len(f.rows), x.to-x.from)
-	}
-	if err != nil {
-		return err
-	}
 	s.next[0] = x.to
-	e.sendResult(ep, &f)
-	return nil
+	if s.past != nil {
+		s.past.at.Store(x.to)
+	}
+	return e.sendResult(ep, &feed{stream: s, from: x.from, stored: x.to - x.from, watermark: x.watermark})
 }
 
 // propReads prefixes the properties of a query's object that tell from which offset of another query's result it reads.

@@ -17,14 +17,14 @@ func (e *Engine) Queues() []QueueFigures {
 		{"ordered", len(e.ordered), cap(e.ordered)}, {"commits", len(e.commits), cap(e.commits)}}
 }
 
-// FedRows is how many committed rows wait for the queries that read other queries' results. They are those of an epoch or two: the
-// sequencer takes them before it takes anything else.
+// FedRows is how many committed rows wait for the queries that read other queries' results. They are those of an epoch or two, in
+// memory or, where they are many, in the store: the sequencer takes them before it takes anything else.
 func (e *Engine) FedRows() (n int64) {
 	f := &e.fed
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.feeds {
-		n += int64(len(f.feeds[i].rows))
+		n += f.feeds[i].count()
 	}
 	return n
 }
@@ -72,6 +72,6 @@ func (e *Engine) Checkpoints() CheckpointFigures {
 	c.mu.Lock()
 	f := c.f
 	c.mu.Unlock()
-	f.Pause = time.Duration(e.pause.Load())
+	f.Pause = time.Duration(e.pauses.wall.Load())
 	return f
 }

@@ -176,7 +176,7 @@ func (f *front) decode(i int) {
 	dec, err := f.decoder(p.Codec, p.Columns)
 	count := payloadCount{from: p.From, to: p.To}
 	f.clock = it.epoch.clock
-	if it.stream.past != nil {
+	if it.stream.dated() {
 		f.goBack(p.Arrival)
 	}
 	if t, ok := dec.(timedDecoder); ok {
@@ -386,7 +386,7 @@ func (f *front) run1(fq *frontQuery) {
 	if fq.direct { // rows of one that broke are left out when they are gathered
 		n := int64(len(f.in.Sel))
 		fq.rows, fq.batches = fq.rows+n, fq.batches+1
-		f.encode(fq, f.in)
+		f.encode(fq, f.in.B, f.in.Sel)
 		f.meter.chargeRows(fq, n)
 		return
 	}
@@ -410,7 +410,7 @@ func (s rowSink) Emit(in op.Input) error {
 	if len(fq.cols) != len(in.B.Cols) {
 		fq.cols = allColumns(len(in.B.Cols))
 	}
-	fq.f.encode(fq, in)
+	fq.f.encode(fq, in.B, in.Sel)
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
-	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/storage/results"
 )
 
@@ -79,15 +78,15 @@ func (a *rowArena) room(it *item) []byte {
 }
 
 // encode makes result rows of the columns cols.
-func (f *front) encode(fq *frontQuery, in op.Input) {
+func (f *front) encode(fq *frontQuery, b *batch.Batch, sel []uint32) {
 	list := f.it.rows
-	for sel := in.Sel; len(sel) > 0; {
+	for len(sel) > 0 {
 		dst := f.rows.room(f.it)
 		limit, n := cap(dst)-chunkSpare, 0
 		for n < len(sel) && len(dst) <= limit {
 			r := int(sel[n])
-			row, at := results.OpenRow(dst, byte(in.B.Op(r)))
-			dst = results.CloseRow(codec.AppendBatchRow(row, in.B, fq.cols, r), at)
+			row, at := results.OpenRow(dst, byte(b.Op(r)))
+			dst = results.CloseRow(codec.AppendBatchRow(row, b, fq.cols, r), at)
 			n++
 		}
 		run := rowRun{slot: fq.slot, size: uint32(len(dst)), n: uint16(n)}
@@ -228,6 +227,8 @@ type gathered struct {
 	chunks [][]byte // that the groups' runs lie in
 	// first are the offsets of the first rows of the queries that others read.
 	first map[*query]int64
+	// many are the queries of which rows were set aside; they are in none of the others.
+	many []*manyRows
 }
 
 // gather collects the epoch's result rows: stateless ones in the order of the input, then those of the workers.
@@ -255,6 +256,7 @@ func (e *Engine) gather(ep *epoch) *gathered {
 		take(&ep.outs[i])
 	}
 	out := &gathered{rows: byQuery(all), first: map[*query]int64{}}
+	e.gatherAside(ep, out)
 	e.gatherRuns(ep, out)
 	for q, list := range out.rows {
 		if len(ep.outs) > 1 {
@@ -288,8 +290,11 @@ func (e *Engine) gatherRuns(ep *epoch, out *gathered) {
 		if len(out.rows) > 0 {
 			_, also = out.rows[x.q]
 		}
+		many := out.manyOf(x.q)
 		switch {
 		case x.q.deadIn(ep.n):
+		case many != nil:
+			many.first = x.unpack(out.chunks)
 		case also || x.q.updates || x.q.fedIn == ep.n || x.q.rowsLimited.Load():
 			out.rows[x.q] = append(x.unpack(out.chunks), out.rows[x.q]...)
 		default:
@@ -316,11 +321,17 @@ func (e *Engine) recycle(ep *epoch) {
 	ep.order.lists, ep.order.full = nil, nil
 }
 
-// putRows puts the epoch's results into b and counts them.
-func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) *results.Put {
+// putRows puts the epoch's results into b, those that are many ahead of it into the store, and counts them.
+func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) (*results.Put, error) {
 	p := e.results.Begin(b, ep.n, int64(ep.clock))
 	e.putting.Store(int64(len(all.rows) + len(all.groups)))
 	m := meter{now: e.costs.now, at: e.costs.now()}
+	for _, x := range all.many {
+		if err := e.putMany(ep, p, x); err != nil {
+			return nil, err
+		}
+		e.costs.gather(x.q, m.lap(), 0)
+	}
 	for q, list := range all.rows {
 		all.first[q] = p.Query(e.changelog(q))
 		for i := range list {
@@ -344,7 +355,7 @@ func (e *Engine) putRows(b batchKV, ep *epoch, all *gathered) *results.Put {
 	}
 	p.End()
 	e.costs.published(ep, all, float64(m.lap())/float64(max(1, rows)))
-	return p
+	return p, nil
 }
 
 // warmAhead is for how many queries what putRows reads is asked for at once.

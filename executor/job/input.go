@@ -208,6 +208,9 @@ type Outcome struct {
 // Append makes payloads of a log-fed stream durable and waits until they are decoded. The entries' payloads are taken
 // over. When it returns without error the events survive a crash, and count exactly once.
 func (e *Engine) Append(ctx context.Context, streamID uint64, entries []eventlog.Entry) (Outcome, error) {
+	if err := e.Loaded(ctx); err != nil {
+		return Outcome{}, err
+	}
 	s, err := e.appendable(streamID)
 	if err != nil {
 		return Outcome{}, err
@@ -251,6 +254,9 @@ func (e *Engine) Appended(streamID uint64, key string) bool {
 func (e *Engine) Settle(ctx context.Context) error { return e.settle(ctx, settle{}) }
 
 func (e *Engine) settle(ctx context.Context, x settle) error {
+	if err := e.Loaded(ctx); err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	x.done = done
 	down := sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")

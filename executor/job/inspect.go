@@ -93,7 +93,7 @@ func (x *Inspection) atSequencer(e *Engine, ep *epoch) {
 			switch {
 			case s == nil:
 			case s.past != nil:
-				out.Behind = max(0, s.past.live.next[0]-s.next[0])
+				out.Behind = s.left()
 			case in.IsResult:
 				out.Behind = max(0, e.results.Next(in.Source)-s.next[0])
 			case s.log != nil:

@@ -13,7 +13,8 @@ import (
 )
 
 // A query with on_limit = 'throttle' that holds more state than it may takes no rows for a while: its intake is shut. It stays in
-// service, and time goes on for it, so that its windows close and what it holds shrinks; then it takes rows again.
+// service, and time goes on for it, so that its windows close and what it holds shrinks; then it takes rows again. So does one whose result
+// is updated, when that has changed more often in a minute than it may: until the minute is over.
 //
 // That depends on memory and on when one looks, so it is decided once: by the committer, as an epoch ends. The sequencer has it
 // take effect at the start of an epoch that it opens after that, and that epoch's commit writes it into the query's object. So a
@@ -30,7 +31,7 @@ type gate struct {
 	q    *query
 	shut bool
 	why  *sqlerr.Error // of one that shuts
-	room string        // of one that opens: what the query holds now
+	room string        // of one that opens: why there is room
 }
 
 // gateAt is a gate as it is recorded.
@@ -66,19 +67,46 @@ func (q *query) shutBy(why *sqlerr.Error) *sqlerr.Error {
 			text = "; it takes no rows, and what it holds does not shrink as time passes: raise the limit"
 		}
 	}
+	return withheldBy(why, text)
+}
+
+// withheldBy adds what follows from a limit that was broken.
+func withheldBy(why *sqlerr.Error, text string) *sqlerr.Error {
 	return sqlerr.New(why.Code, "%s", why.Error()+text).WithDetail("Rows that come meanwhile are counted in vigil.query_costs, as input_withheld. " +
 		"ALTER CONTINUOUS QUERY .. SET changes the limit.")
 }
 
 // reopen lets a query take rows again that has room for them, or must not be held back any more. Called with the mutex of costs held.
-func (e *Engine) reopen(q *query) {
+func (e *Engine) reopen(q *query, minute int64) {
 	l, h := q.limits.Load(), q.holds()
 	within := func(holds, limit int64) bool { return limit <= 0 || holds < limit-limit/10 }
-	if !q.intake.shut || l.Throttle && (!within(h.keys, l.KeysMax) || !within(h.bytes, l.MemoryBytes)) {
+	if !q.intake.shut || l.Throttle && (!within(h.keys, l.KeysMax) || !within(h.bytes, l.MemoryBytes) || q.overMinute(minute)) {
 		return
 	}
 	q.intake.shut = false
-	e.askGate(gate{q: q, room: fmt.Sprintf("the query holds %d keys in %d bytes", h.keys, h.bytes)})
+	room := fmt.Sprintf("the query holds %d keys in %d bytes", h.keys, h.bytes)
+	if l.RowsPerMinute > 0 && q.spec.Updates {
+		room += ", and its result has changed " + strconv.FormatInt(q.rows.of(minute), 10) + " times in this minute"
+	}
+	e.askGate(gate{q: q, room: room})
+}
+
+// overMinute reports that a query whose rows cannot be held back has had more of them in a minute than it may.
+func (q *query) overMinute(minute int64) bool {
+	l := q.limits.Load()
+	return l.RowsPerMinute > 0 && q.spec.Updates && q.rows.of(minute) > l.RowsPerMinute
+}
+
+// shutMinute has a query take no rows for the rest of a minute in which its result has changed too often. What the epoch has found is
+// published: the halves of an update are not told apart, and the result is one that it had.
+func (e *Engine) shutMinute(q *query) {
+	if q.intake.shut {
+		return
+	}
+	q.intake = intake{shut: true}
+	l := q.limits.Load()
+	why := broken("max_rows_per_min", "the result had more than %d changes in a minute", l.RowsPerMinute)
+	e.askGate(gate{q: q, shut: true, why: withheldBy(why, "; the query takes no rows until the minute is over")})
 }
 
 // askGate has the sequencer set a gate, soon.
@@ -222,8 +250,21 @@ func (w *worker) setGates(list []gate) {
 func (w *worker) setShut(wq *workerQuery, shut bool) {
 	if wq.shut = shut; shut {
 		w.shut = append(w.shut, wq)
-	} else {
-		w.shut = without(w.shut, wq)
+		return
+	}
+	w.shut = without(w.shut, wq)
+	wq.reclaim() // where epochs run again nobody has done so meanwhile
+}
+
+// reclaim has the operators give back what they keep for reuse.
+func (wq *workerQuery) reclaim() {
+	if wq.dead || wq.tree == nil {
+		return
+	}
+	for _, o := range wq.tree.Raw() {
+		if x, ok := o.(op.Reclaimer); ok {
+			x.Reclaim()
+		}
 	}
 }
 
@@ -252,15 +293,10 @@ func (w *worker) reportShut(sweep bool) {
 			w.out.refused = append(w.out.refused, refusal{wq.q.owner, wq.refused})
 			wq.refused = 0
 		}
-		if !sweep || wq.dead || wq.tree == nil {
-			continue
+		if sweep && !wq.dead && wq.tree != nil {
+			wq.reclaim()
+			w.note(wq)
 		}
-		for _, o := range wq.tree.Raw() {
-			if x, ok := o.(op.Reclaimer); ok {
-				x.Reclaim()
-			}
-		}
-		w.note(wq)
 	}
 }
 
@@ -274,7 +310,7 @@ func (ep *epoch) countRefused() {
 	}
 }
 
-// setApart takes a query that may be throttled by its state out of its group, with what it holds there: windows that others go on to fill
+// setApart takes a query whose intake may be shut out of its group, with what it holds there: windows that others go on to fill
 // cannot be its own.
 func (w *worker) setApart(q *query) {
 	wq := w.queries[q]
@@ -292,11 +328,10 @@ func (w *worker) setApart(q *query) {
 
 // mayShut reports that a query's intake may be shut.
 func (q *query) mayShut() bool {
-	l := q.owner.limits.Load()
-	return l.Throttle && l.State()
+	return q.owner.limits.Load().Shuts(q.owner.spec.Updates)
 }
 
-// setApart has a query that may be throttled by its state share windows no more.
+// setApart has a query whose intake may be shut share windows no more.
 func (e *Engine) setApart(ep *epoch, q *query) {
 	if !q.mayShut() {
 		return

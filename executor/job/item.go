@@ -249,6 +249,9 @@ type epoch struct {
 // epochOut is what one goroutine produced in an epoch.
 type epochOut struct {
 	rows []queryRow
+	// rowBytes is about what rows take; aside are those that were too many.
+	rowBytes int
+	aside    map[*query][]sideRun
 	// lists are rows of items, taken over from them.
 	lists   []*rowList
 	full    []*chunk
@@ -279,7 +282,9 @@ func (o *epochOut) takeRejects(it *item) {
 	}
 }
 
-func (o *epochOut) add(q *query, row outRow) { o.rows = append(o.rows, queryRow{q, row}) }
+func (o *epochOut) add(q *query, row outRow) {
+	o.rows, o.rowBytes = append(o.rows, queryRow{q, row}), o.rowBytes+len(row.data)+asideRow
+}
 
 // empty reports that the epoch need not be recorded: it consumed nothing and nobody could tell that it was.
 func (ep *epoch) empty() bool {
@@ -295,5 +300,5 @@ func (ep *epoch) empty() bool {
 }
 
 func (o *epochOut) empty() bool {
-	return len(o.rows) == 0 && len(o.lists) == 0 && len(o.rejects) == 0 && len(o.failed) == 0 && len(o.late) == 0
+	return len(o.rows) == 0 && len(o.aside) == 0 && len(o.lists) == 0 && len(o.rejects) == 0 && len(o.failed) == 0 && len(o.late) == 0
 }

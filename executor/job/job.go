@@ -63,15 +63,23 @@ type Config struct {
 	Alone bool
 	// OnState is called when the engine took a query out of service or back into it, after that is durable.
 	OnState func(queryID uint64, state, reason string)
-	// CopyAhead is how many changed entries of state a worker copies at a time, ahead of a checkpoint; it may leave a fourth of that for it. Default 32,768.
+	// CopyAhead is how much changed state a worker copies at a time, ahead of a checkpoint, in entries of up to 128 bytes; it may leave a
+	// fourth of that for it. Default 32,768.
 	CopyAhead int
 	// HistoryBytes is how many bytes of history are read at a time, default 64 KiB; JoinWithin how many may be left for a query to join
 	// its streams as the epoch ends, default 256 KiB.
 	HistoryBytes int
 	JoinWithin   int64
+	// SegmentBytes is the size at which an event log begins a new file; 0: eventlog's default.
+	SegmentBytes int64
 	// Memory is what the process may have in memory, bytes: more state of queries than fits moves to a file in StateDir. 0: as much as there
 	// is.
 	Memory int64
+	// ResultBytes is how much a worker holds of an epoch's results on the Go heap, bytes: more is set aside as state is. Default: a part of
+	// Memory, 1 to 16 MiB.
+	ResultBytes int
+	// ResultsMax is how many bytes of result rows are kept of all queries together: the oldest go first. 0: each query's bounds are all there are.
+	ResultsMax int64
 	// StateDir is the directory of that file; default Dir.
 	StateDir string
 	// MemoryUse measures what the process has in memory, and what of that is alive on the Go heap; state tells how much state of
@@ -83,6 +91,8 @@ type Config struct {
 	Room Room
 	// Journals bounds vigil.rejected, vigil.query_events and the late rows, each; zero fields: meta.KeepDefault.
 	Journals meta.Keep
+	// AgainFor is how long opening and copying an event log is tried again while it fails; default 2.5 s.
+	AgainFor time.Duration
 	// CPU is the CPU time that the process and its JavaScript workers have had; default: what the system tells.
 	CPU func() time.Duration
 }
@@ -122,6 +132,9 @@ func (c *Config) defaults() {
 	}
 	if c.StateDir == "" {
 		c.StateDir = c.Dir
+	}
+	if c.AgainFor <= 0 {
+		c.AgainFor = againFor
 	}
 	if c.CostsEvery <= 0 {
 		c.CostsEvery = time.Second
@@ -176,12 +189,14 @@ type Engine struct {
 	fed feedQueue
 	// putting is how many queries had results in the last epoch that was committed.
 	putting atomic.Int64
-	grouper grouper
-	// changed is how many entries of state had changed and were not copied, at the end of the last epoch that counted.
+	// setAside are the bytes of results that were too many for the Go heap.
+	setAside atomic.Int64
+	grouper  grouper
+	// changed is how many units of state had changed and were not copied, at the end of the last epoch that counted: counted.
 	changed atomic.Int64
+	counted atomic.Uint64
 	copied  atomic.Int64
-	// pause is the longest time that a worker stood still for a checkpoint, nanoseconds.
-	pause atomic.Int64
+	pauses  pauses
 	// cutBytes is the most that a worker copied while it stood still for a cut.
 	cutBytes atomic.Int64
 	// sampled: some stream has a sample.
@@ -194,6 +209,7 @@ type Engine struct {
 	files     backups
 	room      room
 	budget    budget
+	load      loading
 	closing   chan struct{}
 	closed    sync.Once
 	seq       sequencer

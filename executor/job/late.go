@@ -132,7 +132,7 @@ func (l *lateRows) piece(w *worker, it *item, p *piece, refs []lateRef) {
 	}
 	if t, ok := dec.(timedDecoder); ok {
 		clock := it.epoch.clock
-		if s.past != nil {
+		if s.dated() {
 			clock = payload.Arrival
 		}
 		t.At(payload.Arrival, clock)

@@ -99,21 +99,23 @@ func (q *query) stateLimit() *sqlerr.Error {
 
 // judgeCosts decides, at the end of a sweep, about the queries that have limits. Called with the mutex of costs and the engine's held.
 func (c *costs) judgeCosts(e *Engine, ep *epoch) {
+	minute := int64(ep.clock) / minuteMicros
 	for _, q := range e.queries {
-		if q.owner != q || q.dead() || !q.limits.Load().Any() && !q.intake.shut {
+		if q.owner != q || q.dead() || !q.limits.Load().Any() && !q.mayShut() && !q.intake.shut {
 			continue
 		}
 		if v := q.cpuLimit(c.span(), ep.clock); v.why != nil {
 			c.verdicts = append(c.verdicts, v)
 		} else if err := q.stateLimit(); err != nil {
 			e.overState(q, err, &c.verdicts)
+		} else if !q.intake.shut && q.mayShut() && q.overMinute(minute) {
+			e.shutMinute(q) // a restart came between the rows and what was decided then
 		} else {
-			e.reopen(q)
+			e.reopen(q, minute)
 		}
 	}
 	e.strike()
 	slices.SortFunc(c.verdicts, func(a, b verdict) int { return cmp.Compare(a.q.spec.ID, b.q.spec.ID) })
-	minute := int64(ep.clock) / minuteMicros
 	c.throttled = slices.DeleteFunc(c.throttled, func(q *query) bool {
 		r := &q.rows
 		if minute <= r.withheldIn+1 {
@@ -151,8 +153,17 @@ func (q *query) cpuLimit(span time.Duration, clock types.EventTime) verdict {
 	return v
 }
 
+// of is how many rows were published in a minute.
+func (r *rowLimit) of(minute int64) int64 {
+	if r.minute != minute {
+		return 0
+	}
+	return r.published
+}
+
 // limitRows takes out of an epoch's results those beyond max_rows_per_min. Halves of an update stay together; corrections of late
-// rows are published in any case, for a part of them would be no correction.
+// rows are published in any case, for a part of them would be no correction. A query whose result is updated and that is throttled
+// publishes all, and takes no rows after that.
 func (e *Engine) limitRows(ep *epoch, rows map[*query][]outRow) {
 	var over []*query
 	minute := int64(ep.clock) / minuteMicros
@@ -172,6 +183,10 @@ func (e *Engine) limitRows(ep *epoch, rows map[*query][]outRow) {
 	slices.SortFunc(over, func(a, b *query) int { return cmp.Compare(a.spec.ID, b.spec.ID) })
 	for _, q := range over {
 		list, l := rows[q], q.limits.Load()
+		if l.Throttle && q.spec.Updates {
+			e.shutMinute(q)
+			continue
+		}
 		keep := max(0, len(list)-int(q.rows.published-l.RowsPerMinute))
 		if keep > 0 && list[keep-1].op == batch.UpdateBefore {
 			keep--

@@ -22,7 +22,7 @@ func OpenMemory(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	cfg.Dir, cfg.KV, cfg.LogFS, cfg.Meta, cfg.Results, cfg.CheckpointEvery = "memory", store, eventlog.NewMemFS(), m, res, -1
-	return Open(cfg, nil)
+	return Open(cfg, nil) // there is nothing to load
 }
 
 // EndTime moves the watermarks of all streams to the end of time, so that every window closes, and waits as Settle does. No

@@ -54,6 +54,13 @@ const progressRing = 1 << 14
 
 func (p *progress) init() { p.cond = sync.NewCond(&p.mu) }
 
+// begin tells up to where payloads were processed before the engine began to count.
+func (p *progress) begin(upTo int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.upTo = upTo
+}
+
 func (p *progress) add(counts []payloadCount) {
 	if len(counts) == 0 {
 		return
@@ -108,7 +115,9 @@ func (e *Engine) orderLoop() {
 // orderStart applies the epoch's clock to all streams. The workers learn the watermarks from the epoch.
 func (e *Engine) orderStart(ep *epoch) {
 	for _, s := range ep.newStreams {
-		s.order.tracker = s.newTracker()
+		if !s.isResult {
+			s.order.tracker = s.newTracker()
+		}
 	}
 	e.noteReaders(ep.attach)
 	ep.orderSucceed()

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -25,11 +26,14 @@ type past struct {
 	id   uint64
 	q    *query
 	live *stream
-	// from is the offset of live at which it begins.
-	from int64
-	// at is the offset up to which it has been given its place, for those who ask; seen that up to which there is nothing more
-	// to be read, when that is known.
+	// from are the offsets of live at which it begins.
+	from connector.Offsets
+	// at is the offset up to which it has been given its place, for those who ask, the sum of those of a source's splits; seen that up to
+	// which there is nothing more to be read of a log, when that is known.
 	at, seen atomic.Int64
+	// chase is of a connector's stream, wake of a result; wake has capacity 1.
+	chase
+	wake chan struct{}
 }
 
 // pastBit is set in the ids of pasts, which are of a query and the n-th of its streams.
@@ -48,7 +52,7 @@ func (s *stream) id() uint64 {
 // backfill is the history of a query. of is fixed before the query is attached, by the sequencer or by recovery.
 type backfill struct {
 	// wanted are the offsets from which on history is wanted, by stream.
-	wanted map[uint64]int64
+	wanted map[uint64]connector.Offsets
 	of     []*stream
 	// caughtUp: all of it has been given its place. joined: the query reads the streams. Both are set by the sequencer.
 	caughtUp, joined atomic.Bool
@@ -86,7 +90,7 @@ func (e *Engine) wantHistory(q *query, coming map[uint64]*stream) error {
 	if q.spec.Start == nil {
 		return nil
 	}
-	q.back.wanted = map[uint64]int64{}
+	q.back.wanted = map[uint64]connector.Offsets{}
 	for _, part := range q.all() {
 		for i := range part.parts.Inputs {
 			in := &part.parts.Inputs[i]
@@ -96,17 +100,24 @@ func (e *Engine) wantHistory(q *query, coming map[uint64]*stream) error {
 			switch _, known := q.back.wanted[in.Source]; {
 			case known, coming[in.Source] != nil, in.IsResult && spec.StageOwner(in.Source) == q.spec.ID:
 			case in.IsResult:
-				return sqlerr.NotSupported("start = '"+q.spec.Start.Text+"' over the result of another query", "Read the streams that query "+in.Name+" reads, or leave start out.")
+				from, err := e.resultHistory(in, q.spec.Start)
+				if err != nil {
+					return err
+				}
+				q.back.wanted[in.Source] = connector.Offsets{0: from}
 			case s == nil: // it was dropped in the same breath; attaching the query tells
 			case s.log == nil:
-				return sqlerr.NotSupported("start = '"+q.spec.Start.Text+"' over stream "+in.Name+", which its connector feeds",
-					"Its history is where it came from. CREATE STREAM .. WITH (start = 'earliest') reads it from there, for the queries that are there by then.")
+				from, err := e.beginnings(s, q.spec.Start)
+				if err != nil {
+					return err
+				}
+				q.back.wanted[in.Source] = from
 			default:
 				from, err := e.offsetAt(s, q.spec.Start.At)
 				if err != nil {
 					return err
 				}
-				q.back.wanted[in.Source] = from
+				q.back.wanted[in.Source] = connector.Offsets{0: from}
 			}
 		}
 	}
@@ -140,13 +151,14 @@ func (e *Engine) offsetAt(s *stream, arrival types.EventTime) (int64, error) {
 // is recorded which there were.
 func (e *Engine) openPasts(ep *epoch, q *query) {
 	for _, id := range slices.Sorted(maps.Keys(q.back.wanted)) {
-		live := e.streams[id]
+		live := e.liveOf(q, id)
 		if live == nil {
 			continue
 		}
 		from := q.back.wanted[id]
-		if !ep.replay {
-			if from = max(from, live.log.Start()); from >= live.next[0] {
+		if !ep.replay && live.log != nil {
+			begin := max(from[0], live.log.Start())
+			if from = (connector.Offsets{0: begin}); begin >= live.next[0] {
 				continue
 			}
 		}
@@ -160,11 +172,17 @@ func (e *Engine) openPasts(ep *epoch, q *query) {
 	}
 }
 
-func (e *Engine) openPast(q *query, live *stream, from int64) *stream {
+func (e *Engine) openPast(q *query, live *stream, from connector.Offsets) *stream {
 	p := &past{id: pastID(q.spec.ID, len(q.back.of)), q: q, live: live, from: from}
-	s := &stream{spec: live.spec, past: p, next: map[int32]int64{0: from}, rules: newRuleset(&live.spec.Schema)}
+	s := &stream{spec: live.spec, past: p, next: maps.Clone(from), isResult: live.isResult}
+	if s.isResult {
+		s.order.watermark = types.MinTime
+		live.followers = append(live.followers, q)
+	} else {
+		s.rules = newRuleset(&live.spec.Schema)
+	}
 	s.progress.init()
-	p.at.Store(from)
+	p.at.Store(sum(from))
 	q.back.of = append(q.back.of, s)
 	e.mu.Lock()
 	e.setStream(s)
@@ -184,6 +202,12 @@ func (e *Engine) closePasts(ep *epoch, q *query) {
 		}
 		live := s.past.live
 		live.followers = slices.DeleteFunc(live.followers, func(x *query) bool { return x == q })
+		if live.unread() {
+			e.mu.Lock()
+			e.dropStream(live.spec.ID)
+			e.mu.Unlock()
+			delete(e.seq.replan, live)
+		}
 		s.plan = nil
 		delete(e.seq.replan, s)
 		e.mu.Lock()
@@ -204,11 +228,11 @@ func (e *Engine) placePast(it *item) {
 	it.epoch, it.plan = ep, s.plan
 	for i := range it.payloads {
 		p := &it.payloads[i]
-		ep.addRun(run{stream: s.id(), split: it.split, from: p.From, to: p.To})
+		ep.addRun(run{stream: s.id(), split: it.split, from: p.From, to: p.To, result: s.isResult, watermark: types.MinTime})
 	}
 	to := it.payloads[len(it.payloads)-1].To
 	s.next[it.split] = to
-	s.past.at.Store(to)
+	s.past.at.Store(sum(connector.Offsets(s.next)))
 	e.seq.dirty = true
 	e.send(it)
 	if e.near(s.past.q) {
@@ -220,7 +244,7 @@ func (e *Engine) placePast(it *item) {
 func (q *query) behind() int64 {
 	left := int64(0)
 	for _, s := range q.back.of {
-		left += max(0, s.past.live.next[0]-s.next[0])
+		left += s.left()
 	}
 	return left
 }
@@ -229,7 +253,17 @@ func (q *query) behind() int64 {
 func (e *Engine) near(q *query) bool {
 	left := int64(0)
 	for _, s := range q.back.of {
-		left += max(0, s.past.live.next[0]-max(s.next[0], s.past.seen.Load()))
+		switch live := s.past.live; {
+		case live.log != nil:
+			left += max(0, live.next[0]-max(s.next[0], s.past.seen.Load()))
+		case live.isResult:
+			if live.next[0] < 0 {
+				return false // where it stands is not known yet
+			}
+			left += resultRowBytes * s.left()
+		case !s.reached():
+			return false
+		}
 	}
 	return left <= e.cfg.JoinWithin
 }
@@ -238,11 +272,22 @@ func (e *Engine) near(q *query) bool {
 // that nobody else could.
 func (e *Engine) catchUp() {
 	for _, q := range e.seq.backfills {
+		for _, s := range q.back.of {
+			if s.past.live.src != nil {
+				e.followSource(s)
+			}
+		}
 		if !e.near(q) {
 			continue
 		}
 		var heads []*pastHead
 		for _, s := range q.back.of {
+			if s.past.live.isResult {
+				e.catchUpResult(q, s)
+			}
+			if s.past.live.log == nil {
+				continue
+			}
 			to := s.past.live.next[0]
 			heads = append(heads, &pastHead{s: s, r: s.past.live.log.ReadRange(s.next[0], to), upTo: func() int64 { return to }})
 		}
@@ -296,7 +341,9 @@ func (e *Engine) join(ep *epoch, q *query) {
 			e.mu.Lock()
 			s.join(reader{part, i})
 			e.mu.Unlock()
-			e.seq.unsettled[s] = true
+			if s.rules != nil {
+				e.seq.unsettled[s] = true
+			}
 			e.markReplan(s)
 		}
 		part.reads = ids
@@ -408,31 +455,61 @@ const (
 // notePasts adds, to the properties of a query that is being created, where its history begins.
 func notePasts(props map[string]string, q *query) {
 	for _, s := range q.back.of {
-		props[propHistory+strconv.FormatUint(s.spec.ID, 10)] = strconv.FormatInt(s.past.from, 10)
+		props[propHistory+strconv.FormatUint(s.spec.ID, 10)] = offsetsText(s.past.from)
 	}
 }
 
 // historyOf reads what notePasts noted of a query that, after an epoch, had not joined its streams.
-func historyOf(props map[string]string, after uint64) map[uint64]int64 {
+func historyOf(props map[string]string, after uint64) map[uint64]connector.Offsets {
 	if n, err := strconv.ParseUint(props[PropJoined], 10, 64); err == nil && n <= after {
 		return nil
 	}
-	var out map[uint64]int64
+	var out map[uint64]connector.Offsets
 	for k, v := range props {
 		name, ok := strings.CutPrefix(k, propHistory)
 		if !ok {
 			continue
 		}
 		id, err := strconv.ParseUint(name, 10, 64)
-		from, err2 := strconv.ParseInt(v, 10, 64)
+		from, err2 := parseOffsets(v)
 		if err == nil && err2 == nil {
 			if out == nil {
-				out = map[uint64]int64{}
+				out = map[uint64]connector.Offsets{}
 			}
 			out[id] = from
 		}
 	}
 	return out
+}
+
+// offsetsText writes offsets down: one alone is that of split 0, others are SPLIT:OFFSET with spaces between.
+func offsetsText(o connector.Offsets) string {
+	if at, ok := o[0]; ok && len(o) == 1 {
+		return strconv.FormatInt(at, 10)
+	}
+	var words []string
+	for _, split := range slices.Sorted(maps.Keys(o)) {
+		words = append(words, fmt.Sprintf("%d:%d", split, o[split]))
+	}
+	return strings.Join(words, " ")
+}
+
+func parseOffsets(text string) (connector.Offsets, error) {
+	o := connector.Offsets{}
+	for _, word := range strings.Fields(text) {
+		split, at, several := strings.Cut(word, ":")
+		if !several {
+			split, at = "0", word
+		}
+		n, err := strconv.ParseInt(split, 10, 32)
+		if err != nil {
+			return nil, err
+		}
+		if o[int32(n)], err = strconv.ParseInt(at, 10, 64); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
 }
 
 // dropHistory forgets the history of a query that goes out of service, or comes back with fresh state: from then on.
@@ -458,10 +535,11 @@ func (e *Engine) putJoins(b batchKV, ep *epoch) error {
 	return nil
 }
 
-// Backfill is how far a query has come with the history of its streams, in bytes of their event logs. Ended: it has read it.
+// Backfill is how far a query has come with the history of its streams, in bytes of their event logs, or in records of sources, where it
+// reads Sources. Ended: it has read it.
 type Backfill struct {
-	Done, Total int64
-	Ended       bool
+	Done, Total    int64
+	Ended, Sources bool
 }
 
 // progress tells of the history that the query reads; nil when there is none.
@@ -471,8 +549,10 @@ func (q *query) progress() *Backfill {
 	}
 	b := &Backfill{Ended: q.back.caughtUp.Load()}
 	for _, s := range q.back.of {
-		b.Done += s.past.at.Load() - s.past.from
-		b.Total += s.past.live.placed.Load() - s.past.from
+		from := sum(s.past.from)
+		b.Done += max(0, s.past.at.Load()-from)
+		b.Total += max(0, s.past.live.placed.Load()-from)
+		b.Sources = b.Sources || s.past.live.log == nil
 	}
 	if b.Total = max(b.Total, b.Done); b.Ended {
 		b.Total = b.Done
@@ -484,7 +564,7 @@ func (q *query) progress() *Backfill {
 func (q *query) wantedText() string {
 	var words []string
 	for _, s := range q.back.of {
-		words = append(words, fmt.Sprintf("%d bytes of stream %s", s.past.live.placed.Load()-s.past.from, s.spec.Name))
+		words = append(words, s.past.amount(s.past.live.placed.Load()))
 	}
 	return "reads " + strings.Join(words, ", ")
 }
@@ -493,7 +573,19 @@ func (q *query) wantedText() string {
 func (q *query) historyText() string {
 	var words []string
 	for _, s := range q.back.of {
-		words = append(words, fmt.Sprintf("%d bytes of stream %s", s.past.at.Load()-s.past.from, s.spec.Name))
+		words = append(words, s.past.amount(s.past.at.Load()))
 	}
 	return "read " + strings.Join(words, ", ")
+}
+
+// amount is the history up to a place in words.
+func (p *past) amount(to int64) string {
+	unit := "bytes"
+	switch {
+	case p.live.isResult:
+		return fmt.Sprintf("%d rows of query %s", max(0, to-p.from[0]), p.live.spec.Name) + p.resultGone()
+	case p.live.log == nil:
+		unit = "records"
+	}
+	return fmt.Sprintf("%d %s of stream %s", max(0, to-sum(p.from)), unit, p.live.spec.Name) + p.goneText()
 }

@@ -114,6 +114,14 @@ func (e *Engine) startBackfill(q *query) {
 	q.back.stop = cancel
 	var heads []*pastHead
 	for _, s := range q.back.of {
+		switch live := s.past.live; {
+		case live.isResult:
+			e.startResultPast(ctx, q, s)
+			continue
+		case live.log == nil:
+			e.startSourcePast(ctx, q, s)
+			continue
+		}
 		e.mu.Lock()
 		s.stop, s.done = q.back.stop, done
 		e.mu.Unlock()
@@ -122,6 +130,9 @@ func (e *Engine) startBackfill(q *query) {
 		if !slices.Contains(live.followers, q) {
 			live.followers = append(live.followers, q)
 		}
+	}
+	if len(heads) == 0 {
+		return
 	}
 	go func() {
 		defer close(done)

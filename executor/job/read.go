@@ -83,6 +83,8 @@ func (e *Engine) Stream(id uint64) (st StreamStatus, ok bool) {
 		st.LastError, st.Status = *p, "failing"
 	}
 	switch x, ok := s.src.(statuser); {
+	case e.NotLoaded() != nil:
+		st.Status = StateLoading
 	case s.stop == nil:
 		st.Status = "waiting for the first query"
 	case ok && st.LastError == "":
@@ -122,11 +124,14 @@ type StorageStatus struct {
 	kv.Metrics
 	// ResultTails is the memory of result rows that are not in blocks yet.
 	ResultTails int64
+	// Results are the bytes of all result rows that are kept, ResultsMax what they may take; 0: there is no bound.
+	Results, ResultsMax int64
 }
 
 // Storage reports what the stores take.
 func (e *Engine) Storage() StorageStatus {
-	return StorageStatus{Metrics: e.kv.Metrics(), ResultTails: e.cfg.Results.TailBytes()}
+	return StorageStatus{Metrics: e.kv.Metrics(), ResultTails: e.cfg.Results.TailBytes(),
+		Results: e.results.Total(), ResultsMax: e.cfg.ResultsMax}
 }
 
 // QueryStatus is what vigil.queries shows beside the catalogue.

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,8 +17,9 @@ import (
 	"github.com/vigil-sql/vigil/storage/meta"
 )
 
-// Open starts an engine on what is stored: objects are all that are alive. It recovers to the exact state before the
-// stop - last checkpoint plus the epochs after it, run again with their results discarded - and goes on from there.
+// Open starts an engine on what is stored: objects are all that are alive. It returns when what was committed can be read; beside that
+// the engine recovers the exact state before the stop - last checkpoint plus the epochs after it, run again with their results
+// discarded - and goes on from there: see Loaded.
 func Open(cfg Config, objects []Object) (*Engine, error) {
 	cfg.defaults()
 	e := &Engine{cfg: cfg, kv: cfg.KV, meta: cfg.Meta, results: cfg.Results, log: cfg.Logger,
@@ -25,6 +27,8 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 		ordered: make(chan *item, 4*cfg.Workers), commits: make(chan *epoch, 4), wake: make(chan struct{}, 1), built: make(chan built),
 		history: make(chan *item), pastSlots: make(chan struct{}, pastItems), fed: feedQueue{wake: make(chan struct{}, 1)}, closing: make(chan struct{}), failed: make(chan struct{}), streams: map[uint64]*stream{}, queries: map[uint64]*query{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.load.ctx, e.load.cancel = context.WithCancel(e.ctx)
+	e.load.done, e.load.stopped = make(chan struct{}), make(chan struct{})
 	e.seq.replan, e.seq.unsettled, e.seq.throttled = map[*stream]bool{}, map[*stream]bool{}, map[uint64]throttled{}
 	e.shares = shares{}
 	e.iocNow.Store(ioc.NewSet())
@@ -35,30 +39,48 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	}
 	e.openBudget()
 	r := &recovery{e: e, objects: objects}
-	if err := r.run(); err != nil {
+	if err := r.open(); err != nil {
 		e.cancel()
-		return nil, errors.Join(err, e.closeBudget())
+		return nil, errors.Join(err, e.closeBudget(), e.closeLogs())
 	}
+	e.startRoom()
+	if r.fresh() {
+		e.restore(r)
+		return e, nil
+	}
+	go e.restore(r)
+	return e, nil
+}
+
+// begin lets the engine run, after recovery.
+func (e *Engine) begin() {
 	e.seq.lastCheckpoint, e.seq.behind = time.Now(), map[*stream]int64{}
 	for _, s := range e.streamList() {
-		s.progress.upTo = s.next[0]
+		s.progress.begin(s.next[0])
 		if s.log != nil && s.log.End() > s.next[0] {
 			e.seq.behind[s] = s.log.End()
 		}
-		s.placed.Store(s.next[0])
+		s.placed.Store(sum(s.next))
 	}
-	e.startRoom()
 	for _, q := range e.seq.backfills {
 		e.startBackfill(q)
 	}
-	e.wg.Add(1)
+	e.wg.Add(2)
+	go e.cleanUp()
 	go e.sequence() // from here on next is the sequencer's
 	for _, s := range e.streamList() {
-		if !s.isResult && s.past == nil && (s.log != nil || len(s.attached) > 0 || len(s.next) > 0) {
+		if !s.isResult && s.past == nil && s.stop == nil && (s.log != nil || len(s.attached) > 0 || len(s.next) > 0) {
 			e.startInput(s)
 		}
 	}
-	return e, nil
+}
+
+// cleanUp removes what a checkpoint left that was never completed; it reads all blocks. A checkpoint that comes waits for it.
+func (e *Engine) cleanUp() {
+	defer e.wg.Done()
+	if err := e.ckpt.store.Cleanup(); err != nil {
+		e.log.Error("what an unfinished checkpoint left could not be removed; the next one sees to it", "error", err)
+	}
 }
 
 // recovery is the work of Open.
@@ -80,16 +102,18 @@ type recovery struct {
 	groups []*savedGroup
 	last   uint64
 	reran  int
+	// lists are the IOC lists as of the epoch that runs again.
+	lists *ioc.Set
 }
 
-func (r *recovery) run() error {
+// open reads what can be told without the state of queries: streams, lists, tables, how far the epochs have come.
+func (r *recovery) open() error {
 	e := r.e
-	store := checkpoint.New(e.kv)
-	store.LimitQueue(int(e.cfg.Memory / 16))
-	e.ckpt = &checkpoints{e: e, store: store, one: make(chan struct{}, 1)}
+	e.ckpt = &checkpoints{e: e, store: checkpoint.New(e.kv), one: make(chan struct{}, 1)}
+	e.ckpt.store.LimitQueue(int(e.cfg.Memory / 16))
 	e.ckpt.figures.f.Ended = time.Now()
 	r.cut = &checkpointCut{}
-	_, manifest, ok, err := store.Latest()
+	_, manifest, ok, err := e.ckpt.store.Latest()
 	if err != nil {
 		return err
 	}
@@ -98,11 +122,11 @@ func (r *recovery) run() error {
 			return err
 		}
 	}
-	if err := store.Cleanup(); err != nil {
+	e.ckpt.last.Store(r.cut.epoch)
+	if err := r.countEpochs(); err != nil {
 		return err
 	}
-	e.ckpt.last.Store(r.cut.epoch)
-	r.last = r.cut.epoch
+	e.ckpt.done.Store(r.cut.positions())
 	if err := e.meta.OpenJournals(e.cfg.Journals, journalTime); err != nil {
 		return err
 	}
@@ -112,34 +136,66 @@ func (r *recovery) run() error {
 	if err := r.loadTables(); err != nil {
 		return err
 	}
+	if err := r.attachStreams(); err != nil {
+		return err
+	}
+	e.committed.Store(r.last)
+	return nil
+}
+
+// countEpochs finds the epochs that will run again.
+func (r *recovery) countEpochs() error {
+	r.last = r.cut.epoch
+	return r.e.meta.Epochs(r.cut.epoch+1, func(n uint64, _ []byte) (bool, error) {
+		r.last = n
+		r.e.load.epochsTotal.Add(1)
+		return true, nil
+	})
+}
+
+// fresh: there is nothing to load.
+func (r *recovery) fresh() bool { return r.last == 0 && r.cut.epoch == 0 }
+
+// run gives queries their state, and runs the epochs after the checkpoint again.
+func (r *recovery) run() error {
+	e := r.e
 	if err := r.attachOld(); err != nil {
 		return err
 	}
 	if err := r.forgetOld(); err != nil {
 		return err
 	}
+	if err := e.load.ctx.Err(); err != nil {
+		return err
+	}
 	e.startPipeline()
-	if err := r.rerun(); err != nil {
+	if err := r.finish(); err != nil {
+		e.cancel()
 		e.stopPipeline()
+		return err
+	}
+	e.log.Info("recovered", "checkpoint", r.cut.epoch, "epochs_after_it", r.reran, "queries", len(e.queries))
+	e.seq.next = r.last + 1
+	return nil
+}
+
+// finish is what run does with the pipeline.
+func (r *recovery) finish() error {
+	e := r.e
+	if err := r.rerun(); err != nil {
 		return err
 	}
 	for _, q := range e.queries {
 		if q.owner == q && q.limits.Load().RowsPerMinute > 0 {
 			if err := e.countMinute(q); err != nil {
-				e.stopPipeline()
 				return fmt.Errorf("count the results of query %s: %w", q.spec.Name, err)
 			}
 		}
 	}
 	r.settleIntake()
-	if err := e.pendingFeeds(); err != nil {
-		e.stopPipeline()
-		return err
-	}
-	e.lists = e.iocNow.Load()
-	e.log.Info("recovered", "checkpoint", r.cut.epoch, "epochs_after_it", r.reran, "queries", len(e.queries))
-	e.seq.next = r.last + 1
-	e.committed.Store(r.last)
+	e.lists = r.lists
+	e.iocNow.Store(r.lists)
+	e.pendingFeeds()
 	return nil
 }
 
@@ -176,7 +232,31 @@ func since(o *Object) uint64 {
 	return o.Meta.Created
 }
 
-// attachOld builds the runtimes of the objects that the checkpoint knows, with their state, and sorts the others by epoch.
+// attachStreams opens the streams, and makes functions known.
+func (r *recovery) attachStreams() error {
+	e := r.e
+	for i := range r.objects {
+		o := &r.objects[i]
+		switch d := o.Def.(type) {
+		case *spec.Stream:
+			if err := r.attachStream(o, d); err != nil {
+				return err
+			}
+		case *spec.Query:
+			e.load.queriesTotal.Add(1)
+		case *spec.Function:
+			if e.cfg.UDF == nil {
+				continue
+			}
+			if err := e.cfg.UDF.Define(d); err != nil {
+				e.log.Error("define function", "function", d.Name, "error", err)
+			}
+		}
+	}
+	return nil
+}
+
+// attachOld builds the runtimes of the queries that the checkpoint knows, with their state, and sorts the others by epoch.
 func (r *recovery) attachOld() error {
 	e := r.e
 	r.later, r.saved, r.gates, r.joins = map[uint64][]*Object{}, map[uint64]bool{}, map[uint64][]recordedGate{}, map[uint64][]uint64{}
@@ -192,45 +272,37 @@ func (r *recovery) attachOld() error {
 	if err := r.loadGroups(e.seq.dropOps); err != nil {
 		return err
 	}
-	order := map[bool]int{true: 0, false: 1}
-	sort.SliceStable(r.objects, func(i, j int) bool {
-		_, si := r.objects[i].Def.(*spec.Stream)
-		_, sj := r.objects[j].Def.(*spec.Stream)
-		return order[si] < order[sj]
-	})
+	for _, s := range e.streamList() {
+		e.replan(s)
+	}
+	done := int64(0)
 	for i := range r.objects {
 		o := &r.objects[i]
-		switch d := o.Def.(type) {
-		case *spec.Stream:
-			if err := r.attachStream(o, d); err != nil {
-				return err
-			}
-		case *spec.Query:
-			if r.outOfService(o) {
-				continue
-			}
-			shut := r.noteGates(o)
-			r.noteJoin(o)
-			if since(o) > r.cut.epoch {
-				r.later[since(o)] = append(r.later[since(o)], o)
-				continue
-			}
-			if err := r.restoreQuery(o); err != nil {
-				return fmt.Errorf("restore query %s: %w", o.Meta.Name, err)
-			}
-			for _, w := range e.workers {
-				w.setGates([]gate{{q: e.queries[o.Meta.ID], shut: shut}})
-			}
-		case *spec.Function:
-			if e.cfg.UDF == nil {
-				continue
-			}
-			if err := e.cfg.UDF.Define(d); err != nil {
-				e.log.Error("define function", "function", d.Name, "error", err)
-			}
+		if _, ok := o.Def.(*spec.Query); !ok {
+			continue
+		}
+		e.load.queries.Store(done)
+		if done++; r.outOfService(o) {
+			continue
+		}
+		shut := r.noteGates(o)
+		r.noteJoin(o)
+		if since(o) > r.cut.epoch {
+			r.later[since(o)] = append(r.later[since(o)], o)
+			continue
+		}
+		if err := r.restoreQuery(o); err != nil {
+			return fmt.Errorf("restore query %s: %w", o.Meta.Name, err)
+		}
+		for _, w := range e.workers {
+			w.setGates([]gate{{q: e.queries[o.Meta.ID], shut: shut}})
 		}
 	}
-	return r.restoreGroups()
+	if err := r.restoreGroups(); err != nil {
+		return err
+	}
+	e.load.queries.Store(done)
+	return nil
 }
 
 // outOfService reports that a query does not run; one that is throttled waits for its time.
@@ -290,8 +362,10 @@ func (r *recovery) attachStream(o *Object, d *spec.Stream) error {
 			s.stats.Watermark.Store(int64(sc.watermark))
 		}
 	}
+	s.progress.begin(s.next[0])
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.setStream(s)
-	e.replan(s)
 	return nil
 }
 
@@ -335,11 +409,14 @@ func (r *recovery) rerun() error {
 		if err != nil {
 			return false, fmt.Errorf("epoch %d: %w", n, err)
 		}
+		if err := e.load.ctx.Err(); err != nil {
+			return false, err
+		}
 		ep, err := r.rerunEpoch(rec)
 		if err != nil {
 			return false, fmt.Errorf("run epoch %d again: %w", n, err)
 		}
-		r.last = n
+		e.load.epochs.Add(1)
 		r.reran++
 		ends = append(ends[:0], ep)
 		return true, nil
@@ -361,10 +438,10 @@ func (r *recovery) rerun() error {
 func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 	e := r.e
 	if ch := r.iocs[rec.n]; len(ch) > 0 {
-		e.iocNow.Store(e.iocNow.Load().With(ch...))
+		r.lists = r.lists.With(ch...)
 	}
 	ep := &epoch{n: rec.n, clock: rec.clock, restarted: rec.restarted, replay: true,
-		outs: make([]epochOut, len(e.workers)), ioc: e.iocNow.Load(), tables: e.tables.At(rec.n, rec.clock)}
+		outs: make([]epochOut, len(e.workers)), ioc: r.lists, tables: e.tables.At(rec.n, rec.clock)}
 	for _, o := range r.later[rec.n] {
 		q, err := newQuery(o, r.cut.epoch)
 		if err != nil {
@@ -394,7 +471,7 @@ func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 	return ep, nil
 }
 
-// loadIOC builds the lists as they were at the cut, and sorts later changes by epoch.
+// loadIOC builds the lists as they were at the cut and as they were committed last, and sorts the changes between by epoch.
 func (r *recovery) loadIOC() error {
 	e := r.e
 	r.iocs = map[uint64][]ioc.Change{}
@@ -429,8 +506,12 @@ func (r *recovery) loadIOC() error {
 		}
 		steps = append(steps, add)
 	}
-	e.lists = e.iocNow.Load().With(steps...)
-	e.iocNow.Store(e.lists)
+	r.lists = e.iocNow.Load().With(steps...)
+	now := r.lists // as they were committed last
+	for _, n := range slices.Sorted(maps.Keys(r.iocs)) {
+		now = now.With(r.iocs[n]...)
+	}
+	e.iocNow.Store(now)
 	return nil
 }
 
@@ -447,8 +528,10 @@ func (r *recovery) iocStep(epoch uint64, list string) *ioc.Change {
 	return &r.iocs[epoch][len(steps)]
 }
 
-// Close ends the open epoch, writes a last checkpoint and stops everything. It waits for ctx at most.
+// Close ends the open epoch, writes a last checkpoint and stops everything. It waits for ctx at most. Of an engine that is not loaded yet
+// nothing is written: the next one finds what this one found.
 func (e *Engine) Close(ctx context.Context) error {
+	e.StopLoading()
 	e.closed.Do(func() {
 		for _, s := range e.streamList() {
 			e.stopInput(s)
@@ -467,10 +550,18 @@ func (e *Engine) Close(ctx context.Context) error {
 	if err := errors.Join(e.closeBudget(), e.closeSequences()); err != nil && e.Err() == nil {
 		return err
 	}
+	if err := e.closeLogs(); err != nil && e.Err() == nil {
+		return err
+	}
+	return e.Err()
+}
+
+// closeLogs closes what the streams read from.
+func (e *Engine) closeLogs() error {
 	for _, s := range e.streamList() {
 		s.progress.end()
 		if s.log != nil {
-			if err := s.log.Close(); err != nil && e.Err() == nil {
+			if err := s.log.Close(); err != nil {
 				return err
 			}
 		}
@@ -478,5 +569,5 @@ func (e *Engine) Close(ctx context.Context) error {
 			_ = s.src.Close() // a source has nothing to lose
 		}
 	}
-	return e.Err()
+	return nil
 }

@@ -174,7 +174,7 @@ func (x *regrouping) restore(state op.SharedState, groups []*savedGroup, list []
 		for i, wq := range list {
 			saved = append(saved, op.SavedMember{Member: members[i], Record: g.record(wq)})
 		}
-		if err := state.Restore(saved, groupBlocks{x.r.e.ckpt.store, g.op}, x.own); err != nil {
+		if err := state.Restore(saved, groupBlocks{x.r.e, g.op}, x.own); err != nil {
 			return nil, fmt.Errorf("state that query %s and %d others share: %w", list[0].q.spec.Name, len(list)-1, err)
 		}
 	}
@@ -285,7 +285,7 @@ type groupBlocks opBlocks
 
 // Blocks implements op.StateReader.
 func (b groupBlocks) Blocks(fn func(slice int64, data []byte) error) error {
-	return b.store.Read(b.op, func(slice int64, _ uint16, data []byte) error {
+	return opBlocks(b).Blocks(func(slice int64, data []byte) error {
 		if slice == groupSlice {
 			return nil
 		}

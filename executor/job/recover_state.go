@@ -5,7 +5,6 @@ import (
 	"sync"
 
 	"github.com/vigil-sql/vigil/executor/op"
-	"github.com/vigil-sql/vigil/storage/checkpoint"
 )
 
 // restorePart gives the workers the keyed state of a query or stage.
@@ -61,7 +60,7 @@ func (r *recovery) restoreTree(w *worker, wq *workerQuery) error {
 			continue
 		}
 		own := func(hash uint64) bool { return op.Owner(hash, len(e.workers)) == w.index }
-		if err := st.Restore(opBlocks{e.ckpt.store, opID(wq.q, i)}, own); err != nil {
+		if err := st.Restore(opBlocks{e, opID(wq.q, i)}, own); err != nil {
 			return err
 		}
 	}
@@ -72,11 +71,18 @@ func (r *recovery) restoreTree(w *worker, wq *workerQuery) error {
 
 // opBlocks gives an operator its blocks.
 type opBlocks struct {
-	store *checkpoint.Store
-	op    uint64
+	e  *Engine
+	op uint64
 }
 
 // Blocks implements op.StateReader.
 func (b opBlocks) Blocks(fn func(slice int64, data []byte) error) error {
-	return b.store.Read(b.op, func(slice int64, _ uint16, data []byte) error { return fn(slice, data) })
+	load := &b.e.load
+	return b.e.ckpt.store.Read(b.op, func(slice int64, _ uint16, data []byte) error {
+		if err := load.ctx.Err(); err != nil {
+			return err
+		}
+		load.stateBytes.Add(int64(len(data)))
+		return fn(slice, data)
+	})
 }

@@ -36,6 +36,9 @@ const replayRowsMax = 5_000_000
 // history around them, in order of event time, and tells how its result differs from that. Nothing is changed: Apply the
 // Corrections. What the queries look up (IOC lists, tables) is taken as it is now. A query's time column is by id in timeCols.
 func (e *Engine) ReplayLate(ctx context.Context, streamID uint64, since types.EventTime, timeCols map[uint64]int) ([]Correction, error) {
+	if err := e.Loaded(ctx); err != nil {
+		return nil, err
+	}
 	times := map[uint64][]int64{}
 	err := e.meta.Late.Scan(0, func(_ uint64, data []byte) (bool, error) {
 		l, err := decodeLate(data)

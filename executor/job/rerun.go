@@ -22,16 +22,20 @@ func (r *recovery) rerunInput(ep *epoch, s *stream, x run) error {
 		e.send(it)
 		return nil
 	}
-	if s.log != nil || s.past != nil {
+	if s.log != nil || s.dated() {
 		return r.rerunLog(ep, s, x)
 	}
-	if !s.opened {
-		if err := s.src.Open(e.ctx, s.next); err != nil {
+	from := s
+	if s.past != nil {
+		from = s.past.live
+	}
+	if !from.opened {
+		if err := from.src.Open(e.ctx, from.next); err != nil {
 			return err
 		}
-		s.opened = true
+		from.opened = true
 	}
-	got, err := s.src.ReadRange(e.ctx, x.split, x.from, x.to, nil)
+	got, err := from.src.ReadRange(e.ctx, x.split, x.from, x.to, nil)
 	if err != nil {
 		return err
 	}
@@ -48,6 +52,9 @@ func (r *recovery) rerunInput(ep *epoch, s *stream, x run) error {
 		e.send(it)
 	}
 	s.next[x.split] = x.to
+	if s.past != nil {
+		s.past.at.Store(sum(s.next))
+	}
 	return nil
 }
 
@@ -82,16 +89,26 @@ func (r *recovery) rerunLog(ep *epoch, s *stream, x run) error {
 func (r *recovery) restorePasts(q *query) {
 	e := r.e
 	for _, id := range slices.Sorted(maps.Keys(q.back.wanted)) {
-		live := e.streams[id]
+		live := e.liveOf(q, id)
 		if live == nil {
 			continue
 		}
 		s := e.openPast(q, live, q.back.wanted[id])
-		s.order.tracker = s.newTracker()
+		if sc := r.cut.stream(id); live.isResult && sc != nil && len(live.attached) == 0 {
+			live.order.watermark = sc.watermark
+			if sc.next[0] >= 0 {
+				live.next = sc.next
+			}
+		}
+		if !s.isResult {
+			s.order.tracker = s.newTracker()
+		}
 		if sc := r.cut.stream(s.id()); sc != nil {
 			s.next = sc.next
-			s.past.at.Store(s.next[0])
-			s.order.tracker.Restore(sc.watermark, sc.splits)
+			s.past.at.Store(sum(s.next))
+			if !s.isResult {
+				s.order.tracker.Restore(sc.watermark, sc.splits)
+			}
 		}
 		e.replan(s)
 	}

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -128,7 +129,7 @@ func (e *Engine) stalled() error {
 
 // Ready tells why the server cannot do its work at the moment, nil when it can.
 func (e *Engine) Ready() error {
-	if err := e.Err(); err != nil {
+	if err := cmp.Or(e.Err(), e.NotLoaded()); err != nil {
 		return err
 	}
 	if err := e.noRoom(); err != nil {

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"slices"
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/expr"
@@ -15,6 +16,8 @@ type sequencer struct {
 	next  uint64 // number of the next epoch
 	// opened is when the open epoch began, lastCheckpoint when a checkpoint was last cut, both by the wall clock.
 	opened, lastCheckpoint time.Time
+	// long is the number of the last epoch that was open for so long that what it changed must be counted before a cut.
+	long uint64
 	// dirty: something was recorded since the last checkpoint.
 	dirty   bool
 	pending []*change
@@ -86,7 +89,7 @@ func (e *Engine) sequence() {
 				due = false
 			}
 		case <-e.wake:
-			if wait := e.epochMin() - time.Since(s.opened); wait > 0 && !due {
+			if wait := e.epochWait(time.Since(s.opened)); wait > 0 && !due {
 				due = true
 				timer.Reset(wait)
 			} else if wait <= 0 {
@@ -96,6 +99,10 @@ func (e *Engine) sequence() {
 		case b := <-e.built:
 			e.placeBuilt(b)
 		case <-timer.C:
+			if wait := e.epochWait(time.Since(s.opened)); due && wait > 0 {
+				timer.Reset(wait)
+				continue
+			}
 			e.turnEpoch(timer)
 			due = false
 		case <-e.closing:
@@ -113,12 +120,32 @@ func (e *Engine) sequence() {
 const (
 	putEvery   = 10 * time.Microsecond
 	epochLimit = 100 * time.Millisecond
+	// calmShare is what part of that time is enough while nothing else waits to be done; calmAgain when that is looked at again.
+	calmShare = 5
+	calmAgain = 2 * time.Millisecond
 )
 
-// epochMin is how long an epoch takes at least when a result waits: the longer, the more queries have results at a time. Committing
-// those of thousands every few milliseconds would leave the processor no time for events.
-func (e *Engine) epochMin() time.Duration {
-	return max(e.cfg.EpochMin, min(time.Duration(e.putting.Load())*putEvery, epochLimit))
+// epochWait is how much longer an epoch that has been open for a while is to be when a result waits: the more queries have results at a
+// time, the longer. Committing those of thousands every few milliseconds would leave the processor no time for events; so where there
+// are none, the results need not wait as long.
+func (e *Engine) epochWait(open time.Duration) time.Duration {
+	full := max(e.cfg.EpochMin, min(time.Duration(e.putting.Load())*putEvery, epochLimit))
+	calm := max(e.cfg.EpochMin, full/calmShare)
+	switch {
+	case open < calm:
+		return calm - open
+	case open >= full || e.calm():
+		return 0
+	}
+	return min(full-open, calmAgain)
+}
+
+// calm reports that nothing waits in the pipeline: no input, no rows, no epoch that is to be committed.
+func (e *Engine) calm() bool {
+	if len(e.inbox)+len(e.fronts)+len(e.ordered)+len(e.commits) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(e.workers, func(w *worker) bool { return len(w.in) > 0 })
 }
 
 // placeSettle lets one who asked wait for the open epoch, and for what follows from it unless it only is to be looked at.
@@ -148,10 +175,7 @@ func (e *Engine) drainChanges() {
 func (e *Engine) turnEpoch(timer *time.Timer) {
 	var cut bool
 	e.seq.epoch.ahead, cut = e.ahead()
-	most := e.cfg.EpochMax
-	if e.seq.epoch.ahead == aheadCopy {
-		most = min(most, aheadEvery)
-	}
+	most := e.epochMax(e.seq.epoch.ahead)
 	e.closeEpoch(cut)
 	e.openEpoch(false)
 	timer.Reset(most)
@@ -215,6 +239,9 @@ func (e *Engine) place(it *item) {
 	if s.log != nil {
 		s.placed.Store(s.next[0])
 		s.wakeFollowers()
+	} else if s.src != nil {
+		s.placed.Store(sum(s.next))
+		e.keepBehind(it)
 	}
 	e.seq.dirty = true
 	e.send(it)

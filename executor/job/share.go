@@ -67,6 +67,8 @@ type group struct {
 	changed bool
 	// spent is what was spent on the state and is not yet shared out: nanoseconds.
 	spent int64
+	// cost is of entries of the state.
+	cost entryCost
 }
 
 // joinGroup makes a query that is attached one of its group.

@@ -22,6 +22,9 @@ type worker struct {
 	copied  []stateBlock
 	copyErr error
 	copies  *arena.Part // memory of copies
+	// aside is the memory of results that are too many, asideAt is how many bytes of them are.
+	aside   *arena.Part
+	asideAt int
 	e       *Engine
 	index   int
 	in      chan *item
@@ -122,6 +125,8 @@ type workerQuery struct {
 	refused int64
 	// watched is the last epoch in which it was in the worker's list of that name.
 	watched uint64
+	// costs are of entries of the operators' state.
+	costs []entryCost
 }
 
 // groupErrors is an operator that reports errors in the result of one group, and goes on with the others.
@@ -132,7 +137,7 @@ type groupErrors interface {
 func newWorker(e *Engine, index int) *worker {
 	w := &worker{e: e, index: index, in: make(chan *item, 16),
 		queries: map[*query]*workerQuery{}, streams: map[uint64]*workerStream{}, groups: map[*shareKey]*group{}}
-	w.ctx.UDF, w.meter.now = e.cfg.UDF, e.costs.now
+	w.ctx.UDF, w.meter.now, w.asideAt = e.cfg.UDF, e.costs.now, e.cfg.asideBytes()
 	w.processOne = func() error {
 		in := w.routed.part(w.at, w.index).Input(w.routed.batch(w.at))
 		if w.wq.several {
@@ -497,6 +502,9 @@ func (w *worker) check(wq *workerQuery, err error) {
 // end hands over the epoch's outputs.
 func (w *worker) end(ep *epoch) {
 	w.tellRest()
+	if err := guard(w.setRestAside); err != nil { // it has read what lies in a file
+		w.e.fail(err)
+	}
 	w.keepState(ep)
 	w.settleEpoch()
 	for _, x := range ep.inspect {
@@ -532,24 +540,6 @@ func (w *worker) tellRest() {
 		}
 	}
 	w.advancing = false
-}
-
-// Emit implements op.Emitter: changes of the query's result, encoded.
-func (wq *workerQuery) Emit(in op.Input) error {
-	out := wq.w.out
-	if out.empty() {
-		wq.w.e.resultWaits()
-	}
-	for _, r := range in.Sel {
-		wq.rowIn = in.B.Row(wq.rowIn[:0], int(r))
-		row := outRow{op: in.B.Op(int(r)), data: codec.AppendRow(nil, wq.rowIn)}
-		row.step = 2 * wq.w.steps
-		if wq.w.advancing && wq.timeCol >= 0 {
-			row.step, row.time = row.step+1, wq.rowIn[wq.timeCol].I
-		}
-		out.add(wq.q, row)
-	}
-	return nil
 }
 
 // setDeadline notes the watermark of the query's stream at which it has something to do; of a query over one stream.

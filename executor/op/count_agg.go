@@ -13,6 +13,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // CountAgg groups the rows of a key by their number, in the order they come, whatever their times: a window has Size rows, and
@@ -28,6 +29,7 @@ type CountAgg struct {
 	step    int64 // runs from one window to the next
 	timed   bool
 	counts  []countKey // by key
+	block   arena.Block
 	gids    []uint32
 	full    []uint32 // the runs that the batch has filled, in order
 	results slideResults
@@ -106,9 +108,7 @@ func (a *CountAgg) Process(_ int, in Input, out Emitter) error {
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d keys with open windows", state.KeysMax)
 	}
 	a.growKeys()
-	for len(a.counts) < a.table.Cap() {
-		a.counts = append(a.counts, countKey{})
-	}
+	a.growCounts()
 	a.gids, a.full = a.gids[:0], a.full[:0]
 	for _, key := range a.kids {
 		k := &a.counts[key]
@@ -132,6 +132,16 @@ func (a *CountAgg) Process(_ int, in Input, out Emitter) error {
 		}
 	}
 	return a.send(out)
+}
+
+func (a *CountAgg) growCounts() {
+	a.counts = growIn(a.mem, &a.block, a.counts, a.table.Cap())
+	if a.mem.Short() {
+		for _, key := range a.kids {
+			arena.Claim(a.counts, int(key))
+		}
+		a.claim()
+	}
 }
 
 // filled puts a full run into the list of its key, and sends the window that ends with it, if one does.
@@ -233,13 +243,13 @@ func (a *CountAgg) Deadline() types.EventTime { return types.MaxTime }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (a *CountAgg) Bytes() int64 {
-	const keyBytes = 24
-	return a.halves.bytes() + int64(cap(a.counts))*keyBytes + a.saved.bytes() + a.shared.part(wholeAgg.Bytes)
+	return a.halves.bytes() + capBytes(a.counts) + a.saved.bytes() + a.results.bytes() + a.shared.part(wholeAgg.Bytes)
 }
 
 // Close implements Operator.
 func (a *CountAgg) Close() error {
 	a.halves.clear()
+	a.block.Free()
 	a.counts = nil
 	return nil
 }
@@ -329,9 +339,7 @@ func (a *CountAgg) Restore(in StateReader, own func(hash uint64) bool) error {
 
 func (a *CountAgg) loadEntry(key uint32, entry []byte, _ int64) error {
 	a.growKeys()
-	for len(a.counts) < a.table.Cap() {
-		a.counts = append(a.counts, countKey{})
-	}
+	a.growCounts()
 	number, entry, err := cutUvarint(entry)
 	if err != nil {
 		return err

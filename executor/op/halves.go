@@ -2,7 +2,9 @@ package op
 
 import (
 	"github.com/vigil-sql/vigil/executor/agg"
+	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // halves holds the rows of keys (of a count window: runs of rows) in the order of a number t, each with its state, and makes
@@ -25,7 +27,20 @@ type halves struct {
 	running bool
 	kids    []uint32 // keys of the rows of the batch being processed
 	sum     int64    // where touch leaves what it read, so that the reads stay
+
+	mem                *arena.Part
+	keyBlock, rowBlock arena.Block
 }
+
+// Open implements Operator.
+func (h *halves) Open(ctx *expr.Ctx) error {
+	h.mem = ctx.State.Part()
+	h.table.Mem, h.own.Mem, h.suffix.Mem, h.back.Mem = h.mem, h.mem, h.mem, h.mem
+	return h.windowCalls.Open(ctx)
+}
+
+// Spillable implements Spiller.
+func (h *halves) Spillable() int64 { return h.mem.Bytes() + h.shared.part(spillableOf) }
 
 // Groups returns the number of keys held.
 func (h *halves) Groups() int { return h.table.Len() + h.shared.groupsOf() }
@@ -69,15 +84,16 @@ func (a *halves) split(size int64) {
 
 // growKeys makes room for what is kept beside the keys of the table.
 func (a *halves) growKeys() {
-	for len(a.keys) < a.table.Cap() {
-		a.keys = appendTwice(a.keys, slideKey{})
-	}
+	a.keys = growIn(a.mem, &a.keyBlock, a.keys, a.table.Cap())
 	a.back.Grow(len(a.keys))
 }
 
 // touch reads ahead the rows at both ends of the keys of the batch, all at once, so that what follows does not wait for memory at
 // each.
 func (a *halves) touch() {
+	if a.mem.Short() {
+		a.claim()
+	}
 	sum := int64(0)
 	for _, key := range a.kids {
 		sum += a.keys[key].at
@@ -100,6 +116,23 @@ func (a *halves) touch() {
 	a.sum = sum
 }
 
+// claim brings in what touch reads, while memory is scarce.
+func (a *halves) claim() {
+	for _, key := range a.kids {
+		arena.Claim(a.keys, int(key))
+	}
+	for _, key := range a.kids {
+		if k := &a.keys[key]; k.newest != 0 {
+			arena.Claim(a.rows, int(k.newest-1))
+			arena.Claim(a.rows, int(k.oldest-1))
+			if a.stride > 0 {
+				arena.Claim(a.own.Words, int(k.oldest-1)*a.stride)
+			}
+		}
+	}
+	a.back.Claim(a.kids)
+}
+
 // take takes a number for a row, whose state is empty.
 func (a *halves) take(t int64) uint32 {
 	var id uint32
@@ -107,7 +140,7 @@ func (a *halves) take(t int64) uint32 {
 		id, a.free = a.free[n-1], a.free[:n-1]
 	} else {
 		id = uint32(len(a.rows))
-		a.rows = appendTwice(a.rows, slideRow{})
+		a.rows = arena.Append(a.mem, &a.rowBlock, a.rows, slideRow{})
 		a.own.Grow(len(a.rows))
 		if !a.running {
 			a.suffix.Grow(len(a.rows))
@@ -127,14 +160,17 @@ func (a *halves) drop(id uint32) {
 }
 
 func (a *halves) bytes() int64 {
-	const keyBytes, rowBytes = 40, 40
-	return a.table.Bytes() + a.own.Bytes() + a.suffix.Bytes() + a.back.Bytes() + int64(cap(a.keys))*keyBytes +
-		int64(cap(a.rows))*rowBytes + int64(cap(a.free))*4
+	return a.table.Bytes() + a.own.Bytes() + a.suffix.Bytes() + a.back.Bytes() + capBytes(a.keys) + capBytes(a.rows) + capBytes(a.free)
 }
 
 func (a *halves) clear() {
-	a.table, a.keys, a.rows, a.free = state.Live{}, nil, nil, nil
-	a.own, a.suffix, a.back = agg.Slab{Stride: a.stride}, agg.Slab{Stride: a.stride}, agg.Slab{Stride: a.stride}
+	a.table.Free()
+	a.own.Free()
+	a.suffix.Free()
+	a.back.Free()
+	a.keyBlock.Free()
+	a.rowBlock.Free()
+	a.keys, a.rows, a.free = nil, nil, nil
 }
 
 // mergeExact folds a state into another for the aggregates that the halves of a window give.

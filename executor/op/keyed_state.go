@@ -35,7 +35,7 @@ type keyedState struct {
 	width  int64 // of a slice, microseconds
 	seq    uint64
 	slices []savedSlice // by start
-	of     []int64      // by key: the slice of its newest entry, noSlice for none
+	of     keySlices
 	told   types.EventTime
 	seen   []int64 // slices of a restored state: what follows is written anew
 	anew   slicesAnew
@@ -75,11 +75,59 @@ type savedSlice struct {
 
 const noSlice = math.MinInt64
 
+// keySlices are, by key, the slice of its newest entry; noSlice for none. They lie in pages, so that millions of keys that come between two
+// checkpoints cost nothing when the first of them is written.
+type keySlices []*[1 << keyPageBits]int64
+
+const keyPageBits = 10
+
+func (k keySlices) at(key uint32) int64 {
+	if page := int(key >> keyPageBits); page < len(k) && k[page] != nil {
+		return k[page][key&(1<<keyPageBits-1)]
+	}
+	return noSlice
+}
+
+func (k *keySlices) set(key uint32, slice int64) {
+	page := int(key >> keyPageBits)
+	for len(*k) <= page {
+		*k = append(*k, nil)
+	}
+	p := (*k)[page]
+	if p == nil {
+		p = new([1 << keyPageBits]int64)
+		for i := range p {
+			p[i] = noSlice
+		}
+		(*k)[page] = p
+	}
+	p[key&(1<<keyPageBits-1)] = slice
+}
+
+// end is above all keys that have a slice.
+func (k keySlices) end() int { return len(k) << keyPageBits }
+
+func (k keySlices) bytes() int64 {
+	n := capBytes(k)
+	for _, page := range k {
+		if page != nil {
+			n += 8 << keyPageBits
+		}
+	}
+	return n
+}
+
 func (k *keyedState) init(form byte, width int64) {
 	k.form, k.width, k.told = form, width, types.MinTime
 }
 
-func (k *keyedState) bytes() int64 { return int64(cap(k.of))*8 + int64(cap(k.gids))*4 }
+func (k *keyedState) bytes() int64 {
+	n := k.of.bytes() + capBytes(k.gids) + capBytes(k.entry) + int64(len(k.ended.sooner))*firedBytes
+	for i := range k.ended.gone {
+		n += int64(len(k.ended.gone[i].key))
+	}
+	return n + capBytes(k.ended.gone)
+}
 
 // sliceOf is the slice in which something that ends at due is saved.
 func (k *keyedState) sliceOf(due int64) int64 {
@@ -88,7 +136,7 @@ func (k *keyedState) sliceOf(due int64) int64 {
 
 // endsSooner is told of a key whose entry in the checkpoint, if there is one, says that it ends later than it does.
 func (k *keyedState) endsSooner(key uint32) {
-	if int(key) >= len(k.of) || k.of[key] == noSlice {
+	if k.of.at(key) == noSlice {
 		return
 	}
 	if k.ended.sooner == nil {
@@ -99,15 +147,15 @@ func (k *keyedState) endsSooner(key uint32) {
 
 // forget is told of a key before it is removed.
 func (k *keyedState) forget(t *state.Live, key uint32) {
-	if int(key) >= len(k.of) || k.of[key] == noSlice {
+	if k.of.at(key) == noSlice {
 		return
 	}
 	if k.ended.sooner[key] {
-		k.ended.gone = append(k.ended.gone, goneKey{k.of[key], slices.Clone(t.Key(key))})
+		k.ended.gone = append(k.ended.gone, goneKey{k.of.at(key), slices.Clone(t.Key(key))})
 		delete(k.ended.sooner, key)
 	}
-	k.at(k.of[key]).live--
-	k.of[key] = noSlice
+	k.at(k.of.at(key)).live--
+	k.of.set(key, noSlice)
 }
 
 // at returns the account of a slice, which it makes when there is none.
@@ -156,9 +204,6 @@ func (k *keyedState) snapshot(c *windowCalls, t *state.Live, from saver, out Sta
 // writeAll writes the entries of all keys, beside what checkpoints have.
 func (k *keyedState) writeAll(c *windowCalls, t *state.Live, from saver, out StateWriter) error {
 	all := keyedState{form: k.form, width: k.width, seq: 1}
-	for range t.Cap() {
-		all.of = append(all.of, noSlice)
-	}
 	w := blockWriter{k: &all, c: c, out: out}
 	for key := range uint32(t.Cap()) {
 		if !t.Has(key) {
@@ -191,9 +236,6 @@ func (k *keyedState) changed(t *state.Live) int {
 // save writes entries of keys that have changed, and of slices that are written anew; k.gids are the former.
 func (k *keyedState) save(w *blockWriter, t *state.Live, from saver, part savePart) (int, error) {
 	k.seq++
-	for len(k.of) < t.Cap() {
-		k.of = append(k.of, noSlice)
-	}
 	if err := k.forgetSeen(w.out); err != nil {
 		return 0, err
 	}
@@ -256,7 +298,7 @@ func (k *keyedState) beginAnew(most int, out StateWriter) error {
 		k.anew.starts = append(k.anew.starts, s.start)
 		k.anew.left += s.live
 	}
-	k.anew.at, k.anew.end = 0, len(k.of)
+	k.anew.at, k.anew.end = 0, k.of.end()
 	return nil
 }
 
@@ -269,7 +311,7 @@ func (k *keyedState) saveAnew(w *blockWriter, t *state.Live, from saver, most in
 	looked := 0
 	for ; a.at < a.end && n+looked/scanShare < most; a.at++ {
 		looked++
-		if k.of[a.at] == noSlice || !slices.Contains(a.starts, k.of[a.at]) {
+		if at := k.of.at(uint32(a.at)); at == noSlice || !slices.Contains(a.starts, at) {
 			continue
 		}
 		if err := w.add(t, from, uint32(a.at)); err != nil {
@@ -338,12 +380,12 @@ func (w *blockWriter) add(t *state.Live, from saver, key uint32) error {
 	entry, due := from.appendEntry(k.entry[:0], key)
 	k.entry = entry
 	start := k.sliceOf(due)
-	if old := k.of[key]; old != noSlice {
+	if old := k.of.at(key); old != noSlice {
 		start = max(start, old)
 		k.at(old).live--
 	}
 	delete(k.ended.sooner, key)
-	k.of[key] = start
+	k.of.set(key, start)
 	s := k.at(start)
 	s.live++
 	s.written++

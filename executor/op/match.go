@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // Match finds runs of rows that fit a pattern. Rows of a key are held until the watermark has passed them, and then taken in the
@@ -60,6 +61,8 @@ type Match struct {
 	timers    timerHeap
 	busy      int // keys that are not idle
 	save      matchSave
+	mem       *arena.Part
+	block     arena.Block // behind states
 
 	// Scratch.
 	built     batch.Keys
@@ -114,6 +117,11 @@ type matchKey struct {
 	mixed bool
 	dirty bool
 	saved bool // the checkpoint has an entry of it
+	// The checkpoint has the rows up to number savedTo, which is savedRow if it is there still, provided that savedIn is 1 more than
+	// matchSave.writing. unsaved is how many rows have come since.
+	savedTo           uint64
+	savedRow, savedIn uint32
+	unsaved           uint32
 }
 
 func (k *matchKey) idle(numbered bool) bool {
@@ -176,9 +184,13 @@ func NewMatch(s *spec.Match, in, out *types.Schema) (*Match, error) {
 
 // Open implements Operator.
 func (m *Match) Open(ctx *expr.Ctx) error {
-	m.ctx = ctx
+	m.ctx, m.mem = ctx, ctx.State.Part()
+	m.table.Mem, m.rows.mem = m.mem, m.mem
 	return nil
 }
+
+// Spillable implements Spiller.
+func (m *Match) Spillable() int64 { return m.mem.Bytes() }
 
 func (m *Match) evalKeys(b *batch.Batch, sel []uint32) error { return m.keys.eval(m.ctx, b, sel) }
 
@@ -204,9 +216,7 @@ func (m *Match) Process(_ int, in Input, _ Emitter) error {
 	if m.gids, err = m.table.FindOrAdd(stateRows(keys), m.at, m.gids[:0]); err != nil {
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "more than %d keys in a pattern", state.KeysMax)
 	}
-	for len(m.states) < m.table.Len() {
-		m.states = append(m.states, matchKey{due: types.MaxTime})
-	}
+	m.growStates()
 	times := in.B.Cols[m.spec.TimeCol].I64
 	for i, row := range m.kept {
 		ref, err := m.rows.add(in.B, int(row), types.EventTime(times[row]), m.truth(in.B, row))
@@ -221,6 +231,13 @@ func (m *Match) Process(_ int, in Input, _ Emitter) error {
 		m.hold(gid, ref)
 	}
 	return nil
+}
+
+// growStates makes room for what is kept beside the keys of the table.
+func (m *Match) growStates() {
+	for len(m.states) < m.table.Len() {
+		m.states = arena.Append(m.mem, &m.block, m.states, matchKey{due: types.MaxTime})
+	}
 }
 
 // hold has a row wait for the watermark.
@@ -287,17 +304,19 @@ func (m *Match) truth(b *batch.Batch, row uint32) uint64 {
 func (m *Match) Advance(watermark types.EventTime, out Emitter) error {
 	m.watermark = max(m.watermark, watermark)
 	m.queue.settle()
-	for {
+	for n := 0; ; n++ {
 		w, ok := m.queue.pop(m.watermark)
 		if !ok {
 			break
 		}
+		m.breathe(n, w.gid, w.row)
 		if err := m.take(w.gid, w.row); err != nil {
 			return err
 		}
 	}
-	for len(m.timers) > 0 && m.timers[0].due <= m.watermark {
+	for n := 0; len(m.timers) > 0 && m.timers[0].due <= m.watermark; n++ {
 		t := m.timers.pop()
+		m.breathe(n, t.gid, m.states[t.gid].head)
 		if m.states[t.gid].due != t.due {
 			continue // another one has taken its place
 		}
@@ -308,6 +327,7 @@ func (m *Match) Advance(watermark types.EventTime, out Emitter) error {
 	}
 	if m.watermark == types.MaxTime && m.spec.Sequence == nil {
 		for gid := range m.states {
+			m.breathe(gid, uint32(gid), m.states[gid].head)
 			if err := m.expire(uint32(gid)); err != nil {
 				return err
 			}
@@ -315,6 +335,18 @@ func (m *Match) Advance(watermark types.EventTime, out Emitter) error {
 	}
 	m.shrink()
 	return m.out.flush(m, out)
+}
+
+// breathe brings a key and a row of it into memory, while that is scarce, and lets what was used leave it now and then: n counts up.
+func (m *Match) breathe(n int, gid, row uint32) {
+	if !m.mem.Short() {
+		return
+	}
+	if n%batch.RowsMax == 0 {
+		m.mem.Relieve()
+	}
+	arena.Claim(m.states, int(gid))
+	m.rows.claim(row)
 }
 
 // Deadline implements Deadliner.
@@ -330,7 +362,7 @@ func (m *Match) LateRows() int64 { return m.late }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (m *Match) Bytes() int64 {
-	return m.table.Bytes() + int64(cap(m.states))*64 + m.rows.bytes() + m.queue.bytes() + int64(cap(m.timers))*16
+	return m.table.Bytes() + capBytes(m.states) + m.rows.bytes() + m.queue.bytes() + capBytes(m.timers) + capBytes(m.save.dirty)
 }
 
 // Groups returns the number of keys with rows.
@@ -338,6 +370,9 @@ func (m *Match) Groups() int { return m.busy }
 
 // Close implements Operator.
 func (m *Match) Close() error {
+	m.table.Free()
+	m.block.Free()
+	m.rows.clear()
 	m.states, m.queue, m.timers = nil, timeQueue{}, nil
 	return nil
 }
@@ -352,28 +387,40 @@ const keysMin = 1024
 
 // shrink forgets idle keys when they are most of all.
 func (m *Match) shrink() {
-	if m.table.Len() < keysMin || m.busy > m.table.Len()/4 {
-		return
+	if m.table.Len() >= keysMin && m.busy <= m.table.Len()/4 {
+		m.forgetIdle(func(k *matchKey) bool { return k.dirty || k.saved }) // dirty: a match of it may wait to be told
 	}
+}
+
+// forgetIdle forgets idle keys that are not needed, if that are many.
+func (m *Match) forgetIdle(needed func(k *matchKey) bool) {
 	to := make([]uint32, len(m.states))
-	var table state.Table
+	table := state.Table{Mem: m.mem}
 	var states []matchKey
+	var block arena.Block
 	var gids []uint32
 	for gid := range m.states {
+		if gid%breathKeys == breathKeys-1 {
+			m.mem.Relieve()
+		}
 		k := &m.states[gid]
-		if k.idle(m.numbered) && !k.dirty && !k.saved {
+		if k.idle(m.numbered) && !needed(k) {
 			continue
 		}
 		key := m.table.Key(uint32(gid))
 		// The table has room: it held these keys before.
 		gids, _ = table.FindOrAdd(state.Rows{Buf: key, Off: []uint32{0, uint32(len(key))}, Hash: []uint64{m.table.Hash(uint32(gid))}}, batch.All(1), gids[:0])
 		to[gid] = uint32(len(states)) + 1
-		states = append(states, *k)
+		states = arena.Append(m.mem, &block, states, *k)
 	}
 	if len(states) > m.table.Len()/2 {
+		table.Free()
+		block.Free()
 		return
 	}
-	m.table, m.states = table, states
+	m.table.Free()
+	m.block.Free()
+	m.table, m.states, m.block = table, states, block
 	m.queue.all(func(w *waiting) { w.gid = to[w.gid] - 1 })
 	m.timers.keep(func(t *keyTimer) bool {
 		if to[t.gid] == 0 {

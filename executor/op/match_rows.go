@@ -7,6 +7,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // heldRows keeps rows of all keys in slots of equal size, with the values that somebody reads later, and the lists of runs
@@ -22,6 +23,9 @@ type heldRows struct {
 	text   []byte // values of variable size
 	dead   int    // bytes of text that belong to no row
 	lists  wordPool
+
+	mem                  *arena.Part
+	wordBlock, textBlock arena.Block
 }
 
 // The words of a slot; wordNulls is followed by a word of NULL bits per 64 columns, and a word per column: its bits, or for
@@ -83,12 +87,7 @@ func (h *heldRows) slot() (uint32, []uint64) {
 		ref, h.free = h.free[n-1], h.free[:n-1]
 	} else {
 		n := len(h.words) + h.stride
-		if n > cap(h.words) {
-			words := make([]uint64, len(h.words), max(n, 2*cap(h.words)))
-			copy(words, h.words)
-			h.words = words
-		}
-		h.words = h.words[:n]
+		h.words = arena.Grow(h.mem, &h.wordBlock, h.words, n)[:n]
 		ref = uint32(n / h.stride)
 	}
 	w := h.at(ref)
@@ -118,10 +117,26 @@ func (h *heldRows) add(b *batch.Batch, row int, t types.EventTime, truth uint64)
 				return 0, err
 			}
 			w[base+i] = uint64(len(h.text))<<32 | uint64(len(s))
-			h.text = append(h.text, s...)
+			h.addText(s)
 		}
 	}
 	return ref, nil
+}
+
+func (h *heldRows) addText(s []byte) { h.text = arena.Append(h.mem, &h.textBlock, h.text, s...) }
+
+// claim brings a row into memory, for who is about to go to many while that is scarce.
+func (h *heldRows) claim(ref uint32) {
+	if ref != 0 {
+		arena.Claim(h.words, int(ref-1)*h.stride)
+	}
+}
+
+// clear forgets all rows and gives the memory back.
+func (h *heldRows) clear() {
+	h.wordBlock.Free()
+	h.textBlock.Free()
+	h.words, h.text, h.free, h.dead, h.lists = nil, nil, nil, 0, wordPool{}
 }
 
 // reserve makes sure that n more bytes of text fit.
@@ -144,9 +159,13 @@ const compactTextMin = 1 << 16
 
 // compact moves the values of living rows together.
 func (h *heldRows) compact() {
-	text := make([]byte, 0, len(h.text)-h.dead+compactTextMin)
+	var block arena.Block
+	text := arena.Grow(h.mem, &block, []byte(nil), len(h.text)-h.dead+compactTextMin)
 	base := h.stride - len(h.cols)
 	for o := 0; o < len(h.words); o += h.stride {
+		if o/h.stride%breathKeys == breathKeys-1 {
+			h.mem.Relieve()
+		}
 		w := h.words[o : o+h.stride]
 		if w[wordMeta] == freeSlot {
 			continue
@@ -160,7 +179,8 @@ func (h *heldRows) compact() {
 			text = append(text, h.text[at:at+n]...)
 		}
 	}
-	h.text, h.dead = text, 0
+	h.textBlock.Free()
+	h.text, h.textBlock, h.dead = text, block, 0
 }
 
 // release gives a slot back.
@@ -230,6 +250,9 @@ func (h *heldRows) setRuns(w []uint64, runs []uint64) {
 		w[wordList] = h.lists.add(runs)
 	}
 }
+
+// live is how many rows there are.
+func (h *heldRows) live() int { return len(h.words)/h.stride - len(h.free) }
 
 func (h *heldRows) bytes() int64 {
 	return int64(cap(h.words))*8 + int64(cap(h.free))*4 + int64(cap(h.text)) + h.lists.bytes()

@@ -29,6 +29,8 @@ func (m *Match) take(gid, row uint32) error {
 			WithHint("Bound it with WITHIN INTERVAL '...'.")
 	}
 	k.order++
+	k.unsaved++
+	m.save.fresh++
 	w[wordOrder] = k.order
 	m.rows.link(k.tail, row)
 	if k.tail = row; k.head == 0 {

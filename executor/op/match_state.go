@@ -9,23 +9,26 @@ import (
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/agg"
-	"github.com/vigil-sql/vigil/executor/batch"
-	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
-	"github.com/vigil-sql/vigil/storage/state"
 )
 
-// matchVersion is the first byte of a block: docs/formats/state.md.
-const matchVersion = 1
+// matchVersion is the first byte of a block: docs/formats/state.md. Blocks of matchVersionWhole are read, too.
+const (
+	matchVersionWhole = 1
+	matchVersion      = 2
+)
 
 // matchSlice is the one slice of a match: rows of a key are not dropped together.
 const matchSlice = 0
 
 // matchSave tells what the checkpoint has.
 type matchSave struct {
-	sliceSave
-	dirty []uint32 // keys that changed; the first done of them are written
-	done  int
+	sliceSave          // entries count keys and rows in blocks
+	dirty     []uint32 // keys that changed; the first done of them are written
+	done      int
+	fresh     int // rows of those keys that came since they were written
+	// writing counts how often all keys were begun to be written anew.
+	writing uint32
 	// rewriting: all keys are being written anew; those from at to end, by number, still have to be.
 	rewriting bool
 	at, end   int
@@ -35,10 +38,12 @@ type matchSave struct {
 
 // renumber follows a table without some keys: to is the new number and 1 more, 0 for none.
 func (s *matchSave) renumber(to []uint32) {
-	s.dirty = append(s.dirty[:0], s.dirty[s.done:]...)
-	s.done = 0
-	for i := range s.dirty {
-		s.dirty[i] = to[s.dirty[i]] - 1
+	left := s.dirty[s.done:]
+	s.dirty, s.done = s.dirty[:0], 0
+	for _, gid := range left {
+		if to[gid] != 0 {
+			s.dirty = append(s.dirty, to[gid]-1)
+		}
 	}
 	at, end := 0, 0
 	for gid, now := range to[:s.end] {
@@ -60,7 +65,7 @@ func (m *Match) touch(gid uint32) {
 	}
 }
 
-// Snapshot implements Stateful: the keys that changed, whole.
+// Snapshot implements Stateful: of the keys that changed, the rows that are new.
 func (m *Match) Snapshot(out StateWriter) error {
 	_, err := m.write(out, savePart{math.MaxInt, cutAnewMost})
 	m.save.ahead = false
@@ -70,12 +75,15 @@ func (m *Match) Snapshot(out StateWriter) error {
 // Changed implements AheadCopier.
 func (m *Match) Changed() int {
 	s := &m.save
-	n := len(s.dirty) - s.done
+	n := len(s.dirty) - s.done + s.fresh
 	if s.rewriting {
 		return n + s.end - s.at
 	}
-	return s.left(n, m.busy)
+	return s.left(n, m.live())
 }
+
+// live is how many entries and rows there would be if all were written.
+func (m *Match) live() int { return m.busy + m.rows.live() }
 
 // CopyAhead implements AheadCopier.
 func (m *Match) CopyAhead(out StateWriter, most int) (int, error) {
@@ -87,21 +95,26 @@ func (m *Match) CopyAhead(out StateWriter, most int) (int, error) {
 	return n, err
 }
 
-// write writes about most keys that have changed, or that are written anew.
+// write writes about most keys that have changed, or that are written anew, and rows of them.
 func (m *Match) write(out StateWriter, part savePart) (int, error) {
 	s := &m.save
-	if !s.rewriting && s.anew(len(s.dirty)-s.done, m.busy, part.anewMost) {
+	if !s.rewriting && s.anew(len(s.dirty)-s.done+s.fresh, m.live(), part.anewMost) {
 		if err := out.Rewrite(matchSlice); err != nil {
 			return 0, err
 		}
 		s.rewriting, s.at, s.end = true, 0, len(m.states)
+		s.writing++
 	}
 	w := matchWriter{m: m, out: out}
 	n := 0
-	for ; s.done < len(s.dirty) && n < part.most; s.done++ {
-		n++
-		if err := w.add(s.dirty[s.done]); err != nil {
+	for s.done < len(s.dirty) && n < part.most {
+		gid := s.dirty[s.done]
+		rows, err := w.add(gid, part.most-n)
+		if err != nil {
 			return n, err
+		}
+		if n += 1 + rows; !m.states[gid].dirty {
+			s.done++
 		}
 	}
 	if s.done == len(s.dirty) {
@@ -113,12 +126,16 @@ func (m *Match) write(out StateWriter, part savePart) (int, error) {
 	looked := 0
 	for ; s.at < s.end && n+looked/scanShare < part.most; s.at++ {
 		looked++
-		if k := &m.states[s.at]; k.idle(m.numbered) || k.dirty {
-			continue // the list has it
+		k := &m.states[s.at]
+		if k.idle(m.numbered) || k.dirty || k.savedIn == s.writing+1 { // it has been written, or the list has it
+			continue
 		}
-		n++
-		if err := w.add(uint32(s.at)); err != nil {
+		rows, err := w.add(uint32(s.at), part.most-n)
+		if err != nil {
 			return n, err
+		}
+		if n += 1 + rows; k.dirty { // the rest of it is to be written yet
+			s.dirty = append(s.dirty, uint32(s.at))
 		}
 	}
 	if s.at == s.end {
@@ -134,24 +151,28 @@ type matchWriter struct {
 	block []byte
 }
 
-// add writes the entry of a key, unless the checkpoint has none and need not.
-func (w *matchWriter) add(gid uint32) error {
+// add writes an entry of a key, unless the checkpoint has none and need not, with about most of the rows that it has not; when some are
+// left the key stays dirty. rows is how many are written.
+func (w *matchWriter) add(gid uint32, most int) (rows int, err error) {
 	m := w.m
 	k := &m.states[gid]
 	k.dirty = false
+	m.save.fresh -= int(k.unsaved)
+	k.unsaved = 0
 	if k.idle(m.numbered) && !k.saved {
-		return nil
+		return 0, nil
 	}
 	if w.block == nil {
 		w.block = binary.AppendUvarint([]byte{matchVersion}, uint64(len(m.rows.cols)))
 	}
-	w.block = m.appendKey(w.block, gid, m.heldRows(gid))
+	w.block, rows = m.appendKey(w.block, gid, most)
 	k.saved = !k.idle(m.numbered)
-	m.save.entries++
+	m.save.fresh += int(k.unsaved)
+	m.save.entries += 1 + rows
 	if len(w.block) < blockBytes {
-		return nil
+		return rows, nil
 	}
-	return w.flush()
+	return rows, w.flush()
 }
 
 func (w *matchWriter) flush() error {
@@ -175,17 +196,22 @@ func (m *Match) heldRows(gid uint32) []uint32 {
 	return list
 }
 
-// appendKey writes the entry of a key.
-func (m *Match) appendKey(dst []byte, gid uint32, held []uint32) []byte {
+// appendKey writes an entry of a key, and returns how many rows that were.
+func (m *Match) appendKey(dst []byte, gid uint32, most int) (_ []byte, rows int) {
 	k := &m.states[gid]
 	key := m.table.Key(gid)
 	dst = binary.AppendUvarint(dst, uint64(len(key)))
 	dst = append(dst, key...)
 	entry := binary.AppendUvarint(m.save.entry[:0], k.number)
 	if m.spec.Sequence != nil {
-		entry = m.appendSequence(entry, k)
+		entry, rows = m.appendSequence(entry, k), int(k.rows)
+		k.savedIn = m.save.writing + 1
 	} else {
-		entry = m.appendAttempt(entry, k)
+		entry, rows = m.appendAttempt(entry, k, most)
+	}
+	var held []uint32
+	if !k.dirty { // else another entry follows, which has them
+		held = m.heldRows(gid)
 	}
 	entry = binary.AppendUvarint(entry, uint64(len(held)))
 	for _, row := range held {
@@ -193,27 +219,41 @@ func (m *Match) appendKey(dst []byte, gid uint32, held []uint32) []byte {
 	}
 	m.save.entry = entry
 	dst = binary.AppendUvarint(dst, uint64(len(entry)))
-	return append(dst, entry...)
+	return append(dst, entry...), rows + len(held)
 }
 
-// appendAttempt writes the rows that the watermark has passed.
-func (m *Match) appendAttempt(entry []byte, k *matchKey) []byte {
-	before, n := uint64(0), uint64(0)
-	for row := k.head; row != 0; row = m.rows.after(row) {
-		if row == k.start {
-			before = n
-		}
-		n++
+// appendAttempt writes about most of the rows that the watermark has passed and the checkpoint has not. Rows come at the end of a key's
+// list and go at its head, so that their numbers follow each other.
+func (m *Match) appendAttempt(entry []byte, k *matchKey, most int) (_ []byte, n int) {
+	whole := k.savedIn != m.save.writing+1
+	base, start := k.order+1, uint64(0)
+	if k.head != 0 {
+		base = m.rows.at(k.head)[wordOrder]
 	}
-	if k.start == 0 {
-		before = n
+	if k.start != 0 {
+		start = m.rows.at(k.start)[wordOrder]
 	}
-	entry = binary.AppendUvarint(entry, before)
-	entry = binary.AppendUvarint(entry, n)
-	for row := k.head; row != 0; row = m.rows.after(row) {
+	row, first := k.head, base
+	if !whole && k.head != 0 && k.savedTo >= base {
+		row, first = m.rows.after(k.savedRow), k.savedTo+1
+	}
+	flag := byte(0)
+	if whole {
+		flag = 1
+	}
+	n = min(max(most, 1), int(k.order+1-first))
+	entry = append(entry, flag)
+	for _, u := range [...]uint64{base, start, first, uint64(n)} {
+		entry = binary.AppendUvarint(entry, u)
+	}
+	for range n {
 		entry = m.rows.appendRow(entry, row)
+		k.savedRow, row = row, m.rows.after(row)
 	}
-	return entry
+	k.savedIn, k.savedTo = m.save.writing+1, first+uint64(n)-1
+	k.unsaved = uint32(k.order - k.savedTo)
+	k.dirty = k.unsaved > 0
+	return entry, n
 }
 
 // appendRow writes a row: time, truth of the conditions, kept columns.
@@ -275,7 +315,7 @@ func (h *heldRows) loadRow(src []byte) (ref uint32, rest []byte, err error) {
 				return 0, nil, err
 			}
 			w[base+i] = uint64(len(h.text))<<32 | uint64(len(b))
-			h.text = append(h.text, b...)
+			h.addText(b)
 		case len(src) < 8:
 			return 0, nil, errEntryEnds
 		default:
@@ -287,129 +327,6 @@ func (h *heldRows) loadRow(src []byte) (ref uint32, rest []byte, err error) {
 }
 
 var errEntryEnds = fmt.Errorf("entry ends early")
-
-// Restore implements Stateful.
-func (m *Match) Restore(in StateReader, own func(hash uint64) bool) error {
-	var blocks [][]byte
-	err := in.Blocks(func(_ int64, data []byte) error {
-		blocks = append(blocks, append([]byte(nil), data...))
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for i := len(blocks) - 1; i >= 0; i-- {
-		if err := m.loadBlock(blocks[i], own); err != nil {
-			return sqlerr.New(sqlerr.DataCorrupted, "state of a pattern: block %d of %d: %v", i+1, len(blocks), err)
-		}
-	}
-	m.save.restored = m.save.restored || len(blocks) > 0
-	return nil
-}
-
-// loadBlock takes over the entries of a block whose keys this worker owns and has not yet seen.
-func (m *Match) loadBlock(block []byte, own func(hash uint64) bool) error {
-	if err := blockVersion("a block of patterns", block, matchVersion); err != nil {
-		return err
-	}
-	n, width := binary.Uvarint(block[1:])
-	if width <= 0 || n != uint64(len(m.rows.cols)) {
-		return fmt.Errorf("state block is not of a pattern that keeps %d columns", len(m.rows.cols))
-	}
-	for src := block[1+width:]; len(src) > 0; {
-		var key, entry []byte
-		var err error
-		if key, entry, src, err = cutEntry(src); err != nil {
-			return err
-		}
-		hash := batch.HashKey(key)
-		if !own(hash) {
-			continue
-		}
-		rest, err := agg.SkipKey(key, m.keyType)
-		if err == nil && len(rest) > 0 {
-			err = fmt.Errorf("key has %d bytes too many", len(rest))
-		}
-		if err != nil {
-			return err
-		}
-		if _, ok := m.table.Find(key, hash); ok {
-			continue
-		}
-		if err := m.loadKey(key, hash, entry); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// loadKey reads an entry; the runs are found again from the rows.
-func (m *Match) loadKey(key []byte, hash uint64, entry []byte) error {
-	rows := state.Rows{Buf: key, Off: []uint32{0, uint32(len(key))}, Hash: []uint64{hash}}
-	gids, err := m.table.FindOrAdd(rows, batch.All(1), nil)
-	if err != nil {
-		return err
-	}
-	gid := gids[0]
-	m.states = append(m.states, matchKey{due: types.MaxTime})
-	k := &m.states[gid]
-	if k.number, entry, err = cutUvarint(entry); err != nil {
-		return err
-	}
-	start := uint32(0)
-	if m.spec.Sequence != nil {
-		entry, err = m.loadSequence(k, entry)
-	} else {
-		start, entry, err = m.loadAttempt(k, entry)
-	}
-	if err != nil {
-		return err
-	}
-	var held uint64
-	if held, entry, err = cutUvarint(entry); err != nil {
-		return err
-	}
-	for i := uint64(0); i < held; i++ {
-		var row uint32
-		if row, entry, err = m.rows.loadRow(entry); err != nil {
-			return err
-		}
-		m.hold(gid, row)
-	}
-	if len(entry) > 0 || k.rows > matchRowsMax {
-		return fmt.Errorf("malformed entry")
-	}
-	return m.resume(gid, start)
-}
-
-// loadAttempt reads what appendAttempt wrote; start is the first row of the attempt.
-func (m *Match) loadAttempt(k *matchKey, entry []byte) (start uint32, rest []byte, err error) {
-	var before, n uint64
-	for _, x := range []*uint64{&before, &n} {
-		if *x, entry, err = cutUvarint(entry); err != nil {
-			return 0, nil, err
-		}
-	}
-	for i := uint64(0); i < n; i++ {
-		var row uint32
-		if row, entry, err = m.rows.loadRow(entry); err != nil {
-			return 0, nil, err
-		}
-		k.order++
-		m.rows.at(row)[wordOrder] = k.order
-		m.rows.link(k.tail, row)
-		if k.tail = row; k.head == 0 {
-			k.head = row
-		}
-		if k.rows++; i == before {
-			start = row
-		}
-	}
-	if before > n {
-		return 0, nil, fmt.Errorf("malformed entry")
-	}
-	return start, entry, nil
-}
 
 // resume finds the runs of a restored attempt. It had completed none that was certain, so that no match may come out.
 func (m *Match) resume(gid, start uint32) error {

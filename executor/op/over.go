@@ -12,6 +12,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // Over computes window functions. A row waits until the watermark has passed its time, and as much more as a frame looks
@@ -44,6 +45,9 @@ type Over struct {
 	sweepAt   types.EventTime
 	late      int64
 	saved     overSaved
+
+	mem                    *arena.Part
+	partBlock, cursorBlock arena.Block
 
 	// Scratch:
 	gids, sel, places []uint32
@@ -119,9 +123,13 @@ func NewOver(s *spec.Over, schema *types.Schema) (*Over, error) {
 
 // Open implements Operator.
 func (o *Over) Open(ctx *expr.Ctx) error {
-	o.keys.ctx = ctx
+	o.keys.ctx, o.mem = ctx, ctx.State.Part()
+	o.table.Mem, o.slab.Mem, o.rows.mem = o.mem, o.mem, o.mem
 	return nil
 }
+
+// Spillable implements Spiller.
+func (o *Over) Spillable() int64 { return o.mem.Bytes() }
 
 // Process implements Operator: rows wait.
 func (o *Over) Process(_ int, in Input, _ Emitter) error {
@@ -186,12 +194,45 @@ func (o *Over) wait(b *batch.Batch) {
 // growParts makes the partitions that the table has and the operator has not.
 func (o *Over) growParts() {
 	for len(o.parts) < o.table.Len() {
-		o.parts = append(o.parts, overPart{head: noSlot, tail: noSlot, pin: noSlot, pinEnd: noSlot})
+		o.parts = arena.Append(o.mem, &o.partBlock, o.parts, overPart{head: noSlot, tail: noSlot, pin: noSlot, pinEnd: noSlot})
 		for range o.frames {
-			o.cursors = append(o.cursors, overCursor{start: noSlot, last: noSlot, stale: true})
+			o.cursors = arena.Append(o.mem, &o.cursorBlock, o.cursors, overCursor{start: noSlot, last: noSlot, stale: true})
 		}
 	}
 	o.slab.Grow(o.table.Len())
+}
+
+// claim brings in what the partitions of some rows have, while memory is scarce.
+func (o *Over) claim(refs []overRef) {
+	for _, r := range refs {
+		arena.Claim(o.parts, int(r.chunk.gids[r.row]))
+	}
+	for _, r := range refs {
+		g := r.chunk.gids[r.row]
+		p := &o.parts[g]
+		o.rows.claim(p.head)
+		o.rows.claim(p.tail)
+		if n := len(o.frames); n > 0 {
+			arena.Claim(o.cursors, int(g)*n)
+		}
+	}
+}
+
+// eachPiece calls fn for rows, a batch of them at a time: in between, while memory is scarce, some of what was used leaves it.
+func (o *Over) eachPiece(refs []overRef, fn func(r overRef) error) error {
+	for len(refs) > 0 {
+		n := min(len(refs), batch.RowsMax)
+		if o.mem.Relieve(); o.mem.Short() {
+			o.claim(refs[:n])
+		}
+		for _, r := range refs[:n] {
+			if err := fn(r); err != nil {
+				return err
+			}
+		}
+		refs = refs[n:]
+	}
+	return nil
 }
 
 // Advance implements Operator.
@@ -200,21 +241,15 @@ func (o *Over) Advance(watermark types.EventTime, out Emitter) error {
 		return nil
 	}
 	o.watermark = watermark
-	for _, r := range o.pending.take(int64(watermark)) {
-		if err := o.take(r); err != nil {
-			return err
-		}
+	if err := o.eachPiece(o.pending.take(int64(watermark)), o.take); err != nil {
+		return err
 	}
-	refs := o.pending.leave(o.leaveLimit())
 	o.emitted = o.emitted[:0]
 	o.out.Reset(nil)
-	for _, r := range refs {
+	err := o.eachPiece(o.pending.leave(o.leaveLimit()), func(r overRef) error {
 		ok, err := o.compute(r)
-		if err != nil {
+		if err != nil || !ok {
 			return err
-		}
-		if !ok {
-			continue
 		}
 		width := len(o.pending.in.Cols)
 		for i, v := range o.values {
@@ -222,12 +257,14 @@ func (o *Over) Advance(watermark types.EventTime, out Emitter) error {
 		}
 		o.emitted = append(o.emitted, r)
 		if len(o.emitted) == batch.RowsMax {
-			if err := o.flush(out); err != nil {
-				return err
-			}
+			return o.flush(out)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	err := o.flush(out)
+	err = o.flush(out)
 	o.pending.tidy()
 	o.rows.tidy()
 	o.sweep()
@@ -262,6 +299,7 @@ func (o *Over) flush(out Emitter) error {
 	o.out.N = len(o.emitted)
 	err := out.Emit(Input{B: o.out, Sel: batch.All(o.out.N)})
 	o.out.Reset(nil)
+	clear(o.emitted) // it holds chunks
 	o.emitted = o.emitted[:0]
 	return err
 }
@@ -286,6 +324,7 @@ func (o *Over) sweep() {
 	o.sweepAt = types.EventTime(addTime(int64(o.watermark), max(o.back/2, 1)))
 	live := 0
 	for g := range o.parts {
+		o.breathe(g)
 		p := &o.parts[g]
 		if p.waiting > 0 || addTime(p.last, o.back) >= o.leaveLimit() {
 			live++
@@ -295,6 +334,13 @@ func (o *Over) sweep() {
 	}
 	if live <= len(o.parts)/2 {
 		o.rebuild()
+	}
+}
+
+// breathe looks after memory, for who goes through all partitions.
+func (o *Over) breathe(g int) {
+	if g%breathKeys == breathKeys-1 {
+		o.mem.Relieve()
 	}
 }
 
@@ -314,12 +360,14 @@ func (o *Over) forget(g uint32) {
 
 // rebuild makes the table anew without the partitions that hold nothing.
 func (o *Over) rebuild() {
-	old, parts := o.table, o.parts
-	o.table, o.parts, o.cursors = state.Table{}, nil, nil
+	old, parts, block := o.table, o.parts, o.partBlock
+	o.cursorBlock.Free()
+	o.table, o.parts, o.partBlock, o.cursors = state.Table{Mem: o.mem}, nil, arena.Block{}, nil
 	to := make([]uint32, len(parts))
 	dirty, at, end := o.saved.dirty[:0], 0, 0
 	one := batch.Keys{Off: []uint32{0, 0}, Hash: []uint64{0}}
 	for g := range parts {
+		o.breathe(g)
 		if parts[g].waiting == 0 && parts[g].head == noSlot {
 			continue
 		}
@@ -345,15 +393,16 @@ func (o *Over) rebuild() {
 			c.gids[i] = to[c.gids[i]]
 		}
 	}
+	old.Free()
+	block.Free()
 	o.slab.Reset()
 	o.slab.Grow(o.table.Len())
 }
 
 // Bytes returns the memory of the state.
 func (o *Over) Bytes() int64 {
-	const partBytes, cursorBytes = 104, 32
-	return o.table.Bytes() + o.slab.Bytes() + o.rows.bytes() + o.pending.bytes() +
-		int64(cap(o.parts))*partBytes + int64(cap(o.cursors))*cursorBytes
+	return o.table.Bytes() + o.slab.Bytes() + o.rows.bytes() + o.pending.bytes() + capBytes(o.parts) + capBytes(o.cursors) +
+		capBytes(o.saved.dirty) + capBytes(o.emitted)
 }
 
 // Groups returns the number of partitions held.
@@ -367,8 +416,12 @@ func (o *Over) LateRows() int64 { return o.late }
 
 // Close implements Operator.
 func (o *Over) Close() error {
-	o.table, o.parts, o.cursors = state.Table{}, nil, nil
-	o.pending.chunks = nil
+	o.table.Free()
+	o.slab.Free()
+	o.rows.clear()
+	o.partBlock.Free()
+	o.cursorBlock.Free()
+	o.parts, o.cursors, o.pending.chunks = nil, nil, nil
 	return nil
 }
 

@@ -118,7 +118,8 @@ func (c *overChunk) settle() {
 
 // take returns the rows with a time below limit that were not taken before, in order; valid until the next call.
 func (p *overPending) take(limit int64) []overRef {
-	p.refs, p.dueTake = p.refs[:0], int64(types.MaxTime)
+	p.forgetRefs()
+	p.dueTake = int64(types.MaxTime)
 	for _, c := range p.chunks {
 		c.settle()
 		for ; c.taken < len(c.order); c.taken++ {
@@ -135,7 +136,8 @@ func (p *overPending) take(limit int64) []overRef {
 
 // leave is take for the rows that leave.
 func (p *overPending) leave(limit int64) []overRef {
-	p.refs, p.dueLeave = p.refs[:0], int64(types.MaxTime)
+	p.forgetRefs()
+	p.dueLeave = int64(types.MaxTime)
 	for _, c := range p.chunks {
 		for ; c.left < len(c.order); c.left++ {
 			row := c.order[c.left]
@@ -147,6 +149,12 @@ func (p *overPending) leave(limit int64) []overRef {
 		}
 	}
 	return p.sorted()
+}
+
+// forgetRefs empties refs: their chunks are no more held by them.
+func (p *overPending) forgetRefs() {
+	clear(p.refs)
+	p.refs = p.refs[:0]
 }
 
 func (p *overPending) sorted() []overRef {
@@ -167,6 +175,7 @@ const overSpareMax = 4
 
 // tidy lets go the chunks whose rows have left.
 func (p *overPending) tidy() {
+	p.forgetRefs()
 	p.chunks = slices.DeleteFunc(p.chunks, func(c *overChunk) bool {
 		if c.left < len(c.times) {
 			return false
@@ -182,9 +191,11 @@ func (p *overPending) tidy() {
 }
 
 func (p *overPending) bytes() int64 {
-	n := int64(0)
-	for _, c := range p.chunks {
-		n += BatchBytes(c.in) + BatchBytes(c.args) + int64(len(c.times))*24
+	n := capBytes(p.refs)
+	for _, list := range [2][]*overChunk{p.chunks, p.spare} {
+		for _, c := range list {
+			n += scratchBytes(c.in) + scratchBytes(c.args) + capBytes(c.gids) + capBytes(c.times) + capBytes(c.seqs) + capBytes(c.order)
+		}
 	}
 	return n
 }

@@ -2,6 +2,7 @@ package op
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -228,7 +229,14 @@ func (r *overRestorer) finish() error {
 	o := r.o
 	o.watermark = r.watermark
 	for g := range r.numbers {
-		if err := r.trim(uint32(g)); err != nil {
+		err := r.trim(uint32(g))
+		if p := &o.parts[g]; err == errRowsMissing && o.back != overForever && (p.left == 0 || addTime(p.last, o.back) < o.leaveLimit()) {
+			// It was forgotten when a part of it had been copied; no row can look back to the rest.
+			o.forget(uint32(g))
+			p.taken, p.left, p.base, p.saved = 0, 0, 0, 0
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -261,6 +269,8 @@ func (r *overRestorer) finish() error {
 	return nil
 }
 
+var errRowsMissing = errors.New("rows of a partition are missing")
+
 // trim lets go the rows of a partition that it no longer held, and finds the ends of its lasting frames.
 func (r *overRestorer) trim(g uint32) error {
 	o := r.o
@@ -269,7 +279,7 @@ func (r *overRestorer) trim(g uint32) error {
 	for _, number := range r.numbers[g] {
 		if number >= base {
 			if number != base+held {
-				return fmt.Errorf("rows of a partition are missing")
+				return errRowsMissing
 			}
 			held++
 			continue
@@ -288,7 +298,7 @@ func (r *overRestorer) trim(g uint32) error {
 		p.tail = noSlot
 	}
 	if len(o.frames) > 0 && (held != p.taken-base || first < min(o.pins, base)) {
-		return fmt.Errorf("rows of a partition are missing")
+		return errRowsMissing
 	}
 	return r.ends(g)
 }
@@ -303,7 +313,7 @@ func (r *overRestorer) ends(g uint32) error {
 			continue
 		}
 		if c.endRow-1 < p.base {
-			return fmt.Errorf("rows of a partition are missing")
+			return errRowsMissing
 		}
 		c.last = p.head
 		for n := p.base; n < c.endRow-1; n++ {

@@ -6,6 +6,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // overRows keeps what window functions need of the rows that frames still reach: their times and arguments, as chains of
@@ -20,6 +21,9 @@ type overRows struct {
 	buf    []byte
 	// garbage counts the bytes of buf that no slot has.
 	garbage int
+
+	mem                 *arena.Part
+	wordBlock, bufBlock arena.Block
 }
 
 // noSlot is no slot.
@@ -67,9 +71,7 @@ func (r *overRows) add(t int64, args []batch.Vec, i int) (uint32, error) {
 		if at = uint32(len(r.words) / r.stride); at >= noSlot-1 {
 			return 0, sqlerr.New(sqlerr.ProgramLimitExceeded, "window functions hold more than %d rows", noSlot-1)
 		}
-		for range r.stride {
-			r.words = append(r.words, 0)
-		}
+		r.words = growIn(r.mem, &r.wordBlock, r.words, len(r.words)+r.stride)
 	}
 	r.n++
 	w := r.slot(at)
@@ -88,7 +90,7 @@ func (r *overRows) add(t int64, args []batch.Vec, i int) (uint32, error) {
 		default:
 			b := v.Bytes(i)
 			to[0], to[1] = uint64(len(r.buf)), uint64(len(b))
-			r.buf = append(r.buf, b...)
+			r.buf = arena.Append(r.mem, &r.bufBlock, r.buf, b...)
 		}
 	}
 	return at, nil
@@ -112,8 +114,12 @@ func (r *overRows) tidy() {
 	if r.garbage < overGarbageMin || r.garbage < len(r.buf)/2 {
 		return
 	}
-	buf := make([]byte, 0, len(r.buf)-r.garbage)
+	var block arena.Block
+	buf := arena.Grow(r.mem, &block, []byte(nil), len(r.buf)-r.garbage)
 	for at := 0; at < len(r.words); at += r.stride {
+		if at/r.stride%breathKeys == breathKeys-1 {
+			r.mem.Relieve()
+		}
 		w := r.words[at : at+r.stride]
 		if w[slotNext]&slotUsed == 0 {
 			continue
@@ -127,7 +133,22 @@ func (r *overRows) tidy() {
 			buf = append(buf, r.buf[from:from+w[off+1]]...)
 		}
 	}
-	r.buf, r.garbage = buf, 0
+	r.bufBlock.Free()
+	r.buf, r.bufBlock, r.garbage = buf, block, 0
+}
+
+// claim brings in the slots that come first in the chains of partitions, for who is about to go to many while memory is scarce.
+func (r *overRows) claim(i uint32) {
+	if i != noSlot {
+		arena.Claim(r.words, int(i)*r.stride)
+	}
+}
+
+// clear forgets all rows and gives the memory back.
+func (r *overRows) clear() {
+	r.wordBlock.Free()
+	r.bufBlock.Free()
+	r.words, r.buf, r.free, r.n, r.garbage = nil, nil, noSlot, 0, 0
 }
 
 // gather appends an argument of slots to a vector of its type.

@@ -107,7 +107,7 @@ func (p *pane) beginAnew(most int) bool {
 
 func (p *pane) bytes() int64 {
 	n := p.slab.Bytes() + p.suffix.Bytes() + p.keyIndex.bytes()
-	return n + int64(cap(p.dirty)+cap(p.next)+cap(p.fired.list))*8
+	return n + capBytes(p.dirty) + capBytes(p.next) + capBytes(p.fired.list) + capBytes(p.fired.late) + capBytes(p.rows) + capBytes(p.places) + capBytes(p.kids)
 }
 
 // keyIndex numbers keys, which are numbers of a dictionary themselves, by an open-addressing table.

@@ -530,7 +530,7 @@ func (p *PaneAgg) Groups() int {
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (p *PaneAgg) Bytes() int64 {
-	n := p.dict.Bytes() + int64(cap(p.refs))*4 + p.past.bytes() + p.changes.bytes() + p.firsts.bytes()
+	n := p.dict.Bytes() + capBytes(p.refs) + capBytes(p.kids) + p.past.bytes() + p.changes.bytes() + p.firsts.bytes() + p.out.bytes()
 	for _, list := range [2][]*pane{p.panes, p.free} {
 		for _, pn := range list {
 			n += pn.bytes()

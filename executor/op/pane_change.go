@@ -52,6 +52,9 @@ type change struct {
 // indexKept is the number of changes up to which the index is kept: clearing a large one costs at every batch.
 const indexKept = 8 * batch.RowsMax
 
+// changeBytes is what one change takes in the index, about: its key and place, and places that are free.
+const changeBytes = 48
+
 // chunkChanges is the number of groups that are told at once: an update is two rows.
 const chunkChanges = batch.RowsMax / 2
 
@@ -352,5 +355,6 @@ func (c *changes) renumber(to []uint32) {
 }
 
 func (c *changes) bytes() int64 {
-	return c.before.Bytes() + c.after.Bytes() + c.spare.Bytes() + int64(cap(c.list))*24 + int64(len(c.index))*48
+	return c.before.Bytes() + c.after.Bytes() + c.spare.Bytes() + capBytes(c.list) + int64(len(c.index))*changeBytes + capBytes(c.told) +
+		capBytes(c.order) + capBytes(c.cells) + capBytes(c.oldAt) + capBytes(c.newAt) + capBytes(c.seen) + scratchBytes(c.old) + scratchBytes(c.tell)
 }

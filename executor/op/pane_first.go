@@ -16,6 +16,8 @@ type firsts struct {
 	p *PaneAgg
 	// fired are the groups told, where a window has several panes; else the panes' marks say all, and done has them by bit.
 	fired map[changeKey]struct{}
+	// firedMost is the most that fired had since it was made.
+	firedMost int
 
 	// Of the batch being processed:
 	rows, places []uint32 // those on time, and their indexes in the selection
@@ -279,10 +281,21 @@ func (f *firsts) emit(out Emitter) error {
 
 // leave forgets what the rows of a pane have set off; the windows are final.
 func (f *firsts) leave(pn *pane) {
+	f.firedMost = max(f.firedMost, len(f.fired))
 	for _, m := range pn.fired.list {
 		delete(f.fired, changeKey{f.endOfMark(pn, m), pn.ids[m.gid]})
 	}
+	if f.firedMost > firedKept && len(f.fired) < f.firedMost/firedShrink {
+		f.shrinkFired()
+	}
 }
+
+const (
+	// firedKept is the number of groups told whose room is kept in any case; firedShrink the part of the room that must be used.
+	firedKept, firedShrink = 1024, 8
+	// firedBytes is what one of them takes in a map, about: its key, and places that are free.
+	firedBytes = 48
+)
 
 // endOfMark is the end of the window that a mark is about.
 func (f *firsts) endOfMark(pn *pane, m firedMark) types.EventTime {
@@ -307,5 +320,7 @@ func (f *firsts) renumber([]uint32) {
 }
 
 func (f *firsts) bytes() int64 {
-	return f.check.Bytes() + int64(len(f.fired))*40 + int64(len(f.shared.fired))*56
+	most := max(f.firedMost, len(f.fired))
+	return f.check.Bytes() + int64(most)*firedBytes + int64(len(f.shared.fired))*56 + scratchBytes(f.found) + capBytes(f.hits) + capBytes(f.cells) +
+		capBytes(f.at)
 }

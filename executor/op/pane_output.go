@@ -34,6 +34,11 @@ type paneOutput struct {
 
 func (o *paneOutput) init(schema *types.Schema) { o.b = batch.New(schema, nil) }
 
+func (o *paneOutput) bytes() int64 {
+	return o.slab.Bytes() + o.sorter.Bytes() + scratchBytes(o.b) + capBytes(o.all) + capBytes(o.kept) + capBytes(o.sorted) + capBytes(o.cells) +
+		capBytes(o.good) + capBytes(o.gids) + capBytes(o.rows)
+}
+
 // windowStates gives the states of a window that closes.
 type windowStates interface {
 	// keys appends the keys that the window has, in any order.

@@ -297,7 +297,7 @@ func (q *pastPanes) states(dst *agg.Slab, kids []uint32) (*agg.Slab, bool, error
 }
 
 func (q *pastPanes) bytes() int64 {
-	n := q.back.Bytes() + q.late.Bytes() + int64(cap(q.front)+cap(q.link))*8
+	n := q.back.Bytes() + q.late.Bytes() + q.lateKeys.bytes() + capBytes(q.front) + capBytes(q.link)
 	if q.running != nil {
 		n += q.running.bytes()
 	}

@@ -1,6 +1,8 @@
 package op
 
 import (
+	"slices"
+
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -132,7 +134,7 @@ func (p *PaneAgg) dropPanes() {
 	if n == 0 {
 		return
 	}
-	p.panes = append(p.panes[:0], p.panes[n:]...)
+	p.panes = slices.Delete(p.panes, 0, n) // nothing behind its end holds a pane
 	if dead := p.dict.Len() - p.alive; dead > p.alive && dead > p.renumberMin {
 		p.renumber()
 	}

@@ -159,9 +159,9 @@ func (s *sightings) close() {
 
 // bytes is the memory of all buckets.
 func (s *sightings) bytes() int64 {
-	n := int64(0)
+	n := capBytes(s.gids)
 	for _, b := range s.open {
-		n += b.table.Bytes() + int64(cap(b.last))*8
+		n += b.table.Bytes() + capBytes(b.last)
 	}
 	return n
 }

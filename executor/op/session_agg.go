@@ -555,9 +555,8 @@ func (a *SessionAgg) Groups() int { return a.open + a.shared.groupsOf() }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (a *SessionAgg) Bytes() int64 {
-	const sessionBytes = 48
-	return a.table.Bytes() + a.slab.Bytes() + int64(cap(a.sessions))*sessionBytes + int64(cap(a.free))*4 +
-		a.timers.bytes() + a.saved.bytes() + a.shared.part(wholeAgg.Bytes)
+	return a.table.Bytes() + a.slab.Bytes() + capBytes(a.sessions) + capBytes(a.free) + a.timers.bytes() + a.saved.bytes() +
+		capBytes(a.closing) + capBytes(a.kept) + capBytes(a.chosen) + capBytes(a.idle) + a.changes.bytes() + a.shared.part(wholeAgg.Bytes)
 }
 
 // Close implements Operator.

@@ -80,6 +80,10 @@ type changeSet struct {
 	passed        []uint32
 }
 
+func (c *changeSet) bytes() int64 {
+	return capBytes(c.list) + capBytes(c.rows) + capBytes(c.passed) + scratchBytes(c.before) + scratchBytes(c.after)
+}
+
 // touchedSession is a session that the batch touches, as it was before.
 type touchedSession struct {
 	row    outRow

@@ -326,6 +326,7 @@ func (a *SlideAgg) expireAll(list []timer) error {
 			a.kids = append(a.kids, tm.id)
 		}
 	}
+	a.mem.Relieve()
 	a.table.TouchPlaces(a.kids)
 	a.touch()
 	for _, key := range a.kids {
@@ -404,7 +405,8 @@ func (a *SlideAgg) Rows() int { return len(a.rows) - len(a.free) }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (a *SlideAgg) Bytes() int64 {
-	return a.halves.bytes() + a.expiry.bytes() + a.pending.bytes() + a.shared.part(wholeAgg.Bytes)
+	return a.halves.bytes() + a.expiry.bytes() + a.pending.bytes() + a.saved.bytes() + capBytes(a.saved.dirty) + a.results.bytes() +
+		capBytes(a.accepted) + capBytes(a.due) + capBytes(a.steps) + a.shared.part(wholeAgg.Bytes)
 }
 
 // Close implements Operator.
@@ -448,6 +450,10 @@ const (
 	slideInsert = iota
 	slideBefore
 )
+
+func (r *slideResults) bytes() int64 {
+	return r.slab.Bytes() + capBytes(r.list) + capBytes(r.rows) + capBytes(r.passed) + capBytes(r.at)
+}
 
 func (r *slideResults) init(schema *types.Schema, stride int) {
 	r.slab.Stride = stride

@@ -10,6 +10,9 @@ type Spiller interface{ Spillable() int64 }
 // breathEvery is after how many groups those who go through all of them look after memory.
 const breathEvery = 1 << 15
 
+// breathKeys is breathEvery for those who read whole keys.
+const breathKeys = 1 << 12
+
 // blockList is blocks of a checkpoint that are gathered before they are read: as much as there is state, maybe.
 type blockList struct {
 	mem   *arena.Part

@@ -420,12 +420,12 @@ func (s *timedRows) dueOf(side int, time int64) int64 { return satAdd(time, s.co
 
 // bytes is the memory held, used or not.
 func (s *timedRows) bytes() int64 {
-	n := s.index.Bytes()
+	n := s.index.Bytes() + capBytes(s.chunks) + capBytes(s.free)
 	for i := range s.chunks {
-		n += int64(cap(s.chunks[i].rows))*32 + int64(cap(s.chunks[i].data))
+		n += capBytes(s.chunks[i].rows) + capBytes(s.chunks[i].data)
 	}
 	for _, b := range s.buckets {
-		n += int64(cap(b.queue)) * 24
+		n += capBytes(b.queue) + capBytes(b.chunks[0]) + capBytes(b.chunks[1])
 		for _, d := range b.deltas {
 			n += int64(cap(d))
 		}

@@ -113,7 +113,7 @@ func (v *versionTable) pack() {
 }
 
 func (v *versionTable) bytes() int64 {
-	return v.index.Bytes() + int64(cap(v.data)) + int64(cap(v.changed))*4 + int64(cap(v.gone))
+	return v.index.Bytes() + capBytes(v.data) + capBytes(v.changed) + capBytes(v.gone)
 }
 
 // snapshot writes what changed. The first one after a restart writes everything, into a slice of the next generation, and

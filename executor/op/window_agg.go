@@ -271,7 +271,7 @@ func (w *WindowAgg) release(sl *slice) {
 
 // Bytes returns the memory of all state, in use or kept for reuse; of shared windows a member's part.
 func (w *WindowAgg) Bytes() int64 {
-	n := int64(0)
+	n := w.emit.sorter.Bytes() + capBytes(w.emit.gids) + capBytes(w.emit.kept)
 	for _, list := range [2][]*slice{w.open, w.free} {
 		for _, sl := range list {
 			n += sl.table.Bytes() + sl.slab.Bytes()
@@ -290,12 +290,6 @@ func (w *WindowAgg) Spillable() int64 {
 		n += w.shared.all.mem.Bytes() / int64(len(w.shared.members))
 	}
 	return n
-}
-
-// Reclaim implements Reclaimer.
-func (w *WindowAgg) Reclaim() {
-	freeSlices(w.free)
-	w.free = nil
 }
 
 func freeSlices(list []*slice) {

@@ -50,6 +50,7 @@ func (w *WindowAgg) emitSlice(sl *slice, out Emitter) error {
 // emitGroups sends one batch of groups. When the result of one is an error, the batch is made again without it.
 func (w *WindowAgg) emitGroups(sl *slice, gids []uint32, out Emitter) error {
 	o := &w.emit
+	sl.slab.Claim(gids)
 	gids, err := w.goodResults(sl, gids)
 	if err != nil || len(gids) == 0 {
 		return err

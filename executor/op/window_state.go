@@ -182,7 +182,7 @@ func (r *restorer) load(block []byte, left int) error {
 }
 
 // loadEntries takes over the entries that were read; the slice is about to have room for as many.
-func (r *restorer) loadEntries(room int) error {
+func (r *restorer) loadEntries(keys, size int) error {
 	w := r.w
 	win := window.TumbleAt(types.EventTime(r.start), w.spec.Window.Size, w.spec.Window.Offset)
 	if int64(win.Start) != r.start {
@@ -190,7 +190,7 @@ func (r *restorer) loadEntries(room int) error {
 	}
 	sl := w.sliceOf(win)
 	sl.restored = true
-	sl.table.Reserve(room)
+	sl.table.Reserve(keys, size)
 	next := uint32(sl.table.Len())
 	var err error
 	if r.gids, err = sl.table.FindOrAdd(r.keys.rows, batch.All(len(r.states)), r.gids[:0]); err != nil {
@@ -221,9 +221,9 @@ func (k *restoredKeys) add(key []byte, hash uint64) {
 	k.rows.Off, k.rows.Hash = append(k.rows.Off, uint32(len(k.rows.Buf))), append(k.rows.Hash, hash)
 }
 
-// room is about how many keys blocks of so many bytes have, when one of size bytes has these.
-func (k *restoredKeys) room(size, bytes int) int {
-	return int(int64(len(k.rows.Hash)) * int64(bytes) / int64(size))
+// room is about how many keys, of how many bytes, blocks of so many bytes have, when one of size bytes has these.
+func (k *restoredKeys) room(size, bytes int) (n, keyBytes int) {
+	return int(int64(len(k.rows.Hash)) * int64(bytes) / int64(size)), int(int64(len(k.rows.Buf)) * int64(bytes) / int64(size))
 }
 
 // cutEntry takes the next key and states from the front of src.

@@ -24,7 +24,7 @@ func find(n *node, est *Estimates) (access, bool) {
 		if !lookable(n.atom) {
 			return access{}, false
 		}
-		return access{atoms: []*atom{n.atom}, part: est.of(n.atom), exact: true}, true
+		return access{atoms: []*atom{n.atom}, part: est.of(n.atom), exact: !n.atom.every || len(n.atom.members) == 1}, true
 	case nodeAnd:
 		best, found := access{}, false
 		for _, k := range n.kids {
@@ -54,7 +54,7 @@ func lookable(a *atom) bool {
 		return false
 	}
 	switch a.kind {
-	case atomEqual, atomOneOf, atomInts, atomNet, atomRange, atomNever:
+	case atomEqual, atomOneOf, atomInts, atomNet, atomRange, atomNever, atomMember:
 		return true
 	case atomLike, atomRegex:
 		for i := range a.lits {

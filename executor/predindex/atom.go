@@ -13,15 +13,16 @@ import (
 type atomKind uint8
 
 const (
-	atomRange atomKind = iota // lo <= x <= hi, in the order of integers
-	atomInts                  // x is one of ints
-	atomEqual                 // the bytes equal text
-	atomOneOf                 // the bytes are one of texts
-	atomLike                  // LIKE, ILIKE
-	atomRegex                 // ~, ~*
-	atomNull                  // IS NULL
-	atomNet                   // the address lies in net
-	atomNever                 // true for no row: a comparison with NULL
+	atomRange  atomKind = iota // lo <= x <= hi, in the order of integers
+	atomInts                   // x is one of ints
+	atomEqual                  // the bytes equal text
+	atomOneOf                  // the bytes are one of texts
+	atomLike                   // LIKE, ILIKE
+	atomRegex                  // ~, ~*
+	atomNull                   // IS NULL
+	atomNet                    // the address lies in net
+	atomNever                  // true for no row: a comparison with NULL
+	atomMember                 // the array has one of members, or every one
 )
 
 // atom is a test of one value against constants. It is true or not; NULL is not, but for IS NULL.
@@ -40,6 +41,9 @@ type atom struct {
 	regex  *fn.Pattern
 	net    string // the stored form
 	strict bool   // the network itself is not contained
+	// members are elements as they are stored, in order; every: all of them are wanted.
+	members []string
+	every   bool
 	// lits are texts of which the value contains at least one if the test is true; none: nothing is known.
 	lits []literal
 }
@@ -97,7 +101,7 @@ func lowered(c *expr.Call) (*expr.Column, bool) {
 // atomOf recognises an atom, negated when neg; nil: the condition is none.
 func atomOf(e expr.Expr, neg bool) *atom {
 	a := atomIn(e)
-	if a == nil {
+	if a == nil || neg && a.kind == atomMember { // an array that has a NULL is none that lacks an element
 		return nil
 	}
 	if neg {
@@ -133,7 +137,12 @@ func atomIn(e expr.Expr) *atom {
 		}
 	case *expr.Like:
 		return atomPattern(e)
+	case *expr.AnyArray:
+		return atomAny(e)
 	case *expr.Call:
+		if a := atomArrays(e); a != nil {
+			return a
+		}
 		return atomCall(e)
 	}
 	return nil
@@ -314,6 +323,8 @@ func (a *atom) cost() float64 {
 		return base + 4
 	case atomOneOf, atomNet:
 		return base + 15
+	case atomMember:
+		return base + 30
 	case atomLike:
 		return base + 40
 	}
@@ -350,6 +361,8 @@ func holdsBytes(a *atom, b, low []byte) bool {
 		ok = a.like.MatchLower(b)
 	case atomRegex:
 		ok = a.regex.Match(b)
+	case atomMember:
+		ok = a.hasMembers(b)
 	case atomNet:
 		ok = types.InetContains(a.net, string(b), a.strict)
 	default:

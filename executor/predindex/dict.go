@@ -2,6 +2,7 @@ package predindex
 
 import (
 	"hash/maphash"
+	"math/bits"
 
 	"github.com/vigil-sql/vigil/executor/expr"
 )
@@ -41,7 +42,22 @@ var (
 	decideAfter = 4096
 )
 
-var dictSeed = maphash.MakeSeed()
+var (
+	dictSeed = maphash.MakeSeed()
+	// shortSeed and shortFactor, which is odd, are anybody's guess.
+	shortSeed   = maphash.Bytes(dictSeed, []byte("seed"))
+	shortFactor = maphash.Bytes(dictSeed, []byte("factor")) | 1
+)
+
+// hashOf tells values apart that are as long and have at most shortText bytes: those need not be compared.
+func hashOf(value []byte) uint64 {
+	if len(value) > shortText {
+		return maphash.Bytes(dictSeed, value)
+	}
+	return bits.ReverseBytes64((firstWord(value) ^ shortSeed) * shortFactor)
+}
+
+const shortText = 8
 
 // find returns the entry of a value, which it adds when it is new; -1 when the dict is out of use. It may empty the dict first, which
 // gen tells.
@@ -60,12 +76,12 @@ func (d *dict) find(value []byte) int32 {
 	if d.slots == nil {
 		d.slots = make([]uint32, 4*dictEntries)
 	}
-	h := maphash.Bytes(dictSeed, value)
+	h := hashOf(value)
 	mask := uint64(len(d.slots) - 1)
 	i := h & mask
 	for ; d.slots[i] != 0; i = (i + 1) & mask {
 		e := &d.ents[d.slots[i]-1]
-		if e.hash == h && string(d.buf[e.from:e.to]) == string(value) {
+		if e.hash == h && int(e.to-e.from) == len(value) && (len(value) <= shortText || string(d.buf[e.from:e.to]) == string(value)) {
 			d.known++
 			return int32(d.slots[i] - 1)
 		}

@@ -87,6 +87,11 @@ func (a *atom) prior() float64 {
 		return min(0.01*float64(len(a.texts)), 0.5)
 	case atomInts:
 		return min(0.01*float64(len(a.ints)), 0.5)
+	case atomMember:
+		if a.every {
+			return 0.01
+		}
+		return min(0.02*float64(len(a.members)), 0.5)
 	case atomRange:
 		if a.lo == a.hi {
 			return 0.01

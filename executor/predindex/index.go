@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -97,6 +96,7 @@ type probe struct {
 	// equal and lower hold values as they are and in lower case.
 	equal, lower map[string]uint32
 	auto         *automaton
+	members      map[string]uint32 // elements of arrays
 	nets         networks
 	// few are the values to be compared one by one, where there is nothing but a few of them.
 	few []fewText
@@ -212,7 +212,7 @@ func (x *Index) Bytes() int64 {
 		if p.ints != nil {
 			n += 12 * len(p.ints.keys)
 		}
-		n += 48 * (len(p.equal) + len(p.lower))
+		n += 48 * (len(p.equal) + len(p.lower) + len(p.members))
 	}
 	return int64(n + 16*len(x.posts) + 4*len(x.starts) + 4*len(x.asks) + 28*len(x.rules) + 64*len(x.tests))
 }
@@ -313,8 +313,8 @@ func shortLength(n int) uint8 { return uint8(min(n, longText)) }
 
 // firstWord is the first 8 bytes of a text as an integer, zeros after its end.
 func firstWord(b []byte) uint64 {
-	if len(b) >= 8 {
-		return binary.LittleEndian.Uint64(b)
+	if cap(b) >= 8 { // most texts lie among others
+		return binary.LittleEndian.Uint64(b[:8]) & (1<<(8*min(len(b), 8)) - 1)
 	}
 	w := uint64(0)
 	for i, c := range b {
@@ -419,6 +419,8 @@ func (b *builder) register(a *atom, post posting) int {
 		return 1
 	case atomNever:
 		return 1
+	case atomMember:
+		return b.members(p, a, post)
 	}
 	for i := range a.lits {
 		b.literal(p, &a.lits[i], post)
@@ -502,7 +504,7 @@ func (b *builder) finish(p *probeBuilder) {
 	if len(p.texts) > 0 {
 		p.auto = newAutomaton(p.texts)
 	}
-	if p.auto == nil && p.lower == nil && len(p.nets.groups) == 0 && len(p.equal) <= fewTexts {
+	if p.auto == nil && p.lower == nil && p.members == nil && len(p.nets.groups) == 0 && len(p.equal) <= fewTexts {
 		for s, list := range p.equal {
 			p.few = append(p.few, fewText{s, list})
 			p.lengths |= 1 << (len(s) & 63)
@@ -518,9 +520,4 @@ func (x *Index) textProbe(col int) *probe {
 		return nil
 	}
 	return x.probes[i]
-}
-
-// absent reports that the batch lacks a column that the probe reads: only rules read it that are left out.
-func (p *probe) absent(b *batch.Batch) bool {
-	return slices.ContainsFunc(p.reads, func(col int) bool { return col >= len(b.Cols) || b.Cols[col].Absent })
 }

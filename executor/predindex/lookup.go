@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+
+	"github.com/vigil-sql/vigil/executor/batch"
 )
 
 // hit is a list of rules that a value leads to; exact: the value passes the test that put them there.
@@ -156,4 +158,9 @@ func (t *networks) find(addr []byte, dst []hit) []hit {
 		}
 	}
 	return dst
+}
+
+// absent reports that the batch lacks a column that the probe reads: only rules read it that are left out.
+func (p *probe) absent(b *batch.Batch) bool {
+	return slices.ContainsFunc(p.reads, func(col int) bool { return col >= len(b.Cols) || b.Cols[col].Absent })
 }

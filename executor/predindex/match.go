@@ -298,6 +298,9 @@ func (p *probe) find(value, low []byte, dst []hit) []hit {
 	if len(p.nets.groups) > 0 {
 		dst = p.nets.find(value, dst)
 	}
+	if p.members != nil {
+		dst = p.findMembers(value, dst)
+	}
 	if list, ok := p.equal[string(value)]; ok {
 		dst = append(dst, hit{list: list, exact: true})
 	}
@@ -377,7 +380,9 @@ func (m *Matcher) postTexts(row uint32, h hit, list []posting) {
 		exact = exactCand
 	}
 	n := len(m.cands)
-	m.cands = slices.Grow(m.cands, len(list))
+	if cap(m.cands)-n < len(list) {
+		m.cands = slices.Grow(m.cands, len(list))
+	}
 	dst := m.cands[n : n+len(list)]
 	k := 0
 	for i := range list {

@@ -19,7 +19,7 @@ import (
 var schema = &types.Schema{Cols: []types.Column{
 	{Name: "image", Type: types.T(types.Text)}, {Name: "line", Type: types.T(types.Text)}, {Name: "n", Type: types.T(types.Int8)},
 	{Name: "f", Type: types.T(types.Float8)}, {Name: "ip", Type: types.T(types.Inet)}, {Name: "ok", Type: types.T(types.Bool)},
-	{Name: "at", Type: types.T(types.TimestampTZ)},
+	{Name: "at", Type: types.T(types.TimestampTZ)}, {Name: "tags", Type: types.ArrayOf(types.Text)}, {Name: "nums", Type: types.ArrayOf(types.Int8)},
 }}
 
 const (
@@ -30,6 +30,8 @@ const (
 	colIP
 	colOK
 	colAt
+	colTags
+	colNums
 )
 
 // gen makes random conditions and rows, and counts what it made.
@@ -73,7 +75,7 @@ func (g *gen) rows(n int) *batch.Batch {
 	for range n {
 		row := []types.Value{types.NewText(g.text(3)), types.NewText(g.text(9)), types.NewInt(types.Int8, int64(g.IntN(40)-20)),
 			types.NewFloat(float64(g.IntN(9)) / 2), types.NewBytes(types.Inet, g.addr()), types.NewBool(g.IntN(2) == 0),
-			types.NewTime(types.EventTime(g.IntN(100)))}
+			types.NewTime(types.EventTime(g.IntN(100))), g.array(colTags, 5), g.array(colNums, 5)}
 		for c := range row {
 			if g.IntN(8) == 0 {
 				row[c] = types.Null(schema.Cols[c].Type)
@@ -110,6 +112,41 @@ func (g *gen) subject() expr.Expr {
 	return c
 }
 
+// array makes a value for a column of arrays: elements come twice, and NULL.
+func (g *gen) array(col, most int) types.Value {
+	var list []types.Value
+	elem := types.T(schema.Cols[col].Type.Elem)
+	for range g.IntN(most + 1) {
+		switch {
+		case g.IntN(10) == 0:
+			list = append(list, types.Null(elem))
+		case elem.Kind == types.Text:
+			list = append(list, types.NewText(g.word()))
+		default:
+			list = append(list, types.NewInt(elem.Kind, int64(g.IntN(9))))
+		}
+	}
+	return types.NewArray(elem.Kind, list)
+}
+
+// members is a condition on the elements of an array.
+func (g *gen) members(any bool) expr.Expr {
+	col := []int{colTags, colNums}[g.IntN(2)]
+	elem := schema.Cols[col].Type.Elem
+	if any {
+		x := types.Null(types.T(elem))
+		if list, err := types.DecodeArray(elem, g.array(col, 3).S); err == nil && len(list) > 0 {
+			x = list[0]
+		}
+		return &expr.AnyArray{Op: []expr.CmpOp{expr.EQ, expr.EQ, expr.EQ, expr.NE, expr.LT}[g.IntN(5)], L: &expr.Const{Val: x}, Array: column(col), All: g.IntN(5) == 0}
+	}
+	args := []expr.Expr{column(col), &expr.Const{Val: g.array(col, 3)}}
+	if g.IntN(3) == 0 {
+		slices.Reverse(args)
+	}
+	return g.call([]string{"&&", "@>", "<@"}[g.IntN(3)], types.Bool, args...)
+}
+
 func text(s string) *expr.Const { return &expr.Const{Val: types.NewText(s)} }
 
 // cond makes a condition; depth bounds AND, OR and NOT.
@@ -127,7 +164,7 @@ func (g *gen) cond(depth int) expr.Expr {
 		}
 		return &expr.Not{X: list[0]}
 	}
-	kind := g.IntN(15)
+	kind := g.IntN(17)
 	g.made[fmt.Sprint("leaf", kind)]++
 	num := func(c int, v types.Value) expr.Expr {
 		if g.IntN(20) == 0 {
@@ -161,6 +198,8 @@ func (g *gen) cond(depth int) expr.Expr {
 		return g.call([]string{"~", "~*", "!~", "!~*"}[g.IntN(4)], types.Bool, g.subject(), text(pattern))
 	case 13:
 		return g.asks()
+	case 15, 16:
+		return g.members(kind == 15)
 	case 11: // may fail
 		one := &expr.Const{Val: types.NewInt(types.Int8, 1)}
 		return &expr.Compare{Op: expr.GT, L: g.call("/", types.Int8, one, column(colN)), R: &expr.Const{Val: types.NewInt(types.Int8, -1)}}
@@ -303,7 +342,7 @@ func TestEqualsOneByOne(t *testing.T) {
 			made[k] += n
 		}
 	}
-	if len(made) < 15 || matches < 10_000 || failures < 100 || scans < 100 || absent < 20 {
+	if len(made) < 17 || matches < 10_000 || failures < 100 || scans < 100 || absent < 20 {
 		t.Fatalf("the rules were too plain: %v, %d matches, %d row errors, %d scans, %d columns absent", slices.Sorted(maps.Keys(made)), matches, failures, scans, absent)
 	}
 }

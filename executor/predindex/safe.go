@@ -26,6 +26,9 @@ func safe(e expr.Expr) bool {
 			ok = ok && (e.Where == nil || safe(e.Where))
 		case *expr.TableQuery:
 			ok = ok && safeQuery(e)
+		case *expr.AnyArray:
+			ok = ok && e.Like == nil && e.Regex == nil
+		case *expr.ArrayCtor:
 		case *expr.Like:
 			ok = ok && constantPattern(e)
 		case *expr.Cast:
@@ -75,6 +78,9 @@ func safeCall(e *expr.Call) bool {
 		}
 		_, err := fn.CompilePattern(c.Val.S, "")
 		return err == nil
+	}
+	if len(e.Args) == 2 && e.Args[0].Type().Kind == types.Array && slices.Contains([]string{"&&", "@>", "<@"}, e.Def.Name) {
+		return true
 	}
 	if len(e.Args) == 2 && (e.Def.Name == "<<" || e.Def.Name == ">>=" || e.Def.Name == "&&") {
 		return e.Args[0].Type().Kind == types.Inet || e.Args[0].Type().Kind == types.CIDR // they are other operators of other types

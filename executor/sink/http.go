@@ -83,6 +83,9 @@ func newWebhook(o connector.SinkOptions) (*webhook, error) {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, sqlerr.New(sqlerr.InvalidParameterValue, `option "url" of connector http must be a URL of http or https`).WithHint("Write url = 'https://host/path'.")
 	}
+	if u.Scheme == "http" && w.trust != (connector.TLSFiles{}) {
+		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "connector http reads tls_ca, tls_cert and tls_key with a URL of https only")
+	}
 	w.url, w.server = u, o.Server
 	switch w.content = o.ContentType; {
 	case w.content == "application/json" && w.body == "lines":

@@ -3,10 +3,12 @@ package sink
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,6 +20,7 @@ import (
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/tests/certs"
 )
 
 // answerer is a target that does as it is told, request by request, and keeps the rows it took.
@@ -258,5 +261,55 @@ func TestHTTPSecrets(t *testing.T) {
 	d := httpDef()
 	if u, err := url.Parse(d.Target(connector.SinkOptions{Params: map[string]string{"url": "https://u:hunter2@host:8443/hunter2"}})); err != nil || u.String() != "https://host:8443" {
 		t.Error(u, err)
+	}
+}
+
+// TestHTTPTLS: the target is who an authority of our own says, and it is told who the server is. Who is not vouched for gets no row.
+func TestHTTPTLS(t *testing.T) {
+	ca, stranger := certs.New(t), certs.New(t)
+	a := &answerer{t: t}
+	server := httptest.NewUnstartedServer(a)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{ca.Sign("target").TLS}, ClientCAs: ca.Pool, ClientAuth: tls.RequireAndVerifyClientCert}
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	own, other := ca.Sign("vigil"), stranger.Sign("vigil")
+	for _, c := range []struct {
+		options []string
+		want    string
+	}{
+		{nil, "unknown authority"},
+		{[]string{"tls_ca", stranger.File, "tls_cert", own.Cert, "tls_key", own.Key}, "unknown authority"},
+		{[]string{"tls_ca", ca.File}, "certificate required"},
+		{[]string{"tls_ca", ca.File, "tls_cert", other.Cert, "tls_key", other.Key}, "tls:"},
+		{[]string{"tls_ca", ca.File, "tls_cert", own.Cert, "tls_key", own.Key}, ""},
+	} {
+		d, err := webhookTo(t, server.URL, c.options...).Deliver(t.Context(), sinkRows(0, 3))
+		if c.want == "" && (err != nil || d.Done != 3 || !slices.Equal(a.taken, []int{0, 1, 2})) {
+			t.Errorf("%v: %+v %v, taken %v", c.options, d, err, a.taken)
+		}
+		if c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || d.Done != 0 || len(a.taken) > 0) {
+			t.Errorf("%v: %+v %v, want %q", c.options, d, err, c.want)
+		}
+	}
+	for want, options := range map[string]map[string]string{
+		"both tls_cert and tls_key": {"url": server.URL, "tls_cert": own.Cert},
+		"with a URL of https only":  {"url": "http://127.0.0.1/", "tls_ca": ca.File},
+	} {
+		d := httpDef()
+		if err := d.Check(connector.SinkOptions{Params: options, ContentType: "application/json"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", options, err, want)
+		}
+	}
+	for _, options := range []map[string]string{{"tls_ca": own.Key}, {"tls_ca": "/nowhere"}, {"tls_cert": own.Key, "tls_key": own.Cert}} {
+		options["url"] = server.URL
+		d := httpDef()
+		s, err := d.New(connector.SinkOptions{Params: options, ContentType: "application/json"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Open(t.Context(), connector.SinkPosition{}); err == nil || !strings.Contains(err.Error(), "option") {
+			t.Errorf("%v: %v", options, err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/executor/seal"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 )
 
@@ -44,6 +45,9 @@ func makePlan(defs []connector.SinkDef, server string, s *Spec) (*plan, error) {
 		return nil, noConnector(defs, s.Connector)
 	}
 	p := &plan{def: &defs[at]}
+	if err := seal.Locked(s.Options); err != nil {
+		return nil, err
+	}
 	own := maps.Clone(s.Options)
 	for _, c := range common {
 		delete(own, c.Name)
@@ -109,14 +113,4 @@ func (s *Set) Target(spec *Spec) (name string, exclusive bool) {
 		return "", false
 	}
 	return p.def.Target(p.options), p.def.Exclusive
-}
-
-// Secret tells whether the value of a connector's option must not be shown. Of a connector that is not there all are.
-func (s *Set) Secret(name, option string) bool {
-	for i := range s.o.Defs {
-		if s.o.Defs[i].Name == name {
-			return s.o.Defs[i].Secret(option)
-		}
-	}
-	return option != "connector"
 }

@@ -92,6 +92,12 @@ type Limits struct {
 // Any reports that there is a limit that is looked at once a second.
 func (l *Limits) Any() bool { return l.CPUMicros > 0 || l.State() }
 
+// Shuts reports that a query may have to take no rows for a while, for its state or, when its result is updated, for its rows: rows
+// of such a result that were held back would leave what the result never was.
+func (l *Limits) Shuts(updates bool) bool {
+	return l.Throttle && (l.State() || l.RowsPerMinute > 0 && updates)
+}
+
 // State reports that the keyed state is bounded.
 func (l *Limits) State() bool { return l.MemoryBytes > 0 || l.KeysMax > 0 }
 

@@ -35,21 +35,12 @@ func Shrinks(n *Node) bool {
 		if op.Window.Kind == window.Count {
 			return false
 		}
-	}
-	return !slices.ContainsFunc(n.In, func(in *Node) bool { return !Shrinks(in) })
-}
-
-// Frees reports whether the operators of a part of a continuous program give memory back when they hold less: others keep it for reuse.
-func Frees(n *Node) bool {
-	switch op := n.Op.(type) {
-	case *GroupAgg, *Over, *TemporalJoin, *IntervalJoin, *Match:
-		return false
-	case *WindowAgg:
-		if op.Window.Kind != window.Tumble || op.Emit.Mode != EmitFinal || op.Lateness != 0 {
+	case *Match:
+		if op.Within == 0 {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(n.In, func(in *Node) bool { return !Frees(in) })
+	return !slices.ContainsFunc(n.In, func(in *Node) bool { return !Shrinks(in) })
 }
 
 // Updates reports whether the changelog that a part of a continuous program makes may hold more than inserts.

@@ -12,32 +12,54 @@ import (
 )
 
 // Keeps tells whether a continuous query can go on with its state as another one, of the same id: "" when it can, else which part
-// differs. What may differ is what follows the topmost operator with state, and the filter over its results, which
-// nothing depends on that has come out before.
-func Keeps(old, next *spec.Query) string {
+// differs, and in detail what stands there. What may differ is what follows the topmost operator with state, and the filter over its
+// results, which nothing depends on that has come out before.
+func Keeps(old, next *spec.Query) (why, detail string) {
 	switch {
 	case old.Updates || next.Updates:
-		return "its results are corrected later"
+		return "its results are corrected later", "What is corrected would be a row of the other text: EMIT ON UPDATE, allowed_lateness, grouping without a window."
 	case !sameColumns(old.Program.Root.Schema, next.Program.Root.Schema):
-		return "the columns of its result differ"
+		return "the columns of its result differ", columnDifference(old.Program.Root.Schema, next.Program.Root.Schema)
 	case spec.Keyed(old.Program.Root) != spec.Keyed(next.Program.Root):
-		return "one of the two has state, the other has none"
+		return "one of the two has state, the other has none", ""
 	case !spec.Keyed(old.Program.Root):
-		return keepsInput(old, next)
+		return keepsInput(old, next), ""
 	case len(old.Stages) != len(next.Stages):
-		return "the parts that it is cut into differ"
+		return "the parts that it is cut into differ", ""
 	}
 	for i := range old.Stages {
-		if !samePlan(old.Stages[i].Program.Root, next.Stages[i].Program.Root) {
-			return "what its subqueries do differs"
+		if a, b := old.Stages[i].Program.Root, next.Stages[i].Program.Root; !samePlan(a, b) {
+			part, detail := difference(a, b)
+			return "in a subquery, " + part + " differs", detail
 		}
 	}
 	a, b := stateTop(old.Program.Root.In[0]), stateTop(next.Program.Root.In[0])
 	if !samePlan(a.node, b.node) {
-		return "its inputs, conditions before grouping, keys, windows, functions or EMIT differ"
+		part, detail := difference(a.node, b.node)
+		if part == "" {
+			part = "its plan"
+		}
+		return part + " differs", detail
 	}
 	if first(a.node) && (a.filter == nil) != (b.filter == nil) || first(a.node) && a.filter != nil && a.filter.Cond.String() != b.filter.Cond.String() {
-		return "HAVING of EMIT FIRST differs"
+		return "HAVING of EMIT FIRST differs", "Groups remember that the old condition was true."
+	}
+	return "", ""
+}
+
+// columnDifference names the first column in which two results differ.
+func columnDifference(a, b types.Schema) string {
+	for i := range max(len(a.Cols), len(b.Cols)) {
+		was, is := "none", "none"
+		if i < len(a.Cols) {
+			was = a.Cols[i].Name + " " + a.Cols[i].Type.String()
+		}
+		if i < len(b.Cols) {
+			is = b.Cols[i].Name + " " + b.Cols[i].Type.String()
+		}
+		if was != is {
+			return fmt.Sprintf("Column %d was: %s, is: %s.", i+1, was, is)
+		}
 	}
 	return ""
 }

@@ -29,6 +29,10 @@ func (a *API) ingest(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
+	if err := a.srv.Engine().NotLoaded(); err != nil { // the sender can wait, or choose another server; its body need not lie here
+		writeError(w, err)
+		return
+	}
 	in := session.Ingest{Stream: id, Key: cmp.Or(r.Header.Get("Idempotency-Key"), r.Header.Get("Block-Id"))}
 	if len(in.Key) > session.KeyMax {
 		writeError(w, sqlerr.New(sqlerr.InvalidParameterValue, "Idempotency-Key (or Block-Id) is longer than %d bytes", session.KeyMax))

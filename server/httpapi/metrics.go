@@ -20,7 +20,8 @@ type engineMetrics struct {
 	sinks                                                       sinkMetrics
 	logFailures, logSyncs, logSyncTime                          *prometheus.Desc
 	storeRetries, storeSyncs, storeSlow, storeSyncTime          *prometheus.Desc
-	budget, resident, outside, onDisk                           *prometheus.Desc
+	budget, resident, outside, onDisk, aside                    *prometheus.Desc
+	results, resultsMax                                         *prometheus.Desc
 }
 
 func registry(srv *session.Server, ingest *budget, conns func() Connections) *prometheus.Registry {
@@ -78,6 +79,9 @@ func registry(srv *session.Server, ingest *budget, conns func() Connections) *pr
 		resident:    desc("memory_resident_bytes", "What the process has in memory."),
 		outside:     desc("memory_state_bytes", "State of queries that can leave memory."),
 		onDisk:      desc("memory_state_disk_bytes", "The part of it that has a place on disk."),
+		aside:       desc("results_set_aside_bytes_total", "Results that were too many to be held in memory until their epoch's commit."),
+		results:     desc("results_bytes", "Size of the results of all queries, as stored before compression."),
+		resultsMax:  desc("results_max_bytes", "What they may take (--results-retention-bytes)."),
 		tails:       desc("result_tail_bytes", "Memory of result rows that are not in blocks yet."),
 
 		sinks:         newSinkMetrics(desc),
@@ -95,7 +99,7 @@ func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
 		m.queryCPU, m.streamCPU, m.serverCPU, m.rowsIn, m.state, m.keys, m.backfill,
 		m.logBytes, m.logSegments, m.logCorrupt, m.logQueue, m.storeDisk, m.storeMem, m.storeCache, m.tails,
 		m.logFailures, m.logSyncs, m.logSyncTime, m.storeRetries, m.storeSyncs, m.storeSlow, m.storeSyncTime,
-		m.budget, m.resident, m.outside, m.onDisk} {
+		m.budget, m.resident, m.outside, m.onDisk, m.aside, m.results, m.resultsMax} {
 		ch <- d
 	}
 	for _, d := range m.sinks {
@@ -104,11 +108,12 @@ func (m *engineMetrics) Describe(ch chan<- *prometheus.Desc) {
 }
 
 // collectMemory tells what lies in memory, and what of that may leave it.
-func (m *engineMetrics) collectMemory(memory job.Memory, gauge func(*prometheus.Desc, float64, ...string)) {
+func (m *engineMetrics) collectMemory(memory job.Memory, gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, int64, ...string)) {
 	gauge(m.budget, float64(memory.Budget))
 	gauge(m.resident, float64(memory.Resident))
 	gauge(m.outside, float64(memory.State))
 	gauge(m.onDisk, float64(memory.OnDisk))
+	counter(m.aside, memory.SetAside)
 }
 
 // Collect implements prometheus.Collector.
@@ -163,11 +168,13 @@ func (m *engineMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.storeMem, float64(storage.MemBytes))
 	gauge(m.storeCache, float64(storage.CacheBytes))
 	gauge(m.tails, float64(storage.ResultTails))
+	gauge(m.results, float64(storage.Results))
+	gauge(m.resultsMax, float64(storage.ResultsMax))
 	counter(m.storeRetries, storage.Retries)
 	counter(m.storeSyncs, storage.Syncs)
 	counter(m.storeSlow, storage.SlowSyncs)
 	seconds(m.storeSyncTime, storage.SyncTime)
-	m.collectMemory(eng.Memory(), gauge)
+	m.collectMemory(eng.Memory(), gauge, counter)
 	counter(m.panics, eng.IndexPanics())
 	gauge(m.epoch, float64(eng.Committed()))
 	ready := 1.0

@@ -74,7 +74,7 @@ func (s *scope) alterQuery(ctx context.Context, name parse.Name, st *parse.Alter
 	}
 	def.Query, def.Emit, def.Suppress, def.OrReplace = st.As, st.Emit, st.Suppress, true
 	why, err := s.goOn(ctx, q, def, path, out)
-	if why == "" || err != nil {
+	if why == nil || err != nil {
 		return err
 	}
 	err = s.create(ctx, creation{kind: kindQuery, name: def.Name, path: path, replace: true, sql: parse.Print(def),
@@ -82,45 +82,52 @@ func (s *scope) alterQuery(ctx context.Context, name parse.Name, st *parse.Alter
 			return s.planQuery(env, def, id, at)
 		}}, out)
 	if err == nil {
-		out.Notice(notice("00000", "the state and the results of continuous query %q begin anew: %s", q.Name, why))
+		n := notice("00000", "the state and the results of continuous query %q begin anew: %s", q.Name, why.why)
+		if why.detail != "" {
+			n.Err = n.Err.WithDetail("%s", why.detail)
+		}
+		out.Notice(n)
 	}
 	return err
 }
 
+// anew is why a query begins anew under another text.
+type anew struct{ why, detail string }
+
 // goOn has a query go on under another text, with its state and results, where the two plans allow; else it tells why not.
-func (s *scope) goOn(ctx context.Context, q *catalog.Query, def *parse.CreateQuery, path []string, out pgwire.Output) (why string, err error) {
+func (s *scope) goOn(ctx context.Context, q *catalog.Query, def *parse.CreateQuery, path []string, out pgwire.Output) (*anew, error) {
 	old := s.existing(q)
 	if err := s.replaceable(old, kindQuery, nil); err != nil {
-		return "", err
+		return nil, err
 	}
 	env := s.env()
 	env.SearchPath = path
 	p, err := s.planQuery(env, def, q.ID, q.Created)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	st, running := s.eng.Query(q.ID)
 	next := p.def.(*spec.Query)
 	switch {
 	case s.block != nil:
-		return "in a transaction block it does", nil
+		return &anew{why: "in a transaction block it does"}, nil
 	case !running || q.State != catalog.Running:
-		return "it is not running", nil
+		return &anew{why: "it is not running"}, nil
 	case st.Backfill != nil && !st.Backfill.Ended:
-		return "it was reading history", nil
+		return &anew{why: "it was reading history"}, nil
 	case q.Corrected:
-		return "late rows were replayed", nil
+		return &anew{why: "late rows were replayed"}, nil
 	}
-	if why := task.Keeps(&q.Query, next); why != "" {
-		return why, nil
+	if why, detail := task.Keeps(&q.Query, next); why != "" {
+		return &anew{why, detail}, nil
 	}
 	o := object(kindQuery, q.ID, q.Name, parse.Print(def), next)
 	o.Meta.Props = map[string]string{propPath: strings.Join(path, ",")}
 	if err := s.apply(ctx, step{change: job.Change{Replace: []job.Object{o}}, publish: p.publish}); err != nil {
-		return "", err
+		return nil, err
 	}
 	out.Notice(notice("00000", "continuous query %q goes on with its state and results", q.Name))
-	return "", nil
+	return nil, nil
 }
 
 // settable are the options of a query that say something of it, or bound what it costs: nothing of what it makes depends on them.
@@ -151,4 +158,22 @@ func (s *scope) setOptions(ctx context.Context, q *catalog.Query, def *parse.Cre
 		putting(&next)(cat)
 	}
 	return s.apply(ctx, step{change: job.Change{Alter: []job.Object{object(kindQuery, q.ID, q.Name, next.SQL, &next.Query)}}, publish: publish})
+}
+
+// historyNotice says what a query that begins with history has to read.
+func (s *scope) historyNotice(q *spec.Query) pgwire.Notice {
+	if s.block != nil {
+		return notice("00000", "continuous query %q reads the history of its streams from COMMIT on; vigil.queries shows how far it is", q.Name)
+	}
+	st, _ := s.eng.Query(q.ID)
+	switch b := st.Backfill; {
+	case b == nil:
+		return notice("00000", "there is no history for continuous query %q: it begins with the next event", q.Name)
+	case b.Sources:
+		return notice("00000", "continuous query %q reads the history that its sources keep; vigil.queries shows how far it is", q.Name)
+	case b.Ended:
+		return notice("00000", "continuous query %q has read %d bytes of history", q.Name, b.Done)
+	default:
+		return notice("00000", "continuous query %q reads %d bytes of history; vigil.queries shows how far it is", q.Name, b.Total)
+	}
 }

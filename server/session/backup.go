@@ -20,6 +20,9 @@ func (s *Session) backup(ctx context.Context, st *parse.Backup, out pgwire.Outpu
 	if sqlerr.CodeOf(err) == sqlerr.InvalidParameterValue || sqlerr.CodeOf(err) == sqlerr.DuplicateFile {
 		return sqlerr.As(err).At(st.Pos)
 	}
+	if keys := s.srv.secrets.keys; err == nil && keys.Exists() {
+		out.Notice(notice("00000", "secrets of streams and sinks in the backup are sealed; the key is not in it: keep a copy of %s elsewhere", keys.Path()))
+	}
 	if err == nil {
 		out.Notice(notice("00000", "the backup holds all up to epoch %d; to restore it: vigil serve --data %s", epoch, st.Dir))
 	}

@@ -414,6 +414,11 @@ func (b *block) unchanged(srv *Server) error {
 
 func (s *Session) commitChange(ctx context.Context, b *block) error {
 	srv := s.srv
+	if len(b.steps) > 0 || !b.levels[0].draft.Empty() {
+		if err := srv.eng.Loaded(ctx); err != nil {
+			return err
+		}
+	}
 	srv.ddl.Lock()
 	defer srv.ddl.Unlock()
 	ch := b.fold()

@@ -43,6 +43,9 @@ func (s *Session) createRelation(st *parse.CreateStream) (doFunc, error) {
 	if err := s.mayConnect(st); err != nil {
 		return nil, err
 	}
+	if err := notSealed(st.Options); err != nil {
+		return nil, err
+	}
 	return s.createDo("CREATE STREAM", st.Name, func(n parse.Name) creation {
 		x := *st
 		x.Name = n

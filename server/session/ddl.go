@@ -41,9 +41,13 @@ func (s *Server) planStream(env *planner.Env, st *parse.CreateStream, id uint64,
 	if err != nil {
 		return planned{}, err
 	}
-	c.Created, c.SQL = created, parse.Print(st)
-	c.Name, c.Namespace = display(st.Name), catalog.NamespaceOf(st.Name.Schema)
-	return s.relation(&c.Stream, c), nil
+	if c.SQL, err = s.streamSQL(st); err != nil {
+		return planned{}, err
+	}
+	c.Created, c.Name, c.Namespace = created, display(st.Name), catalog.NamespaceOf(st.Name.Schema)
+	p := s.relation(&c.Stream, c)
+	p.sql = c.SQL
+	return p, nil
 }
 
 func (s *Server) planIOC(env *planner.Env, st *parse.CreateIOC, id uint64) (planned, error) {
@@ -237,22 +241,6 @@ func (s *scope) create(ctx context.Context, c creation, out pgwire.Output) error
 		out.Notice(s.historyNotice(q))
 	}
 	return s.draft(p.def, old == nil)
-}
-
-// historyNotice says what a query that begins with history has to read.
-func (s *scope) historyNotice(q *spec.Query) pgwire.Notice {
-	if s.block != nil {
-		return notice("00000", "continuous query %q reads the history of its streams from COMMIT on; vigil.queries shows how far it is", q.Name)
-	}
-	st, _ := s.eng.Query(q.ID)
-	switch b := st.Backfill; {
-	case b == nil:
-		return notice("00000", "there is no history for continuous query %q: it begins with the next event", q.Name)
-	case b.Ended:
-		return notice("00000", "continuous query %q has read %d bytes of history", q.Name, b.Done)
-	default:
-		return notice("00000", "continuous query %q reads %d bytes of history; vigil.queries shows how far it is", q.Name, b.Total)
-	}
 }
 
 // draft makes a new object usable in its own block. A function that replaces another does so at COMMIT.

@@ -259,6 +259,9 @@ func (s *Session) applyIOC(ctx context.Context, ch job.Change) error {
 		b.steps = append(b.steps, step{change: ch})
 		return nil
 	}
+	if err := s.srv.eng.Loaded(ctx); err != nil {
+		return err
+	}
 	s.srv.ddl.Lock()
 	defer s.srv.ddl.Unlock()
 	return s.srv.eng.Apply(ctx, ch)

@@ -136,10 +136,13 @@ func (srv *Server) partitionRows(add func([]types.Value) error) error {
 }
 
 func (srv *Server) queryRows(add func([]types.Value) error) error {
+	l, loading := srv.eng.Loading()
 	for _, q := range srv.cat.Snapshot().Queries() {
 		st, _ := srv.eng.Query(q.ID)
 		state, progress := string(q.State), types.Null(types.T(types.Float8))
-		if b := st.Backfill; b != nil && !b.Ended && q.State == catalog.Running {
+		if loading && q.State == catalog.Running {
+			state, progress = job.StateLoading, types.NewFloat(l.Fraction())
+		} else if b := st.Backfill; b != nil && !b.Ended && q.State == catalog.Running {
 			state, progress = job.StateBackfilling, types.NewFloat(float64(b.Done)/float64(max(b.Total, 1)))
 		}
 		if err := add([]types.Value{text(q.Name), text(state), textOrNull(cmp.Or(q.Reason, st.Throttled)), textOrNull(q.Options["severity"]),

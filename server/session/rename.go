@@ -49,7 +49,11 @@ func (s *scope) renamed(kind string, was catalog.Relation, name string, r catalo
 		st.change.Alter = append(st.change.Alter, object(kindQuery, q.ID, q.Name, next.SQL, &next.Query))
 	}
 	if kind == kindQuery {
-		list = append(list, s.renamedSinks(id, name, &st)...)
+		sinks, err := s.renamedSinks(id, name, &st)
+		if err != nil {
+			return st, err
+		}
+		list = append(list, sinks...)
 	}
 	st.publish = putting(list...)
 	return st, nil

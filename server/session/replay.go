@@ -44,6 +44,9 @@ func (s *Session) planReplay(st *parse.ReplayLate) (*statement, error) {
 }
 
 func (s *Server) replayLate(ctx context.Context, stream *catalog.Stream, span int64, emit func([]types.Value) error) error {
+	if err := s.eng.Loaded(ctx); err != nil {
+		return err
+	}
 	s.ddl.Lock()
 	defer s.ddl.Unlock()
 	if err := s.eng.Settle(ctx); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/job"
+	"github.com/vigil-sql/vigil/executor/seal"
 	"github.com/vigil-sql/vigil/executor/sink"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -36,6 +37,8 @@ type Options struct {
 	Sinks []connector.SinkDef
 	// TestDir is the directory whose files TEST CONTINUOUS QUERY may read; "": none.
 	TestDir string
+	// Secrets is the key for the secrets of streams and sinks; nil: they are written down in clear.
+	Secrets *seal.Keys
 	// StatementBytes bounds the memory of the rows that one statement adds; 0: 1 GiB.
 	StatementBytes int64
 }
@@ -66,13 +69,14 @@ type Server struct {
 	// sinks runs the sinks; running is which of the catalogue's it was told, guarded by ddl.
 	sinks   *sink.Set
 	running map[uint64]*catalog.Sink
+	secrets secrets
 	// ddl serialises statements that change the catalogue: plan, apply, publish.
 	ddl sync.Mutex
 	// statementBytes is as in Options.
 	statementBytes int64
 }
 
-// New loads the catalogue, recovers the engine and is ready for connections.
+// New loads the catalogue and is ready for connections. The engine may not be loaded yet: what needs more of it than what was committed waits.
 func New(o Options) (*Server, error) {
 	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, udf: o.Job.UDF, version: o.Version, auth: o.Auth, clock: o.Job.Clock,
 		started: time.Now(), testDir: o.TestDir, tests: make(chan struct{}, testsMax), statementBytes: cmp.Or(o.StatementBytes, statementBytes)}
@@ -83,6 +87,7 @@ func New(o Options) (*Server, error) {
 		s.clock = func() types.EventTime { return types.EventTime(time.Now().UnixMicro()) }
 		o.Job.Clock = s.clock
 	}
+	s.secrets = secrets{o.Secrets, o.Sinks, o.Job.Connectors}
 	s.pg = pgcatalog.New(source{s})
 	s.cat.Register(s.pg.Relations()...)
 	s.cat.Register(vigilRelations()...)
@@ -99,6 +104,9 @@ func New(o Options) (*Server, error) {
 	}
 	if err := s.openSinks(o); err != nil {
 		return nil, err
+	}
+	if err := s.sealStored(objects); err != nil {
+		return nil, errors.Join(err, s.Close(context.Background()))
 	}
 	return s, nil
 }
@@ -123,6 +131,7 @@ func (s *Server) Catalog() *catalog.Catalog { return s.cat }
 
 // Close stops the sinks and the engine: last epoch, last checkpoint.
 func (s *Server) Close(ctx context.Context) error {
+	s.eng.StopLoading() // a sink may wait for that
 	s.sinks.Close()
 	return s.eng.Close(ctx)
 }
@@ -224,6 +233,7 @@ func (s *Server) reload(m meta.Object) (any, error) {
 			p, err = s.planTable(env, st, m.ID, indexes...)
 			break
 		}
+		st.Options = s.secrets.opened(st.Options, s.secrets.ofStream)
 		p, err = s.planStream(env, st, m.ID, at)
 	case *parse.CreateSequence:
 		p, err = s.planSequence(st, m.ID, m.Props)

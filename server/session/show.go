@@ -110,7 +110,7 @@ func (s *Session) definition(st *parse.Show) (string, error) {
 			return "", denied("must be owner of stream %s", r.RelName())
 		}
 		if st.Create == "STREAM" {
-			return r.SQL, nil
+			return s.srv.streamText(r), nil
 		}
 	case *catalog.Table:
 		if st.Create == "STREAM" { // SHOW CREATE TABLE reads the same

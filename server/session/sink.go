@@ -23,6 +23,9 @@ func (s *Session) createSink(st *parse.CreateSink) (doFunc, error) {
 	if !s.superuser() {
 		return nil, denied("permission denied to create a sink").WithHint("Only superusers can: sinks open files and networks as the server.")
 	}
+	if err := notSealed(st.Options); err != nil {
+		return nil, err
+	}
 	return s.createDo("CREATE SINK", st.Name, func(n parse.Name) creation {
 		x := *st
 		x.Name, x.IfNotExists = n, false
@@ -43,7 +46,9 @@ func (s *Session) createSink(st *parse.CreateSink) (doFunc, error) {
 				if err := sc.newSink(k, q, id); err != nil {
 					return planned{}, err
 				}
-				return sc.relation(nil, k), sc.probeSink(k, q)
+				p := sc.relation(nil, k)
+				p.sql = k.SQL
+				return p, sc.probeSink(k, q)
 			}}
 	})
 }
@@ -80,10 +85,13 @@ func (s *Server) sinkStart(q *catalog.Query, options []parse.Option) int64 {
 
 // newSink fills in what a sink's text says, and checks it.
 func (s *Server) newSink(k *catalog.Sink, q *catalog.Query, id uint64) error {
-	k.ID, k.Query, k.State, k.SQL = id, q.ID, catalog.Running, parse.Print(k.Def)
+	k.ID, k.Query, k.State = id, q.ID, catalog.Running
 	k.Name, k.Namespace = display(k.Def.Name), catalog.NamespaceOf(k.Def.Name.Schema)
 	spec, err := sinkSpec(k, q)
 	if err != nil {
+		return err
+	}
+	if k.SQL, err = s.sinkSQL(k.Def); err != nil {
 		return err
 	}
 	return s.sinks.Check(spec)
@@ -145,12 +153,16 @@ func (s *Server) loadSink(st *parse.CreateSink, id uint64, created types.EventTi
 	if !ok {
 		return planned{}, noQuery(display(st.Query))
 	}
-	k := &catalog.Sink{ID: id, Def: st, Created: created, Query: q.ID, State: catalog.Running, SQL: parse.Print(st),
+	text, err := s.sinkSQL(st)
+	if err != nil {
+		return planned{}, err
+	}
+	st.Options = s.secrets.opened(st.Options, s.secrets.ofSink)
+	k := &catalog.Sink{ID: id, Def: st, Created: created, Query: q.ID, State: catalog.Running, SQL: text,
 		Name: display(st.Name), Namespace: catalog.NamespaceOf(st.Name.Schema)}
 	if props[job.PropState] == job.StatePaused {
 		k.State = catalog.Paused
 	}
-	var err error
 	if k.Start, err = strconv.ParseInt(props[propStart], 10, 64); err != nil {
 		return planned{}, err
 	}
@@ -230,19 +242,21 @@ func (s *scope) followReplaced(old uint64, publish func(*catalog.Catalog), chang
 }
 
 // renamedSinks are the sinks of a query with another name, with texts that name it so.
-func (s *scope) renamedSinks(query uint64, name string, st *step) []catalog.Relation {
-	var list []catalog.Relation
+func (s *scope) renamedSinks(query uint64, name string, st *step) (list []catalog.Relation, err error) {
 	for _, k := range s.cat.Snapshot().Sinks() {
 		if k.Query != query {
 			continue
 		}
 		next, def := *k, *k.Def
 		def.Query.Name = name
-		next.Def, next.SQL = &def, parse.Print(&def)
+		next.Def = &def
+		if next.SQL, err = s.sinkSQL(&def); err != nil {
+			return nil, err
+		}
 		list = append(list, &next)
 		st.change.Alter = append(st.change.Alter, object(kindSink, k.ID, k.Name, next.SQL, nil))
 	}
-	return list
+	return list, nil
 }
 
 // alterSink runs ALTER SINK, PAUSE SINK and RESUME SINK.
@@ -270,7 +284,10 @@ func (s *scope) alterSink(ctx context.Context, name parse.Name, st *parse.AlterS
 		}
 		def := *k.Def
 		def.Name = parse.Name{Schema: string(k.Namespace), Name: st.Rename}
-		next.Def, next.Name, next.SQL = &def, display(def.Name), parse.Print(&def)
+		next.Def, next.Name = &def, display(def.Name)
+		if next.SQL, err = s.sinkSQL(&def); err != nil {
+			return err
+		}
 	default:
 		if err := s.setSinkOptions(&next, st.Set); err != nil {
 			return err
@@ -281,6 +298,9 @@ func (s *scope) alterSink(ctx context.Context, name parse.Name, st *parse.AlterS
 
 // setSinkOptions gives a sink other options.
 func (s *scope) setSinkOptions(k *catalog.Sink, set []parse.Option) error {
+	if err := notSealed(set); err != nil {
+		return err
+	}
 	def, state := *k.Def, k.State
 	def.Options = slices.Clone(def.Options)
 	for _, o := range set {
@@ -324,27 +344,6 @@ func (s *scope) sinkNamed(name parse.Name, pos int) (*catalog.Sink, error) {
 	default:
 		return nil, sqlerr.New(sqlerr.WrongObjectType, "%q is not a sink", name.Name).At(pos)
 	}
-}
-
-// masked is what is shown in the place of a secret.
-const masked = "********"
-
-// sinkText is a sink's text without its secrets.
-func (s *Server) sinkText(k *catalog.Sink) string {
-	def := *k.Def
-	def.Options = slices.Clone(def.Options)
-	name := ""
-	for _, o := range def.Options {
-		if o.Key == "connector" {
-			name = o.Value
-		}
-	}
-	for i, o := range def.Options {
-		if s.sinks.Secret(name, o.Key) {
-			def.Options[i].Value, def.Options[i].Bare = masked, false
-		}
-	}
-	return parse.Print(&def)
 }
 
 // SinkStatus is how a sink is doing, for the metrics.

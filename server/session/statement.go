@@ -176,7 +176,8 @@ func (s *Session) command(stmt parse.Statement) (doFunc, error) {
 	case *parse.Discard:
 		return simple("DISCARD "+st.What, func(_ context.Context, out pgwire.Output) error { return s.discard(st, out) }), nil
 	}
-	return s.ddlCommand(stmt)
+	do, err := s.ddlCommand(stmt)
+	return s.srv.whenLoaded(do), err
 }
 
 // ddlCommand gives the statements that change the catalogue.

@@ -77,6 +77,9 @@ func (s *Session) changeTable(ctx context.Context, t *catalog.Table, ret *return
 	}
 	b := s.changes()
 	if b == nil && !t.Temp {
+		if err := s.srv.eng.Loaded(ctx); err != nil {
+			return 0, err
+		}
 		s.srv.ddl.Lock()
 		defer s.srv.ddl.Unlock()
 	}

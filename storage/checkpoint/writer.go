@@ -297,8 +297,12 @@ func (w *Writer) Commit(manifest []byte) error {
 func (w *Writer) complete(manifest []byte) error {
 	b := w.s.kv.NewBatch()
 	for _, r := range w.ranges {
-		if len(r.lo) > 0 { // else it was narrowed
-			b.DeleteRange(r.lo, r.hi)
+		if len(r.lo) == 0 { // it was narrowed
+			continue
+		}
+		if err := kv.Remove(w.s.kv, b, r.lo, r.hi); err != nil {
+			b.Discard()
+			return fmt.Errorf("complete checkpoint %d: %w", w.n, err)
 		}
 	}
 	b.Set(manifestKey(), encodeManifest(w.n, manifest))

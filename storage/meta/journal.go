@@ -131,12 +131,13 @@ func (j *Journal) trim(b kv.Batch, now int64) {
 	if n == 0 {
 		return
 	}
+	begin := j.chunks[0].first // what was before is gone: ranges that overlap would multiply in the store
 	j.chunks = append(j.chunks[:0], j.chunks[n:]...)
 	end := j.next
 	if len(j.chunks) > 0 {
 		end = j.chunks[0].first
 	}
-	b.DeleteRange(numberKey(j.kind, 0), numberKey(j.kind, end))
+	b.DeleteRange(numberKey(j.kind, begin), numberKey(j.kind, end))
 }
 
 // Scan calls fn for the rows from number from on, oldest first, until it returns false or an error. data is valid during the call.

@@ -55,6 +55,8 @@ type Store struct {
 
 	mu     sync.Mutex
 	nextID uint64
+	// trimmed is the first epoch that TrimEpochs has not forgotten since the server started.
+	trimmed uint64
 }
 
 // Open prepares s for use; three small reads.
@@ -184,9 +186,26 @@ func (s *Store) LastEpoch() (n uint64, data []byte, ok bool, err error) {
 	return n, data, ok, err
 }
 
-// TrimEpochs adds to b that the records before epoch before are forgotten.
+// trimOneByOne is up to how many epochs TrimEpochs forgets one by one.
+const trimOneByOne = 64
+
+// TrimEpochs adds to b that the records before epoch before are forgotten. It begins where the last call ended: ranges that overlap would
+// multiply in the store, and those of a server that has little to do would gather there for days, so few records go one by one. Should b fail, what it
+// was to remove goes with the first call after a restart.
 func (s *Store) TrimEpochs(b kv.Batch, before uint64) {
-	b.DeleteRange(numberKey(kindEpoch, 0), numberKey(kindEpoch, before))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := s.trimmed
+	if from >= before {
+		return
+	}
+	if s.trimmed = before; from == 0 || before-from > trimOneByOne {
+		b.DeleteRange(numberKey(kindEpoch, from), numberKey(kindEpoch, before))
+		return
+	}
+	for n := from; n < before; n++ {
+		b.Delete(numberKey(kindEpoch, n))
+	}
 }
 
 func numberKey(kind byte, n uint64) []byte {

@@ -34,9 +34,12 @@ var ErrFormat = errors.New("unknown format")
 const formatMajor = pebble.FormatValueSeparation
 
 const (
-	memTableBytes       = 64 << 20
-	cacheBytesDefault   = 64 << 20
-	copyCacheBytes      = 8 << 20 // of a backup that is looked at
+	memTableBytes     = 64 << 20
+	cacheBytesDefault = 64 << 20
+	copyCacheBytes    = 8 << 20 // of a backup that is looked at
+	// cacheMemTables is how many memtables the cache leaves room for beside CacheBytes: Pebble takes what they have off its size, so that a cache of the
+	// size of a memtable would hold nothing.
+	cacheMemTables      = 2
 	openFilesMax        = 1000
 	l0CompactionTrigger = 4
 	// batchBytesKept is how much memory of a batch is kept for another one: results come in batches of megabytes.
@@ -86,6 +89,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.CacheBytes <= 0 {
 		o.CacheBytes = cacheBytesDefault
 	}
+	if o.MemTableBytes <= 0 {
+		o.MemTableBytes = memTableBytes
+	}
 	if err := o.FS.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data directory %s: %w", dir, err)
 	}
@@ -93,7 +99,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, lockError(dir, err)
 	}
-	s := &Store{dir: dir, opts: o, waiter: newWaiter(dir, o), lock: lock, cache: pebble.NewCache(o.CacheBytes)}
+	s := &Store{dir: dir, opts: o, waiter: newWaiter(dir, o), lock: lock, cache: pebble.NewCache(o.CacheBytes + cacheMemTables*o.MemTableBytes)}
 	s.idle.L = &s.mu
 	if s.db, err = s.openDB(); err == nil {
 		err = s.checkFormat()
@@ -128,9 +134,6 @@ func (s *Store) openDB() (db *pebble.DB, err error) {
 }
 
 func dbOptions(o Options, cache *pebble.Cache) *pebble.Options {
-	if o.MemTableBytes <= 0 {
-		o.MemTableBytes = memTableBytes
-	}
 	opts := &pebble.Options{
 		FS:                          o.FS,
 		Cache:                       cache,

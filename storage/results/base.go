@@ -92,7 +92,9 @@ func (s *Store) foldBase(b kv.Batch, queryID uint64, cut int64, fold func(rows [
 		return 0, err
 	}
 	lo, hi := baseRange(queryID)
-	b.DeleteRange(lo, hi)
+	if err := kv.Remove(s.kv, b, lo, hi); err != nil {
+		return 0, err
+	}
 	n := uint64(0)
 	w := blockWriter{b: b, key: func(int64) []byte { n++; return baseKey(queryID, n-1) }}
 	for _, r := range fold(rows) {

@@ -3,6 +3,7 @@ package results
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -117,6 +118,7 @@ func (s *Store) flushed(list []tailOf, bytes int64) {
 			continue // dropped meanwhile
 		}
 		log.put += x.grown
+		s.total += x.grown
 		end := log.oldest
 		if n := len(x.runs); n > 0 {
 			end = x.runs[n-1].end()
@@ -135,6 +137,9 @@ func (s *Store) flushed(list []tailOf, bytes int64) {
 
 // load finds all changelogs.
 func (s *Store) load() error {
+	if err := s.forgetAhead(); err != nil {
+		return err
+	}
 	if err := s.loadTails(); err != nil {
 		return err
 	}
@@ -168,6 +173,9 @@ func (s *Store) load() error {
 		return true, s.loadPack(seq, value)
 	})
 	s.packsUpTo = s.nextPack
+	for _, log := range s.logs {
+		s.total += log.put - log.cut
+	}
 	return err
 }
 
@@ -228,9 +236,11 @@ func (s *Store) Drop(queryID uint64) error {
 	defer s.shrink.Unlock()
 	b := s.kv.NewBatch()
 	lo, hi := queryRange(queryID)
-	b.DeleteRange(lo, hi)
 	from, to := baseRange(queryID)
-	b.DeleteRange(from, to)
+	if err := errors.Join(kv.Remove(s.kv, b, lo, hi), kv.Remove(s.kv, b, from, to)); err != nil {
+		b.Discard()
+		return fmt.Errorf("drop results: %w", err)
+	}
 	b.Delete(tailKey(queryID))
 	b.Delete(sizeKey(queryID))
 	s.mu.Lock()
@@ -249,6 +259,7 @@ func (s *Store) Drop(queryID uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if log != nil {
+		s.total -= log.put - log.cut
 		delete(s.logs, queryID)
 		log.tail = nil
 		log.wakeAll()

@@ -61,6 +61,8 @@ type Put struct {
 	// last is the query's row that was put last; shared is how many bytes of rows in a row share.
 	last   []byte
 	shared int
+	// ahead are the changelogs of which rows were written before the commit.
+	ahead []*Changelog
 }
 
 // pending is the rows of a query that are put and not published; of those that became blocks the run has no rows.
@@ -189,6 +191,7 @@ func (p *Put) Publish() error {
 	for i := range p.list {
 		x := &p.list[i]
 		x.log.published, x.log.put, x.log.epoch = x.end, x.log.put+x.bytes, p.epoch
+		s.total += x.bytes
 		if x.run.rows > 0 {
 			x.log.tail = append(x.log.tail, x.run)
 			s.tailBytes += runBytes
@@ -218,11 +221,20 @@ func (p *Put) Publish() error {
 }
 
 // Retract forgets the rows: their batch was not committed.
-func (p *Put) Retract() {
+func (p *Put) Retract() error {
 	for i := range p.list {
 		p.list[i].log.next = p.list[i].log.published
 	}
+	ahead := p.ahead
 	p.end()
+	if len(ahead) == 0 {
+		return nil
+	}
+	b := p.s.kv.NewBatch()
+	for _, log := range ahead {
+		deleteAhead(b, log.id, log.published)
+	}
+	return b.Commit(false)
 }
 
 // end keeps memory for the next Put.
@@ -232,7 +244,7 @@ func (p *Put) end() {
 	if cap(p.pack) > 2*packBytes { // of one row, or a few, that are larger
 		p.s.sparePack = nil
 	}
-	p.list, p.pack = nil, nil
+	p.list, p.pack, p.ahead = nil, nil, nil
 }
 
 // untailed reports that a changelog has nothing in memory, nor will have when the epoch is published.

@@ -45,14 +45,17 @@ type Store struct {
 	logs   map[uint64]*Changelog
 	closed bool
 	// tailed are the changelogs with an end in memory; all ends together take tailBytes, and are in the packs before packsUpTo.
-	tailed     []*Changelog
-	tailBytes  int64
+	tailed    []*Changelog
+	tailBytes int64
+	// total is what is kept of all rows, bytes.
+	total      int64
 	packsUpTo  uint64
 	flushing   bool
 	background sync.WaitGroup
 
-	// tailsMax is the constant, but for tests.
+	// tailsMax and aheadMax are tailsMax and flushBatch, but for tests.
 	tailsMax int64
+	aheadMax int
 	// nextPack is the number of the next pack. Of Put alone.
 	nextPack  uint64
 	spare     []pending
@@ -76,7 +79,7 @@ type Changelog struct {
 
 // Open finds the changelogs in s; two small reads per query, and the packs of what is not in blocks yet.
 func Open(s kv.Store) (*Store, error) {
-	st := &Store{kv: s, logs: map[uint64]*Changelog{}, gone: map[uint64]uint64{}, tailsMax: tailsMax}
+	st := &Store{kv: s, logs: map[uint64]*Changelog{}, gone: map[uint64]uint64{}, tailsMax: tailsMax, aheadMax: flushBatch}
 	if err := st.load(); err != nil {
 		return nil, fmt.Errorf("open results: %w", err)
 	}
@@ -198,7 +201,10 @@ func (s *Store) Trim(queryID uint64, bounds Bounds) error {
 		}
 	}
 	if lo, _ := queryRange(queryID); c.blocks > 0 {
-		b.DeleteRange(lo, blockKey(queryID, c.blocks))
+		if err := kv.Remove(s.kv, b, lo, blockKey(queryID, c.blocks)); err != nil {
+			b.Discard()
+			return fmt.Errorf("trim results: %w", err)
+		}
 	}
 	// A block may begin before the cut; and without blocks nothing else would say where the offsets had come to.
 	b.Set(tailKey(queryID), tailValue(c.to, v.cut+c.bytes, base))
@@ -209,6 +215,7 @@ func (s *Store) Trim(queryID uint64, bounds Bounds) error {
 	defer s.mu.Unlock()
 	if log := s.logs[queryID]; log != nil {
 		log.oldest = max(log.oldest, c.to)
+		s.total -= c.bytes
 		log.cut, log.base = v.cut+c.bytes, base
 	}
 	return nil

@@ -37,6 +37,11 @@ func CloseRow(dst []byte, at int) []byte {
 		dst[at-1] = byte(size)
 		return dst
 	}
+	return closeLong(dst, at)
+}
+
+func closeLong(dst []byte, at int) []byte {
+	size := len(dst) - at
 	var head [binary.MaxVarintLen64]byte
 	n := binary.PutUvarint(head[:], uint64(size))
 	dst = append(dst, head[1:n]...) // room

@@ -40,6 +40,13 @@ func checkSize(t *testing.T, s *Store, id uint64) {
 	for _, n := range stored(t, s, id) {
 		want += n
 	}
+	total := int64(0)
+	for _, log := range s.logs {
+		total += log.put - log.cut
+	}
+	if s.Total() != total {
+		t.Fatalf("all rows take %d bytes, %d are there", s.Total(), total)
+	}
 	lo, hi := baseRange(id)
 	err := s.kv.Scan(lo, hi, func(_, value []byte) (bool, error) {
 		b, err := parseBlock(blockKey(id, 0), value)

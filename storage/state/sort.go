@@ -51,11 +51,19 @@ func (s *Sorter) sort(t *Table, dst []uint32) []uint32 {
 		dst = append(dst, s.items[i].gid)
 	}
 	if s.Mem.Short() {
-		s.block.Free()
-		s.items = nil
+		s.Free()
 	}
 	return dst
 }
+
+// Free gives the scratch back.
+func (s *Sorter) Free() {
+	s.block.Free()
+	s.items = nil
+}
+
+// Bytes returns the memory of the scratch.
+func (s *Sorter) Bytes() int64 { return int64(cap(s.items)) * 16 }
 
 // sparse is of how many keys one has to be asked for, at most, so that bringing in its neighbours with it would not pay.
 const sparse = 16
@@ -68,6 +76,7 @@ const insertionMax = 12
 func (t *Table) sortFrom(items []ranked, depth int) {
 	depth += t.commonFrom(items, depth)
 	for i := range items {
+		t.breathe(i)
 		items[i].prefix = prefixAt(t.Key(items[i].gid), depth)
 	}
 	slices.SortFunc(items, func(a, b ranked) int { return cmp.Compare(a.prefix, b.prefix) })
@@ -83,6 +92,16 @@ func (t *Table) sortFrom(items []ranked, depth int) {
 	}
 }
 
+// breatheEvery is after how many keys those who read very many look after memory.
+const breatheEvery = 1 << 12
+
+// breathe lets keys that were read leave memory while that is scarce.
+func (t *Table) breathe(i int) {
+	if i%breatheEvery == breatheEvery-1 {
+		t.Mem.Relieve()
+	}
+}
+
 // commonFrom returns how many bytes from depth on all keys have in common.
 func (t *Table) commonFrom(items []ranked, depth int) int {
 	if len(items) == 0 {
@@ -93,6 +112,7 @@ func (t *Table) commonFrom(items []ranked, depth int) int {
 		if len(common) == 0 {
 			break
 		}
+		t.breathe(i)
 		key := t.Key(items[i].gid)[depth:]
 		if len(key) >= len(common) && string(key[:len(common)]) == string(common) {
 			continue
@@ -110,6 +130,7 @@ func (t *Table) commonFrom(items []ranked, depth int) int {
 func (t *Table) sortRun(run []ranked, depth int) {
 	long := true
 	for i := range run {
+		t.breathe(i)
 		long = long && len(t.Key(run[i].gid)) >= depth+8
 	}
 	if long && len(run) > insertionMax && depth < depthMax {

@@ -226,12 +226,13 @@ func (t *Table) add(key []byte, hash, at uint64) (uint32, error) {
 	return gid, nil
 }
 
-// Reserve makes room for n more keys, so that the table need not grow while they are added.
-func (t *Table) Reserve(n int) {
+// Reserve makes room for n more keys of so many bytes together, so that the table need not grow while they are added.
+func (t *Table) Reserve(n, size int) {
 	if n = min(n, KeysMax-len(t.hashes)); n <= 0 {
 		return
 	}
 	t.reserve(n)
+	t.keys = arena.Grow(t.Mem, &t.blocks.keys, t.keys, len(t.keys)+size)
 	t.hashes = arena.Grow(t.Mem, &t.blocks.hashes, t.hashes, len(t.hashes)+n)
 	t.offs = arena.Grow(t.Mem, &t.blocks.offs, t.offs, len(t.offs)+n)
 }

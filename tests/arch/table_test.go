@@ -46,6 +46,7 @@ var table = []row{
 	{"executor/window", low},
 	{"executor/expr", with(low, []string{"executor/fn", "executor/agg", "storage/state/arena"})},
 	{"executor/codec", low},
+	{"executor/seal", []string{"executor/sqlerr"}},
 	{"executor/connector", low},
 	{"executor/connector/kafka", with(low, []string{"executor/connector"})},
 	{"executor/ioc", with(low, []string{"executor/expr", "storage/kv"})},
@@ -62,11 +63,11 @@ var table = []row{
 	{"executor/job", with(low, stores, []string{
 		"executor/table",
 		"executor/fn", "executor/agg", "executor/window", "executor/expr", "executor/codec", "executor/connector", "executor/ioc", "executor/predindex", "executor/spec",
-		"executor/op", "executor/task",
+		"executor/seal", "executor/op", "executor/task",
 	})},
 
 	// sink reads the changelogs, and keeps its cursors and dead letters, beside the engine.
-	{"executor/sink", with(low, []string{"executor/codec", "executor/connector", "storage/kv", "storage/meta", "storage/results"})},
+	{"executor/sink", with(low, []string{"executor/codec", "executor/seal", "executor/connector", "storage/kv", "storage/meta", "storage/results"})},
 
 	{"planner/parse", []string{"executor/sqlerr"}},
 	{"planner/catalog", with(low, []string{"executor/expr", "executor/spec", "storage/meta", "planner/parse"})},
@@ -89,7 +90,7 @@ var table = []row{
 	{"server/session", with(bound, []string{
 		"executor/table",
 		"executor/codec", "executor/ioc", "executor/op", "executor/task", "executor/job", "executor/connector", "executor/sink", "planner", "storage/eventlog",
-		"storage/meta", "storage/results", "server/pgwire", "server/pgcatalog", "server/auth",
+		"executor/seal", "storage/meta", "storage/results", "server/pgwire", "server/pgcatalog", "server/auth",
 	})},
 	{"server/httpapi", with(bound, []string{"planner", "executor/job", "executor/codec", "executor/sink", "server/auth", "server/session"})},
 	{"server", []string{anything}},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/storage/pebblekv"
 	"github.com/vigil-sql/vigil/tests/inproc"
 )
@@ -28,6 +29,7 @@ var pauseShapes = []struct{ name, sql string }{
 	{"SUPPRESS", "SELECT ts, k FROM ev SUPPRESS FOR INTERVAL '1 day' BY (k)"},
 	{"OVER", "SELECT k, sum(n) OVER (PARTITION BY k ORDER BY ts ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS s FROM ev"},
 	{"MATCH_RECOGNIZE", "SELECT * FROM ev MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES LAST(ts) AS e PATTERN (a b+ d) WITHIN INTERVAL '1 day' DEFINE a AS n = 1, b AS n = 1, d AS n < 0) m"},
+	{"JOIN", "SELECT l.k, l.n FROM ev l JOIN ev r ON l.k = r.k AND r.ts BETWEEN l.ts AND l.ts + INTERVAL '1 day' WHERE r.n < 0"},
 	{"SEQUENCE", "SEQUENCE BY k WITHIN INTERVAL '1 day' [ev WHERE n = 1] [ev WHERE n < 0]"},
 }
 
@@ -48,19 +50,24 @@ func benchKeys(b *testing.B) int {
 const pauseEvery = 5 * time.Second
 
 // BenchmarkCheckpointPause prints for how long workers stand still for the checkpoints of a million keys (VIGIL_BENCH_KEYS says
-// another number), all of which have changed, while events go on; VIGIL_BENCH_SHAPE chooses the query by a part of its name.
+// another number), all of which have changed, while events go on, and how long their threads work then, which does not depend on what else
+// the machine does: first while the keys are made, then while they change; and what checkpoints write for an event. VIGIL_BENCH_SHAPE
+// chooses the query by a part of its name.
 func BenchmarkCheckpointPause(b *testing.B) {
 	keys := benchKeys(b)
-	fmt.Printf("%-22s %9s %10s %12s %10s\n", "", "keys", "pause, ms", "ahead", "cut, KiB")
+	fmt.Printf("%-22s %9s %10s %8s %10s %8s %10s %9s %11s\n", "", "keys", "load, ms", "CPU, ms", "pause, ms", "CPU, ms", "ahead", "cut, KiB", "bytes/event")
 	for _, shape := range pauseShapes {
 		if strings.Contains(shape.name, os.Getenv("VIGIL_BENCH_SHAPE")) {
 			b.Run(strings.ReplaceAll(shape.name, " ", "_"), func(b *testing.B) {
 				p := newPause(b, shape.sql)
 				defer p.close()
-				p.run(keys)
-				pause, ahead, cut := p.db.Engine().CheckpointPause(), p.db.Engine().CopiedAhead(), p.db.Engine().CutBytes()
-				b.ReportMetric(float64(pause.Microseconds())/1000, "ms-pause")
-				fmt.Printf("%-22s %9d %10.1f %12d %10d\n", shape.name, keys, float64(pause.Microseconds())/1000, ahead, cut>>10)
+				load := p.load(keys)
+				before, ahead := p.db.Engine().Checkpoints(), p.db.Engine().CopiedAhead()
+				events := p.change(keys)
+				pause, cut, after := p.db.Engine().CheckpointPause(), p.db.Engine().CutBytes(), p.db.Engine().Checkpoints()
+				b.ReportMetric(ms(pause.Wall), "ms-pause")
+				fmt.Printf("%-22s %9d %10.1f %8.1f %10.1f %8.1f %10d %9d %11d\n", shape.name, keys, ms(load.Wall), ms(load.CPU), ms(pause.Wall), ms(pause.CPU),
+					p.db.Engine().CopiedAhead()-ahead, cut>>10, (after.Bytes-before.Bytes)/int64(events))
 			})
 		}
 	}
@@ -107,9 +114,10 @@ func (p *pause) send(n int, next func(i int) int) {
 	p.f.in <- lines.Bytes()
 }
 
-// run makes all keys, and then changes some for the time of three checkpoints; the pace leaves time for them.
-func (p *pause) run(keys int) {
-	rng := rand.New(rand.NewPCG(5, 6))
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// load makes all keys, and waits for a checkpoint of them; it returns for how long workers stood still for that.
+func (p *pause) load(keys int) job.Pause {
 	const piece = 50_000
 	for from := 0; from < keys; from += piece {
 		p.send(min(piece, keys-from), func(i int) int { return from + i })
@@ -117,14 +125,28 @@ func (p *pause) run(keys int) {
 	if err := p.db.Settle(); err != nil {
 		p.b.Fatal(err)
 	}
-	p.db.Engine().CheckpointPause()
-	p.db.Engine().CutBytes()
+	e := p.db.Engine()
+	pace := time.NewTicker(20 * time.Millisecond)
+	defer pace.Stop()
+	for done := e.Checkpoints().Done; e.Checkpoints().Done == done; <-pace.C {
+		p.send(1, func(int) int { return 0 })
+	}
+	e.CutBytes()
+	return e.CheckpointPause()
+}
+
+// change changes some keys for the time of three checkpoints, and returns how many events that took; the pace leaves time for them.
+func (p *pause) change(keys int) (events int) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	const piece = 5_000
 	pace := time.NewTicker(50 * time.Millisecond)
 	defer pace.Stop()
 	for range 3 * pauseEvery / (50 * time.Millisecond) {
-		p.send(piece/10, func(int) int { return rng.IntN(keys) })
+		p.send(piece, func(int) int { return rng.IntN(keys) })
+		events += piece
 		<-pace.C
 	}
+	return events
 }
 
 func (p *pause) close() {

@@ -124,7 +124,10 @@ func TestResidentMemory(t *testing.T) {
 	harness.Exec(t, c, "CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, k TEXT, n BIGINT, WATERMARK FOR ts AS ts)",
 		"CREATE CONTINUOUS QUERY days AS SELECT k, count(*) AS c FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 day') HAVING count(*) > 1",
 		"CREATE CONTINUOUS QUERY weeks AS SELECT k, sum(n) AS total FROM s GROUP BY k, TUMBLE(ts, INTERVAL '7 days') HAVING count(*) > 1",
-		"CREATE CONTINUOUS QUERY hops AS SELECT k, count(*) AS c FROM s GROUP BY k, HOP(ts, INTERVAL '1 day', INTERVAL '3 days') HAVING count(*) > 1")
+		"CREATE CONTINUOUS QUERY hops AS SELECT k, count(*) AS c FROM s GROUP BY k, HOP(ts, INTERVAL '1 day', INTERVAL '3 days') HAVING count(*) > 1",
+		// As many results in one epoch as there are keys, and a query that reads them.
+		"CREATE CONTINUOUS QUERY all_days AS SELECT k, count(*) AS c, window_end FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 day')",
+		"CREATE CONTINUOUS QUERY days_again AS SELECT count(*) AS keys, sum(c) AS c FROM all_days GROUP BY TUMBLE(window_end, INTERVAL '1 day')")
 	pad := strings.Repeat("x", 600)
 	row := func(b *bytes.Buffer, minute, i int) {
 		fmt.Fprintf(b, `{"ts":"2026-03-01T12:%02d:00Z","k":"%s%d","n":%d}`+"\n", minute, pad, i, i)
@@ -147,8 +150,14 @@ func TestResidentMemory(t *testing.T) {
 	}
 	t.Logf("after some came again: resident at most %d MiB", watch.most.Load()>>20)
 	postRows(t, p, []byte(`{"ts":"2026-04-01T12:00:00Z","k":"end","n":1}`+"\n"))
-	for query, want := range map[string]int{"days": memoryAgain, "weeks": memoryAgain, "hops": 3 * memoryAgain} {
+	for query, want := range map[string]int{"all_days": memoryKeys, "days": memoryAgain, "weeks": memoryAgain, "hops": 3 * memoryAgain} {
 		harness.WaitRows(t, c, "SELECT count(*) FROM "+query, func(rows []string) bool { return len(rows) == 1 && rows[0] == strconv.Itoa(want) })
+	}
+	harness.WaitRows(t, c, "SELECT keys::text || ' ' || c FROM days_again", func(rows []string) bool {
+		return len(rows) == 1 && rows[0] == fmt.Sprintf("%d %d", memoryKeys, memoryKeys+memoryAgain)
+	})
+	if aside := metric(t, p, "vigil_results_set_aside_bytes_total"); aside < memoryKeys*600 {
+		t.Errorf("%.0f bytes of results were set aside", aside)
 	}
 	most := watch.stop()
 	t.Logf("budget %d MiB, state %d MiB, resident at most %d MiB", memoryMB, int(state)>>20, most>>20)

@@ -71,6 +71,7 @@ func TestEachCallFailsOnce(t *testing.T) {
 	restarts := 0
 	for _, k := range chosen(calls, rng) {
 		w, failed := newWorld(t), ""
+		w.resultBytes = k % 2
 		w.fault = func(n int, what, name string) error {
 			if n != k {
 				return nil
@@ -102,6 +103,7 @@ func TestPowerLoss(t *testing.T) {
 	for _, k := range chosen(calls, rng) {
 		w, at := newWorld(t), []int{k, k + 1 + rng.IntN(100)}
 		torn := rng.IntN(2) == 0
+		w.resultBytes = k % 2
 		w.fault = func(n int, what, name string) error {
 			if len(at) == 0 || n != at[0] {
 				return nil

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/server/session"
 	"github.com/vigil-sql/vigil/storage/pebblekv"
 	"github.com/vigil-sql/vigil/tests/inproc"
@@ -21,6 +23,7 @@ import (
 type step struct {
 	sql    string
 	events []byte
+	stream string // of the events, "": ev
 	// restart, flush and compact are of the server.
 	restart, flush, compact bool
 	// done is in the error of a statement that had been done, though nobody said so.
@@ -89,8 +92,15 @@ type world struct {
 	// workers and checkpoints are how the next server runs.
 	workers     int
 	checkpoints time.Duration
+	// resultBytes is of how many results of an epoch on they are set aside and written ahead of its commit; 0: of very many.
+	resultBytes int
 	reran       int64
 	tries       int // to start, in a row
+	connectors  []connector.Def
+	// scarce: the next server has little memory, its state lies in a file in stateDir. scarcely counts those.
+	scarce   bool
+	scarcely int
+	stateDir string
 
 	mu    sync.Mutex
 	calls int
@@ -149,7 +159,12 @@ func (w *world) tryOpen() error {
 	fatal, once := w.fatal, sync.Once{}
 	done := make(chan opened, 1)
 	d := w.disk
-	options := inproc.Options{LogFS: logFS{d.log, d}, Clock: w.clock, Workers: w.workers, EpochMin: time.Millisecond, EpochMax: 5 * time.Millisecond, CheckpointEvery: w.checkpoints}
+	options := inproc.Options{LogFS: logFS{d.log, d}, Clock: w.clock, Workers: w.workers, EpochMin: time.Millisecond, EpochMax: 5 * time.Millisecond, CheckpointEvery: w.checkpoints, Connectors: w.connectors,
+		ResultBytes: w.resultBytes, AgainFor: 20 * time.Millisecond}
+	if w.scarce {
+		options.Memory, options.StateDir, options.MemoryUse = 1<<20, w.stateDir, func(func() int64) (int64, int64) { return 1 << 30, 0 }
+		w.scarcely++
+	}
 	go func() {
 		var o opened
 		o.store, o.err = pebblekv.Open("kv", pebblekv.Options{FS: d.kv, Hasty: true, Fatal: func(string) {
@@ -259,7 +274,7 @@ func (w *world) try(i int, s step) error {
 		case s.compact:
 			done <- store.Compact()
 		default:
-			id, err := db.StreamID("ev")
+			id, err := db.StreamID(cmp.Or(s.stream, "ev"))
 			if err == nil {
 				_, err = db.Session().Append(context.Background(), session.Ingest{Stream: id, Key: fmt.Sprint("piece", i), Data: bytes.Clone(s.events)})
 			}

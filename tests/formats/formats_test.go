@@ -55,6 +55,7 @@ var kinds = []kind{
 	{prefix: "20 05", name: "a pack of results"},
 	{prefix: "20 06", name: "mark", at: -1},
 	{prefix: "20 07", name: "the size of results"},
+	{prefix: "20 08", name: "the mark of results written ahead"},
 	{prefix: "20 03", name: "a cursor", sql: "cursor"},
 	{prefix: "20 04", name: "a block of results", sql: "SELECT * FROM totals"},
 	{prefix: "30 02", name: "the checkpoint"},
@@ -158,10 +159,27 @@ func filled(t *testing.T) *inproc.Disk {
 	}
 	m.Dead.Add(b, 1772366400000000, []byte(`{"sink":1,"query":2,"at":1772366400000000,"id":"2:4","code":"400","reason":"refused","body":"e30="}`))
 	res.SetCursor(b, "reader", results.Cursor{Offset: 3})
+	writtenAhead(t, res, disk.KV.NewBatch())
 	if err := b.Commit(true); err != nil {
 		t.Fatal(err)
 	}
 	return disk
+}
+
+// writtenAhead writes a row, of a query that there is not, ahead of the commit of an epoch that never is.
+func writtenAhead(t *testing.T, res *results.Store, commit kv.Batch) {
+	t.Helper()
+	defer commit.Discard()
+	rows, err := res.Begin(commit, 1<<40, 0).Large(res.Changelog(0))
+	if err == nil {
+		err = rows.Row(1, []byte{1})
+	}
+	if err == nil {
+		err = rows.End()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // open starts on a disk; it is not closed, so that the disk stays.

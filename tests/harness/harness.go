@@ -69,6 +69,9 @@ type Process struct {
 	cmd    *exec.Cmd
 	stderr *lockedBuffer
 	exited chan error
+	// lines are those of standard output; ready: it said so.
+	lines chan string
+	ready bool
 }
 
 // lockedBuffer collects output that two goroutines touch.
@@ -94,7 +97,7 @@ func (b *lockedBuffer) String() string {
 // PatienceMax bounds every wait of a test for the server: long enough for a slow machine, short enough to end.
 const PatienceMax = 60 * time.Second
 
-var readyLine = regexp.MustCompile(`^vigil ready pg=(\S+) http=(\S+)$`)
+var readyLine = regexp.MustCompile(`^vigil (loading|ready) pg=(\S+) http=(\S+)$`)
 
 // Start runs `vigil serve` on a directory and waits for its ready line; it is killed at the end of the test.
 func Start(t testing.TB, dir string, args ...string) *Process {
@@ -109,8 +112,36 @@ func Start(t testing.TB, dir string, args ...string) *Process {
 // TryStart is Start for servers that may refuse.
 func TryStart(t testing.TB, dir string, args ...string) (*Process, error) {
 	t.Helper()
+	p, err := TryStartLoading(t, dir, args...)
+	if err == nil {
+		err = p.Ready()
+	}
+	return p, err
+}
+
+// Ready waits until the server has loaded its state.
+func (p *Process) Ready() error {
+	for !p.ready {
+		if err := p.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// IsReady tells whether the server has said that it has loaded its state.
+func (p *Process) IsReady() bool {
+	for !p.ready && len(p.lines) > 0 {
+		_ = p.next() // one that has ended is not ready
+	}
+	return p.ready
+}
+
+// TryStartLoading is TryStart that returns as soon as clients may connect: the server may still be loading its state.
+func TryStartLoading(t testing.TB, dir string, args ...string) (*Process, error) {
+	t.Helper()
 	args = append([]string{"serve", "--data", dir, "--pg", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)
-	p := &Process{Dir: dir, cmd: exec.Command(Binary(t), args...), stderr: &lockedBuffer{}, exited: make(chan error, 1)}
+	p := &Process{Dir: dir, cmd: exec.Command(Binary(t), args...), stderr: &lockedBuffer{}, exited: make(chan error, 1), lines: make(chan string, 2)}
 	p.cmd.Stderr = p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -119,32 +150,36 @@ func TryStart(t testing.TB, dir string, args ...string) (*Process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	lines := make(chan string, 1)
 	go func() {
 		s := bufio.NewScanner(stdout)
 		for s.Scan() {
 			select {
-			case lines <- s.Text():
+			case p.lines <- s.Text():
 			default:
 			}
 		}
 		p.exited <- p.cmd.Wait()
 	}()
 	t.Cleanup(p.Kill)
+	return p, p.next()
+}
+
+// next takes in the next line of output.
+func (p *Process) next() error {
 	select {
-	case line := <-lines:
+	case line := <-p.lines:
 		m := readyLine.FindStringSubmatch(line)
 		if m == nil {
-			return nil, fmt.Errorf("the first line of output is %q", line)
+			return fmt.Errorf("a line of output is %q", line)
 		}
-		p.PG, p.HTTP = m[1], m[2]
-		return p, nil
+		p.ready, p.PG, p.HTTP = m[1] == "ready", m[2], m[3]
+		return nil
 	case err := <-p.exited:
 		p.exited <- err
-		return nil, fmt.Errorf("vigil ended before it was ready: %v\n%s", err, p.stderr)
+		return fmt.Errorf("vigil ended before it was ready: %v\n%s", err, p.stderr)
 	case <-time.After(PatienceMax):
 		p.Kill()
-		return nil, fmt.Errorf("vigil was not ready in time\n%s", p.stderr)
+		return fmt.Errorf("vigil was not ready in time\n%s", p.stderr)
 	}
 }
 

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/vigil-sql/vigil/executor/job"
 )
 
 // alterPairs are queries and what they are altered to; their state goes on.
@@ -98,5 +101,138 @@ func (w *pastWorld) altered(query string) {
 	rows, err := w.db.Rows("SELECT what FROM vigil.query_events WHERE query = '" + query + "' ORDER BY epoch DESC LIMIT 1")
 	if err != nil || len(rows) != 1 || rows[0][0] != "altered" {
 		w.t.Fatal(query, rows, err)
+	}
+}
+
+// text is one of the queries that TestAlterModel changes between: a count of windows of size seconds, of rows whose v is a multiple of
+// filter, times factor, where it is over having.
+type text struct{ filter, size, factor, having int }
+
+func (x text) sql() string {
+	where := ""
+	if x.filter > 1 {
+		where = fmt.Sprintf("WHERE v %% %d = 0 ", x.filter)
+	}
+	return fmt.Sprintf("SELECT k, window_end, %d * count(*) AS n FROM s %sGROUP BY k, TUMBLE(ts, INTERVAL '%d seconds') HAVING count(*) > %d", x.factor, where, x.size, x.having)
+}
+
+// model is what a query over stream s holds and has found, written down plainly: its windows by key and end.
+type model struct {
+	text
+	open map[string]map[int64]int
+	out  []string
+}
+
+// row counts a row; watermark is that before it.
+func (m *model) row(at, watermark int64, k string, v int) {
+	end := (at/(int64(m.size)*1000) + 1) * int64(m.size) * 1000
+	if v%m.filter != 0 || end <= watermark {
+		return
+	}
+	if m.open[k] == nil {
+		m.open[k] = map[int64]int{}
+	}
+	m.open[k][end]++
+}
+
+// close takes the windows out that a watermark has reached.
+func (m *model) close(watermark int64) {
+	for k, windows := range m.open {
+		for end, n := range windows {
+			if end <= watermark {
+				if delete(windows, end); n > m.having {
+					m.out = append(m.out, fmt.Sprintf("%s|%s|%d", k, time.UnixMilli(end).UTC().Format("2006-01-02 15:04:05+00"), n*m.factor))
+				}
+			}
+		}
+	}
+}
+
+// TestAlterModel: a query is altered at random, again and again, in the midst of its windows, over crashes. Where only what follows the
+// windows changed it goes on with them; where its condition or its windows changed it begins anew, says which, and has nothing of before.
+func TestAlterModel(t *testing.T) {
+	kept, rows, anew := 0, 0, map[string]int{}
+	for seed := range uint64(6) {
+		w := newPastWorld(t, rand.New(rand.NewPCG(seed, 11)), time.Millisecond)
+		if seed%2 == 0 {
+			w.options.CheckpointEvery = -1
+		}
+		w.open()
+		w.streams()
+		m := &model{text{1, 20, 1, 0}, map[string]map[int64]int{}, nil}
+		w.exec("CREATE CONTINUOUS QUERY q AS " + m.sql())
+		newest := int64(0)
+		for range 300 {
+			ms := w.at.UnixMilli() + int64(w.rng.IntN(1500))
+			w.at = time.UnixMilli(ms).UTC()
+			at := ms - int64(w.rng.IntN(2500))
+			if w.rng.IntN(15) == 0 {
+				at -= 30_000
+			}
+			k, v := fmt.Sprint("k", w.rng.IntN(3)), w.rng.IntN(100)
+			w.id++
+			w.exec(fmt.Sprintf("INSERT INTO s VALUES ('%s', %d, '%s', %d)", time.UnixMilli(at).UTC().Format(time.RFC3339Nano), w.id, k, v))
+			m.row(at, newest-2000, k, v)
+			newest = max(newest, at)
+			m.close(newest - 2000)
+			if w.rng.IntN(12) == 0 {
+				next, part := m.text, ""
+				switch w.rng.IntN(20) {
+				case 0:
+					if next.filter = 1 + w.rng.IntN(3); next.filter != m.filter {
+						part = "its condition before grouping differs"
+					}
+				case 1:
+					if next.size = 10 * (1 + w.rng.IntN(3)); next.size != m.size {
+						part = "its window differs"
+					}
+				case 2, 3, 4, 5, 6, 7, 8, 9:
+					next.factor = 1 + w.rng.IntN(5)
+				default:
+					next.having = w.rng.IntN(3)
+				}
+				w.settled()
+				w.exec("ALTER CONTINUOUS QUERY q AS " + next.sql())
+				if m.text = next; part == "" {
+					kept++
+				} else {
+					anew[part]++
+					m.open, m.out = map[string]map[int64]int{}, nil
+				}
+				w.told(part)
+			}
+			if w.rng.IntN(25) == 0 {
+				w.crash()
+			}
+		}
+		w.settled()
+		got := w.changes("q")
+		for i := range m.out {
+			m.out[i] = fmt.Sprint(job.OpInsert, m.out[i])
+		}
+		slices.Sort(got)
+		slices.Sort(m.out)
+		rows += len(got)
+		if !slices.Equal(got, m.out) {
+			t.Errorf("seed %d: %d rows, want %d\n%s", seed, len(got), len(m.out), firstDifference(got, m.out))
+		}
+		if err := w.db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if kept < 10 || len(anew) != 2 || rows < 50 {
+		t.Errorf("altered %d times with the state, %v without; %d rows", kept, anew, rows)
+	}
+}
+
+// told checks what ALTER said: that the query goes on, or which part of it differs.
+func (w *pastWorld) told(part string) {
+	w.t.Helper()
+	want := "goes on with its state and results"
+	if part != "" {
+		want = "begin anew: " + part
+	}
+	if said := w.db.Notices(); len(said) == 0 || !strings.Contains(said[len(said)-1], want) {
+		w.t.Fatalf("ALTER said %q, want %q", said, want)
 	}
 }

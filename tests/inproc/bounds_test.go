@@ -110,6 +110,40 @@ func TestJournalsBetweenCheckpoints(t *testing.T) {
 	}
 }
 
+// TestResultsTogether: the results of all queries take no more than they may together, also without checkpoints: the oldest rows go, whosever they
+// are.
+func TestResultsTogether(t *testing.T) {
+	const most, rounds = 40 << 10, 300
+	clock := inproc.NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	db, err := inproc.Open(inproc.Options{Disk: inproc.NewDisk(), Clock: clock, Workers: 2, EpochMin: time.Millisecond, CheckpointEvery: -1, ResultsMax: most})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	must(t, db, `CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, n INT, t TEXT, WATERMARK FOR ts AS ts) FORMAT JSON`,
+		`CREATE CONTINUOUS QUERY often AS SELECT n, t FROM s`,
+		`CREATE CONTINUOUS QUERY seldom AS SELECT n, t FROM s WHERE n % 7 = 0`)
+	n := 0
+	add := func() {
+		must(t, db, fmt.Sprintf("INSERT INTO s VALUES ('2026-03-01 12:00:00Z', %d, '%0*d')", n, 150+n%100, n))
+		clock.Step(time.Second)
+		n++
+	}
+	for n < rounds {
+		add()
+	}
+	for db.Engine().Storage().Results > most+most/32 { // they are trimmed beside, when more come
+		add()
+	}
+	often, seldom := number(t, db, "SELECT min(n) FROM often"), number(t, db, "SELECT min(n) FROM seldom")
+	if often < n/4 || seldom < often || seldom > often+n/16 {
+		t.Errorf("of %d rows those from %d and %d on are left", n, often, seldom)
+	}
+	if got := db.Engine().Storage().Results; got < most/2 {
+		t.Errorf("%d bytes are left", got)
+	}
+}
+
 // TestRetentionBytes: a result is kept within its size, its content is right all the same where rows are updated, and who comes too
 // late for a row is told.
 func TestRetentionBytes(t *testing.T) {

@@ -81,6 +81,8 @@ type Options struct {
 	// HistoryBytes and JoinWithin are job.Config's.
 	HistoryBytes int
 	JoinWithin   int64
+	// SegmentBytes is job.Config's.
+	SegmentBytes int64
 	// CostsEvery and CPU are job.Config's.
 	CostsEvery time.Duration
 	CPU        func() time.Duration
@@ -92,12 +94,19 @@ type Options struct {
 	Memory    int64
 	StateDir  string
 	MemoryUse func(state func() int64) (resident, heap int64)
+	// ResultBytes and ResultsMax are job.Config's.
+	ResultBytes int
+	ResultsMax  int64
 	// UDF runs JavaScript; nil refuses it.
 	UDF job.UDF
 	// Alone: queries share no windows.
 	Alone bool
 	// Room is the disk; nil: there always is room.
 	Room job.Room
+	// AgainFor is job.Config's.
+	AgainFor time.Duration
+	// Loading: Open returns although the engine may still be loading.
+	Loading bool
 }
 
 // DB is a running vigil with one connection to it. Exec and Rows are for one goroutine.
@@ -107,6 +116,8 @@ type DB struct {
 	clock *Clock
 	// Rerun is how many epochs Open ran again.
 	Rerun int64
+	// notices are those of the last statements.
+	notices []string
 }
 
 // Open starts a vigil on a disk, recovering what is there.
@@ -131,12 +142,19 @@ func Open(o Options) (*DB, error) {
 		Dir: "inproc", KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
-		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
-		Journals: o.Journals, Room: o.Room, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse}})
+		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, SegmentBytes: o.SegmentBytes, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
+		Journals: o.Journals, Room: o.Room, AgainFor: o.AgainFor, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse,
+		ResultBytes: o.ResultBytes, ResultsMax: o.ResultsMax}})
 	if err != nil {
 		return nil, err
 	}
 	db.srv = srv
+	if !o.Loading {
+		if err := srv.Engine().Loaded(context.Background()); err != nil {
+			_ = srv.Close(context.Background()) // it says the same
+			return nil, err
+		}
+	}
 	db.conn, err = srv.Connect(context.Background(), pgwire.ConnInfo{User: "test", Database: "vigil"})
 	return db, err
 }
@@ -199,8 +217,12 @@ func (db *DB) Exec(sql string) error {
 func (db *DB) Rows(sql string) ([][]string, error) {
 	out := &output{format: &types.TextFormat{}, in: bytes.NewReader(nil)}
 	err := db.statements(sql, out)
+	db.notices = out.notices
 	return out.rows, err
 }
+
+// Notices are those of the last Exec or Rows.
+func (db *DB) Notices() []string { return db.notices }
 
 // Copy runs a COPY FROM STDIN that reads in.
 func (db *DB) Copy(sql string, in io.Reader) error {
@@ -334,6 +356,8 @@ type output struct {
 	format *types.TextFormat
 	rows   [][]string
 	in     io.Reader
+	// notices are what was said beside the rows.
+	notices []string
 }
 
 var _ pgwire.Output = (*output)(nil)
@@ -349,7 +373,7 @@ func (o *output) Row(row []types.Value) error {
 }
 
 // Notice implements pgwire.Output.
-func (o *output) Notice(pgwire.Notice) {}
+func (o *output) Notice(n pgwire.Notice) { o.notices = append(o.notices, n.Err.Error()) }
 
 // ParameterStatus implements pgwire.Output.
 func (o *output) ParameterStatus(string, string) {}

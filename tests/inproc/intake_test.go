@@ -10,11 +10,22 @@ import (
 // appendAt appends one event for each of n numbers from first on, at a time of the day.
 func appendAt(t *testing.T, db *DB, at string, first, n int) {
 	t.Helper()
+	appendTo(t, db, "log", burst{at, first, n})
+}
+
+// burst is one event for each of n numbers from first on, at a time of the day.
+type burst struct {
+	at       string
+	first, n int
+}
+
+func appendTo(t *testing.T, db *DB, stream string, x burst) {
+	t.Helper()
 	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, `{"ts":"2026-03-01T%sZ","n":%d,"line":"x"}`+"\n", at, first+i)
+	for i := range x.n {
+		fmt.Fprintf(&b, `{"ts":"2026-03-01T%sZ","n":%d,"line":"x"}`+"\n", x.at, x.first+i)
 	}
-	if rejected, err := db.Append("log", []byte(b.String())); err != nil || rejected != 0 {
+	if rejected, err := db.Append(stream, []byte(b.String())); err != nil || rejected != 0 {
 		t.Fatal(rejected, err)
 	}
 	settle(t, db)

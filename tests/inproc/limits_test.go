@@ -184,8 +184,14 @@ func TestAlterWhileThrottled(t *testing.T) {
 // TestRowsThrottle: rows beyond the limit are counted and not published until the minute of the engine's clock is over; a restart
 // within the minute changes nothing; the beginning and the end of it are events, however many minutes it takes.
 func TestRowsThrottle(t *testing.T) {
+	rowsThrottle(t, 0)
+	rowsThrottle(t, 1) // results are set aside and written ahead of the commit
+}
+
+func rowsThrottle(t *testing.T, resultBytes int) {
+	t.Helper()
 	disk, clock := NewDisk(), NewClock(time.Date(2026, 3, 1, 12, 0, 10, 0, time.UTC))
-	db := costsDB(t, Options{Disk: disk, Clock: clock, Workers: 2})
+	db := costsDB(t, Options{Disk: disk, Clock: clock, Workers: 2, ResultBytes: resultBytes})
 	mustExec(t, db, logStream, "CREATE CONTINUOUS QUERY loud WITH (max_rows_per_min = 5, on_limit = throttle) AS SELECT n, count(*) FROM log GROUP BY n, COUNT_WINDOW(1, 1)",
 		"CREATE CONTINUOUS QUERY reader AS SELECT n FROM loud WHERE n >= 0")
 	out := func(db *DB, loud, reader string) {
@@ -198,7 +204,7 @@ func TestRowsThrottle(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk = disk.Crash(nil)
-	db = costsDB(t, Options{Disk: disk, Clock: clock, Workers: 2})
+	db = costsDB(t, Options{Disk: disk, Clock: clock, Workers: 2, ResultBytes: resultBytes})
 	defer db.Close()
 	expect(t, db, whats, "")
 	mustAppend(t, db, 4)

@@ -19,14 +19,25 @@ var memoryQueries = []struct{ name, sql string }{
 	{"sessions", "SELECT k, count(*) AS c FROM s GROUP BY k, SESSION(ts, INTERVAL '20 hours') HAVING count(*) <> 2"},
 	{"first", "SELECT k, n FROM s WHERE FIRST_SEEN(k, INTERVAL '1 day')"},
 	{"joined", "SELECT a.k, a.n AS one, b.n AS two FROM s a JOIN s b ON a.k = b.k AND b.ts BETWEEN a.ts + INTERVAL '1 second' AND a.ts + INTERVAL '10 hours' WHERE b.n % 5 = 0"},
+	{"sliding", "SELECT k, count(*) AS c, max(n) AS most FROM s GROUP BY k, SLIDE(ts, INTERVAL '1 day') HAVING count(*) > 2"},
+	{"counted", "SELECT k, count(*) AS c, sum(n) AS total FROM s GROUP BY k, COUNT_WINDOW(3)"},
+	{"before", "SELECT k, n, c, least FROM (SELECT k, n, count(*) OVER w AS c, min(n) OVER w AS least FROM s " +
+		"WINDOW w AS (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '10 hours' PRECEDING AND CURRENT ROW)) AS x WHERE c > 2"},
+	{"matched", "SELECT k, least, most FROM s MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES f.n AS least, l.n AS most PATTERN (f b l) " +
+		"WITHIN INTERVAL '10 hours' DEFINE f AS n > 0, b AS n > 0, l AS n > 0) m"},
+	{"followed", "SEQUENCE BY k WITHIN INTERVAL '10 hours' [s WHERE n > 0] [s WHERE n > 2] ![s WHERE n > 16]"},
+	// All that a window has comes out at once, and goes into another query.
+	{"all_keys", "SELECT k, count(*) AS c, window_end FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 day')"},
+	{"all_again", "SELECT left(k, 198) AS k, sum(c) AS c FROM all_keys GROUP BY left(k, 198), TUMBLE(window_end, INTERVAL '1 day')"},
 }
 
 const (
-	memoryBudget = 11 << 20
-	memoryKeys   = 60_000
+	memoryBudget = 16 << 20
+	memoryKeys   = 40_000
 	memoryBatch  = 200
-	// memoryStep is what one batch of rows, or a step of a window that closes, brings into memory between two looks.
-	memoryStep = 16 << 20
+	// memoryStep is what one batch of rows, or a step of a window that closes, brings into memory between two looks: all queries close
+	// theirs at the same time.
+	memoryStep = 32 << 20
 )
 
 // memoryRun is a database that is filled, restarted and emptied.

@@ -224,3 +224,78 @@ func firstDifference(a, b []string) string {
 	}
 	return "one is longer"
 }
+
+// resultBodies are queries over the results of low, which are windows of stream s, and of plain, which are rows of it.
+var resultBodies = []string{
+	"SELECT k, n FROM low WHERE n > 1",
+	"SELECT id, v FROM plain WHERE v % 2 = 0",
+	"SELECT k, sum(n) AS n, count(*) AS windows FROM low GROUP BY k, TUMBLE(window_time, INTERVAL '30 seconds')",
+	"SELECT k, max(n) AS n FROM low GROUP BY k, SESSION(window_time, INTERVAL '15 seconds')",
+	"SELECT a.k, a.n, b.n AS other FROM low AS a JOIN low AS b ON a.k = b.k AND b.window_time BETWEEN a.window_time AND a.window_time + INTERVAL '10 seconds'",
+	"SELECT n, count(*) AS a FROM (SELECT k, sum(n) AS n FROM low GROUP BY k, TUMBLE(window_time, INTERVAL '10 seconds')) x GROUP BY n, TUMBLE(window_time, INTERVAL '30 seconds')",
+}
+
+// TestStartEarliestOfResult: TestStartEarliest over the results of other queries.
+func TestStartEarliestOfResult(t *testing.T) {
+	seen := 0
+	for seed := range uint64(6) {
+		rng := rand.New(rand.NewPCG(seed, 23))
+		checkpoints := time.Millisecond
+		if seed%2 == 0 {
+			checkpoints = -1
+		}
+		w := newPastWorld(t, rng, checkpoints)
+		w.open()
+		w.streams()
+		w.exec("CREATE CONTINUOUS QUERY low AS SELECT k, count(*) AS n FROM s GROUP BY k, TUMBLE(ts, INTERVAL '5 seconds')")
+		w.exec("CREATE CONTINUOUS QUERY plain AS SELECT id, v FROM s WHERE v % 3 > 0")
+		bases := seed >= 2 // where there are none, nobody else reads the results
+		for i, body := range resultBodies {
+			if bases {
+				w.exec(fmt.Sprintf("CREATE CONTINUOUS QUERY base%d AS %s", i, body))
+			}
+		}
+		created := map[string]int{}
+		for step := range 120 {
+			w.insert()
+			if i := rng.IntN(len(resultBodies)); rng.IntN(4) == 0 && len(created) < 16 {
+				name := fmt.Sprintf("late%d_%d", step, i)
+				w.exec(fmt.Sprintf("CREATE CONTINUOUS QUERY %s WITH (start = 'earliest') AS %s", name, resultBodies[i]))
+				created[name] = i
+				w.state(name)
+			}
+			switch rng.IntN(20) {
+			case 0:
+				w.crash()
+			case 1:
+				if err := w.db.Close(); err != nil {
+					t.Fatal(err)
+				}
+				w.open()
+			}
+		}
+		w.settled()
+		if err := w.db.Pass(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		want := map[int][]string{}
+		for name, i := range created {
+			got := w.result(name, resultBodies[i])
+			if bases {
+				want[i] = w.result(fmt.Sprint("base", i), resultBodies[i])
+			} else if want[i] == nil {
+				want[i] = got // the same one at other times
+			}
+			if len(want[i]) < 3 || !slices.Equal(got, want[i]) {
+				t.Errorf("seed %d: %s (%s):\n%d rows, want %d\n%s", seed, name, resultBodies[i], len(got), len(want[i]), firstDifference(got, want[i]))
+			}
+		}
+		seen += w.seen
+		if err := w.db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if seen == 0 {
+		t.Error("no query was seen to read history")
+	}
+}

@@ -182,6 +182,9 @@ func TestEngine(t *testing.T) {
 			}
 			got := w.run(t, v, rng)
 			total.add(hits{"crashes": got.crashes, "epochs run again": int(got.rerun)})
+			if got.aside > 0 {
+				total["set aside"]++
+			}
 			w.check(t, v, got, want)
 		}
 		if t.Failed() {
@@ -193,7 +196,7 @@ func TestEngine(t *testing.T) {
 		return
 	}
 	for _, what := range []string{"late rows", "behind", "ties", "null keys", "boundaries", "idle splits", "woken splits", "crashes", "epochs run again",
-		"merged sessions", "corrections", "pairs", "matches", "suppressed"} {
+		"set aside", "merged sessions", "corrections", "pairs", "matches", "suppressed"} {
 		if total[what] < 5 {
 			t.Errorf("the worlds are too tame: %d %s", total[what], what)
 		}

@@ -38,6 +38,7 @@ type variation struct {
 	epochMin, epochMax  time.Duration
 	checkpoint          time.Duration // between checkpoints; negative: never
 	crashes             int
+	resultBytes         int  // of an epoch's results from which on they are set aside
 	losesUnsynced, tidy bool // whether a crash loses all that was not synced, or a part; tidy: restarts in order instead of crashes
 }
 
@@ -45,6 +46,7 @@ func randomVariation(rng *rand.Rand) variation {
 	v := variation{workers: 1 + rng.IntN(4), batchMax: []int{1, 7, 60, 1000}[rng.IntN(4)],
 		epochMin: time.Duration(1+rng.IntN(3)) * time.Millisecond, epochMax: []time.Duration{2 * time.Millisecond, time.Hour}[rng.IntN(2)],
 		checkpoint: []time.Duration{-1, 1, 5 * time.Millisecond}[rng.IntN(3)], crashes: rng.IntN(4), losesUnsynced: rng.IntN(2) == 0, tidy: rng.IntN(6) == 0}
+	v.resultBytes = []int{0, 1, 2000}[rng.IntN(3)]
 	return v
 }
 
@@ -56,6 +58,8 @@ type answers struct {
 	// crashes, and epochs that ran again after them.
 	crashes int
 	rerun   int64
+	// aside are the bytes of results that were too many for the memory that they may have.
+	aside int64
 }
 
 // run is one run of a world.
@@ -89,6 +93,7 @@ func (w *world) run(t *testing.T, v variation, rng *rand.Rand) answers {
 	r.play()
 	r.must(r.db.Pass(20*365*24*time.Hour), "let time pass")
 	r.collect()
+	r.out.aside = r.db.Engine().Memory().SetAside
 	r.must(r.db.Close(), "close")
 	return r.out
 }
@@ -104,7 +109,7 @@ func (r *run) open() {
 	r.t.Helper()
 	var err error
 	r.db, err = inproc.Open(inproc.Options{Disk: r.disk, Clock: r.clock, Connectors: []connector.Def{r.feed.def()}, Workers: r.v.workers,
-		EpochMin: r.v.epochMin, EpochMax: r.v.epochMax, CheckpointEvery: r.v.checkpoint, Journals: meta.Keep{Age: forever}})
+		EpochMin: r.v.epochMin, EpochMax: r.v.epochMax, CheckpointEvery: r.v.checkpoint, ResultBytes: r.v.resultBytes, Journals: meta.Keep{Age: forever}})
 	r.must(err, "open")
 	r.out.rerun += r.db.Rerun
 }

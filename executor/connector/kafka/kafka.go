@@ -25,12 +25,13 @@ func Def() connector.Def {
 		Name: "kafka",
 		Doc: "All partitions of one topic, each record's value being one or more records of the stream's format. Committed " +
 			"transactions only. Keys, headers and record timestamps are not read; null values are skipped.",
-		Params: []connector.Param{
+		Params: loginParams([]connector.Param{
 			{Name: "brokers", Doc: "host:port of one or more brokers, separated by commas"},
 			{Name: "topic", Doc: "the topic's name"},
 			{Name: "start", Default: "earliest", Doc: "where a partition is first read: earliest, latest, or a timestamp of its records"},
-		},
-		Check: func(o connector.Options) error { _, err := parse(o); return err },
+		}...),
+		Secrets: secrets,
+		Check:   func(o connector.Options) error { _, err := parse(o); return err },
 		New: func(o connector.Options) (connector.Source, error) {
 			c, err := parse(o)
 			if err != nil {
@@ -54,8 +55,8 @@ const (
 )
 
 type config struct {
+	login
 	stream, topic string
-	brokers       []string
 	start         start
 	lines         bool // records are lines: the values are joined with newlines
 	json          bool
@@ -70,28 +71,27 @@ const (
 )
 
 // notYet lists what people will try next, so that it is not just an unknown option.
-var notYet = []string{"tls", "ssl", "sasl", "security_protocol", "username", "password", "group", "group_id"}
+var notYet = map[string]string{"ssl": "Write tls = 'on', tls_ca, tls_cert, tls_key.", "security_protocol": "Write tls = 'on', sasl_mechanism.",
+	"username": "Write sasl_username.", "password": "Write sasl_password.", "group": "vigil keeps the offsets itself.", "group_id": "vigil keeps the offsets itself."}
 
 func parse(o connector.Options) (config, error) {
 	c := config{stream: o.Stream, topic: o.Params["topic"], start: earliest}
 	for k := range o.Params {
-		for _, n := range notYet {
+		for n, instead := range notYet {
 			if k == n || strings.HasPrefix(k, n+"_") || strings.HasPrefix(k, n+".") {
-				return c, sqlerr.NotSupported(`option "`+k+`" of connector kafka`,
-					"vigil connects in plain text, and keeps the offsets itself")
+				return c, sqlerr.NotSupported(`option "`+k+`" of connector kafka`, instead)
 			}
 		}
 	}
 	if err := connector.CheckParams(Def(), o); err != nil {
 		return c, err
 	}
-	for b := range strings.SplitSeq(o.Params["brokers"], ",") {
-		if b = strings.TrimSpace(b); b != "" {
-			c.brokers = append(c.brokers, b)
-		}
-	}
-	if len(c.brokers) == 0 || c.topic == "" {
+	if c.topic == "" || o.Params["brokers"] == "" {
 		return c, sqlerr.New(sqlerr.InvalidParameterValue, "connector kafka needs the options brokers and topic")
+	}
+	var err error
+	if c.login, err = newLogin(&connector.Values{Connector: "kafka", Params: o.Params}); err != nil {
+		return c, err
 	}
 	switch s := o.Params["start"]; s {
 	case "", "earliest":
@@ -132,6 +132,7 @@ type state struct {
 	partitions int
 	connected  int    // open connections
 	lastErr    string // of the last attempt to connect, empty after a success
+	unanswered string // why no broker has told the partitions yet
 	lost       string // the last gap that retention left
 	positions  map[int32]connector.Position
 }
@@ -139,6 +140,7 @@ type state struct {
 var (
 	_ connector.Source     = (*source)(nil)
 	_ connector.Positioner = (*source)(nil)
+	_ connector.Historian  = (*source)(nil)
 )
 
 // Open implements connector.Source. It does not wait for a broker: Poll does.
@@ -161,20 +163,22 @@ func (s *source) Open(_ context.Context, from connector.Offsets) error {
 
 // connect makes a client that consumes nothing yet and never resets an offset by itself.
 func (s *source) connect(more ...kgo.Opt) (*kgo.Client, error) {
-	opts := append([]kgo.Opt{
-		kgo.SeedBrokers(s.brokers...),
-		kgo.ClientID("vigil"),
+	opts, err := s.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(append(opts,
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.RequestRetries(3), // who asks repeats it, and says what is wrong meanwhile
 		kgo.FetchMaxBytes(fetchMax),
 		kgo.FetchMaxPartitionBytes(fetchPartMax),
 		kgo.FetchMaxWait(time.Second),
-		kgo.DialTimeout(dialTimeout),
-		kgo.MetadataMinAge(100 * time.Millisecond),
+		kgo.MetadataMinAge(100*time.Millisecond),
 		kgo.RetryBackoffFn(func(n int) time.Duration { return min(100*time.Millisecond<<min(n, 6), 3*time.Second) }),
 		kgo.DisableClientMetrics(),
-	}, more...)
+	), more...)
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "connector kafka: %v", err)
@@ -386,6 +390,8 @@ func (s *source) Status() string {
 	switch {
 	case s.state.connected == 0 && s.state.lastErr != "":
 		text = "no broker can be reached: " + s.state.lastErr
+	case s.state.partitions == 0 && s.state.unanswered != "":
+		text = "no broker answers: " + s.state.unanswered
 	case s.state.connected == 0 || s.state.partitions == 0:
 		text = "connecting to " + strings.Join(s.brokers, ", ")
 	}

@@ -389,7 +389,7 @@ func TestOptions(t *testing.T) {
 		k, v string
 		code sqlerr.Code
 	}{
-		{"tls", "on", sqlerr.FeatureNotSupported}, {"sasl_mechanism", "PLAIN", sqlerr.FeatureNotSupported},
+		{"tls", "on", ""}, {"security_protocol", "SASL_SSL", sqlerr.FeatureNotSupported}, {"ssl.ca.location", "x", sqlerr.FeatureNotSupported},
 		{"group_id", "g", sqlerr.FeatureNotSupported}, {"topics", "y", sqlerr.InvalidParameterValue},
 		{"topic", "", sqlerr.InvalidParameterValue}, {"brokers", " , ", sqlerr.InvalidParameterValue},
 		{"start", "soon", sqlerr.InvalidParameterValue}, {"start", "latest", ""}, {"retention", "7 days", ""},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -64,6 +65,35 @@ func (s *source) discover(ctx context.Context, dst []connector.Payload) ([]conne
 	return dst, nil
 }
 
+// Beginnings implements connector.Historian, by a client of its own.
+func (s *source) Beginnings(ctx context.Context, arrival types.EventTime) (connector.Offsets, error) {
+	client, err := s.connect()
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	asker := &source{config: s.config, client: client}
+	from := earliest
+	if arrival != types.MinTime {
+		from = start(max(0, int64(arrival)/1000))
+	}
+	ask := map[int32]start{}
+	partitions, err := asker.partitions(ctx)
+	if err == nil {
+		for _, p := range partitions {
+			ask[p] = from
+		}
+		var found map[int32]int64
+		if found, err = asker.offsets(ctx, ask); err == nil {
+			return found, nil
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = failure(s.topic, fmt.Errorf("no answer from %s in time", strings.Join(s.brokers, ", ")))
+	}
+	return nil, err
+}
+
 // partitions asks a broker for the topic's partitions; it waits as long as no broker answers.
 func (s *source) partitions(ctx context.Context) ([]int32, error) {
 	for attempt := 0; ; attempt++ {
@@ -85,10 +115,28 @@ func (s *source) partitions(ctx context.Context) ([]int32, error) {
 				return nil, failure(s.topic, err)
 			}
 		}
+		if refused(err) {
+			return nil, failure(s.topic, err)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.mu.Lock()
+			s.state.unanswered = err.Error()
+			s.mu.Unlock()
+		}
 		if err := pause(ctx, attempt); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// refused reports that a broker was reached and does not let us in: somebody has to know.
+func refused(err error) bool {
+	for _, e := range []error{kerr.SaslAuthenticationFailed, kerr.UnsupportedSaslMechanism, kerr.IllegalSaslState, kerr.TopicAuthorizationFailed} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // pause backs off between attempts.

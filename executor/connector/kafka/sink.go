@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strconv"
@@ -13,9 +12,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
-	"github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -27,23 +23,18 @@ func SinkDef() connector.SinkDef {
 		Name: "kafka",
 		Doc: "A record per row, in transactions that carry the sink's position, so that who reads committed records finds each row once, whatever is " +
 			"killed. The header vigil_id is the row's id. The transactional id, and the consumer group that keeps the position, is vigil-SERVER-sink-ID.",
-		Params: []connector.Param{
+		Params: loginParams([]connector.Param{
 			{Name: "brokers", Doc: "host:port of one or more brokers, separated by commas"},
 			{Name: "topic", Doc: "the topic's name; it must be there"},
 			{Name: "key", Doc: "columns that make the record's key: the text of one, a JSON array of several; rows of a key keep their order"},
 			{Name: "acks", Default: "all", Doc: "all: each row once is not to be had otherwise"},
 			{Name: "compression", Default: "snappy", Doc: "none, gzip, snappy, lz4 or zstd"},
-			{Name: "sasl_mechanism", Doc: "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
-			{Name: "sasl_username", Doc: "who the server is"},
-			{Name: "sasl_password", Doc: "its password"},
-			{Name: "tls", Default: "off", Doc: "on: connections are encrypted"},
-		},
-		Secrets: []string{"sasl_password"},
+		}...),
+		Secrets: secrets,
 		Batch:   1000,
 		Check:   func(o connector.SinkOptions) error { _, err := newTransactional(o); return err },
 		Target:  func(o connector.SinkOptions) string { return o.Params["brokers"] + "/" + o.Params["topic"] },
 	}
-	d.Params = append(d.Params, connector.TLSParams...)
 	d.New = func(o connector.SinkOptions) (connector.Sink, error) { return newTransactional(o) }
 	return d
 }
@@ -64,14 +55,11 @@ var codecs = map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip"
 
 // transactional is the Sink.
 type transactional struct {
-	topic   string
-	brokers []string
+	login
+	topic string
 	// name is the transactional id and the group.
 	name        string
 	compression kgo.CompressionCodec
-	mechanism   sasl.Mechanism // nil: none
-	tls         bool
-	files       connector.TLSFiles
 	client      *kgo.Client
 	query       uint64
 }
@@ -80,33 +68,14 @@ var _ connector.Sink = (*transactional)(nil)
 
 func newTransactional(o connector.SinkOptions) (*transactional, error) {
 	v := &connector.Values{Connector: "kafka", Params: o.Params}
-	p := &transactional{topic: v.Needed("topic"), name: fmt.Sprintf("vigil-%s-sink-%d", o.Server, o.ID), files: v.TLS(),
-		compression: codecs[v.OneOf("compression", "snappy", "none", "gzip", "lz4", "zstd")], tls: v.OneOf("tls", "off", "on") == "on"}
-	for b := range strings.SplitSeq(v.Needed("brokers"), ",") {
-		if b = strings.TrimSpace(b); b != "" {
-			p.brokers = append(p.brokers, b)
-		}
+	p := &transactional{topic: v.Needed("topic"), name: fmt.Sprintf("vigil-%s-sink-%d", o.Server, o.ID),
+		compression: codecs[v.OneOf("compression", "snappy", "none", "gzip", "lz4", "zstd")]}
+	var err error
+	if p.login, err = newLogin(v); err != nil {
+		return nil, err
 	}
-	user, pass := v.Text("sasl_username", ""), v.Text("sasl_password", "")
-	switch v.OneOf("sasl_mechanism", "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512") {
-	case "PLAIN":
-		p.mechanism = plain.Auth{User: user, Pass: pass}.AsMechanism()
-	case "SCRAM-SHA-256":
-		p.mechanism = scram.Auth{User: user, Pass: pass}.AsSha256Mechanism()
-	case "SCRAM-SHA-512":
-		p.mechanism = scram.Auth{User: user, Pass: pass}.AsSha512Mechanism()
-	}
-	switch {
-	case v.Err != nil:
-		return nil, v.Err
-	case v.Text("acks", "all") != "all" && v.Text("acks", "all") != "-1":
+	if acks := v.Text("acks", "all"); acks != "all" && acks != "-1" {
 		return nil, sqlerr.NotSupported("acks other than all for a sink with connector kafka", "Leave acks out: a row is there once because all replicas acknowledge it.")
-	case len(p.brokers) == 0:
-		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "connector kafka needs the options brokers and topic")
-	case (p.mechanism == nil) != (user == "" && pass == "") || p.mechanism != nil && user == "":
-		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "connector kafka needs sasl_mechanism, sasl_username and sasl_password together")
-	case p.files != connector.TLSFiles{} && !p.tls:
-		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "connector kafka reads tls_ca, tls_cert and tls_key with tls = 'on' only")
 	}
 	return p, nil
 }
@@ -114,31 +83,22 @@ func newTransactional(o connector.SinkOptions) (*transactional, error) {
 // connect makes the client. Versions of the protocol are bounded so that a transaction is what this file makes of it: later ones bump the
 // producer's epoch at each end.
 func (p *transactional) connect() (*kgo.Client, error) {
-	opts := []kgo.Opt{
-		kgo.SeedBrokers(p.brokers...),
-		kgo.ClientID("vigil"),
+	opts, err := p.options()
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts,
 		kgo.MaxVersions(kversion.V3_5_0()),
 		kgo.TransactionalID(p.name),
 		kgo.TransactionTimeout(transactionMax),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerBatchCompression(p.compression),
 		kgo.ProducerBatchMaxBytes(recordMax),
-		kgo.MaxBufferedRecords(1 << 20), // a delivery is bounded by who makes it
-		kgo.DialTimeout(dialTimeout),
-		kgo.MetadataMinAge(100 * time.Millisecond),
+		kgo.MaxBufferedRecords(1<<20), // a delivery is bounded by who makes it
+		kgo.MetadataMinAge(100*time.Millisecond),
 		kgo.RetryBackoffFn(func(n int) time.Duration { return min(100*time.Millisecond<<min(n, 6), 3*time.Second) }),
 		kgo.DisableClientMetrics(),
-	}
-	if p.mechanism != nil {
-		opts = append(opts, kgo.SASL(p.mechanism))
-	}
-	if p.tls {
-		config, err := p.files.Config()
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, kgo.Dialer((&tls.Dialer{Config: config}).DialContext))
-	}
+	)
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "connector kafka: %v", err)

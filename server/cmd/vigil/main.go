@@ -41,9 +41,11 @@ type serveCmd struct {
 	Auth       string          `help:"Who needs a password: trust (connections from other machines) or scram (all)." enum:"trust,scram" default:"trust"`
 	TLSCert    string          `name:"tls-cert" help:"Certificate for Postgres clients, PEM." placeholder:"FILE" type:"path"`
 	TLSKey     string          `name:"tls-key" help:"Key of the certificate, PEM." placeholder:"FILE" type:"path"`
+	SecretKey  string          `name:"secret-key" help:"File of the key that seals passwords of streams and sinks; it is made when it is needed. Default: secret.key in the data directory." placeholder:"FILE" type:"path"`
 	Journals   journalFlags    `embed:"" prefix:"journal-"`
 	IngestMB   int64           `name:"http-ingest-mb" help:"Memory for the bodies of HTTP ingest requests, MiB; beyond it they are answered 429. 0: an eighth of --memory, 256 at most." default:"0"`
 	Memory     string          `help:"What the server may have in memory, such as 8GB; state beyond it goes to the data directory. Default: three quarters of the machine's." placeholder:"SIZE"`
+	Results    string          `name:"results-retention-bytes" help:"What the results of all queries may take together, such as 100GB; the oldest rows go first. Default: half of the disk." placeholder:"SIZE"`
 	Workers    int             `help:"Key partitions; 0: one per core." default:"0"`
 	Checkpoint time.Duration   `name:"checkpoint-every" help:"Time between checkpoints of keyed state." default:"10s"`
 	TestDir    string          `name:"test-dir" help:"Directory whose files TEST CONTINUOUS QUERY may read; none: no files." type:"existingdir"`
@@ -60,16 +62,27 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Journals.check(); err != nil {
-		return err
-	}
-	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Auth: c.Auth, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Workers: c.Workers, Logger: log,
-		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir, Journals: c.Journals.keep(), Memory: memory, IngestMax: c.IngestMB << 20, Fatal: fatal})
+	results, err := server.ParseResults(c.Results)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("vigil ready pg=%s http=%s\n", s.PGAddr(), s.HTTPAddr())
-	err = s.Wait(ctx)
+	if err := c.Journals.check(); err != nil {
+		return err
+	}
+	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Auth: c.Auth, TLSCert: c.TLSCert, TLSKey: c.TLSKey, SecretKey: c.SecretKey, Workers: c.Workers, Logger: log,
+		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir, Journals: c.Journals.keep(), Memory: memory, ResultsMax: results, IngestMax: c.IngestMB << 20, Fatal: fatal})
+	if err != nil {
+		return err
+	}
+	if _, loading := s.Session().Engine().Loading(); loading {
+		fmt.Printf("vigil loading pg=%s http=%s\n", s.PGAddr(), s.HTTPAddr())
+	}
+	if err = s.Loaded(ctx); err == nil {
+		fmt.Printf("vigil ready pg=%s http=%s\n", s.PGAddr(), s.HTTPAddr())
+		err = s.Wait(ctx)
+	} else if ctx.Err() != nil { // it is told to stop before it is ready
+		err = nil
+	}
 	if stop := s.Stop(); err == nil {
 		err = stop
 	}

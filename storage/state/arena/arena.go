@@ -8,6 +8,7 @@
 package arena
 
 import (
+	"os"
 	"reflect"
 	"runtime"
 	"sync"
@@ -22,10 +23,14 @@ const (
 	leastBytes = 32 << 10
 	// relieveMost is what one call of Relieve moves to the file, for the goroutine stands still meanwhile.
 	relieveMost = 16 << 20
-	pageBytes   = 4 << 10
-	// fewPages is how many pages of a chunk must be in memory to make moving it to the file worth while.
-	fewPages = 32
+	// fewBytes is how much of a chunk must be in memory to make moving it to the file worth while.
+	fewBytes = 128 << 10
+	// pageMost is the size of the system's pages up to which a chunk has enough of them for all this to be of use.
+	pageMost = chunkBytes / 8
 )
+
+// pageBytes is the size of the system's pages, which does not change.
+var pageBytes = os.Getpagesize()
 
 // Arena is the memory of one goroutine: it alone writes to what it has and calls what is said to be the owner's; others may read what they
 // were handed, and free it. Addresses change only where a Block grows, or is freed.

@@ -57,9 +57,9 @@ func moveChunk(to, from unsafe.Pointer) bool {
 	return false
 }
 
-// dropPages takes the pages of a chunk that is mapped from the file out of the process. The system's cache has them until they are
+// dropPages takes the pages of a chunk that is mapped from the file, or of a part of one, out of the process. The system's cache has them until they are
 // written, and as long as there is room.
-func dropPages(at unsafe.Pointer) { advise(at, chunkBytes, unix.MADV_DONTNEED) }
+func dropPages(at unsafe.Pointer, n int) { advise(at, n, unix.MADV_DONTNEED) }
 
 // mapFile maps a chunk of the file at an address in place of what is there.
 func mapFile(at unsafe.Pointer, f *os.File, off int64) error {
@@ -120,7 +120,7 @@ func (p *pages) resident(at unsafe.Pointer, buf []byte) int {
 	if p.f == nil {
 		return chunkBytes / pageBytes
 	}
-	if _, err := p.f.ReadAt(buf, int64(uintptr(at)/pageBytes)*8); err != nil {
+	if _, err := p.f.ReadAt(buf, int64(uintptr(at)/uintptr(pageBytes))*8); err != nil {
 		return chunkBytes / pageBytes
 	}
 	n := 0

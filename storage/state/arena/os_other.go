@@ -16,7 +16,7 @@ var errSystem = errors.New("state stays on the heap on this system")
 func mapZeros(int, bool) unsafe.Pointer             { return nil }
 func unmap(unsafe.Pointer, int)                     {}
 func moveChunk(_, _ unsafe.Pointer) bool            { return false }
-func dropPages(unsafe.Pointer)                      {}
+func dropPages(unsafe.Pointer, int)                 {}
 func mapFile(unsafe.Pointer, *os.File, int64) error { return errSystem }
 func openUnnamed(string) (*os.File, error)          { return nil, errSystem }
 func reserve(*os.File, int64) error                 { return errSystem }

@@ -3,6 +3,7 @@ package arena
 import (
 	"math/bits"
 	"slices"
+	"unsafe"
 )
 
 // Blocks of less than half a chunk or so are pieces of a chunk. There are four classes for each power of two, from leastBytes up to
@@ -12,7 +13,7 @@ const (
 	leastShift = 15
 )
 
-// classBytes is the size of the pieces of a class: a multiple of pageBytes.
+// classBytes is the size of the pieces of a class: a multiple of 4 KiB. Where the system's pages are larger, pieces share them.
 func classBytes(class int) int {
 	step := class / 4
 	return leastBytes<<step + (class%4)*leastBytes<<step/4
@@ -68,6 +69,12 @@ func (a *Arena) freePiece(s *span, piece int) bool {
 		rooms = append(rooms, s)
 	}
 	s.free = append(s.free, uint16(piece))
+	if s.slots[0] != 0 { // what nobody reads any more is not to wait for the clock's hand
+		from, to := roundUp(piece*classBytes(s.class), pageBytes), (piece+1)*classBytes(s.class)/pageBytes*pageBytes
+		if from < to {
+			dropPages(unsafe.Add(s.base, from), to-from)
+		}
+	}
 	if s.empty() && (len(rooms) > 1 || s.slots[0] != 0) {
 		at := slices.Index(rooms, s)
 		rooms = slices.Delete(rooms, at, at+1)

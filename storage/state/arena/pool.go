@@ -1,7 +1,6 @@
 package arena
 
 import (
-	"os"
 	"sync"
 	"sync/atomic"
 )
@@ -36,7 +35,7 @@ const (
 // NewPool returns a pool whose process may have budget bytes in memory; state that does not fit goes to a file in dir. measure tells how much
 // of the process is in memory; nil: the system does. NewPool returns nil where the system cannot do that: then state is on the Go heap.
 func NewPool(dir string, budget int64, measure func(p *Pool) int64) *Pool {
-	if !able || os.Getpagesize() != pageBytes {
+	if !able || pageBytes > pageMost {
 		return nil
 	}
 	p := &Pool{budget: budget, file: &file{dir: dir}, pages: openPages(), measure: measure}
@@ -170,7 +169,7 @@ func (a *Arena) resident() int64 {
 			n += a.residentPages(s, i)
 		}
 	}
-	return int64(n) * pageBytes
+	return int64(n) * int64(pageBytes)
 }
 
 // Close ends moving memory out. What operators have stays until they free it, or the garbage collector finds it.

@@ -70,11 +70,11 @@ func (a *Arena) push(s *span, i int, move bool) int64 {
 	at, n := s.chunkAt(i), a.residentPages(s, i)
 	switch {
 	case s.slots[i] != 0 && n > 0:
-		dropPages(at)
-	case s.slots[i] != 0 || !move || n < fewPages:
+		dropPages(at, chunkBytes)
+	case s.slots[i] != 0 || !move || n*pageBytes < fewBytes:
 		return 0
 	case s.empty(): // its pages are nobody's
-		dropPages(at)
+		dropPages(at, chunkBytes)
 		s.used = [2]uint64{}
 	default:
 		slot, err := a.pool.file.move(at)
@@ -84,7 +84,7 @@ func (a *Arena) push(s *span, i int, move bool) int64 {
 		}
 		s.slots[i] = int32(slot + 1)
 	}
-	return int64(n) * pageBytes
+	return int64(n) * int64(pageBytes)
 }
 
 // residentPages is how many pages of a chunk are in memory. Called with mu held.

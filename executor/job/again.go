@@ -1,0 +1,67 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/storage/eventlog"
+)
+
+// againFor is the default of Config.AgainFor: as long as the store makes its calls to the disk again. The pauses grow from againPause on.
+const (
+	againFor   = 2500 * time.Millisecond
+	againPause = 10 * time.Millisecond
+)
+
+// again makes a call until it succeeds, unless its error is one that stays, ctx ends, or time is over.
+func (e *Engine) again(ctx context.Context, stays func(error) bool, call func() error) error {
+	for waited, pause := time.Duration(0), againPause; ; waited, pause = waited+pause, 2*pause {
+		err := call()
+		if err == nil || stays(err) || waited >= e.cfg.AgainFor {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// openLog opens the event log of a stream.
+func (e *Engine) openLog(d *spec.Stream) (log *eventlog.Log, err error) {
+	dir := e.logDir(d.ID)
+	stays := func(err error) bool { return errors.Is(err, eventlog.ErrFormat) }
+	err = e.again(e.ctx, stays, func() error {
+		log, err = eventlog.Open(eventlog.Options{Dir: dir, FS: e.cfg.LogFS, SegmentBytes: e.cfg.SegmentBytes})
+		return err
+	})
+	if err == nil {
+		return log, nil
+	}
+	told := sqlerr.New(sqlerr.IOError, "could not open the event log of stream %q, directory %s: %v", d.Name, dir, err)
+	if stays(err) {
+		return nil, told.WithHint("Nothing was changed. Start the version of vigil that wrote it, or a newer one.")
+	}
+	return nil, told.WithHint("It was tried for %s; nothing was changed. Look at the disk, and at the owner and the rights of the files, then start the server again.", e.cfg.AgainFor)
+}
+
+// copyLog writes the part of a stream's event log that a backup holds. A copy that failed is begun anew.
+func (e *Engine) copyLog(ctx context.Context, s *stream, dir string, upTo int64) error {
+	return e.again(ctx, isFull, func() error {
+		err := s.log.Backup(ctx, dir, max(upTo, s.log.Start()))
+		if err == nil {
+			return nil
+		}
+		if clean := os.RemoveAll(dir); clean != nil {
+			return fmt.Errorf("%w; what there is of %s could not be removed: %w", err, filepath.Base(dir), clean)
+		}
+		return err
+	})
+}
