@@ -11,6 +11,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // sharedTwin is a grouping that is a member of shared state, or was one, and one alone that is given the same.
@@ -40,9 +41,11 @@ type sharedRun struct {
 	restored  int // groups that members had without holding them, after a restart
 }
 
-func newSharedRun(t *testing.T, rng *rand.Rand) *sharedRun {
+// newSharedRun makes one without members; its state lies in an arena, nil: on the heap.
+func newSharedRun(t *testing.T, rng *rand.Rand, mem *arena.Arena) *sharedRun {
 	q := randomPaneQuery(rng)
 	r := &sharedRun{t: t, rng: rng, watermark: types.MinTime}
+	r.ctx.State = mem
 	r.spec = &spec.WindowAgg{Window: window.Spec{Kind: q.kind, Size: q.size, Slide: q.slide, Offset: q.offset},
 		Keys: []expr.Expr{trafficCol("user")}, Emit: spec.Emit{Mode: q.mode, Every: q.every}, Lateness: q.lateness}
 	r.newState()
@@ -178,6 +181,15 @@ func (r *sharedRun) advance(wm types.EventTime) {
 	}
 }
 
+// reclaim has those that went on alone give memory back.
+func (r *sharedRun) reclaim() {
+	for _, w := range r.twins {
+		if x, ok := w.own.(Reclaimer); ok && w.apart && r.rng.IntN(2) == 0 {
+			x.Reclaim()
+		}
+	}
+}
+
 func (r *sharedRun) endEpoch() {
 	r.must(r.state.EndEpoch(r.watermark))
 	for _, w := range r.twins {
@@ -189,6 +201,7 @@ func (r *sharedRun) endEpoch() {
 			r.must(w.alone.(EpochEnder).EndEpoch(textsTo(&w.wants)))
 		}
 	}
+	r.reclaim()
 }
 
 // snapshot takes checkpoints; of what is shared there is one.
@@ -298,12 +311,18 @@ func (r *sharedRun) setApart() {
 }
 
 // TestSharedState: groupings that share state give what they give alone, have as many groups and late rows, and go on the same from
-// checkpoints, whenever they come and go; those that go take with them what they would have alone, and go on from there.
+// checkpoints, whenever they come and go; those that go take with them what they would have alone, and go on from there, also when they
+// give memory back.
 func TestSharedState(t *testing.T) {
 	shared, given, restored := 0, 0, 0
+	pool := arena.NewPool(t.TempDir(), 1<<40, nil)
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 31))
-		r := newSharedRun(t, rng)
+		var mem *arena.Arena
+		if seed%4 == 0 {
+			mem = pool.Arena()
+		}
+		r := newSharedRun(t, rng, mem)
 		for SharedFromBirth(r.spec) && len(r.twins) < 4 {
 			r.endEpoch()
 			r.add()

@@ -2,6 +2,7 @@ package op
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -289,7 +290,12 @@ func (m *memState) Rewrite(slice int64) error {
 }
 
 func (m *memState) Blocks(fn func(int64, []byte) error) error {
-	for i := range m.starts {
+	order := make([]int, len(m.starts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(m.starts[a], m.starts[b]) })
+	for _, i := range order {
 		if err := fn(m.starts[i], m.blocks[i]); err != nil {
 			return err
 		}
