@@ -180,30 +180,7 @@ func startEarliest(t *testing.T, seed uint64) int {
 	for i, body := range pastBodies {
 		w.exec(fmt.Sprintf("CREATE CONTINUOUS QUERY base%d AS %s", i, body))
 	}
-	const steps = 120
-	created := map[string]int{}
-	for step := range steps {
-		w.insert()
-		if i := rng.IntN(len(pastBodies)); rng.IntN(4) == 0 && len(created) < 24 {
-			name := fmt.Sprintf("late%d_%d", step, i)
-			w.exec(fmt.Sprintf("CREATE CONTINUOUS QUERY %s WITH (start = 'earliest') AS %s", name, pastBodies[i]))
-			created[name] = i
-			w.state(name)
-		}
-		switch rng.IntN(20) {
-		case 0:
-			w.crash()
-		case 1:
-			if err := w.db.Close(); err != nil {
-				t.Fatal(err)
-			}
-			w.open()
-		}
-	}
-	w.settled()
-	if err := w.db.Pass(time.Hour); err != nil {
-		t.Fatal(err)
-	}
+	created := w.late(pastBodies, 24)
 	for name, i := range created {
 		got, want := w.result(name, pastBodies[i]), w.result(fmt.Sprint("base", i), pastBodies[i])
 		if len(want) < 3 || !slices.Equal(got, want) {
@@ -214,6 +191,36 @@ func startEarliest(t *testing.T, seed uint64) int {
 		t.Fatal(err)
 	}
 	return w.seen
+}
+
+// late has rows come, queries with history among them, as many as most, and the server crash and start again; then all windows close. It
+// tells which of bodies each query has.
+func (w *pastWorld) late(bodies []string, most int) map[string]int {
+	w.t.Helper()
+	created := map[string]int{}
+	for step := range 120 {
+		w.insert()
+		if i := w.rng.IntN(len(bodies)); w.rng.IntN(4) == 0 && len(created) < most {
+			name := fmt.Sprintf("late%d_%d", step, i)
+			w.exec(fmt.Sprintf("CREATE CONTINUOUS QUERY %s WITH (start = 'earliest') AS %s", name, bodies[i]))
+			created[name] = i
+			w.state(name)
+		}
+		switch w.rng.IntN(20) {
+		case 0:
+			w.crash()
+		case 1:
+			if err := w.db.Close(); err != nil {
+				w.t.Fatal(err)
+			}
+			w.open()
+		}
+	}
+	w.settled()
+	if err := w.db.Pass(time.Hour); err != nil {
+		w.t.Fatal(err)
+	}
+	return created
 }
 
 func firstDifference(a, b []string) string {
@@ -255,29 +262,7 @@ func TestStartEarliestOfResult(t *testing.T) {
 				w.exec(fmt.Sprintf("CREATE CONTINUOUS QUERY base%d AS %s", i, body))
 			}
 		}
-		created := map[string]int{}
-		for step := range 120 {
-			w.insert()
-			if i := rng.IntN(len(resultBodies)); rng.IntN(4) == 0 && len(created) < 16 {
-				name := fmt.Sprintf("late%d_%d", step, i)
-				w.exec(fmt.Sprintf("CREATE CONTINUOUS QUERY %s WITH (start = 'earliest') AS %s", name, resultBodies[i]))
-				created[name] = i
-				w.state(name)
-			}
-			switch rng.IntN(20) {
-			case 0:
-				w.crash()
-			case 1:
-				if err := w.db.Close(); err != nil {
-					t.Fatal(err)
-				}
-				w.open()
-			}
-		}
-		w.settled()
-		if err := w.db.Pass(time.Hour); err != nil {
-			t.Fatal(err)
-		}
+		created := w.late(resultBodies, 16)
 		want := map[int][]string{}
 		for name, i := range created {
 			got := w.result(name, resultBodies[i])
