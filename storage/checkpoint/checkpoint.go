@@ -85,16 +85,20 @@ func (s *Store) Read(op uint64, fn func(slice int64, worker uint16, data []byte)
 	})
 }
 
-// Ops returns the operators that have blocks, so that what dropped queries left can be found.
+// Ops returns the operators that have blocks in the last complete checkpoint, so that what dropped queries left can be found.
 func (s *Store) Ops() ([]uint64, error) {
+	latest, _, ok, err := s.Latest()
+	if err != nil || !ok {
+		return nil, err
+	}
 	var ops []uint64
 	lo, hi := []byte{kv.PrefixCheckpoint, kindBlock}, []byte{kv.PrefixCheckpoint, kindBlock + 1}
 	for {
 		found := false
 		err := s.kv.Scan(lo, hi, func(key, _ []byte) (bool, error) {
 			b, err := parseKey(key)
-			if err != nil {
-				return false, err
+			if err != nil || b.checkpoint > latest {
+				return true, err
 			}
 			ops, found = append(ops, b.op), true
 			return false, nil

@@ -363,3 +363,37 @@ func TestCorrupt(t *testing.T) {
 		}
 	}
 }
+
+// TestOpsOfUnfinished: an operator of which only a checkpoint has blocks that was never completed is in none.
+func TestOpsOfUnfinished(t *testing.T) {
+	mem := kv.NewMem()
+	s := New(mem)
+	s.LimitQueue(1) // a block waits until the one before is written
+	block := func(w *Writer, op uint64) {
+		t.Helper()
+		if err := w.Block(op, 0, 1, []byte("state")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	complete, err := s.NewWriter(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block(complete, 3)
+	block(complete, 1<<63)
+	if err := complete.Commit([]byte("manifest")); err != nil {
+		t.Fatal(err)
+	}
+	unfinished, err := s.NewWriter(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unfinished.Abort()
+	for _, op := range []uint64{2, 3, 1<<63 + 1, 1 << 62} {
+		block(unfinished, op)
+	}
+	got, err := New(mem).Ops()
+	if want := []uint64{3, 1 << 63}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("operators %v %v, want %v", got, err, want)
+	}
+}
