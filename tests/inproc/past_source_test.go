@@ -77,7 +77,7 @@ func (c *consumer) Poll(ctx context.Context, dst []connector.Payload, _ int) ([]
 	for {
 		c.b.mu.Lock()
 		more := c.b.more
-		for p := range c.b.parts {
+		for p := range c.b.parts { // before any rows: those of one partition must not make another's late
 			n := int32(p)
 			if _, known := c.next[n]; !known {
 				if c.next[n] = c.b.base[p]; c.b.atEnd {
@@ -85,6 +85,9 @@ func (c *consumer) Poll(ctx context.Context, dst []connector.Payload, _ int) ([]
 				}
 				dst = append(dst, connector.Payload{Split: n, From: c.next[n], To: c.next[n]})
 			}
+		}
+		for p := range c.b.parts {
+			n := int32(p)
 			if end := int64(len(c.b.parts[p])); c.next[n] < end {
 				dst = append(dst, c.b.payload(n, c.next[n], end))
 				c.next[n] = end
