@@ -78,16 +78,22 @@ func (s *stream) left() int64 {
 	if live.isResult && live.next[0] < 0 {
 		return 1 // where it stands is not known yet
 	}
-	left := int64(0)
-	for split := range s.past.from {
-		if _, told := live.next[split]; !told {
-			left++ // the stream has not come to its first place in this split
-		}
-	}
+	left := untold(s)
 	for split, next := range live.next {
 		left += max(0, next-s.next[split])
 	}
 	return left
+}
+
+// untold is in how many splits, of those that the history has, the stream has not come to its first place.
+func untold(s *stream) int64 {
+	n := int64(0)
+	for split := range s.past.from {
+		if _, told := s.past.live.next[split]; !told {
+			n++
+		}
+	}
+	return n
 }
 
 // reached reports that the history has come to its goal.
@@ -133,6 +139,9 @@ func (e *Engine) followSource(s *stream) {
 		return
 	}
 	first := p.goal == nil
+	if first && untold(s) > 0 { // rows of a split that is not known to come would be late for the others' sake
+		return
+	}
 	p.goal, p.keeping = maps.Clone(live.next), true
 	if first {
 		e.beginSource(s)
