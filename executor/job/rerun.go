@@ -30,12 +30,12 @@ func (r *recovery) rerunInput(ep *epoch, s *stream, x run) error {
 		from = s.past.live
 	}
 	if !from.opened {
-		if err := from.src.Open(e.ctx, from.next); err != nil {
+		if err := from.src.Open(e.load.ctx, from.next); err != nil {
 			return err
 		}
 		from.opened = true
 	}
-	got, err := from.src.ReadRange(e.ctx, x.split, x.from, x.to, nil)
+	got, err := from.src.ReadRange(e.load.ctx, x.split, x.from, x.to, nil)
 	if err != nil {
 		return err
 	}

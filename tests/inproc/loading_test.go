@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/server/httpapi"
@@ -261,6 +262,35 @@ func TestCloseWhileLoading(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestCloseWhileSourceIsSilent: a server that waits for a source, as it runs epochs again, ends when it is told to.
+func TestCloseWhileSourceIsSilent(t *testing.T) {
+	w := newSourceWorld(t, 2) // without checkpoints
+	w.open()
+	w.exec(sourceStream)
+	w.exec("CREATE CONTINUOUS QUERY everything AS SELECT id FROM s")
+	for range 5 {
+		w.send()
+	}
+	w.settled("everything", w.id)
+	disk := w.options.Disk.Crash(nil)
+	if err := w.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.b.asked = make(chan struct{})
+	db := costsDB(t, Options{Disk: disk, Connectors: []connector.Def{w.b.def()}, Loading: true})
+	<-w.b.asked
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it goes on waiting for the source")
 	}
 }
 

@@ -27,6 +27,8 @@ type broker struct {
 	// atEnd: a stream begins behind what is there. reads counts ReadRange.
 	atEnd bool
 	reads int
+	// asked, if it is there, is closed by a ReadRange, which then waits as for a broker that does not answer.
+	asked chan struct{}
 }
 
 type record struct {
@@ -113,7 +115,12 @@ func (b *broker) payload(part int32, from, to int64) connector.Payload {
 	return connector.Payload{Split: part, From: from, To: to, Bytes: buf.Bytes()}
 }
 
-func (c *consumer) ReadRange(_ context.Context, part int32, from, to int64, dst []connector.Payload) ([]connector.Payload, error) {
+func (c *consumer) ReadRange(ctx context.Context, part int32, from, to int64, dst []connector.Payload) ([]connector.Payload, error) {
+	if c.b.asked != nil {
+		close(c.b.asked)
+		<-ctx.Done()
+		return dst, ctx.Err()
+	}
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
 	c.b.reads++
