@@ -94,6 +94,10 @@ func TestSecrets(t *testing.T) {
 	harness.WaitRows(t, c, "SELECT last_error FROM vigil.sources WHERE stream = 'k'", func(rows []string) bool {
 		return len(rows) == 1 && strings.Contains(rows[0], `option "sasl_password" is sealed with key`)
 	})
+	_, err := c.Exec(t.Context(), "CREATE CONTINUOUS QUERY late WITH (start = 'earliest') AS SELECT n FROM k")
+	if e, ok := err.(*pgconn.PgError); !ok || !strings.Contains(e.Message, `option "sasl_password" is sealed with key`) || !strings.Contains(e.Hint, "secret.key") {
+		t.Error(err)
+	}
 	p.Stop(t)
 
 	// With the key, in a place of its own.
