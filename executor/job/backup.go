@@ -272,31 +272,17 @@ func (e *Engine) trimLogs(cut *checkpointCut, now int64) {
 	}
 	for _, s := range list {
 		if sc := cut.stream(s.spec.ID); s.log != nil && sc != nil {
-			if err := s.log.Trim(now, s.spec.Retention, s.spec.RetentionBytes, cut.keepFrom(s, list)); err != nil {
+			if err := s.log.Trim(now, s.spec.Retention, s.spec.RetentionBytes, cut.keepFrom(s.spec.ID, list)); err != nil {
 				e.log.Warn("trim event log", "stream", s.spec.Name, "error", err)
 			}
 		}
 	}
 }
 
-// keepFrom is the first offset of a stream's log that is still needed: by recovery, and by those who read history.
-func (c *checkpointCut) keepFrom(s *stream, list []*stream) int64 {
-	keep := c.stream(s.id()).next[0]
-	for _, x := range list {
-		if x.past == nil || x.past.live != s {
-			continue
-		}
-		if sc := c.stream(x.id()); sc != nil {
-			keep = min(keep, sc.next[0])
-		} else {
-			keep = min(keep, x.past.from[0])
-		}
-	}
-	return keep
-}
-
-// keepResult is the first row of a result that is still needed: from keep on, and by those who read its history.
-func (c *checkpointCut) keepResult(id uint64, keep int64, list []*stream) int64 {
+// keepFrom is the first offset of a stream's log, or of a result that others read, that is still needed: by recovery, and by those who
+// read its history. The cut has the stream.
+func (c *checkpointCut) keepFrom(id uint64, list []*stream) int64 {
+	keep := c.stream(id).next[0]
 	for _, x := range list {
 		if x.past == nil || x.past.live.spec.ID != id {
 			continue

@@ -111,7 +111,7 @@ func (e *Engine) Apply(ctx context.Context, ch Change) error {
 	case err := <-c.done:
 		return err
 	case <-e.ctx.Done():
-		return sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
+		return shuttingDown()
 	}
 }
 
@@ -125,9 +125,9 @@ func (e *Engine) enqueue(c *change) error {
 	select {
 	case e.changes <- c:
 	case <-e.ctx.Done():
-		return sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
+		return shuttingDown()
 	case <-e.closing:
-		return sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
+		return shuttingDown()
 	}
 	if c.lists != nil {
 		e.lists = c.lists

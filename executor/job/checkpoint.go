@@ -351,8 +351,8 @@ func (e *Engine) trimResults(cut *checkpointCut, now int64) error {
 	var all []results.Bounded
 	for _, q := range e.trimmed(cut) {
 		bounds := results.Bounds{BeforeClock: now - q.spec.Retention, MaxBytes: q.spec.RetentionBytes, KeepFrom: math.MaxInt64}
-		if sc := cut.stream(q.spec.ID); sc != nil {
-			bounds.KeepFrom = cut.keepResult(q.spec.ID, sc.next[0], e.streamList())
+		if cut.stream(q.spec.ID) != nil {
+			bounds.KeepFrom = cut.keepFrom(q.spec.ID, e.streamList())
 		}
 		if q.owner != q {
 			bounds.BeforeClock = math.MaxInt64

@@ -259,16 +259,15 @@ func (e *Engine) settle(ctx context.Context, x settle) error {
 	}
 	done := make(chan error, 1)
 	x.done = done
-	down := sqlerr.New(sqlerr.AdminShutdown, "the server is shutting down")
 	if err := e.stalled(); err != nil {
 		return err
 	}
 	select {
 	case e.settles <- x:
 	case <-e.ctx.Done():
-		return down
+		return shuttingDown()
 	case <-e.closing:
-		return down
+		return shuttingDown()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -279,7 +278,7 @@ func (e *Engine) settle(ctx context.Context, x settle) error {
 		case err := <-done:
 			return err
 		case <-e.ctx.Done():
-			return down
+			return shuttingDown()
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-look.C:
