@@ -81,17 +81,27 @@ func (s *stream) unread() bool {
 	return s.isResult && s.past == nil && len(s.attached) == 0 && len(s.followers) == 0
 }
 
-// readResult reads rows of a result from an offset on into an item of history: as many as fit, and at least one.
+// readResult reads rows of a result from an offset on into an item of history: as many as fit, and at least one that is left. What was trimmed before
+// the history was known of is no part of it: a run has all rows that it tells of.
 func (e *Engine) readResult(it *item, s *stream, from, to int64) error {
 	it.stream, it.split = s, 0
 	size, next := 0, from
-	err := e.results.Scan(s.spec.ID, from, int(to-from), func(r results.Row) (bool, error) {
+	err := e.results.Scan(s.spec.ID, from, 0, func(r results.Row) (bool, error) {
+		if r.Offset >= to {
+			return false, nil
+		}
+		if len(it.changes) == 0 {
+			from = r.Offset
+		}
 		it.changes = append(it.changes, outRow{op: batch.Op(r.Op), data: append([]byte(nil), r.Data...)})
 		size += len(r.Data) + 1
 		next = r.Offset + 1
 		return size < e.cfg.HistoryBytes || batch.Op(r.Op) == batch.UpdateBefore, nil
 	})
-	if next > from {
+	if err == nil && len(it.changes) == 0 { // all of it is gone
+		from, next = to, to
+	}
+	if err == nil || len(it.changes) > 0 {
 		it.payloads = append(it.payloads, connector.Payload{From: from, To: next})
 	}
 	return err
