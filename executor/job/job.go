@@ -95,6 +95,8 @@ type Config struct {
 	AgainFor time.Duration
 	// CPU is the CPU time that the process and its JavaScript workers have had; default: what the system tells.
 	CPU func() time.Duration
+	// ThreadCPU is the CPU time that the calling thread has had, for CheckpointPause; nil: it is not measured.
+	ThreadCPU func() time.Duration
 }
 
 // UDF is the pool of JavaScript workers as the engine uses it.

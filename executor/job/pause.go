@@ -9,7 +9,7 @@ import (
 // Pause is for how long a worker stood still for a checkpoint.
 type Pause struct {
 	Wall time.Duration
-	// CPU is what of it the worker's own thread worked, where the system tells; the rest it waited for a processor.
+	// CPU is what of it the worker's own thread worked, where Config.ThreadCPU tells; the rest it waited for a processor.
 	CPU time.Duration
 }
 
@@ -27,14 +27,17 @@ func (w *worker) keepState(ep *epoch) {
 	if ep.ahead == aheadOff && ep.checkpoint == nil {
 		return
 	}
-	runtime.LockOSThread() // whose time is read
-	defer runtime.UnlockOSThread()
-	from, cpu := time.Now(), threadCPU()
+	if cpu := w.e.cfg.ThreadCPU; cpu != nil {
+		runtime.LockOSThread() // whose time is read
+		defer runtime.UnlockOSThread()
+		from := cpu()
+		defer func() { raise(&w.e.pauses.cpu, int64(cpu()-from)) }()
+	}
+	from := time.Now()
 	w.copyAhead(ep)
 	if ep.checkpoint != nil {
 		w.snapshot(ep.checkpoint)
 	}
-	raise(&w.e.pauses.cpu, int64(threadCPU()-cpu))
 	raise(&w.e.pauses.wall, int64(time.Since(from)))
 }
 

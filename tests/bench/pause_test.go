@@ -87,7 +87,7 @@ func newPause(b *testing.B, sql string) *pause {
 	p := &pause{b: b, f: newFeed(), disk: inproc.NewDisk(), store: listed(b, 0)}
 	var err error
 	p.db, err = inproc.Open(inproc.Options{Disk: p.disk, Store: p.store, Clock: inproc.NewClock(rulesDay), Workers: 2,
-		CheckpointEvery: pauseEvery, Connectors: []connector.Def{p.f.def()}})
+		CheckpointEvery: pauseEvery, ThreadCPU: threadCPU, Connectors: []connector.Def{p.f.def()}})
 	if err != nil {
 		b.Fatal(err)
 	}

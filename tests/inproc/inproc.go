@@ -83,9 +83,10 @@ type Options struct {
 	JoinWithin   int64
 	// SegmentBytes is job.Config's.
 	SegmentBytes int64
-	// CostsEvery and CPU are job.Config's.
+	// CostsEvery, CPU and ThreadCPU are job.Config's.
 	CostsEvery time.Duration
 	CPU        func() time.Duration
+	ThreadCPU  func() time.Duration
 	// StatementBytes is session.Options'.
 	StatementBytes int64
 	// Journals is job.Config's.
@@ -142,7 +143,7 @@ func Open(o Options) (*DB, error) {
 		Dir: "inproc", KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
-		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, SegmentBytes: o.SegmentBytes, CPU: o.CPU, UDF: o.UDF, Alone: o.Alone,
+		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, SegmentBytes: o.SegmentBytes, CPU: o.CPU, ThreadCPU: o.ThreadCPU, UDF: o.UDF, Alone: o.Alone,
 		Journals: o.Journals, Room: o.Room, AgainFor: o.AgainFor, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse,
 		ResultBytes: o.ResultBytes, ResultsMax: o.ResultsMax}})
 	if err != nil {
