@@ -114,6 +114,28 @@ func heldIsTrue(t *testing.T, sql string, keys, rows int) {
 	runtime.KeepAlive(a)
 }
 
+// reclaimStep are the rows of the i-th of twenty epochs. After the first one most keys have gone, and a few are left in windows that have told
+// something; after the last one there is silence.
+func reclaimStep(rng *rand.Rand, i int, now *int64) (st aheadStep, few bool) {
+	keys, rows := 3000, rng.IntN(2000)
+	switch i {
+	case 0:
+		keys = 900
+	case 1, 2:
+		keys, rows, few = 30, 300, true
+	}
+	if i == 1 {
+		*now += 20_000_000
+	}
+	st = aheadRows(rng, *now, keys, rows)
+	*now += rng.Int64N(3_000_000)
+	if i == 19 {
+		*now += 40_000_000
+		st = aheadStep{}
+	}
+	return st, few
+}
+
 // endless are the kinds whose state stays however much time passes.
 var endless = []string{"group", "group every", "group first", "count window", "over rows", "over range", "over start", "over rows of k", "temporal join"}
 
@@ -140,12 +162,7 @@ func TestReclaim(t *testing.T) {
 			}
 			now, most := int64(0), int64(0)
 			for i := range 60 {
-				st := aheadRows(rng, now, 3000, rng.IntN(2000))
-				now += rng.Int64N(3_000_000)
-				if i%20 == 19 { // silence
-					now += 40_000_000
-					st = aheadStep{}
-				}
+				st, few := reclaimStep(rng, i%20, &now)
 				st.wm = types.EventTime(now)
 				sure.epoch(st)
 				a.epoch(st)
@@ -166,7 +183,7 @@ func TestReclaim(t *testing.T) {
 					a.snapshot() // it tells the checkpoint of what has gone
 					a.epoch(aheadStep{wm: st.wm})
 				}
-				if i%20 == 19 || rng.IntN(2) == 0 {
+				if i%20 == 19 || few || rng.IntN(2) == 0 {
 					reclaim()
 				}
 				if _, held := a.tree.Held(); i%20 == 19 && !slices.Contains(endless, name) && max(held, a.tree.Spillable()) > most/20 {
