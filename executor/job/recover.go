@@ -98,10 +98,11 @@ type recovery struct {
 	joins map[uint64][]uint64
 	// saved are the operators that the checkpoint has state of.
 	saved map[uint64]bool
-	// groups are what queries shared.
-	groups []*savedGroup
-	last   uint64
-	reran  int
+	// groups are what queries shared, groupsOf those that each query was a member of, by its id.
+	groups   []*savedGroup
+	groupsOf map[uint64][]*savedGroup
+	last     uint64
+	reran    int
 	// lists are the IOC lists as of the epoch that runs again.
 	lists *ioc.Set
 }

@@ -15,6 +15,7 @@ import (
 
 // loadGroups reads who shared what.
 func (r *recovery) loadGroups(ops []uint64) error {
+	r.groupsOf = map[uint64][]*savedGroup{}
 	for _, id := range ops {
 		if id&groupBit == 0 {
 			continue
@@ -42,6 +43,9 @@ func (r *recovery) loadGroups(ops []uint64) error {
 		}
 		g.op = id
 		r.groups = append(r.groups, &g)
+		for _, id := range g.members {
+			r.groupsOf[id] = append(r.groupsOf[id], &g)
+		}
 	}
 	return nil
 }
@@ -91,8 +95,8 @@ type regrouping struct {
 
 // alive are the members of a group that are there again.
 func (x *regrouping) alive(g *savedGroup) (list []*workerQuery) {
-	for i := range g.members {
-		if q := x.r.e.queries[g.members[i].query]; q != nil && x.w.queries[q] != nil {
+	for _, id := range g.members {
+		if q := x.r.e.queries[id]; q != nil && x.w.queries[q] != nil {
 			list = append(list, x.w.queries[q])
 		}
 	}
@@ -101,16 +105,6 @@ func (x *regrouping) alive(g *savedGroup) (list []*workerQuery) {
 
 // own are the keys of the worker.
 func (x *regrouping) own(hash uint64) bool { return op.Owner(hash, len(x.r.e.workers)) == x.w.index }
-
-// record is what a group tells of a query, nil: it was not its member.
-func (g *savedGroup) record(wq *workerQuery) []byte {
-	for i := range g.members {
-		if g.members[i].query == wq.q.spec.ID {
-			return g.members[i].record
-		}
-	}
-	return nil
-}
 
 // join has queries that shared the same groups share one again; those that may not any more are given what they had in them.
 func (x *regrouping) join(groups []*savedGroup, list []*workerQuery) error {
@@ -172,7 +166,7 @@ func (x *regrouping) restore(state op.SharedState, groups []*savedGroup, list []
 	for _, g := range groups {
 		var saved []op.SavedMember
 		for i, wq := range list {
-			saved = append(saved, op.SavedMember{Member: members[i], Record: g.record(wq)})
+			saved = append(saved, op.SavedMember{Member: members[i], Record: g.records[wq.q.spec.ID]})
 		}
 		if err := state.Restore(saved, groupBlocks{x.r.e, g.op}, x.own); err != nil {
 			return nil, fmt.Errorf("state that query %s and %d others share: %w", list[0].q.spec.Name, len(list)-1, err)
@@ -186,13 +180,12 @@ func (x *regrouping) giveAll(groups []*savedGroup, list []*workerQuery) error {
 	if len(list) == 0 {
 		return nil
 	}
+	wanted := make(map[*workerQuery]bool, len(list))
+	for _, wq := range list {
+		wanted[wq] = true
+	}
 	for _, g := range groups {
-		var members []*workerQuery
-		for _, wq := range list {
-			if g.record(wq) != nil {
-				members = append(members, wq)
-			}
-		}
+		members := slices.DeleteFunc(x.alive(g), func(wq *workerQuery) bool { return !wanted[wq] })
 		if err := x.give(g, members); err != nil {
 			return err
 		}
@@ -270,12 +263,9 @@ type sharedClass struct {
 
 // groupsOf are the groups of workers that a query was in; whole: it has nothing beside, and may share.
 func (x *regrouping) groupsOf(wq *workerQuery) (list []*savedGroup, whole bool) {
-	whole = wq.group != nil && !wq.holds()
-	for _, g := range x.r.groups {
-		if record := g.record(wq); record != nil {
-			list = append(list, g)
-			whole = whole && op.SharesAll(record)
-		}
+	list, whole = x.r.groupsOf[wq.q.spec.ID], wq.group != nil && !wq.holds()
+	for _, g := range list {
+		whole = whole && op.SharesAll(g.records[wq.q.spec.ID])
 	}
 	return list, whole
 }

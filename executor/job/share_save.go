@@ -100,12 +100,8 @@ func (w *worker) saveMembers(g *group, out cutWriter) error {
 // savedGroup is what a checkpoint has of state that queries shared in one of the workers that there were.
 type savedGroup struct {
 	op      uint64
-	members []savedMember
-}
-
-type savedMember struct {
-	query  uint64
-	record []byte
+	members []uint64          // queries, in the order in which they came
+	records map[uint64][]byte // what is told of each
 }
 
 // decodeGroup reads what saveMembers has written.
@@ -114,16 +110,18 @@ func decodeGroup(data []byte) (savedGroup, error) {
 		return savedGroup{}, err
 	}
 	r := &byteReader{b: data[1:]}
-	g := savedGroup{}
+	g := savedGroup{records: map[uint64][]byte{}}
 	for i, n := 0, r.count(); i < n && r.err == nil; i++ {
-		m := savedMember{query: r.uint()}
+		id := r.uint()
 		size := r.count()
 		if r.err != nil || size > len(r.b) {
 			r.fail()
 			break
 		}
-		m.record, r.b = bytes.Clone(r.b[:size]), r.b[size:]
-		g.members = append(g.members, m)
+		if _, again := g.records[id]; !again {
+			g.members, g.records[id] = append(g.members, id), bytes.Clone(r.b[:size])
+		}
+		r.b = r.b[size:]
 	}
 	if r.err == nil && len(r.b) != 0 {
 		r.fail()
