@@ -126,17 +126,16 @@ func (s *SharedPanes) restride() error {
 // Give implements SharedState. The member's own panes stay as they are: they are complete, and have what they set off in shared windows.
 func (s *SharedPanes) Give(m *Member) error {
 	p := m.panes
-	r := paneRestorer{p: p, own: allKeys}
+	r := paneRestorer{p: p, own: allKeys, blocks: blockList{mem: p.mem}}
+	defer r.blocks.free()
 	for _, pn := range s.all.panes {
 		if !p.sharesPane(pn) {
 			continue
 		}
-		var got givenBlocks
-		if err := p.writeShared(pn, batch.All(len(pn.ids)), &got); err != nil {
+		if err := p.writeShared(pn, batch.All(len(pn.ids)), &r.blocks); err != nil {
 			return err
 		}
 		r.start = int64(pn.start)
-		got.to(&r.blocks)
 		if err := r.finish(); err != nil {
 			return err
 		}

@@ -216,28 +216,6 @@ type Leaver interface{ TakeLeft(left []LeftRow) error }
 
 var errOutOfWindows = sqlerr.New(sqlerr.DatetimeFieldOverflow, "timestamp out of range of windows")
 
-// givenBlocks are those of one slice of shared state, on their way to a member.
-type givenBlocks [][]byte
-
-// to gathers the blocks in a list.
-func (g givenBlocks) to(l *blockList) {
-	for _, data := range g {
-		l.add(data)
-	}
-}
-
-// Block implements StateWriter.
-func (g *givenBlocks) Block(_ int64, data []byte) error {
-	*g = append(*g, data)
-	return nil
-}
-
-// Rewrite implements StateWriter.
-func (g *givenBlocks) Rewrite(int64) error { return nil }
-
-// Drop implements StateWriter.
-func (g *givenBlocks) Drop(int64) error { return nil }
-
 // allKeys owns every key.
 func allKeys(uint64) bool { return true }
 

@@ -302,26 +302,20 @@ func (s *SharedWhole) groupsOf() int {
 
 // givenSlices are all blocks of shared state, on their way to a member.
 type givenSlices struct {
+	blockList
 	slices []int64
-	blocks [][]byte
 }
 
 // Block implements StateWriter.
 func (g *givenSlices) Block(slice int64, data []byte) error {
-	g.slices, g.blocks = append(g.slices, slice), append(g.blocks, data)
-	return nil
+	g.slices = append(g.slices, slice)
+	return g.blockList.Block(slice, data)
 }
-
-// Rewrite implements StateWriter.
-func (g *givenSlices) Rewrite(int64) error { return nil }
-
-// Drop implements StateWriter.
-func (g *givenSlices) Drop(int64) error { return nil }
 
 // Blocks implements StateReader.
 func (g *givenSlices) Blocks(fn func(slice int64, data []byte) error) error {
-	for i, data := range g.blocks {
-		if err := fn(g.slices[i], data); err != nil {
+	for i, slice := range g.slices {
+		if err := fn(slice, g.at(i)); err != nil {
 			return err
 		}
 	}

@@ -27,6 +27,18 @@ func (l *blockList) add(data []byte) {
 	l.ends = append(l.ends, len(l.data))
 }
 
+// Block implements StateWriter: a list takes what one operator has of a slice to another one.
+func (l *blockList) Block(_ int64, data []byte) error {
+	l.add(data)
+	return nil
+}
+
+// Rewrite implements StateWriter.
+func (l *blockList) Rewrite(int64) error { return nil }
+
+// Drop implements StateWriter.
+func (l *blockList) Drop(int64) error { return nil }
+
 func (l *blockList) len() int { return len(l.ends) }
 
 // at is a block; valid until the next call of add or reset.
@@ -38,10 +50,10 @@ func (l *blockList) at(i int) []byte {
 	return l.data[from:l.ends[i]:l.ends[i]]
 }
 
-// reset forgets the blocks; the memory goes back at free.
 // size is how many bytes the blocks have together.
 func (l *blockList) size() int { return len(l.data) }
 
+// reset forgets the blocks; the memory goes back at free.
 func (l *blockList) reset() { l.data, l.ends = l.data[:0], l.ends[:0] }
 
 func (l *blockList) free() {

@@ -70,17 +70,16 @@ func (s *SharedWindows) join(m *Member) error {
 // Give implements SharedState.
 func (s *SharedWindows) Give(m *Member) error {
 	w := m.windows
-	r := restorer{w: w, own: allKeys}
+	r := restorer{w: w, own: allKeys, blocks: blockList{mem: w.mem}}
+	defer r.blocks.free()
 	for _, sl := range s.all.open {
 		if w.owns(sl) {
 			continue
 		}
-		var got givenBlocks
-		if err := w.writeShared(sl, batch.All(sl.table.Len()), &got); err != nil {
+		if err := w.writeShared(sl, batch.All(sl.table.Len()), &r.blocks); err != nil {
 			return err
 		}
 		r.start = int64(sl.Start)
-		got.to(&r.blocks)
 		if err := r.finish(); err != nil {
 			return err
 		}
