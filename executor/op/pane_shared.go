@@ -456,14 +456,7 @@ func (p *PaneAgg) emitShared(s *SharedPanes, out Emitter) error {
 // writeShared writes groups of a shared pane as if it were its own.
 func (p *PaneAgg) writeShared(pn *pane, gids []uint32, out StateWriter) error {
 	defer p.lookAt(p.shared)()
-	for len(gids) > 0 {
-		var block []byte
-		block, gids = p.appendBlock(nil, pn, gids)
-		if err := out.Block(int64(pn.start), block); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.writePane(pn, gids, out)
 }
 
 // appendSharedChanges writes what changed in shared windows as if it had been noted here.

@@ -59,12 +59,12 @@ func (p *PaneAgg) savePane(pn *pane, part savePart, out StateWriter) (int, error
 		}
 	}
 	p.gids = pn.dirty.Take(p.gids[:0], part.most)
+	pn.entries += len(p.gids)
 	return len(p.gids), p.writePane(pn, p.gids, out)
 }
 
-// writePane adds groups of a pane to the checkpoint.
+// writePane writes groups of a pane.
 func (p *PaneAgg) writePane(pn *pane, gids []uint32, out StateWriter) error {
-	pn.entries += len(gids)
 	for len(gids) > 0 {
 		var block []byte
 		block, gids = p.appendBlock(nil, pn, gids)

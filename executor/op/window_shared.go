@@ -290,14 +290,7 @@ func (w *WindowAgg) emitShared(out Emitter) error {
 // writeShared writes groups of a shared window as if they were its own.
 func (w *WindowAgg) writeShared(sl *slice, gids []uint32, out StateWriter) error {
 	defer w.lookShared()()
-	for len(gids) > 0 {
-		var block []byte
-		block, gids = w.appendBlock(nil, sl, gids)
-		if err := out.Block(int64(sl.Start), block); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.writeSlice(sl, gids, out)
 }
 
 // sharedGroups counts the groups of shared windows that are the member's too.

@@ -54,11 +54,12 @@ func (w *WindowAgg) saveSlice(sl *slice, part savePart, out StateWriter) (int, e
 		}
 	}
 	w.gids = sl.table.TakeDirty(w.gids[:0], part.most)
+	sl.entries += len(w.gids)
 	return len(w.gids), w.writeSlice(sl, w.gids, out)
 }
 
+// writeSlice writes groups of a slice.
 func (w *WindowAgg) writeSlice(sl *slice, gids []uint32, out StateWriter) error {
-	sl.entries += len(gids)
 	for len(gids) > 0 {
 		var block []byte
 		block, gids = w.appendBlock(nil, sl, gids)
