@@ -329,33 +329,18 @@ type failure struct {
 }
 
 // unionResults appends the aggregates of rows, NULL for those that are errors, and a last column which tells where those are noted.
-func (c *windowCalls) unionResults(b *batch.Batch, slab *agg.Slab, rows []outRow) {
-	c.cells = c.cells[:0]
-	for i := range rows {
-		c.cells = append(c.cells, rows[i].gid)
-	}
-	first := windowCols + len(c.keyType)
+func (c *windowCalls) unionResults(b *batch.Batch, slab *agg.Slab, rows []outRow) error {
 	c.bad = slices.Grow(c.bad[:0], len(rows))[:len(rows)]
 	clear(c.bad)
-	for i := range c.aggs[:c.shown] {
-		k, col := c.aggs[i].kernel, &b.Cols[first+i]
-		if bulk, ok := k.(agg.BulkResult); ok && bulk.Results(col, slab, c.offs[i], c.cells) {
-			continue
-		}
-		for n, gid := range c.cells {
-			v, err := k.Result(slab, c.offs[i], gid)
-			if err != nil {
-				col.AppendNull()
-				c.bad[n] = c.union.fail(c.bad[n], failure{i, err})
-				continue
-			}
-			col.AppendValue(v)
-		}
-	}
-	col := &b.Cols[first+c.shown]
+	err := c.results(b, slab, rows, func(row, call int, err error) error {
+		c.bad[row] = c.union.fail(c.bad[row], failure{call, err})
+		return nil
+	})
+	col := &b.Cols[len(b.Cols)-1]
 	for _, at := range c.bad {
 		col.AppendInt(at)
 	}
+	return err
 }
 
 // fail notes a failure beside those of a list, 0 for none, and returns the list.

@@ -317,11 +317,14 @@ func (c *windowCalls) fillKeys(b *batch.Batch, table *state.Live, rows []outRow)
 // fillResults adds the aggregates of rows.
 func (c *windowCalls) fillResults(b *batch.Batch, slab *agg.Slab, rows []outRow) ([]outRow, error) {
 	if c.union != nil {
-		c.unionResults(b, slab, rows)
-		return rows, nil
+		return rows, c.unionResults(b, slab, rows)
 	}
 	for len(rows) > 0 {
-		bad, err := c.tryResults(b, slab, rows)
+		bad := 0
+		err := c.results(b, slab, rows, func(row, _ int, err error) error {
+			bad = row
+			return err
+		})
 		if err == nil {
 			return rows, nil
 		}
@@ -339,8 +342,9 @@ func (c *windowCalls) fillResults(b *batch.Batch, slab *agg.Slab, rows []outRow)
 	return nil, nil
 }
 
-// tryResults stops at the first row whose result is an error.
-func (c *windowCalls) tryResults(b *batch.Batch, slab *agg.Slab, rows []outRow) (bad int, err error) {
+// results appends the aggregates of rows. Where one is an error, fail is told which of rows and of the aggregates that is: nil of it puts
+// NULL there, an error ends the call.
+func (c *windowCalls) results(b *batch.Batch, slab *agg.Slab, rows []outRow, fail func(row, call int, err error) error) error {
 	c.cells = c.cells[:0]
 	for i := range rows {
 		c.cells = append(c.cells, rows[i].gid)
@@ -353,13 +357,17 @@ func (c *windowCalls) tryResults(b *batch.Batch, slab *agg.Slab, rows []outRow) 
 		}
 		for n, gid := range c.cells {
 			v, err := k.Result(slab, c.offs[i], gid)
-			if err != nil {
-				return n, err
+			if err == nil {
+				col.AppendValue(v)
+				continue
 			}
-			col.AppendValue(v)
+			if err := fail(n, i, err); err != nil {
+				return err
+			}
+			col.AppendNull()
 		}
 	}
-	return 0, nil
+	return nil
 }
 
 // passing appends the rows of a batch of the output that HAVING lets through.
