@@ -35,11 +35,8 @@ func (a *SessionAgg) writeAll(out StateWriter) error {
 	return a.saved.writeAll(&a.windowCalls, &a.table, a, out)
 }
 
-// judgeShown finds out which sessions are among the results, where all were of a state without HAVING.
+// judgeShown finds out which sessions are among the results, where all were of a union: it has no HAVING, and errors for results there too.
 func (a *SessionAgg) judgeShown() error {
-	if a.having == nil {
-		return nil
-	}
 	told := a.GroupError
 	a.GroupError = func(window.Window, error) {}
 	defer func() { a.GroupError = told }()

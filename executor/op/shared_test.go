@@ -2,10 +2,13 @@ package op
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
@@ -21,6 +24,7 @@ type sharedTwin struct {
 	member       *Member
 	own, alone   Grouper
 	gave, wants  []string
+	told, due    map[string]bool // errors in results, which an update may tell again
 	store, other memState
 	late         int
 }
@@ -39,23 +43,59 @@ type sharedRun struct {
 	given     int // groups that were given to members that left
 	store     memState
 	restored  int // groups that members had without holding them, after a restart
+	failed    int // results that were errors
 }
 
-// newSharedRun makes one without members; its state lies in an arena, nil: on the heap.
-func newSharedRun(t *testing.T, rng *rand.Rand, mem *arena.Arena) *sharedRun {
-	q := randomPaneQuery(rng)
+// newSharedRun makes one without members, of windows that are aligned or not; its state lies in an arena, nil: on the heap.
+func newSharedRun(t *testing.T, rng *rand.Rand, mem *arena.Arena, aligned bool) *sharedRun {
 	r := &sharedRun{t: t, rng: rng, watermark: types.MinTime}
 	r.ctx.State = mem
-	r.spec = &spec.WindowAgg{Window: window.Spec{Kind: q.kind, Size: q.size, Slide: q.slide, Offset: q.offset},
-		Keys: []expr.Expr{trafficCol("user")}, Emit: spec.Emit{Mode: q.mode, Every: q.every}, Lateness: q.lateness}
+	r.spec = &spec.WindowAgg{Keys: []expr.Expr{trafficCol("user")}}
+	if aligned {
+		q := randomPaneQuery(rng)
+		r.spec.Window = window.Spec{Kind: q.kind, Size: q.size, Slide: q.slide, Offset: q.offset}
+		r.spec.Emit, r.spec.Lateness = spec.Emit{Mode: q.mode, Every: q.every}, q.lateness
+	} else {
+		r.unaligned()
+	}
 	r.newState()
 	return r
+}
+
+// unaligned makes it one of windows that are not aligned.
+func (r *sharedRun) unaligned() {
+	r.spec.Window = window.Spec{Kind: window.Session, Size: 1 + r.rng.Int64N(12)}
+	r.spec.Emit.Mode = []spec.EmitMode{spec.EmitFinal, spec.EmitUpdate}[r.rng.IntN(2)]
+	switch r.rng.IntN(3) {
+	case 0:
+		r.spec.Window.Kind, r.spec.Window.Size = window.Slide, 1+r.rng.Int64N(40)
+	case 1:
+		step := 1 + r.rng.Int64N(4)
+		r.spec.Window = window.Spec{Kind: window.Count, Size: step * (1 + r.rng.Int64N(4)), Slide: step}
+		return
+	}
+	r.spec.Lateness = r.rng.Int64N(30) * r.rng.Int64N(2)
+}
+
+// smallSum is a sum of n that has no room for many large ones.
+func smallSum(t *testing.T) spec.AggCall {
+	a := aggOf(t, "sum", trafficCol("n"))
+	d, _ := agg.Find("sum")
+	k, ok := d.Bind([]types.Type{types.T(types.Int4)}, false)
+	if !ok {
+		t.Fatal("sum(integer) is not known")
+	}
+	a.Kernel, a.Typ = k, k.Type()
+	return a
 }
 
 // build makes a grouping with some of the aggregates.
 func (r *sharedRun) build(seed uint64) Grouper {
 	rng := rand.New(rand.NewPCG(seed, 2))
 	aggs := []spec.AggCall{aggOf(r.t, "count"), aggOf(r.t, "sum", trafficCol("n")), aggOf(r.t, "max", trafficCol("n")), distinctCount(r.t)}
+	if _, whole := r.state.(*SharedWhole); whole {
+		aggs[2] = smallSum(r.t)
+	}
 	rng.Shuffle(len(aggs), func(i, j int) { aggs[i], aggs[j] = aggs[j], aggs[i] })
 	s := *r.spec
 	s.Aggs = aggs[:1+rng.IntN(3)]
@@ -105,11 +145,11 @@ func textsTo(list *[]string) Emitter {
 
 // add makes a pair, at the end of an epoch, where one may come.
 func (r *sharedRun) add() {
-	if SharedFromBirth(r.spec) && (r.state.Open() || len(r.twins) > 9) {
+	if s, ok := r.state.(*SharedWhole); ok && s.all != nil || SharedFromBirth(r.spec) && (r.state.Open() || len(r.twins) > 9) {
 		return
 	}
 	seed := r.rng.Uint64N(20)
-	w := &sharedTwin{seed: seed, own: r.build(seed), alone: r.build(seed)}
+	w := &sharedTwin{seed: seed, own: r.build(seed), alone: r.build(seed), told: map[string]bool{}, due: map[string]bool{}}
 	for _, o := range []Operator{w.own, w.alone} {
 		if o == w.alone || r.spec.Emit.Mode == spec.EmitEvery {
 			r.must(o.Advance(r.watermark, nil))
@@ -118,6 +158,7 @@ func (r *sharedRun) add() {
 			r.must(e.EndEpoch(nil))
 		}
 	}
+	w.listen()
 	w.member = r.memberOf(w)
 	r.must(r.state.Join(w.member))
 	r.twins = append(r.twins, w)
@@ -140,7 +181,11 @@ func (r *sharedRun) feed() {
 		}
 		at := types.EventTime(r.now - r.rng.Int64N(30)*r.rng.Int64N(2))
 		user := string(rune('a' + r.rng.IntN(4)*(1+r.rng.IntN(5))))
-		b.AppendRow([]types.Value{types.NewTime(at), types.NewText(user), types.NewInt(types.Int8, r.rng.Int64N(4)-1)})
+		n := r.rng.Int64N(4) - 1
+		if _, whole := r.state.(*SharedWhole); whole && r.rng.IntN(8) == 0 {
+			n = math.MaxInt64
+		}
+		b.AppendRow([]types.Value{types.NewTime(at), types.NewText(user), types.NewInt(types.Int8, n)})
 		if at < r.watermark {
 			b.Behind = append(b.Behind, batch.Behind{Row: uint32(i), Watermark: r.watermark})
 		}
@@ -210,6 +255,7 @@ func (r *sharedRun) snapshot() {
 	for _, w := range r.twins {
 		r.must(w.own.Snapshot(&w.store))
 		r.must(w.alone.Snapshot(&w.other))
+		r.sameGroups(w)
 	}
 }
 
@@ -235,6 +281,7 @@ func (r *sharedRun) restart() {
 			record = old.Record(nil, w.member)
 		}
 		w.own, w.alone = r.build(w.seed), r.build(w.seed)
+		w.listen()
 		r.must(w.own.Restore(&w.store, allKeys))
 		r.must(w.alone.Restore(&w.other, allKeys))
 		w.member = r.memberOf(w)
@@ -252,6 +299,12 @@ func (r *sharedRun) restart() {
 
 func (r *sharedRun) memberOf(w *sharedTwin) *Member {
 	return &Member{Agg: w.own, Out: textsTo(&w.gave), Drive: func(do func() error) { r.must(do()) }}
+}
+
+// listen notes the errors in results.
+func (w *sharedTwin) listen() {
+	w.own.OnGroupError(func(win window.Window, err error) { w.told[fmt.Sprint(win, err)] = true })
+	w.alone.OnGroupError(func(win window.Window, err error) { w.due[fmt.Sprint(win, err)] = true })
 }
 
 // newState makes the state without members.
@@ -276,11 +329,22 @@ func (r *sharedRun) check() {
 			}
 			r.t.Fatalf("%s gave\n%v, alone\n%v", w.own, w.gave[at:], w.wants[at:])
 		}
-		all := w.own.(interface{ Groups() int }).Groups()
-		if alone := w.alone.(interface{ Groups() int }).Groups(); all != alone {
-			r.t.Fatalf("%s has %d groups, alone %d", w.own, all, alone)
+		if !maps.Equal(w.told, w.due) {
+			r.t.Fatalf("%s told of errors\n%v, alone\n%v", w.own, w.told, w.due)
+		}
+		r.failed += len(w.due)
+		if r.spec.Window.Kind != window.Count { // they keep keys that are as if they had never been there until they are written
+			r.sameGroups(w)
 		}
 		r.shared += w.sharedGroups()
+	}
+}
+
+func (r *sharedRun) sameGroups(w *sharedTwin) {
+	r.t.Helper()
+	all := w.own.(interface{ Groups() int }).Groups()
+	if alone := w.alone.(interface{ Groups() int }).Groups(); all != alone {
+		r.t.Fatalf("%s has %d groups, alone %d", w.own, all, alone)
 	}
 }
 
@@ -294,6 +358,8 @@ func (w *sharedTwin) sharedGroups() int {
 		if o.shared != nil {
 			return o.sharedGroups()
 		}
+	case wholeAgg:
+		return o.whole().shared.groupsOf()
 	}
 	return 0
 }
@@ -314,15 +380,15 @@ func (r *sharedRun) setApart() {
 // checkpoints, whenever they come and go; those that go take with them what they would have alone, and go on from there, also when they
 // give memory back.
 func TestSharedState(t *testing.T) {
-	shared, given, restored := 0, 0, 0
+	shared, given, restored, failed := 0, 0, 0, 0
 	pool := arena.NewPool(t.TempDir(), 1<<40, nil)
-	for seed := range uint64(300) {
+	for seed := range uint64(400) {
 		rng := rand.New(rand.NewPCG(seed, 31))
 		var mem *arena.Arena
 		if seed%4 == 0 {
 			mem = pool.Arena()
 		}
-		r := newSharedRun(t, rng, mem)
+		r := newSharedRun(t, rng, mem, seed < 300)
 		for SharedFromBirth(r.spec) && len(r.twins) < 4 {
 			r.endEpoch()
 			r.add()
@@ -364,7 +430,7 @@ func TestSharedState(t *testing.T) {
 		r.advance(types.MaxTime)
 		r.endEpoch()
 		r.check()
-		given, restored = given+r.given, restored+r.restored
+		given, restored, failed = given+r.given, restored+r.restored, failed+r.failed
 		if shared += r.shared; t.Failed() {
 			t.Fatal("seed", seed)
 		}
@@ -374,6 +440,9 @@ func TestSharedState(t *testing.T) {
 	}
 	if restored < 5000 {
 		t.Errorf("only %d groups were shared after a restart", restored)
+	}
+	if failed < 1000 {
+		t.Errorf("only %d results were errors", failed)
 	}
 	if given < 1000 {
 		t.Errorf("only %d groups were given to members that left", given)
