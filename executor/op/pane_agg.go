@@ -29,7 +29,8 @@ type PaneAgg struct {
 
 	grouping
 	calls      []spec.AggCall
-	text       string // the EXPLAIN line
+	schema     *types.Schema // of what comes out
+	text       string        // the EXPLAIN line
 	groupError func(w window.Window, err error)
 	windowed   bool
 	grid       window.Grid
@@ -57,7 +58,7 @@ type PaneAgg struct {
 	past       pastPanes
 	changes    changes
 	firsts     firsts
-	out        paneOutput
+	out        *paneOutput // of shared panes while they drive the operator
 	walk       keyWalk
 	generation uint64 // of the last snapshot; see docs/formats/state.md
 	time       sliceSave
@@ -67,6 +68,8 @@ type PaneAgg struct {
 	shared, sharing *SharedPanes
 	// upTo is the end of the last window that is the operator's own: those that end later are those of shared.
 	upTo types.EventTime
+	// passed are, while a shared window closes, the keys that pass having.
+	passed []uint32
 	// from has the panes that results are made of: the operator itself but for shared windows.
 	from *PaneAgg
 
@@ -119,11 +122,11 @@ func (p *PaneAgg) init(keys []expr.Expr, aggs []spec.AggCall, schema *types.Sche
 		return err
 	}
 	p.watermark, p.ended, p.renumberMin = types.MinTime, types.MinTime, renumberMin
-	p.from, p.upTo, p.calls = p, types.MaxTime, aggs
+	p.from, p.upTo, p.calls, p.schema, p.out = p, types.MaxTime, aggs, schema, &paneOutput{}
 	p.past.init(p)
 	p.changes.init(p)
 	p.firsts.init(p, schema)
-	p.out.init(schema)
+	p.out.use(schema)
 	p.walk.init(p)
 	return nil
 }

@@ -27,15 +27,20 @@ type changes struct {
 	final types.EventTime
 
 	// Scratch of flush:
-	order []uint32 // places
-	after agg.Slab // by place
+	order        []uint32 // places
+	after        agg.Slab // by place
+	seen         []uint32 // keys that note has met: by number, call
+	calls        uint32
+	*tellScratch // of shared panes while they drive the operator
+}
+
+// tellScratch is what changes become rows with.
+type tellScratch struct {
 	old   *batch.Batch
 	tell  *batch.Batch
 	cells []cell
 	oldAt []int32 // by place in a chunk: the row of the old state, -1: none
 	newAt []int32
-	seen  []uint32 // keys that note has met: by number, call
-	calls uint32
 }
 
 type changeKey struct {
@@ -59,7 +64,7 @@ const changeBytes = 48
 const chunkChanges = batch.RowsMax / 2
 
 func (c *changes) init(p *PaneAgg) {
-	c.p, c.index, c.final = p, map[changeKey]uint32{}, types.MinTime
+	c.p, c.index, c.final, c.tellScratch = p, map[changeKey]uint32{}, types.MinTime, &tellScratch{}
 	c.before.Stride, c.after.Stride, c.spare.Stride = p.stride, p.stride, p.stride
 }
 
@@ -178,7 +183,7 @@ func (c *changes) newStates() error {
 
 // tellSome emits what became of some groups: nothing, when their rows are the same.
 func (c *changes) tellSome(src *changes, order []uint32, out Emitter) error {
-	p, o := c.p, &c.p.out
+	p, o := c.p, c.p.out
 	c.makeRows()
 	c.cells, c.oldAt, c.newAt = c.cells[:0], c.oldAt[:0], c.newAt[:0]
 	for _, at := range order {
@@ -208,9 +213,7 @@ func (c *changes) tellSome(src *changes, order []uint32, out Emitter) error {
 }
 
 func (c *changes) makeRows() {
-	if c.old == nil {
-		c.old, c.tell = batch.New(c.p.out.b.Schema, nil), batch.New(c.p.out.b.Schema, nil)
-	}
+	c.old, c.tell = emptied(c.old, c.p.schema), emptied(c.tell, c.p.schema)
 }
 
 // sendTold emits what tellOne has added.
@@ -356,5 +359,9 @@ func (c *changes) renumber(to []uint32) {
 
 func (c *changes) bytes() int64 {
 	return c.before.Bytes() + c.after.Bytes() + c.spare.Bytes() + capBytes(c.list) + int64(len(c.index))*changeBytes + capBytes(c.told) +
-		capBytes(c.order) + capBytes(c.cells) + capBytes(c.oldAt) + capBytes(c.newAt) + capBytes(c.seen) + scratchBytes(c.old) + scratchBytes(c.tell)
+		capBytes(c.order) + capBytes(c.seen) + c.tellScratch.bytes()
+}
+
+func (t *tellScratch) bytes() int64 {
+	return capBytes(t.cells) + capBytes(t.oldAt) + capBytes(t.newAt) + scratchBytes(t.old) + scratchBytes(t.tell)
 }

@@ -28,8 +28,7 @@ type firsts struct {
 	cells        []cell
 	at           []uint32 // by cell: the row
 	hits         []hit
-	found        *batch.Batch // the rows of hits
-	out          *batch.Batch
+	found        *batch.Batch            // the rows of hits
 	keep         func(row, place uint32) // the method keepRow, bound once
 
 	shared sharedFirsts
@@ -44,7 +43,7 @@ type hit struct {
 
 func (f *firsts) init(p *PaneAgg, schema *types.Schema) {
 	f.p, f.fired, f.check.Stride = p, map[changeKey]struct{}{}, p.stride
-	f.found, f.out = batch.New(schema, nil), batch.New(schema, nil)
+	f.found = batch.New(schema, nil)
 	f.keep = f.keepRow
 }
 
@@ -260,16 +259,17 @@ func (f *firsts) emit(out Emitter) error {
 	slices.SortFunc(f.hits, func(a, b hit) int {
 		return cmp.Or(cmp.Compare(a.row, b.row), cmp.Compare(a.end, b.end))
 	})
+	b := f.p.out.b
 	for hits := f.hits; len(hits) > 0; {
 		n := min(len(hits), batch.RowsMax)
-		f.out.Reset(nil)
+		b.Reset(nil)
 		for _, h := range hits[:n] {
-			for i := range f.out.Cols {
-				f.out.Cols[i].AppendFrom(&f.found.Cols[i], h.at)
+			for i := range b.Cols {
+				b.Cols[i].AppendFrom(&f.found.Cols[i], h.at)
 			}
 		}
-		f.out.N = n
-		if err := out.Emit(Input{B: f.out, Sel: batch.All(n)}); err != nil {
+		b.N = n
+		if err := out.Emit(Input{B: b, Sel: batch.All(n)}); err != nil {
 			return err
 		}
 		hits = hits[n:]

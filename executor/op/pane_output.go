@@ -32,7 +32,8 @@ type paneOutput struct {
 	slab    agg.Slab
 }
 
-func (o *paneOutput) init(schema *types.Schema) { o.b = batch.New(schema, nil) }
+// use makes rows of a schema from now on.
+func (o *paneOutput) use(schema *types.Schema) { o.b = emptied(o.b, schema) }
 
 func (o *paneOutput) bytes() int64 {
 	return o.slab.Bytes() + o.sorter.Bytes() + scratchBytes(o.b) + capBytes(o.all) + capBytes(o.kept) + capBytes(o.sorted) + capBytes(o.cells) +

@@ -33,9 +33,10 @@ type SharedPanes struct {
 	order    []uint32
 
 	rows  [2]sharedRows // of a window; of changes before and after
-	keys  []uint32      // of the window that closes
-	kids  []uint32      // of keys, those in rows
-	oldAt []int32       // by place in order: the row before, -1: none
+	lent  paneScratch
+	keys  []uint32 // of the window that closes
+	kids  []uint32 // of keys, those in rows
+	oldAt []int32  // by place in order: the row before, -1: none
 
 	saved map[uint32]*Member // while a checkpoint is loaded: by the numbers that it has
 }
@@ -91,10 +92,10 @@ func (s *SharedPanes) join(m *Member) error {
 	}
 	m.panes, p.shared, p.upTo, m.number = p, s, types.MinTime, s.calls.next()
 	m.take, m.advance = func() error { return p.takeOwn(s, m.Out) }, func() error { return p.advanceOwn(s, m.Out) }
-	m.tell, m.emit = func() error { return p.tellShared(s, m.Out) }, func() error { return p.emitShared(s, m.Out) }
-	m.pass, m.examine = func() error { return p.passShared(s) }, func() error { return p.examineShared(s) }
+	m.tell, m.emit = p.lend(s, func() error { return p.tellShared(s, m.Out) }), p.lend(s, func() error { return p.emitShared(s, m.Out) })
+	m.pass, m.examine = p.lend(s, func() error { return p.passShared(s) }), p.lend(s, func() error { return p.examineShared(s) })
 	if p.emit.Mode == spec.EmitFirst {
-		m.tell = func() error { return p.firsts.emit(m.Out) }
+		m.tell = p.lend(s, func() error { return p.tellHits(m.Out) })
 	}
 	s.members = append(s.members, m)
 	return nil
@@ -117,6 +118,8 @@ func (s *SharedPanes) restride() error {
 	p.walk = keyWalk{}
 	p.walk.init(p)
 	p.firsts.check = agg.Slab{Stride: p.stride}
+	s.lent.out.slab.Free()
+	s.lent.out.sorter.Mem, s.lent.out.slab.Mem = p.mem, p.mem
 	for i := range s.rows {
 		s.rows[i].init(p)
 	}
@@ -168,7 +171,7 @@ func (s *SharedPanes) Deadline() types.EventTime { return s.all.Deadline() }
 func (s *SharedPanes) Left() []LeftRow { return s.left }
 
 // Bytes implements SharedState.
-func (s *SharedPanes) Bytes() int64 { return s.all.Bytes() }
+func (s *SharedPanes) Bytes() int64 { return s.all.Bytes() + s.scratch() }
 
 // Close implements SharedState.
 func (s *SharedPanes) Close() { _ = s.all.Close() }
@@ -435,7 +438,8 @@ func (p *PaneAgg) endOwn() {
 	p.upTo, p.refs, p.alive = types.MinTime, nil, 0
 	p.refBlock.Free()
 	p.free, p.touched, p.current = nil, nil, nil
-	p.out.ordered, p.firsts.count = 0, nil
+	p.out.freeMemory()
+	p.firsts.freeMemory()
 	p.past = pastPanes{}
 	p.past.init(p)
 	p.useMemory()
@@ -448,7 +452,9 @@ func (p *PaneAgg) emitShared(s *SharedPanes, out Emitter) error {
 	asks := p.asksRows(s)
 	defer p.lookAt(s)()
 	if asks {
-		return p.out.emit(p, s.end, s.states, p.out.kept, out)
+		kept := p.passed
+		p.passed = nil
+		return p.out.emit(p, s.end, s.states, kept, out)
 	}
 	return p.out.window(p, s.end, s.states, out)
 }

@@ -45,7 +45,7 @@ func (r *sharedRows) fill(p *PaneAgg, s *agg.Slab, cells []cell, keys bool) erro
 func (r *sharedRows) of(p *PaneAgg) *batch.Batch {
 	v := &r.view
 	first := p.before + len(p.keyType)
-	v.Schema, v.N = p.out.b.Schema, r.b.N
+	v.Schema, v.N = p.schema, r.b.N
 	v.Cols = append(v.Cols[:0], r.b.Cols[:first]...)
 	for _, at := range p.sharedAt {
 		v.Cols = append(v.Cols, r.b.Cols[first+at])
@@ -64,11 +64,11 @@ func (p *PaneAgg) rowsPass(b *batch.Batch) (rows []uint32, err error) {
 
 // passAll finds the keys of the window that closes that pass the having of each member that looks at rows.
 func (s *SharedPanes) passAll() error {
-	p, o, some, keys := &s.all, &s.all.out, false, false
+	p, o, some, keys := &s.all, s.all.out, false, false
 	for _, m := range s.members {
 		if m.panes.asksRows(s) {
 			some, keys = true, keys || m.panes.havingKeys
-			m.panes.out.kept = m.panes.out.kept[:0]
+			m.panes.passed = nil
 		}
 	}
 	if !some {
@@ -102,14 +102,17 @@ func (p *PaneAgg) asksRows(s *SharedPanes) bool {
 
 // passShared adds those of the keys in work that pass having to those that are kept.
 func (p *PaneAgg) passShared(s *SharedPanes) error {
-	r, o := &s.rows[0], &p.out
+	r, o := &s.rows[0], p.out
 	if !r.ok {
 		defer p.lookAt(s)()
-		return o.passing(p, s.end, s.states, s.kids)
+		o.kept = o.kept[:0]
+		err := o.passing(p, s.end, s.states, s.kids)
+		p.passed = append(p.passed, o.kept...)
+		return err
 	}
 	rows, err := p.rowsPass(r.of(p))
 	for _, row := range rows {
-		o.kept = append(o.kept, r.cells[row].kid)
+		p.passed = append(p.passed, r.cells[row].kid)
 	}
 	return err
 }

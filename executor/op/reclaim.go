@@ -2,9 +2,11 @@ package op
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/types"
 )
 
 // What operators keep for reuse they give back when they are told to, between two epochs: a query that takes no rows until it holds less
@@ -34,11 +36,23 @@ func scratchBytes(b *batch.Batch) int64 {
 		return 0
 	}
 	n := capBytes(b.Ops)
-	for i := range b.Cols {
-		c := &b.Cols[i]
+	for _, c := range b.Cols[:cap(b.Cols)] {
 		n += capBytes(c.I64) + capBytes(c.F64) + capBytes(c.Off) + capBytes(c.Buf) + capBytes(c.Nulls)
 	}
 	return n
+}
+
+// emptied is b without rows, for those of a schema; nil: a new batch.
+func emptied(b *batch.Batch, schema *types.Schema) *batch.Batch {
+	if b == nil {
+		return batch.New(schema, nil)
+	}
+	if b.Schema != schema {
+		n := len(schema.Cols)
+		b.Schema, b.Cols = schema, slices.Grow(b.Cols[:min(n, len(b.Cols))], max(0, n-len(b.Cols)))[:n]
+	}
+	b.Reset(nil)
+	return b
 }
 
 // dropScratch gives the memory of a batch back that is filled again and again.
@@ -47,9 +61,7 @@ func dropScratch(list ...*batch.Batch) {
 		if b == nil {
 			continue
 		}
-		for i := range b.Cols {
-			b.Cols[i] = batch.Vec{}
-		}
+		clear(b.Cols[:cap(b.Cols)])
 		b.Ops, b.Src, b.Behind = nil, nil, nil
 		b.Reset(nil)
 	}
@@ -98,21 +110,23 @@ func (q *pastPanes) freeMemory() {
 
 // freeMemory gives scratch back, where nothing waits to be told.
 func (c *changes) freeMemory() {
-	dropScratch(c.old, c.tell)
+	c.tellScratch.freeMemory()
 	c.after.Free()
 	c.spare.Free()
-	c.order, c.cells, c.oldAt, c.newAt, c.seen, c.calls = nil, nil, nil, nil, nil, 0
+	c.order, c.seen, c.calls = nil, nil, 0
 	if len(c.list) == 0 {
 		c.before.Free()
 		c.list, c.index = nil, map[changeKey]uint32{}
 	}
 }
 
+func (t *tellScratch) freeMemory() { *t = tellScratch{} }
+
 // freeMemory gives scratch back, and the room of what was told.
 func (f *firsts) freeMemory() {
 	f.check.Free()
 	f.rows, f.places, f.round, f.count, f.left, f.cells, f.at, f.hits = nil, nil, nil, nil, nil, nil, nil, nil
-	dropScratch(f.found, f.out)
+	dropScratch(f.found)
 	f.shrinkFired()
 }
 
