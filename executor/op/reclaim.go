@@ -71,8 +71,14 @@ func dropScratch(list ...*batch.Batch) {
 func (w *WindowAgg) Reclaim() {
 	freeSlices(w.free)
 	w.free, w.touched = nil, nil
-	w.emit.sorter.Free()
-	w.emit.gids, w.emit.kept = nil, nil
+	w.emit.freeMemory()
+}
+
+// freeMemory gives scratch back.
+func (o *windowOutput) freeMemory() {
+	dropScratch(o.b)
+	o.sorter.Free()
+	o.gids, o.good, o.kept, o.rows = nil, nil, nil, nil
 }
 
 // Reclaim implements Reclaimer.

@@ -39,7 +39,8 @@ type WindowAgg struct {
 	touched []*slice // slices that rows fall into
 	current *slice   // the slice of the latest row: most batches fall into it whole
 
-	emit windowOutput
+	schema *types.Schema // of what comes out
+	emit   *windowOutput // of shared windows while they drive the operator
 
 	// shared are the windows that this is a member of; nil: it is alone. sharing: these are shared windows, and late rows are their
 	// members' to report.
@@ -74,11 +75,11 @@ func NewWindowAgg(s *spec.WindowAgg, schema *types.Schema) (*WindowAgg, error) {
 	if want := 2 + len(s.Keys) + len(s.Aggs); len(schema.Cols) != want {
 		return nil, fmt.Errorf("window aggregate: output schema has %d columns, want %d", len(schema.Cols), want)
 	}
-	w := &WindowAgg{spec: s, watermark: types.MinTime}
+	w := &WindowAgg{spec: s, watermark: types.MinTime, schema: schema, emit: &windowOutput{}}
 	if err := w.grouping.init(s.Keys, s.Aggs, windowCols); err != nil {
 		return nil, err
 	}
-	w.emit.init(schema)
+	w.emit.use(schema)
 	return w, nil
 }
 
@@ -271,7 +272,7 @@ func (w *WindowAgg) release(sl *slice) {
 
 // Bytes returns the memory of all state, in use or kept for reuse; of shared windows a member's part.
 func (w *WindowAgg) Bytes() int64 {
-	n := w.emit.sorter.Bytes() + capBytes(w.emit.gids) + capBytes(w.emit.kept)
+	n := w.emit.bytes()
 	for _, list := range [2][]*slice{w.open, w.free} {
 		for _, sl := range list {
 			n += sl.table.Bytes() + sl.slab.Bytes()

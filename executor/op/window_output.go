@@ -23,11 +23,16 @@ type windowOutput struct {
 // window_start and window_end come before the keys.
 const windowCols = 2
 
-func (o *windowOutput) init(schema *types.Schema) { o.b = batch.New(schema, nil) }
+// use makes rows of a schema from now on.
+func (o *windowOutput) use(schema *types.Schema) { o.b = emptied(o.b, schema) }
+
+func (o *windowOutput) bytes() int64 {
+	return o.sorter.Bytes() + scratchBytes(o.b) + capBytes(o.gids) + capBytes(o.good) + capBytes(o.kept) + capBytes(o.rows)
+}
 
 // emitSlice sends the groups of a slice that pass having, ordered by the bytes of their keys.
 func (w *WindowAgg) emitSlice(sl *slice, out Emitter) error {
-	o := &w.emit
+	o := w.emit
 	if w.having == nil {
 		o.gids = o.sorter.Sort(&sl.table, o.gids[:0])
 	} else {
@@ -49,7 +54,7 @@ func (w *WindowAgg) emitSlice(sl *slice, out Emitter) error {
 
 // emitGroups sends one batch of groups. When the result of one is an error, the batch is made again without it.
 func (w *WindowAgg) emitGroups(sl *slice, gids []uint32, out Emitter) error {
-	o := &w.emit
+	o := w.emit
 	sl.slab.Claim(gids)
 	gids, err := w.goodResults(sl, gids)
 	if err != nil || len(gids) == 0 {
@@ -65,7 +70,7 @@ func (w *WindowAgg) emitGroups(sl *slice, gids []uint32, out Emitter) error {
 // goodResults fills in the aggregates of the groups whose results are no errors, and returns those groups; valid until the
 // next call.
 func (w *WindowAgg) goodResults(sl *slice, gids []uint32) ([]uint32, error) {
-	o := &w.emit
+	o := w.emit
 	for len(gids) > 0 {
 		bad, err := w.fillResults(sl, gids)
 		if err == nil {
@@ -84,7 +89,7 @@ func (w *WindowAgg) goodResults(sl *slice, gids []uint32) ([]uint32, error) {
 // passHaving collects the groups that pass having, in the order of their numbers, which is that of memory. Keys are decoded
 // only when having reads them: most groups of most rules end here.
 func (w *WindowAgg) passHaving(sl *slice) error {
-	o := &w.emit
+	o := w.emit
 	if r := &w.inRange; r.kernel != nil {
 		ok := true
 		o.kept = o.kept[:0]
@@ -145,7 +150,7 @@ func (w *WindowAgg) fillResults(sl *slice, gids []uint32) (bad int, err error) {
 
 // fillKeys adds the window's bounds and the keys to the batch.
 func (w *WindowAgg) fillKeys(sl *slice, gids []uint32) error {
-	o := &w.emit
+	o := w.emit
 	o.keys = o.keys[:0]
 	for i := range w.keyType {
 		o.keys = append(o.keys, &o.b.Cols[windowCols+i])

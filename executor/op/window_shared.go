@@ -16,7 +16,7 @@ import (
 // SharedWindows are the open windows of several WindowAggs. A window belongs to a WindowAgg alone where that has it open itself.
 // So who joins is given, empty, the windows that are open here: it has not seen their first rows.
 type SharedWindows struct {
-	all     WindowAgg // of the union; never emits
+	all     WindowAgg // of the union; never emits: members do so with its scratch, one after the other
 	calls   sharedCalls
 	members []*Member
 	left    []LeftRow
@@ -31,7 +31,7 @@ func newSharedWindows(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedWindows, error) 
 	if err := w.all.grouping.init(s.Keys, nil, windowCols); err != nil {
 		return nil, err
 	}
-	w.all.union = &unionCalls{}
+	w.all.union, w.all.emit = &unionCalls{}, &windowOutput{}
 	return w, w.all.Open(ctx)
 }
 
@@ -276,6 +276,10 @@ func (w *WindowAgg) assignOpen(in Input) {
 
 // emitShared emits the earliest shared window, after its own ones that end before.
 func (w *WindowAgg) emitShared(out Emitter) error {
+	own := w.emit
+	defer func() { w.emit = own }()
+	w.emit = w.shared.all.emit
+	w.emit.use(w.schema)
 	sl := w.shared.all.open[0]
 	if err := w.Advance(sl.Start, out); err != nil {
 		return err

@@ -80,9 +80,9 @@ func (c *crowd) logons(win crowdWindow, b, hosts int) {
 	}
 }
 
-// thresholds runs rules that differ in their thresholds only, over events of many hosts. It returns the state of all, and what the
-// events cost.
-func thresholds(t *testing.T, win crowdWindow, rules int, alone bool) (state int64, cost time.Duration) {
+// thresholds runs rules that differ in their thresholds only, over events of many hosts. It returns the state of all, before windows close
+// and after, and what the events cost.
+func thresholds(t *testing.T, win crowdWindow, rules int, alone bool) (state, closed int64, cost time.Duration) {
 	t.Helper()
 	const hosts, batches = 4000, 25
 	c := newCrowdWith(t, func(o *inproc.Options) { o.Alone = alone })
@@ -105,19 +105,21 @@ func thresholds(t *testing.T, win crowdWindow, rules int, alone bool) (state int
 			t.Fatalf("rule%d says that it has %d keys, the first one %d", i, keys, first)
 		}
 		if i == 0 && alone {
-			return bytes * int64(rules), cost // the others are no different
+			return bytes * int64(rules), 0, cost // the others are no different
 		}
 	}
 	if err := c.db.Pass(2 * time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	for i := range rules {
+		bytes, _ := c.stateOf(fmt.Sprint("rule", i))
+		closed += bytes
 		log, err := c.db.Changelog(fmt.Sprint("rule", i))
 		if most := 6 - win.least; err != nil || (len(log) > 0) != (i <= most) && i != most {
 			t.Errorf("rule%d gave %d rows, %v", i, len(log), err)
 		}
 	}
-	return state, cost
+	return state, closed, cost
 }
 
 // TestSharedState: rules that differ in their thresholds only hold little more than one of them, and fold each event once.
@@ -125,10 +127,13 @@ func TestSharedState(t *testing.T) {
 	const rules = 300
 	for _, win := range crowdWindows() {
 		t.Run(win.name, func(t *testing.T) {
-			one, little := thresholds(t, win, 1, false)
-			all, shared := thresholds(t, win, rules, false)
-			each, apart := thresholds(t, win, rules, true)
+			one, oneClosed, little := thresholds(t, win, 1, false)
+			all, allClosed, shared := thresholds(t, win, rules, false)
+			each, _, apart := thresholds(t, win, rules, true)
 			t.Logf("one rule holds %d bytes, %d that share %d, and %d alone; an event costs %v, %v and %v", one, rules, all, each, little, shared, apart)
+			if allClosed > 2*oneClosed {
+				t.Errorf("%d rules that share hold %d bytes after windows have closed, one holds %d", rules, allClosed, oneClosed)
+			}
 			if all > 2*one {
 				t.Errorf("%d rules that share hold %d bytes, one holds %d", rules, all, one)
 			}
