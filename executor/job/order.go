@@ -170,10 +170,8 @@ func (e *Engine) orderData(it *item) {
 	s, ep := it.stream, it.epoch
 	s.stats.Rows.Add(it.rowsIn)
 	s.stats.Rejected.Add(it.rejected)
-	for i := range it.payloads {
-		if p := &it.payloads[i]; p.From == p.To && s.order.tracker != nil {
-			s.order.tracker.Announce(it.split, ep.clock) // a split that is there, and has nothing yet
-		}
+	if s.order.tracker != nil {
+		it.announce(ep.clock)
 	}
 	for _, fb := range it.batches {
 		if s.isResult {
@@ -218,6 +216,18 @@ func (e *Engine) orderData(it *item) {
 	}
 	if !ep.replay && s.past == nil {
 		s.progress.add(it.counts)
+	}
+}
+
+// announce makes the splits known that are there and have nothing yet. A history waits for those that its stream waits for: one that has
+// been silent for as long as it may be is told of by its first row.
+func (it *item) announce(clock types.EventTime) {
+	s := it.stream
+	for i := range it.payloads {
+		if p := &it.payloads[i]; p.From != p.To || s.past != nil && !s.past.live.order.tracker.Waits(it.split) {
+			continue
+		}
+		s.order.tracker.Announce(it.split, clock)
 	}
 }
 

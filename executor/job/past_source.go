@@ -151,15 +151,11 @@ func (e *Engine) followSource(s *stream) {
 	}
 }
 
-// beginSource makes the splits of a history known whose rows are to come: none of them is to be late because another split's were
-// read before. Where the stream is not yet at the beginning of what is wanted, the query begins with the stream.
+// beginSource makes the splits of a history known: no row is to be late because another split's were read before, also none of a split
+// of which nothing has come yet. Where the stream is not yet at the beginning of what is wanted, the query begins with the stream.
 func (e *Engine) beginSource(s *stream) {
 	for _, split := range slices.Sorted(maps.Keys(s.past.goal)) {
-		to := s.past.goal[split]
-		if s.next[split] >= to {
-			s.next[split] = to
-			continue
-		}
+		s.next[split] = min(s.next[split], s.past.goal[split])
 		e.placeKept(s, connector.Payload{Split: split, From: s.next[split], To: s.next[split]})
 	}
 }

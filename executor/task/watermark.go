@@ -155,6 +155,16 @@ func (t *Tracker) Silent() bool {
 	return len(t.splits) > 0
 }
 
+// Waits reports that the watermark may have to wait for a split: it has had rows, or was announced and is not idle.
+func (t *Tracker) Waits(id int32) bool {
+	for i := range t.splits {
+		if t.splits[i].ID == id {
+			return t.splits[i].Seen || !t.splits[i].Idle
+		}
+	}
+	return false
+}
+
 // minus subtracts without wrapping below MinTime.
 func minus(t types.EventTime, d int64) types.EventTime {
 	if t < types.MinTime+types.EventTime(d) {

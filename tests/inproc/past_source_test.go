@@ -29,6 +29,8 @@ type broker struct {
 	reads int
 	// asked, if it is there, is closed by a ReadRange, which then waits as for a broker that does not answer.
 	asked chan struct{}
+	// held, if it is there, is what a ReadRange waits for.
+	held chan struct{}
 }
 
 type record struct {
@@ -120,6 +122,9 @@ func (c *consumer) ReadRange(ctx context.Context, part int32, from, to int64, ds
 		close(c.b.asked)
 		<-ctx.Done()
 		return dst, ctx.Err()
+	}
+	if c.b.held != nil {
+		<-c.b.held
 	}
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
@@ -269,6 +274,51 @@ func earliestOfSource(t *testing.T, seed uint64) int {
 		t.Fatal(err)
 	}
 	return w.seen
+}
+
+// TestStartOfSourceEmptySplit: a split that has no rows as history begins holds it up as it holds the stream: its first rows, which come
+// meanwhile, are late in neither.
+func TestStartOfSourceEmptySplit(t *testing.T) {
+	w := newSourceWorld(t, 2)
+	w.b.held = make(chan struct{})
+	w.open()
+	w.exec(sourceStream)
+	w.exec("CREATE CONTINUOUS QUERY everything AS SELECT id FROM s")
+	const body = "SELECT k, window_end, count(*) AS n FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 second')"
+	w.exec("CREATE CONTINUOUS QUERY base AS " + body)
+	send := func(part int) {
+		for i := range 40 {
+			ts := w.at.Add(time.Duration(i) * 250 * time.Millisecond).Format(time.RFC3339Nano)
+			w.b.send(part, fmt.Sprintf(`{"ts":%q,"id":%d,"k":"k%d","v":1}`, ts, w.id, i%4), w.options.Clock.Now())
+			w.id++
+		}
+	}
+	send(0)
+	send(1)
+	w.settled("everything", w.id)
+	w.exec("CREATE CONTINUOUS QUERY late WITH (start = 'earliest') AS " + body)
+	send(2)
+	for all := ""; all != fmt.Sprint(w.id); {
+		if err := w.db.Settle(); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := w.db.Rows("SELECT count(*) FROM everything")
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = rows[0][0]
+	}
+	close(w.b.held)
+	w.settled("everything", w.id)
+	if err := w.db.Pass(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := w.result("late", body), w.result("base", body); len(want) != 40 || !slices.Equal(got, want) {
+		t.Errorf("%d rows, want %d\n%s", len(got), len(want), firstDifference(got, want))
+	}
+	if err := w.db.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestStartOfSourceBehind: a stream that began behind what its source had. A query that wants that has each row once; one that begins at
