@@ -30,6 +30,9 @@ var (
 // capBytes is the memory of a slice, used or not.
 func capBytes[T any](s []T) int64 { return int64(cap(s)) * int64(reflect.TypeFor[T]().Size()) }
 
+// emptyOffs is how many places of texts a column without rows may have: they are not counted.
+const emptyOffs = 2
+
 // scratchBytes is the memory of a batch that is filled again and again; nil: of none.
 func scratchBytes(b *batch.Batch) int64 {
 	if b == nil {
@@ -37,7 +40,10 @@ func scratchBytes(b *batch.Batch) int64 {
 	}
 	n := capBytes(b.Ops)
 	for _, c := range b.Cols[:cap(b.Cols)] {
-		n += capBytes(c.I64) + capBytes(c.F64) + capBytes(c.Off) + capBytes(c.Buf) + capBytes(c.Nulls)
+		n += capBytes(c.I64) + capBytes(c.F64) + capBytes(c.Buf) + capBytes(c.Nulls)
+		if cap(c.Off) > emptyOffs {
+			n += capBytes(c.Off)
+		}
 	}
 	return n
 }
