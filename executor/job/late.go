@@ -7,6 +7,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
+	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -209,4 +210,32 @@ func (e *Engine) LateRows(streamID uint64, fn func(l *Late, row []types.Value) e
 		}
 		return true, fn(&l, b.Row(nil, 0))
 	})
+}
+
+// countLate adds the rows that were late since the last call to those of the query and of its streams.
+func (wq *workerQuery) countLate() {
+	if wq.tree == nil {
+		return
+	}
+	var late int64
+	for _, o := range wq.tree.Ops() {
+		if l, ok := o.(op.LateCounter); ok {
+			late += l.LateRows()
+		}
+	}
+	more := late - wq.late
+	if more == 0 {
+		return
+	}
+	wq.late = late
+	wq.q.owner.stats.Late.Add(more)
+	e := wq.w.e
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	ids := wq.q.sources(false)
+	for i, id := range ids {
+		if s := e.streams[id]; s != nil && !slices.Contains(ids[:i], id) {
+			s.stats.Late.Add(more)
+		}
+	}
 }

@@ -74,11 +74,8 @@ func (e *Engine) Stream(id uint64) (st StreamStatus, ok bool) {
 	if s == nil {
 		return st, false
 	}
-	st = StreamStatus{Rows: s.stats.Rows.Load(), Rejected: s.stats.Rejected.Load(), Bytes: s.stats.Bytes.Load(),
+	st = StreamStatus{Rows: s.stats.Rows.Load(), Rejected: s.stats.Rejected.Load(), Late: s.stats.Late.Load(), Bytes: s.stats.Bytes.Load(),
 		Watermark: s.stats.Watermark.Load(), Status: "running"}
-	for _, r := range s.attached {
-		st.Late += r.q.owner.stats.Late.Load()
-	}
 	if p := s.stats.LastError.Load(); p != nil {
 		st.LastError, st.Status = *p, "failing"
 	}

@@ -559,20 +559,6 @@ func (wq *workerQuery) setDeadline() {
 	wq.inputs[0].deadlines.set(&wq.timer, at)
 }
 
-func (wq *workerQuery) countLate() {
-	if wq.tree == nil {
-		return
-	}
-	var late int64
-	for _, o := range wq.tree.Ops() {
-		if l, ok := o.(op.LateCounter); ok {
-			late += l.LateRows()
-		}
-	}
-	wq.q.owner.stats.Late.Add(late - wq.late)
-	wq.late = late
-}
-
 // guard runs operator code: a panic there is a bug that must cost one query, not the server.
 func guard(f func() error) (err error) {
 	defer func() {
