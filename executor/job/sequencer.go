@@ -115,10 +115,10 @@ func (e *Engine) sequence() {
 	}
 }
 
-// What a commit of the results of one query costs in CPU time, times the part of a core that commits may take; and the longest
+// What a commit of the results of one query costs in CPU time, its part of a sync with it, times the part of a core that commits may take; and the longest
 // that results are kept waiting for that.
 const (
-	putEvery   = 10 * time.Microsecond
+	putEvery   = 20 * time.Microsecond
 	epochLimit = 100 * time.Millisecond
 	// calmShare is what part of that time is enough while nothing else waits to be done; calmAgain when that is looked at again.
 	calmShare = 5
