@@ -132,10 +132,11 @@ func (e *AnyArray) String() string {
 	}
 	op := e.Op.String()
 	switch {
-	case e.Like != nil && e.Like.Not:
-		op = "NOT LIKE"
 	case e.Like != nil:
-		op = "LIKE"
+		op = not(e.Like.Not) + "LIKE"
+		if e.Like.Insensitive {
+			op = not(e.Like.Not) + "ILIKE"
+		}
 	case e.Regex != nil:
 		op = e.Regex.Name
 	}
