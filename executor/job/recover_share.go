@@ -203,7 +203,7 @@ func (x *regrouping) give(g *savedGroup, list []*workerQuery) error {
 		return nil
 	}
 	grouping, _ := list[0].q.parts.Grouping()
-	state, err := op.NewSharedState(grouping, &x.w.ctx)
+	state, err := op.NewSharedState(grouping, nil, &x.w.ctx) // it takes no rows
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ type shares map[string]*shareKey
 type shareKey struct {
 	text   string
 	window *spec.WindowAgg
+	risks  []string // of the window's aggregates
 	users  int
 	// born: those share only that had no rows before.
 	born bool
@@ -23,13 +24,13 @@ type shareKey struct {
 
 // join sets the query's key, nil when it shares with none.
 func (s shares) join(q *query) {
-	text, w := q.parts.SharedGrouping()
+	text, w, risks := q.parts.SharedGrouping()
 	if text == "" {
 		return
 	}
 	k := s[text]
 	if k == nil {
-		k = &shareKey{text: text, window: w, born: op.SharedFromBirth(w)}
+		k = &shareKey{text: text, window: w, risks: risks, born: op.SharedFromBirth(w)}
 		s[text] = k
 	}
 	k.users++
@@ -100,7 +101,7 @@ func (w *worker) newGroup(wq *workerQuery) *group {
 func (w *worker) makeState(g *group) (err error) {
 	w.dropState(g)
 	g.told, g.changed = w.ends, true
-	g.state, err = op.NewSharedState(g.key.window, &w.ctx)
+	g.state, err = op.NewSharedState(g.key.window, g.key.risks, &w.ctx)
 	return err
 }
 

@@ -44,8 +44,9 @@ type grouping struct {
 	stride     int         // words of a group
 	// sharedOffs is as offs, in the groups of a SharedState that this is a member of; sharedAt are the numbers of the aggregates there.
 	sharedOffs, sharedAt []int
-	// union is set where this is that of a SharedState.
+	// union is set where this is that of a SharedState; order is that in which it evaluates the aggregates, nil: as they stand.
 	union   *unionCalls
+	order   []int
 	keyType []types.Type
 	before  int // output columns before the keys
 	ctx     *expr.Ctx
@@ -179,6 +180,9 @@ func (g *grouping) eval(b *batch.Batch, rows []uint32) error {
 	}
 	for i := range g.aggs {
 		a := &g.aggs[i]
+		if g.order != nil {
+			a = &g.aggs[g.order[i]]
+		}
 		if a.off {
 			continue
 		}

@@ -70,6 +70,7 @@ type PaneAgg struct {
 	upTo types.EventTime
 	// passed are, while a shared window closes, the keys that pass having.
 	passed []uint32
+	judged havingFailures
 	// from has the panes that results are made of: the operator itself but for shared windows.
 	from *PaneAgg
 

@@ -93,6 +93,9 @@ func (o *paneOutput) window(p *PaneAgg, end types.EventTime, from windowStates, 
 // emit emits the groups of keys.
 func (o *paneOutput) emit(p *PaneAgg, end types.EventTime, from windowStates, kids []uint32, out Emitter) error {
 	o.slab.Stride = p.from.stride
+	if len(kids) == 0 {
+		return nil // the dictionary may have been given up with its order, where rows of the window have failed
+	}
 	kids = p.from.out.inOrder(p.from, kids)
 	for len(kids) > 0 {
 		n := min(len(kids), batch.RowsMax)
@@ -197,7 +200,7 @@ func (o *paneOutput) passing(p *PaneAgg, end types.EventTime, from windowStates,
 				return err
 			}
 		}
-		if o.rows, err = p.having.Filter(p.ctx, o.b, batch.All(len(good)), o.rows[:0]); err != nil {
+		if o.rows, err = p.passing(o.b, batch.All(len(good)), o.rows[:0], good, p.reports()); err != nil {
 			return err
 		}
 		for _, row := range o.rows {
@@ -305,6 +308,6 @@ func (o *paneOutput) rowsOf(p *PaneAgg, b *batch.Batch, s *agg.Slab, cells []cel
 	if p.having == nil {
 		return good, batch.All(len(good)), nil
 	}
-	o.rows, err = p.having.Filter(p.ctx, b, batch.All(len(good)), o.rows[:0])
+	o.rows, err = p.passing(b, batch.All(len(good)), o.rows[:0], good, fail)
 	return good, o.rows, err
 }

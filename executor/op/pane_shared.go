@@ -43,8 +43,8 @@ type SharedPanes struct {
 
 var _ SharedState = (*SharedPanes)(nil)
 
-func newSharedPanes(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedPanes, error) {
-	w := &SharedPanes{}
+func newSharedPanes(s *spec.WindowAgg, risks []string, ctx *expr.Ctx) (*SharedPanes, error) {
+	w := &SharedPanes{calls: sharedCalls{risks: risks}}
 	p := &w.all
 	p.windowed, p.emit, p.lateness, p.timeCol = s.Window.Kind != window.None, s.Emit, s.Lateness, s.Window.TimeCol
 	p.sharing = w
@@ -60,6 +60,7 @@ func newSharedPanes(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedPanes, error) {
 		return nil, err
 	}
 	p.union = &unionCalls{}
+	p.failed.take = func(row uint32, err error) { w.left = append(w.left, LeftRow{Row: row, err: err}) }
 	return w, errors.Join(w.restride(), p.Open(ctx))
 }
 
@@ -91,6 +92,7 @@ func (s *SharedPanes) join(m *Member) error {
 		return err
 	}
 	m.panes, p.shared, p.upTo, m.number = p, s, types.MinTime, s.calls.next()
+	p.failed.take = ignoreRow // all rows are taken there, too
 	m.take, m.advance = func() error { return p.takeOwn(s, m.Out) }, func() error { return p.advanceOwn(s, m.Out) }
 	m.tell, m.emit = p.lend(s, func() error { return p.tellShared(s, m.Out) }), p.lend(s, func() error { return p.emitShared(s, m.Out) })
 	m.pass, m.examine = p.lend(s, func() error { return p.passShared(s) }), p.lend(s, func() error { return p.examineShared(s) })
@@ -155,7 +157,7 @@ func (s *SharedPanes) Give(m *Member) error {
 
 // Leave implements SharedState.
 func (s *SharedPanes) Leave(m *Member) {
-	m.panes.shared, m.panes.upTo = nil, types.MaxTime
+	m.panes.shared, m.panes.upTo, m.panes.failed.take = nil, types.MaxTime, nil
 	m.panes.firsts.shared = sharedFirsts{}
 	s.calls.leave(&s.all.grouping, &m.panes.grouping, m.panes.calls)
 	s.members = without(s.members, m)

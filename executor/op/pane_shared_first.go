@@ -53,14 +53,25 @@ func (p *PaneAgg) examineShared(s *SharedPanes) error {
 	if !r.ok {
 		return p.examineAlone(s)
 	}
-	b := r.of(p)
-	rows, err := p.rowsPass(b)
-	for _, row := range rows {
-		if c := r.cells[row]; p.untold(c) {
-			p.fireShared(s, b, row, c)
+	b, o := r.of(p), p.out
+	o.all = o.all[:0]
+	for row, c := range r.cells {
+		if p.untold(c) {
+			o.all = append(o.all, uint32(row))
 		}
 	}
-	return err
+	rows := o.all
+	if p.having != nil && len(rows) > 0 {
+		var err error
+		if o.rows, err = p.passing(b, rows, o.rows[:0], r.cells, p.reports()); err != nil {
+			return err
+		}
+		rows = o.rows
+	}
+	for _, row := range rows {
+		p.fireShared(s, b, row, r.cells[row])
+	}
+	return nil
 }
 
 // examineAlone is examineShared where results of some cell are errors.

@@ -53,12 +53,13 @@ func (r *sharedRows) of(p *PaneAgg) *batch.Batch {
 	return v
 }
 
-// rowsPass are the rows that pass a member's having, ascending; valid until the next call.
-func (p *PaneAgg) rowsPass(b *batch.Batch) (rows []uint32, err error) {
+// pass are those of rows from the first one on that pass a member's having, ascending; valid until the next call. fail takes errors.
+func (r *sharedRows) pass(p *PaneAgg, first int, fail onError) (rows []uint32, err error) {
+	b := r.of(p)
 	if p.having == nil {
-		return batch.All(b.N), nil
+		return batch.All(b.N)[first:], nil
 	}
-	p.out.rows, err = p.having.Filter(p.ctx, b, batch.All(b.N), p.out.rows[:0])
+	p.out.rows, err = p.passing(b, batch.All(b.N)[first:], p.out.rows[:0], r.cells, fail)
 	return p.out.rows, err
 }
 
@@ -110,7 +111,7 @@ func (p *PaneAgg) passShared(s *SharedPanes) error {
 		p.passed = append(p.passed, o.kept...)
 		return err
 	}
-	rows, err := p.rowsPass(r.of(p))
+	rows, err := r.pass(p, 0, p.reports())
 	for _, row := range rows {
 		p.passed = append(p.passed, r.cells[row].kid)
 	}
@@ -163,7 +164,14 @@ func (p *PaneAgg) tellShared(s *SharedPanes, out Emitter) error {
 	c := &p.changes
 	c.makeRows()
 	before, after := s.rows[0].of(p), s.rows[1].of(p)
-	rows, err := p.rowsPass(before)
+	first := before.N // of those that are told
+	for _, at := range s.oldAt[skip:] {
+		if at >= 0 {
+			first = int(at)
+			break
+		}
+	}
+	rows, err := s.rows[0].pass(p, first, silent)
 	if err != nil {
 		return err
 	}
@@ -177,7 +185,7 @@ func (p *PaneAgg) tellShared(s *SharedPanes, out Emitter) error {
 		}
 		c.oldAt = append(c.oldAt, at)
 	}
-	if rows, err = p.rowsPass(after); err != nil {
+	if rows, err = s.rows[1].pass(p, skip, p.reports()); err != nil {
 		return err
 	}
 	c.tell.Reset(nil)

@@ -36,12 +36,14 @@ type rowFailures struct {
 	next func(row uint32, err error)
 	note func(row uint32, err error) // the method note1, bound once
 	kept []uint32
+	// take, where it is set, is told of failures in the place of the context's RowError.
+	take func(row uint32, err error)
 }
 
 // run calls eval with the rows of sel and, if some failed, again with the others. It returns the rows that are left, which is
 // sel itself when none failed; valid until the next call.
 func (f *rowFailures) run(ctx *expr.Ctx, b *batch.Batch, sel []uint32, eval func(*batch.Batch, []uint32) error) ([]uint32, error) {
-	if ctx.RowError == nil {
+	if ctx.RowError == nil && f.take == nil {
 		return sel, eval(b, sel)
 	}
 	f.start(ctx, b.N)
@@ -80,6 +82,10 @@ func (f *rowFailures) note1(row uint32, err error) {
 	}
 	*word |= bit
 	f.n++
+	if f.take != nil {
+		f.take(row, err)
+		return
+	}
 	f.next(row, err)
 }
 

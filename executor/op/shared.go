@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/agg"
@@ -68,7 +69,7 @@ type Member struct {
 	take, advance, tell, pass, emit, examine func() error
 }
 
-// LeftRow is a row that was not taken: its windows had closed by a watermark, or, where err is set, it has none.
+// LeftRow is a row that was not taken: its windows had closed by a watermark, or, where err is set, it has none, or an argument failed.
 type LeftRow struct {
 	Row    uint32
 	Closed types.EventTime
@@ -76,7 +77,7 @@ type LeftRow struct {
 }
 
 // Shareable reports that a grouping may share its state: it is of a kind that NewSharedState makes, and none of its aggregates can
-// fail on a row, which the others would then miss. That their arguments and filters cannot is for the caller to see to.
+// fail on a row, which the others would then miss. Where their arguments and filters can, they must do so on the same rows: see Risk.
 func Shareable(s *spec.WindowAgg) bool {
 	switch s.Window.Kind {
 	case window.None, window.Count:
@@ -112,22 +113,57 @@ func SharedFromBirth(s *spec.WindowAgg) bool {
 }
 
 // NewSharedState makes shared state without members, with the window and keys of s, which is Shareable; of window.None for a grouping
-// without a window.
-func NewSharedState(s *spec.WindowAgg, ctx *expr.Ctx) (SharedState, error) {
+// without a window. risks are those of each member.
+func NewSharedState(s *spec.WindowAgg, risks []string, ctx *expr.Ctx) (SharedState, error) {
 	switch s.Window.Kind {
 	case window.Session, window.Slide, window.Count:
-		return newSharedWhole(s, ctx), nil
+		return newSharedWhole(s, risks, ctx), nil
 	}
 	if s.Window.Kind == window.Tumble && s.Emit.Mode == spec.EmitFinal && s.Lateness == 0 {
-		return newSharedWindows(s, ctx)
+		return newSharedWindows(s, risks, ctx)
 	}
-	return newSharedPanes(s, ctx)
+	return newSharedPanes(s, risks, ctx)
+}
+
+// Risk is the text of what may fail of an aggregate: its arguments and its filter. Groupings whose aggregates have the same risks, in
+// the order in which they come first, miss the same rows, and tell the same of each: what failed first.
+func Risk(a *spec.AggCall) string {
+	args := make([]string, len(a.Args))
+	for i, x := range a.Args {
+		args[i] = expr.Exact(x)
+	}
+	text := strings.Join(args, ", ")
+	if a.Filter != nil {
+		text += " where " + expr.Exact(a.Filter)
+	}
+	return text
+}
+
+// orderOf is the order in which a union of all evaluates its first aggregates and the others, n together: the risks first, as each member
+// by itself has them; nil: any order will do.
+func orderOf(risks []string, all []spec.AggCall, n int) []int {
+	if len(risks) < 2 {
+		return nil
+	}
+	order, rank := make([]int, n), make([]int, n)
+	for i := range order {
+		order[i], rank[i] = i, len(risks)
+		if i < len(all) {
+			if at := slices.Index(risks, Risk(&all[i])); at >= 0 {
+				rank[i] = at
+			}
+		}
+	}
+	slices.SortStableFunc(order, func(x, y int) int { return rank[x] - rank[y] })
+	return order
 }
 
 // sharedCalls are the aggregates of a union, by their text.
 type sharedCalls struct {
 	byText  map[string]*sharedCall
 	numbers uint32 // given to members so far
+	risks   []string
+	list    []spec.AggCall // in the order of the union
 }
 
 // sharedCall is an aggregate of the union. Without users it is not computed any more, and its columns need not be there; who
@@ -136,15 +172,7 @@ type sharedCall struct{ at, users int }
 
 // callText tells aggregates apart that are over the same rows.
 func callText(a *spec.AggCall) string {
-	args := make([]string, len(a.Args))
-	for i, x := range a.Args {
-		args[i] = x.String()
-	}
-	text := fmt.Sprintf("%s(%s) %t %T%+v", a.Name, strings.Join(args, ", "), a.Distinct, a.Kernel, a.Kernel)
-	if a.Filter != nil {
-		text += " where " + a.Filter.String()
-	}
-	return text
+	return fmt.Sprintf("%s(%s) %t %T%+v", a.Name, Risk(a), a.Distinct, a.Kernel, a.Kernel)
 }
 
 // join makes the aggregates of a member part of the union, and tells it where they are. more: the union has got more of them; they
@@ -164,6 +192,7 @@ func (c *sharedCalls) join(all, m *grouping, calls []spec.AggCall) (more bool, e
 			}
 			s = &sharedCall{at: len(all.aggs)}
 			c.byText[text] = s
+			c.list = append(c.list, calls[i])
 			all.aggs, all.offs = append(all.aggs, call), append(all.offs, all.stride)
 			all.stride += call.kernel.Words()
 			more = true
@@ -171,6 +200,9 @@ func (c *sharedCalls) join(all, m *grouping, calls []spec.AggCall) (more bool, e
 		s.users++
 		all.aggs[s.at].off = false
 		m.sharedOffs[i], m.sharedAt[i] = all.offs[s.at], s.at
+	}
+	if more {
+		all.order = orderOf(c.risks, c.list, len(c.list))
 	}
 	return more, nil
 }

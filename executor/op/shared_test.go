@@ -11,7 +11,9 @@ import (
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/fn"
 	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/storage/state/arena"
@@ -44,6 +46,9 @@ type sharedRun struct {
 	store     memState
 	restored  int // groups that members had without holding them, after a restart
 	failed    int // results that were errors
+	// risks are what of the aggregates fails on some rows, none: nothing does; refused counts those rows.
+	risks   []string
+	refused int
 }
 
 // newSharedRun makes one without members, of windows that are aligned or not; its state lies in an arena, nil: on the heap.
@@ -57,6 +62,9 @@ func newSharedRun(t *testing.T, rng *rand.Rand, mem *arena.Arena, aligned bool) 
 		r.spec.Emit, r.spec.Lateness = spec.Emit{Mode: q.mode, Every: q.every}, q.lateness
 	} else {
 		r.unaligned()
+	}
+	if rng.IntN(3) == 0 {
+		r.risks = []string{Risk(&spec.AggCall{Args: []expr.Expr{failing()}}), Risk(&spec.AggCall{Args: []expr.Expr{failingToo()}})}
 	}
 	r.newState()
 	return r
@@ -89,6 +97,32 @@ func smallSum(t *testing.T) spec.AggCall {
 	return a
 }
 
+// failingToo is an expression over n that fails where n is 0 or 1, and says something else than failing.
+func failingToo() expr.Expr {
+	def := &fn.Def{Name: "beyond", Args: []types.Type{types.T(types.Int8)}, Ret: types.T(types.Int8),
+		Eval: func(_ *fn.Ctx, args []types.Value) (types.Value, error) {
+			if n := args[0].I; n == 0 || n == 1 {
+				return types.Value{}, sqlerr.New(sqlerr.NumericValueOutOfRange, "out of range")
+			}
+			return args[0], nil
+		}}
+	return &expr.Call{Def: def, Args: []expr.Expr{trafficCol("n")}, Typ: types.T(types.Int8)}
+}
+
+// risky puts aggregates that have the risks of the run, in their order, among those of a grouping.
+func (r *sharedRun) risky(rng *rand.Rand, safe []spec.AggCall) (aggs []spec.AggCall) {
+	for _, x := range []expr.Expr{failing(), failingToo(), failing(), failingToo()} {
+		if n := rng.IntN(2); n <= len(safe) {
+			aggs, safe = append(aggs, safe[:n]...), safe[n:]
+		}
+		call := aggOf(r.t, []string{"sum", "count", "max"}[rng.IntN(3)], x)
+		if !slices.ContainsFunc(aggs, func(a spec.AggCall) bool { return callText(&a) == callText(&call) }) {
+			aggs = append(aggs, call)
+		}
+	}
+	return aggs
+}
+
 // build makes a grouping with some of the aggregates.
 func (r *sharedRun) build(seed uint64) Grouper {
 	rng := rand.New(rand.NewPCG(seed, 2))
@@ -98,7 +132,9 @@ func (r *sharedRun) build(seed uint64) Grouper {
 	}
 	rng.Shuffle(len(aggs), func(i, j int) { aggs[i], aggs[j] = aggs[j], aggs[i] })
 	s := *r.spec
-	s.Aggs = aggs[:1+rng.IntN(3)]
+	if s.Aggs = aggs[:1+rng.IntN(3)]; r.risks != nil {
+		s.Aggs = r.risky(rng, s.Aggs)
+	}
 	ts := types.T(types.TimestampTZ)
 	schema := &types.Schema{}
 	if s.Window.Kind != window.None {
@@ -192,20 +228,27 @@ func (r *sharedRun) feed() {
 		r.watermark = max(r.watermark, types.EventTime(r.now-8))
 	}
 	late := 0
+	var refused, want []string
 	r.ctx.LateRow = func(uint32, types.EventTime) { late++ }
+	r.ctx.RowError = func(row uint32, err error) { refused = append(refused, fmt.Sprint(row, err)) }
 	r.must(r.state.Process(wholeInput(b)))
-	if late > 0 {
-		r.t.Fatal("shared state reports late rows itself")
+	if late > 0 || len(refused) > 0 {
+		r.t.Fatal("shared state reports rows itself")
 	}
 	for _, w := range r.twins {
-		late = 0
+		late, refused = 0, nil
 		if w.apart {
 			r.must(w.own.Process(0, wholeInput(b), w.member.Out))
 		} else {
 			r.must(w.own.(Leaver).TakeLeft(r.state.Left()))
 		}
 		w.late, late = late, 0
+		want, refused = refused, nil
 		r.must(w.alone.Process(0, wholeInput(b), textsTo(&w.wants)))
+		if !slices.Equal(want, refused) {
+			r.t.Fatalf("%s: told of %v, alone of %v", w.own, want, refused)
+		}
+		r.refused += len(refused)
 		if late != w.late {
 			r.t.Fatalf("%s: %d rows were late, alone %d", w.own, w.late, late)
 		}
@@ -310,7 +353,7 @@ func (w *sharedTwin) listen() {
 // newState makes the state without members.
 func (r *sharedRun) newState() {
 	var err error
-	if r.state, err = NewSharedState(r.spec, &r.ctx); err != nil {
+	if r.state, err = NewSharedState(r.spec, r.risks, &r.ctx); err != nil {
 		r.t.Fatal(err)
 	}
 	if p, ok := r.state.(*SharedPanes); ok {
@@ -380,7 +423,7 @@ func (r *sharedRun) setApart() {
 // checkpoints, whenever they come and go; those that go take with them what they would have alone, and go on from there, also when they
 // give memory back.
 func TestSharedState(t *testing.T) {
-	shared, given, restored, failed := 0, 0, 0, 0
+	shared, given, restored, failed, refused := 0, 0, 0, 0, 0
 	pool := arena.NewPool(t.TempDir(), 1<<40, nil)
 	for seed := range uint64(400) {
 		rng := rand.New(rand.NewPCG(seed, 31))
@@ -430,7 +473,7 @@ func TestSharedState(t *testing.T) {
 		r.advance(types.MaxTime)
 		r.endEpoch()
 		r.check()
-		given, restored, failed = given+r.given, restored+r.restored, failed+r.failed
+		given, restored, failed, refused = given+r.given, restored+r.restored, failed+r.failed, refused+r.refused
 		if shared += r.shared; t.Failed() {
 			t.Fatal("seed", seed)
 		}
@@ -443,6 +486,9 @@ func TestSharedState(t *testing.T) {
 	}
 	if failed < 1000 {
 		t.Errorf("only %d results were errors", failed)
+	}
+	if refused < 10_000 {
+		t.Errorf("only %d rows were refused", refused)
 	}
 	if given < 1000 {
 		t.Errorf("only %d groups were given to members that left", given)

@@ -20,6 +20,8 @@ type SharedWhole struct {
 	spec    spec.WindowAgg // of the union
 	ctx     *expr.Ctx
 	calls   map[string]int // by text: the place in spec.Aggs
+	users   []int          // of each of spec.Aggs; without any it is not computed, and its columns need not be there
+	risks   []string
 	numbers uint32
 	members []*Member
 	all     wholeAgg // nil until there are rows, or state
@@ -50,8 +52,8 @@ var (
 
 var errNotFromBirth = errors.New("the state that queries share has had rows before this one came")
 
-func newSharedWhole(s *spec.WindowAgg, ctx *expr.Ctx) *SharedWhole {
-	w := &SharedWhole{spec: *s, ctx: ctx, calls: map[string]int{}, union: &unionCalls{}}
+func newSharedWhole(s *spec.WindowAgg, risks []string, ctx *expr.Ctx) *SharedWhole {
+	w := &SharedWhole{spec: *s, ctx: ctx, risks: risks, calls: map[string]int{}, union: &unionCalls{}}
 	w.spec.Aggs = nil
 	return w
 }
@@ -75,8 +77,9 @@ func (s *SharedWhole) Join(m *Member) error {
 		if !there {
 			at = len(s.spec.Aggs)
 			s.calls[text] = at
-			s.spec.Aggs = append(s.spec.Aggs, c.spec.Aggs[i])
+			s.spec.Aggs, s.users = append(s.spec.Aggs, c.spec.Aggs[i]), append(s.users, 0)
 		}
+		s.users[at]++
 		c.sharedAt = append(c.sharedAt, at)
 	}
 	s.numbers++
@@ -108,11 +111,25 @@ func (s *SharedWhole) begin() error {
 	all := o.(wholeAgg)
 	c := all.whole()
 	c.union, c.loading, c.sharing = s.union, s.union, s
+	c.order = orderOf(s.risks, s.spec.Aggs, len(c.aggs))
+	c.failed.take = func(row uint32, err error) { s.left = append(s.left, LeftRow{Row: row, err: err}) }
 	if err := all.Open(s.ctx); err != nil {
 		return err
 	}
 	s.all = all
+	s.turnOff()
 	return nil
+}
+
+// turnOff ends the computing of aggregates that nobody asks for any more.
+func (s *SharedWhole) turnOff() {
+	if s.all == nil {
+		return
+	}
+	c := s.all.whole()
+	for i, n := range s.users {
+		c.aggs[i].off = n == 0
+	}
 }
 
 // failureColumn is the name of the last column of what comes out of a union: where the errors are of a row's results.
@@ -152,6 +169,10 @@ func (s *SharedWhole) watermark() types.EventTime {
 func (s *SharedWhole) Leave(m *Member) {
 	c := m.whole.whole()
 	c.watermark = max(c.watermark, s.watermark())
+	for _, at := range c.sharedAt {
+		s.users[at]--
+	}
+	s.turnOff()
 	c.shared, c.sharedAt = nil, nil
 	s.members = without(s.members, m)
 }
@@ -372,7 +393,14 @@ func (c *windowCalls) failureOf(s *SharedWhole, b *batch.Batch, row uint32) erro
 // TakeLeft implements Leaver.
 func (c *windowCalls) TakeLeft(left []LeftRow) error {
 	for i := range left {
-		c.lateRow(left[i].Row, int64(left[i].Closed))
+		switch l := &left[i]; {
+		case l.err == nil:
+			c.lateRow(l.Row, int64(l.Closed))
+		case c.ctx.RowError == nil:
+			return l.err
+		default:
+			c.ctx.RowError(l.Row, l.err)
+		}
 	}
 	return nil
 }

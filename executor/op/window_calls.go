@@ -52,6 +52,7 @@ type windowCalls struct {
 	shared, sharing *SharedWhole
 	sharedAt        []int
 	union, loading  *unionCalls
+	order           []int // in which a union evaluates the aggregates; nil: as they stand
 	bad             []int64
 	// What a member makes of what comes out of the union:
 	viewed         batch.Batch
@@ -188,6 +189,12 @@ func (c *windowCalls) eval(b *batch.Batch, rows []uint32) error {
 func (c *windowCalls) evalArgs(b *batch.Batch, rows []uint32) error {
 	for i := range c.aggs {
 		a := &c.aggs[i]
+		if c.order != nil {
+			a = &c.aggs[c.order[i]]
+		}
+		if a.off {
+			continue
+		}
 		of := rows
 		if a.filter != nil {
 			var err error
@@ -352,6 +359,12 @@ func (c *windowCalls) results(b *batch.Batch, slab *agg.Slab, rows []outRow, fai
 	first := windowCols + len(c.keyType)
 	for i := range c.aggs[:c.shown] {
 		k, col := c.aggs[i].kernel, &b.Cols[first+i]
+		if c.aggs[i].off {
+			for range rows {
+				col.AppendNull()
+			}
+			continue
+		}
 		if bulk, ok := k.(agg.BulkResult); ok && bulk.Results(col, slab, c.offs[i], c.cells) {
 			continue
 		}

@@ -117,7 +117,7 @@ func (w *WindowAgg) passHaving(sl *slice) error {
 			}
 		}
 		o.b.N = len(gids)
-		if o.rows, err = w.having.Filter(w.ctx, o.b, batch.All(len(gids)), o.rows[:0]); err != nil {
+		if o.rows, err = w.passing(sl, o.b, batch.All(len(gids)), o.rows[:0]); err != nil {
 			return err
 		}
 		for _, row := range o.rows {

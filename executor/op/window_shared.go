@@ -25,13 +25,14 @@ type SharedWindows struct {
 
 var _ SharedState = (*SharedWindows)(nil)
 
-func newSharedWindows(s *spec.WindowAgg, ctx *expr.Ctx) (*SharedWindows, error) {
-	w := &SharedWindows{}
+func newSharedWindows(s *spec.WindowAgg, risks []string, ctx *expr.Ctx) (*SharedWindows, error) {
+	w := &SharedWindows{calls: sharedCalls{risks: risks}}
 	w.all.spec, w.all.watermark, w.all.sharing = &spec.WindowAgg{Window: s.Window, Keys: s.Keys}, types.MinTime, w
 	if err := w.all.grouping.init(s.Keys, nil, windowCols); err != nil {
 		return nil, err
 	}
 	w.all.union, w.all.emit = &unionCalls{}, &windowOutput{}
+	w.all.failed.take = func(row uint32, err error) { w.left = append(w.left, LeftRow{Row: row, err: err}) }
 	return w, w.all.Open(ctx)
 }
 
@@ -61,6 +62,7 @@ func (s *SharedWindows) join(m *Member) error {
 		return err
 	}
 	m.windows, w.shared, w.owned, m.number = w, s, map[types.EventTime]struct{}{}, s.calls.next()
+	w.failed.take = ignoreRow // all rows are taken there, too
 	m.take = func() error { return w.takeOpen(s.in) }
 	m.emit = func() error { return w.emitShared(m.Out) }
 	s.members = append(s.members, m)
@@ -89,7 +91,7 @@ func (s *SharedWindows) Give(m *Member) error {
 
 // Leave implements SharedState.
 func (s *SharedWindows) Leave(m *Member) {
-	m.windows.shared, m.windows.owned = nil, nil
+	m.windows.shared, m.windows.owned, m.windows.failed.take = nil, nil, nil
 	s.calls.leave(&s.all.grouping, &m.windows.grouping, m.windows.spec.Aggs)
 	s.members = without(s.members, m)
 }

@@ -31,6 +31,23 @@ func (s shareShape) groupBy() string {
 	return "k, " + s.window
 }
 
+// risky are aggregates that fail on some rows, often on the same ones as those of others of the shape.
+func (s shareShape) risky(rng *rand.Rand) []string {
+	divided := []string{"sum(60 / n)", "max(60 / n)", "count(60 / n)"}[rng.IntN(3)]
+	beyond := []string{"min(m * 30000000)", "count(*) FILTER (WHERE m * 30000000 > 5)"}[rng.IntN(2)]
+	switch rng.IntN(8) {
+	case 0, 1:
+		return []string{divided}
+	case 2:
+		return []string{divided, beyond}
+	case 3:
+		return []string{beyond, divided}
+	case 4:
+		return []string{"sum(n + 1)"} // may fail, and does not
+	}
+	return nil
+}
+
 // shareShapes are all kinds of windows, and none, and when they emit.
 func shareShapes() (all []shareShape) {
 	for range 3 { // as likely as one kind of window
@@ -63,13 +80,14 @@ func shareShapes() (all []shareShape) {
 // shareQuery is the text of a query that may share windows with others: of few filters, keys and windows there are many results.
 func shareQuery(rng *rand.Rand, name string, of shareShape) string {
 	aggs := []string{"count(*)", "sum(n)", "min(n)", "max(n)", "count(n)", "sum(m)", "sum(f)", "count(DISTINCT n)", "count(*) FILTER (WHERE n > 2)",
-		"sum(m) FILTER (WHERE u = 'a')", "sum(CASE WHEN n > 3 THEN m ELSE n END)", "sum(DISTINCT m)", "avg(n)", "max(u)", "sum(n + 1)"}
-	if rng.IntN(4) > 0 {
-		aggs = aggs[:13] // the others do not share
+		"sum(m) FILTER (WHERE u = 'a')", "sum(CASE WHEN n > 3 THEN m ELSE n END)", "sum(DISTINCT m)", "avg(n)", "max(u)"}
+	if rng.IntN(5) > 0 {
+		aggs = aggs[:13] // the last one does not share
 	}
 	rng.Shuffle(len(aggs), func(i, j int) { aggs[i], aggs[j] = aggs[j], aggs[i] })
+	aggs = append(aggs[:1+rng.IntN(4)], of.risky(rng)...)
 	body := "SELECT " + of.bounds() + "k"
-	for i, a := range aggs[:1+rng.IntN(4)] {
+	for i, a := range aggs {
 		body += fmt.Sprintf(", %s AS a%d", a, i)
 	}
 	body += " FROM s" + []string{"", " WHERE n > 1", " WHERE n > 1 AND u LIKE 'a%'"}[rng.IntN(3)]
@@ -205,6 +223,11 @@ func shareRun(t *testing.T, script []string, o Options) (logs map[string][]Chang
 	for _, row := range rows {
 		late = append(late, strings.Join(row, "|"))
 	}
+	rows, err = db.Rows("SELECT stream, query, code, reason, raw FROM vigil.rejected ORDER BY 2, 3, 4, 5")
+	must("rejected rows", err)
+	for _, row := range rows {
+		late = append(late, "rejected "+strings.Join(row, "|"))
+	}
 	must("close", db.Close())
 	return logs, late
 }
@@ -212,7 +235,7 @@ func shareRun(t *testing.T, script []string, o Options) (logs map[string][]Chang
 // TestSharedWindows: what queries give that share windows is what they give when each keeps its own, whenever they come, go, pause
 // and resume, or leave the others for a limit of their state, over restarts and crashes, for any number of workers.
 func TestSharedWindows(t *testing.T) {
-	rows, lates := 0, 0
+	rows, lates, rejected := 0, 0, 0
 	for seed := range *shareSeeds {
 		rng := rand.New(rand.NewPCG(seed, 9))
 		script := shareScript(rng)
@@ -227,15 +250,72 @@ func TestSharedWindows(t *testing.T) {
 			}
 		}
 		if lates += len(late); !slices.Equal(late, wantLate) {
-			t.Errorf("seed %d: late rows\nshared: %v\nalone:  %v", seed, late, wantLate)
+			t.Errorf("seed %d: late and rejected rows\n%s", seed, firstUnlike(late, wantLate))
+		}
+		for _, line := range late {
+			if strings.HasPrefix(line, "rejected") {
+				rejected++
+			}
 		}
 		if t.Failed() {
 			return
 		}
 	}
-	if rows < 5000 || lates < 200 {
-		t.Errorf("the scripts are too tame: %d rows, %d late", rows, lates)
+	if lates -= rejected; rows < 5000 || lates < 200 || rejected < 1000 {
+		t.Errorf("the scripts are too tame: %d rows, %d late, %d rejected", rows, lates, rejected)
 	}
+}
+
+// TestMemberWithColumnLeaves: when the only one of queries with the same session, sliding or count window goes that reads a column, the
+// others go on without it.
+func TestMemberWithColumnLeaves(t *testing.T) {
+	for _, window := range []string{"SESSION(ts, INTERVAL '3 seconds')", "SLIDE(ts, INTERVAL '3 seconds')", "COUNT_WINDOW(1)"} {
+		db := costsDB(t, Options{Workers: 1})
+		mustExec(t, db, "CREATE STREAM s (ts TIMESTAMPTZ, k TEXT, f FLOAT8, WATERMARK FOR ts AS ts)",
+			"CREATE CONTINUOUS QUERY reads AS SELECT k, sum(f) AS n FROM s GROUP BY k, "+window,
+			"CREATE CONTINUOUS QUERY counts AS SELECT k, count(*) AS n FROM s GROUP BY k, "+window,
+			"CREATE CONTINUOUS QUERY more AS SELECT k, count(*) AS n FROM s GROUP BY k, "+window)
+		for i, line := range []string{`{"ts":"2026-01-01T00:00:00Z","k":"a","f":1}`, `{"ts":"2026-01-01T00:00:10Z","k":"a","f":1}`, `{"ts":"2026-01-01T00:00:20Z","k":"a","f":1}`} {
+			if rejected, err := db.Append("s", []byte(line)); err != nil || rejected != 0 {
+				t.Fatal(rejected, err)
+			}
+			if settle(t, db); i == 0 {
+				mustExec(t, db, "DROP CONTINUOUS QUERY reads")
+			}
+		}
+		expect(t, db, "SELECT name, state FROM vigil.queries ORDER BY name", "counts running, more running")
+		expect(t, db, "SELECT count(*) >= 2, max(n) FROM counts", "t 1")
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// firstUnlike tells where two lists part.
+func firstUnlike(shared, alone []string) string {
+	at := 0
+	for at < min(len(shared), len(alone)) && shared[at] == alone[at] {
+		at++
+	}
+	return fmt.Sprintf("after %d alike, shared: %q\nalone: %q", at, shared[at:min(at+3, len(shared))], alone[at:min(at+3, len(alone))])
+}
+
+// TestLikeAnyOfEitherCase: conditions that differ in how they compare text are not the same ones, and queries with one and with the other do
+// not share.
+func TestLikeAnyOfEitherCase(t *testing.T) {
+	db := costsDB(t, Options{Workers: 1})
+	defer db.Close()
+	mustExec(t, db, "CREATE STREAM s (ts TIMESTAMPTZ, u TEXT, tags TEXT[], WATERMARK FOR ts AS ts)",
+		"CREATE CONTINUOUS QUERY exact AS SELECT u, count(*) AS n FROM s WHERE u LIKE ANY (tags) GROUP BY u, TUMBLE(ts, INTERVAL '1 second')",
+		"CREATE CONTINUOUS QUERY either AS SELECT u, count(*) AS n FROM s WHERE u ILIKE ANY (tags) GROUP BY u, TUMBLE(ts, INTERVAL '1 second')")
+	for _, line := range []string{`{"ts":"2026-01-01T00:00:00Z","u":"abc","tags":["A%"]}`, `{"ts":"2026-01-01T00:00:09Z","u":"x","tags":[]}`} {
+		if rejected, err := db.Append("s", []byte(line)); err != nil || rejected != 0 {
+			t.Fatal(rejected, err)
+		}
+	}
+	settle(t, db)
+	expect(t, db, "SELECT count(*) FROM exact", "0")
+	expect(t, db, "SELECT u, n FROM either", "abc 1")
 }
 
 // TestReaderComesAgain: the only reader of a result goes, and another comes; it has the rows that come from then on.
