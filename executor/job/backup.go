@@ -123,13 +123,12 @@ func within(dir, path string) (bool, error) {
 }
 
 func (e *Engine) writeBackup(ctx context.Context, dir string) (uint64, error) {
-	unfinished := filepath.Join(dir, BackupUnfinished)
-	var holds backupContent
-	if err := e.kv.Backup(unfinished, func(copy kv.Store) (err error) { holds, err = readBackup(copy); return err }); err != nil {
+	holds, err := e.copyStore(ctx, filepath.Join(dir, BackupUnfinished))
+	if err != nil {
 		return 0, err
 	}
 	logs := filepath.Join(dir, backupLogs)
-	if err := os.MkdirAll(logs, 0o700); err != nil {
+	if err := e.again(ctx, isFull, func() error { return e.logFS().MkdirAll(logs) }); err != nil {
 		return 0, err
 	}
 	for _, id := range holds.streams {
@@ -137,18 +136,7 @@ func (e *Engine) writeBackup(ctx context.Context, dir string) (uint64, error) {
 			return 0, err
 		}
 	}
-	for _, d := range []string{logs, dir} {
-		if err := syncDir(d); err != nil {
-			return 0, err
-		}
-	}
-	if err := os.Rename(unfinished, filepath.Join(dir, backupStore)); err != nil {
-		return 0, err
-	}
-	if err := syncDir(dir); err != nil {
-		return 0, err
-	}
-	return holds.epoch, syncDir(filepath.Dir(dir))
+	return holds.epoch, e.nameBackup(ctx, dir)
 }
 
 // backupLog copies a stream's log, if it has one, as far as epochs have read it.
@@ -164,7 +152,7 @@ func (e *Engine) backupLog(ctx context.Context, logs string, id uint64, read map
 	if err := e.copyLog(ctx, s, dir, read[id]); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return e.again(ctx, isFull, func() error { return e.logFS().SyncDir(dir) })
 }
 
 // backupContent is what the copy of a store tells.
@@ -327,12 +315,3 @@ func emptyDir(dir string) error {
 }
 
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}

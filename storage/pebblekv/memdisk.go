@@ -32,6 +32,9 @@ func NewMemDisk() *MemDisk {
 	return &MemDisk{FS: mem, mem: mem, lost: map[string]bool{}}
 }
 
+// NewRealDisk is the machine's own disk, with the hook alone: Crash is not for it.
+func NewRealDisk() *MemDisk { return &MemDisk{FS: vfs.Default, lost: map[string]bool{}} }
+
 // SetHook has hook called from now on; nil: none.
 func (d *MemDisk) SetHook(hook Hook) {
 	if hook == nil {

@@ -78,13 +78,28 @@ func (s *Store) Backup(dir string, read func(copy kv.Store) error) error {
 		return err
 	}
 	defer s.leave()
-	if err := s.db.Checkpoint(dir, pebble.WithFlushedWAL()); err != nil {
+	err := unbroken(func() error { return s.db.Checkpoint(dir, pebble.WithFlushedWAL()) })
+	if err != nil {
 		return fmt.Errorf("back up data directory %s to %s: %w", s.dir, dir, err)
 	}
 	if read == nil {
 		return nil
 	}
 	return readCopy(dir, s.opts, read)
+}
+
+// unbroken makes a call of which Pebble panics where a directory of the copy cannot be synced: that is no reason for the store to end.
+func unbroken(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if cause, ok := p.(error); ok {
+				err = fmt.Errorf("it broke off: %w", cause)
+				return
+			}
+			err = fmt.Errorf("it broke off: %v", p)
+		}
+	}()
+	return call()
 }
 
 // readCopy opens a backup for reading alone, so that its files stay as they are.
@@ -94,7 +109,7 @@ func readCopy(dir string, o Options, read func(copy kv.Store) error) (err error)
 	defer c.cache.Unref()
 	opts := dbOptions(o, c.cache)
 	opts.ReadOnly = true
-	if c.db, err = pebble.Open(dir, opts); err != nil {
+	if err = unbroken(func() (err error) { c.db, err = pebble.Open(dir, opts); return err }); err != nil {
 		return fmt.Errorf("read the backup %s: %w", dir, err)
 	}
 	defer func() { err = errors.Join(err, c.db.Close()) }()

@@ -52,7 +52,7 @@ func (d *disk) crash(rnd *randv2.Rand) *disk {
 
 // logFS is the event logs' part.
 type logFS struct {
-	*eventlog.MemFS
+	eventlog.FS
 	d *disk
 }
 
@@ -68,39 +68,53 @@ func (f logFS) file(what, name string, open func(string) (eventlog.File, error))
 }
 
 func (f logFS) Create(name string) (eventlog.File, error) {
-	return f.file("create", name, f.MemFS.Create)
+	return f.file("create", name, f.FS.Create)
 }
-func (f logFS) Open(name string) (eventlog.File, error) { return f.file("open", name, f.MemFS.Open) }
+func (f logFS) Open(name string) (eventlog.File, error) { return f.file("open", name, f.FS.Open) }
 func (f logFS) OpenRead(name string) (eventlog.File, error) {
-	return f.file("open", name, f.MemFS.OpenRead)
+	return f.file("open", name, f.FS.OpenRead)
 }
 
 func (f logFS) List(dir string) ([]string, error) {
 	if err := f.d.call("log list", dir); err != nil {
 		return nil, err
 	}
-	return f.MemFS.List(dir)
+	return f.FS.List(dir)
+}
+
+func (f logFS) MkdirAll(dir string) error {
+	if err := f.d.call("log mkdir", dir); err != nil {
+		return err
+	}
+	return f.FS.MkdirAll(dir)
+}
+
+func (f logFS) Link(from, to string) error {
+	if err := f.d.call("log link", to); err != nil {
+		return err
+	}
+	return f.FS.Link(from, to)
 }
 
 func (f logFS) Remove(name string) error {
 	if err := f.d.call("log remove", name); err != nil {
 		return err
 	}
-	return f.MemFS.Remove(name)
+	return f.FS.Remove(name)
 }
 
 func (f logFS) Rename(from, to string) error {
 	if err := f.d.call("log rename", to); err != nil {
 		return err
 	}
-	return f.MemFS.Rename(from, to)
+	return f.FS.Rename(from, to)
 }
 
 func (f logFS) SyncDir(dir string) error {
 	if err := f.d.call("log sync", dir); err != nil {
 		return err
 	}
-	return f.MemFS.SyncDir(dir)
+	return f.FS.SyncDir(dir)
 }
 
 type logFile struct {

@@ -4,6 +4,7 @@ package inproc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,8 @@ func (d *Disk) Crash(rnd *rand.Rand) *Disk {
 // Options says how a DB runs. Zero values take the engine's defaults.
 type Options struct {
 	Disk *Disk
+	// Dir is job.Config's; "": a name that is of no directory.
+	Dir string
 	// Store takes the place of Disk.KV; nil: it does not.
 	Store kv.Store
 	// LogFS takes the place of Disk.FS; nil: it does not.
@@ -140,7 +143,7 @@ func Open(o Options) (*DB, error) {
 	db := &DB{clock: o.Clock}
 	log := slog.New(&watcher{db})
 	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Sinks: sink.Builtins(), StatementBytes: o.StatementBytes, Job: job.Config{
-		Dir: "inproc", KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
+		Dir: cmp.Or(o.Dir, "inproc"), KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
 		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, SegmentBytes: o.SegmentBytes, CPU: o.CPU, ThreadCPU: o.ThreadCPU, UDF: o.UDF, Alone: o.Alone,
