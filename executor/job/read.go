@@ -57,8 +57,9 @@ type StreamStatus struct {
 	Watermark int64
 	// Pending is how many bytes of the log wait to be processed.
 	Pending int64
-	// Log are the figures of the event log; zero for a stream that has none.
-	Log eventlog.Metrics
+	// Log are the figures of the event log, zero for a stream that has none, and LogMax what it may take, bytes; 0: there is no bound.
+	Log    eventlog.Metrics
+	LogMax int64
 	// Positions are those of a connector's splits, of one that knows them; Lag is their sum, -1 when it is not known.
 	Positions []connector.Position
 	Lag       int64
@@ -96,7 +97,7 @@ func (e *Engine) Stream(id uint64) (st StreamStatus, ok bool) {
 		s.progress.mu.Lock()
 		st.Pending = max(0, s.log.End()-max(s.progress.upTo, s.log.Start()))
 		s.progress.mu.Unlock()
-		st.Log = s.log.Metrics()
+		st.Log, st.LogMax = s.log.Metrics(), s.spec.RetentionBytes
 	}
 	return st, true
 }
@@ -134,6 +135,8 @@ func (e *Engine) Storage() StorageStatus {
 // QueryStatus is what vigil.queries shows beside the catalogue.
 type QueryStatus struct {
 	RowsOut, Late int64
+	// ResultMax is what the rows of its result may take, bytes; 0: there is no bound of its own.
+	ResultMax int64
 	// Throttled tells why rows are held back, or not taken; "" when they are not.
 	Throttled string
 	// Backfill is how far the query has come with the history of its streams; nil: it read none since the server started.
@@ -148,7 +151,7 @@ func (e *Engine) Query(id uint64) (st QueryStatus, ok bool) {
 	if q == nil {
 		return st, false
 	}
-	st = QueryStatus{RowsOut: q.stats.RowsOut.Load(), Late: q.stats.Late.Load(), Backfill: q.progress()}
+	st = QueryStatus{RowsOut: q.stats.RowsOut.Load(), Late: q.stats.Late.Load(), ResultMax: q.spec.RetentionBytes, Backfill: q.progress()}
 	for _, p := range []*string{q.throttledBy.Load(), q.shutReason.Load()} {
 		if p != nil {
 			st.Throttled = *p

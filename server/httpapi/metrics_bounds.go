@@ -2,17 +2,19 @@ package httpapi
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/server/session"
 )
 
-// figure is a metric that is read from the server when it is scraped; label names its one label, "" where it has none.
+// figure is a metric that is read from the server when it is scraped; labels names its labels, with a blank in between.
 type figure struct {
-	name, help, label string
-	kind              prometheus.ValueType
-	read              func(srv *session.Server, emit func(v float64, label ...string))
+	name, help, labels string
+	kind               prometheus.ValueType
+	read               func(srv *session.Server, emit func(v float64, label ...string))
 }
 
 const (
@@ -50,7 +52,15 @@ func figures() []figure {
 			one(func(s *session.Server) float64 { return float64(s.Subscriptions().NotificationBytes) })},
 		{"fed_rows", "Committed rows that wait for queries that read other queries.", "", gaugeKind,
 			one(func(s *session.Server) float64 { return float64(s.Engine().FedRows()) })},
-	}, listFigures()...)
+		{"subscription_overtaken_total", "Times that a reader of results came to rows that had been dropped.", "", counterKind,
+			one(func(s *session.Server) float64 { return float64(s.Subscriptions().Overtaken) })},
+		{"subscription_missed_rows_total", "How many rows those were.", "", counterKind,
+			one(func(s *session.Server) float64 { return float64(s.Subscriptions().Missed) })},
+		{"journal_max_rows", "Rows that each journal may keep (--journal-rows).", "", gaugeKind,
+			one(func(s *session.Server) float64 { return float64(s.Engine().Meta().JournalBounds().Rows) })},
+		{"journal_max_bytes", "Size that each journal may have (--journal-mb).", "", gaugeKind,
+			one(func(s *session.Server) float64 { return float64(s.Engine().Meta().JournalBounds().Bytes) })},
+	}, append(listFigures(), trimFigures()...)...)
 }
 
 // listFigures are those with a label.
@@ -92,12 +102,60 @@ func listFigures() []figure {
 				emit(float64(f.Bytes), name)
 			}
 		}},
-		{"journal_dropped_total", "Rows that went because of the bounds, or were too many at a time to be kept.", "journal", counterKind,
-			func(srv *session.Server, emit func(float64, ...string)) {
-				for name, f := range srv.Engine().Meta().Journals() {
-					emit(float64(f.Dropped), name)
+	}
+}
+
+// What broke a bound, in the label "by".
+const (
+	bySize     = "size"
+	byAge      = "age"
+	byTogether = "together" // all results take too much
+	byBurst    = "burst"    // too many at a time
+)
+
+// trimFigures are of what was dropped, by what bound, and of bounds that each stream and query has of its own.
+func trimFigures() []figure {
+	return []figure{
+		{"journal_dropped_total", "Rows that went because of the bounds, or were too many at a time to be kept.", "journal by", counterKind, func(srv *session.Server, emit func(float64, ...string)) {
+			for name, f := range srv.Engine().Meta().Journals() {
+				emit(float64(f.Large), name, bySize)
+				emit(float64(f.Old), name, byAge)
+				emit(float64(f.Skipped), name, byBurst)
+			}
+		}},
+		{"eventlog_max_bytes", "What the event log may take (retention_bytes); 0 where there is no bound.", "stream", gaugeKind, eachLog(func(st *job.StreamStatus, emit func(float64, ...string)) {
+			emit(float64(st.LogMax))
+		})},
+		{"eventlog_dropped_bytes_total", "Records of the event log that went because of its bounds.", "stream by", counterKind, eachLog(func(st *job.StreamStatus, emit func(float64, ...string)) {
+			emit(float64(st.Log.TrimmedLarge), bySize)
+			emit(float64(st.Log.TrimmedOld), byAge)
+		})},
+		{"query_result_max_bytes", "What may be kept of the query's result (retention_bytes); 0 where there is no bound.", "query", gaugeKind, func(srv *session.Server, emit func(float64, ...string)) {
+			for _, q := range srv.Catalog().Snapshot().Queries() {
+				if st, ok := srv.Engine().Query(q.ID); ok {
+					emit(float64(st.ResultMax), q.Name)
 				}
-			}},
+			}
+		}},
+		{"query_result_dropped_rows_total", "Rows of the query's result that went because of the bounds.", "query by", counterKind, func(srv *session.Server, emit func(float64, ...string)) {
+			for _, q := range srv.Catalog().Snapshot().Queries() {
+				t := srv.Engine().Results().Trimmed(q.ID)
+				emit(float64(t.Large), q.Name, bySize)
+				emit(float64(t.Old), q.Name, byAge)
+				emit(float64(t.Together), q.Name, byTogether)
+			}
+		}},
+	}
+}
+
+// eachLog calls read for each stream with an event log; the first label is its name.
+func eachLog(read func(st *job.StreamStatus, emit func(float64, ...string))) func(*session.Server, func(float64, ...string)) {
+	return func(srv *session.Server, emit func(float64, ...string)) {
+		for _, s := range srv.Catalog().Snapshot().Streams() {
+			if st, ok := srv.Engine().Stream(s.ID); ok && s.Connector == "" {
+				read(&st, func(v float64, labels ...string) { emit(v, append([]string{s.Name}, labels...)...) })
+			}
+		}
 	}
 }
 
@@ -111,11 +169,7 @@ type figureMetrics struct {
 func newFigureMetrics(srv *session.Server) *figureMetrics {
 	m := &figureMetrics{srv: srv, list: figures()}
 	for _, f := range m.list {
-		var labels []string
-		if f.label != "" {
-			labels = []string{f.label}
-		}
-		m.descs = append(m.descs, prometheus.NewDesc("vigil_"+f.name, f.help, labels, nil))
+		m.descs = append(m.descs, prometheus.NewDesc("vigil_"+f.name, f.help, strings.Fields(f.labels), nil))
 	}
 	return m
 }

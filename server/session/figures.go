@@ -1,11 +1,16 @@
 package session
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // subscriptions are those that follow a query now: SUBSCRIBE, COPY (SUBSCRIBE ..) and LISTEN. Safe for concurrent use.
 type subscriptions struct {
 	mu   sync.Mutex
 	live map[*subscription]struct{}
+	// Since the server started, of all who read results by offset: how often one came to rows that were not kept any more, and how many those were.
+	overtaken, missed atomic.Int64
 }
 
 func (s *subscriptions) add(x *subscription) {
@@ -29,12 +34,14 @@ type SubscriptionFigures struct {
 	Live, BehindMax int64
 	// Notifications and NotificationBytes wait for clients that LISTEN.
 	Notifications, NotificationBytes int64
+	// Overtaken is how often, since the server started, one of them or a long poll came to rows that had been dropped, Missed how many rows those were.
+	Overtaken, Missed int64
 }
 
 // Subscriptions tells of those who read results as they come. A subscription holds no rows: what it has not read stays in the
 // query's changelog, within its retention.
 func (srv *Server) Subscriptions() SubscriptionFigures {
-	var f SubscriptionFigures
+	f := SubscriptionFigures{Overtaken: srv.subs.overtaken.Load(), Missed: srv.subs.missed.Load()}
 	srv.subs.mu.Lock()
 	f.Live = int64(len(srv.subs.live))
 	for x := range srv.subs.live {

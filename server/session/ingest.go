@@ -116,7 +116,7 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 		next = oldest
 	}
 	if next < oldest {
-		return 0, notKept(q, next, oldest)
+		return 0, srv.notKept(q, next, oldest)
 	}
 	if r.Wait && store.Next(q.ID) <= next {
 		if err := waited(ctx, q.Name, store.Wait(ctx, q.ID, next)); err != nil {
@@ -130,7 +130,7 @@ func (srv *Server) Results(ctx context.Context, r ResultsRequest, emit func(row 
 	var buf []byte
 	err = store.Scan(q.ID, next, r.Limit, func(row results.Row) (bool, error) {
 		if row.Offset > next { // trimmed since
-			return false, notKept(q, next, row.Offset)
+			return false, srv.notKept(q, next, row.Offset)
 		}
 		vals, err := codec.DecodeRow(ts, row.Data)
 		if err != nil {

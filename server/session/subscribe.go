@@ -114,7 +114,7 @@ func (s *subscription) read(emit func(row []types.Value) error) error {
 	store := s.srv.eng.Results()
 	err := store.Scan(s.q.ID, s.next, 0, func(r results.Row) (bool, error) {
 		if r.Offset > s.next && !s.any {
-			return false, notKept(s.q, s.next, r.Offset)
+			return false, s.srv.notKept(s.q, s.next, r.Offset)
 		}
 		s.any = false
 		row, err := s.row(r)
@@ -126,7 +126,7 @@ func (s *subscription) read(emit func(row []types.Value) error) error {
 	})
 	if oldest := store.Oldest(s.q.ID); err == nil && s.next < oldest { // not even one is left
 		if !s.any {
-			return notKept(s.q, s.next, oldest)
+			return s.srv.notKept(s.q, s.next, oldest)
 		}
 		s.skip(oldest)
 	}
@@ -164,8 +164,10 @@ func (s *subscription) skip(to int64) {
 	s.reached.Store(to)
 }
 
-// notKept is the error of a reader whose rows are not there any more.
-func notKept(q *catalog.Query, next, oldest int64) error {
+// notKept is the error of a reader whose rows are not there any more; it is counted.
+func (srv *Server) notKept(q *catalog.Query, next, oldest int64) error {
+	srv.subs.overtaken.Add(1)
+	srv.subs.missed.Add(oldest - next)
 	return sqlerr.New(sqlerr.SnapshotTooOld, "rows %d to %d of continuous query %q are not kept any more", next, oldest-1, q.Name).
 		WithDetail("They were dropped by the query's retention or retention_bytes before they were read.").
 		WithHint("Begin with the oldest row that is kept: AS OF CURSOR %d, or without after= over HTTP.", oldest)

@@ -73,6 +73,8 @@ type Metrics struct {
 	Corrupt, TornBytes int64
 	// Failures is the number of group commits that failed.
 	Failures int64
+	// TrimmedLarge and TrimmedOld are the bytes of records that Trim dropped because there were too many, and because of their age.
+	TrimmedLarge, TrimmedOld int64
 	// SidecarErrors is the number of sidecar files that could not be written; only speed is lost.
 	SidecarErrors int64
 	// Segments, SizeBytes and QueueBytes, of appends that wait to be written, are now.

@@ -33,7 +33,7 @@ func (l *Log) Trim(now, maxAge, maxBytes, keepFrom int64) error {
 	l.side.Lock()
 	defer l.side.Unlock()
 	for {
-		base, ok, err := l.expired(r)
+		base, old, ok, err := l.expired(r)
 		if err != nil || !ok {
 			return err
 		}
@@ -45,6 +45,11 @@ func (l *Log) Trim(now, maxAge, maxBytes, keepFrom int64) error {
 			}
 		}
 		l.mu.Lock()
+		if size := l.segments[0].size; old {
+			l.metrics.TrimmedOld += size
+		} else {
+			l.metrics.TrimmedLarge += size
+		}
 		l.segments = append([]*segment(nil), l.segments[1:]...)
 		l.mu.Unlock()
 	}
@@ -57,21 +62,21 @@ func (l *Log) activeExpired(r retention) bool {
 	return r.maxAge > 0 && s.size > 0 && s.end() <= r.keepFrom && s.lastArrival < r.now-r.maxAge
 }
 
-// expired returns the oldest segment if it may go.
-func (l *Log) expired(r retention) (base int64, ok bool, err error) {
+// expired returns the oldest segment if it may go, and whether that is because of its age.
+func (l *Log) expired(r retention) (base int64, old, ok bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if errors.Is(l.err, ErrClosed) {
-		return 0, false, l.err
+		return 0, false, false, l.err
 	}
 	if len(l.segments) == 1 {
-		return 0, false, nil
+		return 0, false, false, nil
 	}
 	s, total := l.segments[0], int64(0)
 	for _, other := range l.segments {
 		total += other.size
 	}
-	old := r.maxAge > 0 && s.lastArrival < r.now-r.maxAge
+	old = r.maxAge > 0 && s.lastArrival < r.now-r.maxAge
 	large := r.maxBytes > 0 && total > r.maxBytes
-	return s.base, (old || large) && l.segments[1].base <= r.keepFrom, nil
+	return s.base, old, (old || large) && l.segments[1].base <= r.keepFrom, nil
 }

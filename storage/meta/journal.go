@@ -50,9 +50,13 @@ type chunk struct {
 type JournalFigures struct {
 	// Rows and Bytes are what is kept.
 	Rows, Bytes int64
-	// Dropped are the rows that went because of the bounds since the start, and those that did not even come in.
-	Dropped int64
+	// Since the start: Large are the rows that went because there were too many, or too many bytes of them, Old those that went because of their age, and
+	// Skipped those that were too many at a time to come in.
+	Large, Old, Skipped int64
 }
+
+// Dropped are all that have gone, or did not even come in.
+func (f *JournalFigures) Dropped() int64 { return f.Large + f.Old + f.Skipped }
 
 // Open counts what is there, for which it reads the journal once; at tells when a row came, in microseconds.
 func (j *Journal) Open(keep Keep, at func(data []byte) int64) error {
@@ -87,7 +91,14 @@ func (j *Journal) Trim(b kv.Batch, now int64) {
 func (j *Journal) Skip(n int64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.figures.Dropped += n
+	j.figures.Skipped += n
+}
+
+// Bounds are what it was opened with.
+func (j *Journal) Bounds() Keep {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.keep
 }
 
 // Figures are the journal's.
@@ -121,11 +132,16 @@ func (j *Journal) trim(b kv.Batch, now int64) {
 	for n < len(j.chunks) {
 		c := &j.chunks[n]
 		many := j.figures.Rows > j.keep.Rows || j.figures.Bytes > j.keep.Bytes
-		if old := c.newest < now-j.keep.Age; !old && (!many || n == len(j.chunks)-1) {
+		old := c.newest < now-j.keep.Age
+		if !old && (!many || n == len(j.chunks)-1) {
 			break
 		}
 		j.figures.Rows, j.figures.Bytes = j.figures.Rows-c.rows, j.figures.Bytes-c.bytes
-		j.figures.Dropped += c.rows
+		if old {
+			j.figures.Old += c.rows
+		} else {
+			j.figures.Large += c.rows
+		}
 		n++
 	}
 	if n == 0 {
@@ -161,6 +177,9 @@ func (s *Store) OpenJournals(keep Keep, at func(data []byte) int64) error {
 	}
 	return nil
 }
+
+// JournalBounds are those of each journal.
+func (s *Store) JournalBounds() Keep { return s.Rejected.Bounds() }
 
 // Journals are the figures of all, by the relation that shows the rows.
 func (s *Store) Journals() map[string]JournalFigures {

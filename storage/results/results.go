@@ -73,6 +73,7 @@ type Changelog struct {
 	tail   []run
 	listed bool
 	sizes
+	trimmed Trimmed
 	// wake is closed when published moves; nil while nobody waits.
 	wake chan struct{}
 }
@@ -164,6 +165,20 @@ func (s *Store) Wait(ctx context.Context, queryID uint64, after int64) error {
 	}
 }
 
+// Trimmed are the rows of a query that Trim has dropped since the store was opened: because there were too many, or too many bytes of them; because of
+// their age; and, by TrimAll, because those of all queries together took too much.
+type Trimmed struct{ Large, Old, Together int64 }
+
+// Trimmed tells what was dropped of a query's rows.
+func (s *Store) Trimmed(queryID uint64) Trimmed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if log := s.logs[queryID]; log != nil {
+		return log.trimmed
+	}
+	return Trimmed{}
+}
+
 // Bounds say which rows Trim drops.
 type Bounds struct {
 	// BeforeClock: rows of epochs with an earlier clock (microseconds) go.
@@ -176,6 +191,8 @@ type Bounds struct {
 	KeepFrom int64
 	// Fold, when set, makes of the rows that go, with the base before them, the base that takes their place; see Content.
 	Fold func(rows []Row) []Row
+	// together: BeforeClock is as early as it is because the rows of all queries take too much.
+	together bool
 }
 
 // Trim drops old rows, as much of them as one epoch brought at a time. Unpublished rows stay.
@@ -217,12 +234,18 @@ func (s *Store) Trim(queryID uint64, bounds Bounds) error {
 		log.oldest = max(log.oldest, c.to)
 		s.total -= c.bytes
 		log.cut, log.base = v.cut+c.bytes, base
+		log.trimmed.Large += c.large
+		if bounds.together {
+			log.trimmed.Together += c.old
+		} else {
+			log.trimmed.Old += c.old
+		}
 	}
 	return nil
 }
 
-// cut is what Trim drops: the rows before offset to, which take bytes, and the blocks before offset blocks.
-type cut struct{ to, blocks, bytes int64 }
+// cut is what Trim drops: the rows before offset to, which take bytes, and the blocks before offset blocks. old and large are the rows by what they broke.
+type cut struct{ to, blocks, bytes, old, large int64 }
 
 // trimTo finds what goes.
 func (s *Store) trimTo(queryID uint64, v view, bounds Bounds) (cut, error) {
@@ -236,6 +259,11 @@ func (s *Store) trimTo(queryID uint64, v view, bounds Bounds) (cut, error) {
 		large := bounds.MaxBytes > 0 && v.put-v.cut-c.bytes > bounds.MaxBytes && r.epoch < v.epoch
 		if !(old || many || large) || r.end() > bounds.KeepFrom {
 			return false
+		}
+		if n := r.end() - c.to; old {
+			c.old += n
+		} else {
+			c.large += n
 		}
 		c.to, c.bytes = r.end(), c.bytes+int64(len(r.packed))
 		return true

@@ -55,7 +55,7 @@ func (s *Store) TrimAll(list []Bounded, most, now int64) error {
 			if x.oldest >= before {
 				continue
 			}
-			x.Bounds.BeforeClock = before
+			x.Bounds.BeforeClock, x.Bounds.together = before, true
 			if err := s.Trim(x.Query, x.Bounds); err != nil {
 				return err
 			}
