@@ -173,6 +173,9 @@ func (s *Server) openSession() error {
 	if err != nil {
 		return err
 	}
+	if s.cfg.Memory > 0 {
+		res.BoundTails(s.cfg.Memory / 32)
+	}
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
 	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, Secrets: seal.New(cmp.Or(s.cfg.SecretKey, filepath.Join(s.cfg.Dir, seal.File))), TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef()),
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{

@@ -42,6 +42,10 @@ const (
 	cacheMemTables      = 2
 	openFilesMax        = 1000
 	l0CompactionTrigger = 4
+	// l0Files is how many tables may wait at the top before they are merged although none overlap. Keys that only ascend - rows of journals and of tables,
+	// packs of results - leave a small table of their own each time that a memtable is written, and by overlap alone none of them would ever be merged. A
+	// memtable leaves a dozen tables, those of the other kinds overlap at the second one.
+	l0Files = 48
 	// batchBytesKept is how much memory of a batch is kept for another one: results come in batches of megabytes.
 	batchBytesKept = 8 << 20
 )
@@ -143,6 +147,7 @@ func dbOptions(o Options, cache *pebble.Cache) *pebble.Options {
 		MemTableStopWritesThreshold: 4,
 		MaxOpenFiles:                openFilesMax,
 		L0CompactionThreshold:       l0CompactionTrigger,
+		L0CompactionFileThreshold:   l0Files,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 	}
 	// What is written most, results, shares what it can already; the rest is to cost little.

@@ -2,10 +2,12 @@ package pebblekv
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -56,6 +58,48 @@ func TestOwnTables(t *testing.T) {
 	}
 	if len(found) < 4 {
 		t.Fatalf("tables of %d kinds", len(found))
+	}
+}
+
+// TestTablesThatDoNotOverlap: of keys that only ascend each flush leaves a table that no other overlaps; they are merged all the same, so that there are
+// few of them however often memtables are written.
+func TestTablesThatDoNotOverlap(t *testing.T) {
+	s := open(t, vfs.NewMem())
+	kinds := []string{"\x10\x03", "\x10\x04", "\x10\x08", "\x10\x09", "\x20\x05"}
+	const rounds = 120
+	for round := range rounds {
+		b := s.NewBatch()
+		for _, kind := range kinds {
+			b.Set(fmt.Appendf(nil, "%s%06d", kind, round), []byte("row"))
+		}
+		if err := errors.Join(b.Commit(false), s.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func() (top, all int) {
+		for i, level := range s.db.Metrics().Levels {
+			all += int(level.TablesCount)
+			if i == 0 {
+				top = all
+			}
+		}
+		return top, all
+	}
+	deadline := time.After(time.Minute)
+	top, all := count()
+	for ; top >= l0Files; top, all = count() { // merged beside
+		select {
+		case <-time.After(time.Millisecond):
+		case <-deadline:
+			t.Fatalf("%d tables wait to be merged", top)
+		}
+	}
+	// Some four are merged at a time.
+	if most := l0Files + len(kinds)*rounds/3; all > most {
+		t.Errorf("%d flushes left %d tables, of which %d wait; %d are few", rounds, all, top, most)
+	}
+	if keys, _ := list(t, s, nil, nil); len(keys) < rounds*len(kinds) {
+		t.Errorf("%d keys are left", len(keys))
 	}
 }
 

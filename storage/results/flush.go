@@ -19,6 +19,13 @@ const (
 	flushBatch = 4 << 20
 )
 
+// BoundTails sets how many bytes of the ends of changelogs are kept in memory; thrice that for moments. Without it: 32 MiB. Call it before anything is put.
+func (s *Store) BoundTails(bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tailsMax = min(tailsMax, max(1, bytes))
+}
+
 // flushBeside is Flush in a goroutine of its own. What fails is tried again as more is published, and is reported there at the latest
 // when the ends are full.
 func (s *Store) flushBeside() {

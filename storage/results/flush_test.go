@@ -17,7 +17,7 @@ func TestFlushBeside(t *testing.T) {
 	const queries, epochs = 20, 400
 	mem := kv.NewMem()
 	s := open(t, mem)
-	s.tailsMax = 8 << 10
+	s.BoundTails(8 << 10)
 	var wg sync.WaitGroup
 	var done atomic.Bool
 	scan := func(id uint64, back bool) error {
