@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/vigil-sql/vigil/storage/kv"
 )
@@ -52,6 +53,9 @@ type Store struct {
 	// Rejected holds the rows that streams did not take, Events what happened to queries, Late the rows that came too late for
 	// a query, Dead the rows that targets of sinks refused.
 	Rejected, Events, Late, Dead *Journal
+
+	// ended: a row version has ended since PurgeTables was called.
+	ended atomic.Bool
 
 	mu     sync.Mutex
 	nextID uint64

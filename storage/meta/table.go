@@ -35,6 +35,7 @@ func (s *Store) PutTableRow(b kv.Batch, table uint64, r TableRow) {
 
 // EndTableRow adds to b that a row version is over.
 func (s *Store) EndTableRow(b kv.Batch, e TableEnd) {
+	s.ended.Store(true)
 	b.Set(tableEndKey(e), binary.BigEndian.AppendUint64([]byte{tableVersion}, uint64(e.At)))
 }
 
@@ -75,6 +76,11 @@ func (s *Store) TableEnds(fn func(TableEnd) error) error {
 func (s *Store) PurgeTables(b kv.Batch, epoch uint64, clock int64) (int, error) {
 	n := 0
 	lo, hi := kindRange(kindTableEnd)
+	if s.ended.Swap(false) {
+		// Ends only come at the end of their keys, for a day, so that the store would keep the few of each of its small files apart from all others. What
+		// is said of a key before all of them, which is never there, has files overlap, and be merged.
+		b.Delete(lo)
+	}
 	err := s.kv.Scan(lo, hi, func(key, value []byte) (bool, error) {
 		e, err := decodeTableEnd(key, value)
 		if err != nil {
