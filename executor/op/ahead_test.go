@@ -181,3 +181,29 @@ func TestCopyAheadOfJoin(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsLeft: of a slice whose blocks mostly count no more all is left to be written, unless some was written ahead of the cut already: then it is not
+// begun anew before that.
+func TestWhatIsLeft(t *testing.T) {
+	const many, changed, live = 1 << 20, 5, 10
+	for _, c := range []struct {
+		s    sliceSave
+		want int
+		anew bool
+	}{
+		{sliceSave{entries: live}, changed, false},
+		{sliceSave{entries: many}, live, true},
+		{sliceSave{entries: many, ahead: true}, changed, false},
+		{sliceSave{entries: many, ahead: true, restored: true}, live, true},
+		{sliceSave{restored: true}, live, true},
+	} {
+		s := c.s
+		if left, anew := s.left(changed, live), s.anew(changed, live, live); left != c.want || anew != c.anew || anew && (s.restored || s.entries > 0) {
+			t.Errorf("%+v: %d are left, anew %v, then %+v", c.s, left, anew, s)
+		}
+	}
+	s := sliceSave{entries: many}
+	if s.anew(changed, live, live-1) || s.entries != many {
+		t.Errorf("%d groups are begun anew where %d are the most: %+v", live, live-1, s)
+	}
+}

@@ -90,6 +90,16 @@ func TestJoinRestoreRefuses(t *testing.T) {
 		if tryRestore(t, o(), whole) {
 			t.Fatalf("%s: undamaged state is refused", name)
 		}
+		if name != "temporal" {
+			// The blocks are whole, and lie where others belong.
+			moved := &sliceStore{blocks: map[int64][][]byte{}}
+			for _, slice := range whole.order {
+				moved.order, moved.blocks[slice+1] = append(moved.order, slice+1), whole.blocks[slice]
+			}
+			if !tryRestore(t, o(), moved) {
+				t.Fatalf("%s: rows of other slices are taken", name)
+			}
+		}
 		refused, deltas := 0, 0
 		for range 2000 {
 			damaged := &sliceStore{order: whole.order, blocks: map[int64][][]byte{}}

@@ -31,11 +31,11 @@ func each(t *testing.T, aggs []spec.AggCall, fn func(name string, o unaligned)) 
 func TestUnalignedRowErrors(t *testing.T) {
 	rows := []eventRow{{t: 1, user: "a", n: 1}, {t: 2, user: "a"}, {t: 3, user: "a", n: 2}, {t: 4, user: "b"}, {t: 20, user: "a"}, {t: 5, user: "c", n: 4}}
 	want := map[string][]string{
-		"session": {"1 13 a 2 1500", "5 15 c 1 250"},
-		"slide":   {"-5 5 c 1 250", "-7 3 a 2 1500", "-9 1 a 1 1000"},
-		"count":   {"1 4 a 2 1500"},
+		"session": {"1 13 a 2 1500 1500", "5 15 c 1 250 250"},
+		"slide":   {"-5 5 c 1 250 250", "-7 3 a 2 1500 1500", "-9 1 a 1 1000 1000"},
+		"count":   {"1 4 a 2 1500 1500"},
 	}
-	each(t, []spec.AggCall{aggOf(t, "count"), aggOf(t, "sum", failing())}, func(name string, o unaligned) {
+	each(t, []spec.AggCall{aggOf(t, "count"), aggOf(t, "sum", failing()), aggOf(t, "sum", failing())}, func(name string, o unaligned) {
 		var failed []string
 		ctx := &expr.Ctx{RowError: func(row uint32, err error) { failed = append(failed, fmt.Sprint(row, " ", sqlerr.CodeOf(err))) }}
 		if err := o.Open(ctx); err != nil {

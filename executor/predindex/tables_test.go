@@ -75,25 +75,39 @@ func (c *countingTables) Lookup(p *expr.TableProbe) error {
 // question; the ones whose own values find few rows have those looked up alone.
 func TestTablesAreAskedOnce(t *testing.T) {
 	b := newGen(t, 12).rows(500)
+	often := newGen(t, 12).rows(500) // two fifths have n = 5
+	often.Cols[colN].Nulls = nil
+	for row := range often.N {
+		if often.Cols[colN].I64[row] = int64(100 + row); row%5 < 2 {
+			often.Cols[colN].I64[row] = 5
+		}
+	}
 	in := &expr.InTable{Table: tableTexts, Name: "t", Schema: tableSchema, Keys: []expr.Expr{column(colImage)}, Cols: []int{0}}
 	for _, c := range []struct {
 		name  string
 		rule  func(i int) expr.Expr
 		every bool
+		// sample are the rows, if the estimates know of them.
+		sample *batch.Batch
 	}{
-		{"alone", func(i int) expr.Expr { return and(in, &expr.Not{X: compareN(int64(i))}) }, true},
-		{"or", func(i int) expr.Expr { return &expr.Or{Args: []expr.Expr{in, compareN(int64(i - 10))}} }, true},
-		{"or not", func(i int) expr.Expr {
+		{name: "alone", rule: func(i int) expr.Expr { return and(in, &expr.Not{X: compareN(int64(i))}) }, every: true},
+		{name: "or", rule: func(i int) expr.Expr { return &expr.Or{Args: []expr.Expr{in, compareN(int64(i - 10))}} }, every: true},
+		{name: "or not", rule: func(i int) expr.Expr {
 			return &expr.Or{Args: []expr.Expr{&expr.Not{X: in}, &expr.Not{X: compareN(int64(i - 10))}}}
-		}, true},
-		{"and", func(i int) expr.Expr { return and(in, compareN(int64(i%3))) }, false},
+		}, every: true},
+		{name: "and", rule: func(i int) expr.Expr { return and(in, compareN(int64(i%3))) }},
+		{name: "and often", rule: func(i int) expr.Expr { return and(in, compareN(5), &expr.Not{X: compareN(int64(1000 + i))}) }, every: true, sample: often},
 	} {
 		var list []*Predicate
 		for i := range 200 {
 			list = append(list, New(c.rule(i), nil))
 		}
 		asked, got := &countingTables{Tables: tables}, newFound()
-		Build(schema, list, NewEstimates(nil)).NewMatcher().Match(&expr.Ctx{Tables: asked}, b, batch.All(b.N), nil, got)
+		rows := b
+		if c.sample != nil {
+			rows = c.sample
+		}
+		Build(schema, list, NewEstimates(c.sample)).NewMatcher().Match(&expr.Ctx{Tables: asked}, rows, batch.All(rows.N), nil, got)
 		// Two more lookups of one row each tell whether what was not found is unknown.
 		if asked.lookups > 3 || asked.rows > b.N+2 || (asked.rows >= b.N) != c.every || asked.rows == 0 {
 			t.Errorf("%s: %d lookups of %d rows", c.name, asked.lookups, asked.rows)

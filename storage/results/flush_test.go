@@ -175,3 +175,43 @@ func TestFlushCrash(t *testing.T) {
 		checkScans(t, s, 8, [2]int64{0, epochs * each}, 25, 0)
 	}
 }
+
+// amidStore calls something before a commit.
+type amidStore struct {
+	kv.Store
+	amid func()
+}
+
+type amidBatch struct {
+	kv.Batch
+	s *amidStore
+}
+
+// NewBatch implements kv.Store.
+func (s *amidStore) NewBatch() kv.Batch { return amidBatch{s.Store.NewBatch(), s} }
+
+// Commit implements kv.Batch.
+func (b amidBatch) Commit(sync bool) error {
+	if amid := b.s.amid; amid != nil {
+		b.s.amid = nil
+		amid()
+	}
+	return b.Batch.Commit(sync)
+}
+
+// TestPutAmidFlush: rows that come while blocks are made of those before them are in no block, and stay in their pack.
+func TestPutAmidFlush(t *testing.T) {
+	s := &amidStore{Store: kv.NewMem()}
+	st := open(t, s)
+	put(t, st, 1, 1, 1, 10)
+	came := false
+	s.amid = func() { came = true; put(t, st, 1, 2, 2, 5) }
+	if err := st.Flush(); err != nil || !came {
+		t.Fatal(came, err)
+	}
+	again := open(t, s.Store)
+	n := 0
+	if err := again.Scan(1, 0, 0, func(Row) (bool, error) { n++; return true, nil }); err != nil || n != 15 || again.Next(1) != 15 {
+		t.Errorf("%d rows up to %d are left of 15: %v", n, again.Next(1), err)
+	}
+}

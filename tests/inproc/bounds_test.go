@@ -146,6 +146,16 @@ func TestResultsTogether(t *testing.T) {
 	if got := db.Engine().Storage().Results; got < most/2 {
 		t.Errorf("%d bytes are left", got)
 	}
+	// From then on no more than a 64th comes on top before they are trimmed.
+	for range 40 {
+		add()
+		until(t, func() string { return fmt.Sprint(db.Engine().Storage().Results, " bytes are left") }, func() bool {
+			if err := db.Settle(); err != nil { // what was being trimmed as the last one came is looked at again with the next epoch
+				t.Fatal(err)
+			}
+			return db.Engine().Storage().Results <= most+most/64
+		})
+	}
 }
 
 // TestRetentionBytes: a result is kept within its size, its content is right all the same where rows are updated, and who comes too
