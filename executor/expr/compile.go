@@ -152,7 +152,7 @@ func steady(e Expr) bool {
 	ok := true
 	Walk(e, func(x Expr) bool {
 		switch x := x.(type) {
-		case *Column, *Subquery, *UDF, *InIOC, *InTable, *TableQuery:
+		case *Column, *Subquery, *UDF, *InIOC, *IOCEntry, *InTable, *TableQuery:
 			ok = false
 		case *Call:
 			ok = ok && x.Def.Volatility != fn.Volatile
@@ -204,6 +204,9 @@ func compile(e Expr) (node, error) {
 	case *InIOC:
 		x, err := compile(e.X)
 		return &iocNode{x: x, col: columnIndex(e.X), lists: e.Lists, not: e.Not}, err
+	case *IOCEntry:
+		x, err := compile(e.X)
+		return &iocEntryNode{x: x, e: e}, err
 	case *InTable:
 		return compileTable(e, false)
 	case *TableQuery:

@@ -14,6 +14,12 @@ type Matcher interface {
 	Match(lists []string, v *batch.Vec, sel []uint32, dst []uint32) ([]uint32, error)
 }
 
+// EntryFinder is what a Matcher may do besides: tell which entry of a list a value hits. found is called once for each row of v
+// (dense) that hits, in order; info, valid during the call, gives what is known of the entry, as jsonb has it.
+type EntryFinder interface {
+	FindEntries(list string, v *batch.Vec, found func(row int, entry string, info func() string)) error
+}
+
 // UDFCaller runs user functions on rows. Calls block until the rows are done or the function broke a limit.
 type UDFCaller interface {
 	// Call evaluates function id over n rows of args (dense) and appends n rows to out. Errors of single rows are given to

@@ -97,6 +97,12 @@ type (
 		Lists []string
 		Not   bool
 	}
+	// IOCEntry is the entry of an IOC list that X hits, or what is known of it; NULL when it hits none.
+	IOCEntry struct {
+		X    Expr
+		List string
+		Info bool
+	}
 	// Like is X [NOT] [I]LIKE Pattern; Escape is the escape character, 0 for none, '\\' by default.
 	Like struct {
 		X, Pattern  Expr

@@ -46,7 +46,7 @@ func (r *rowEval) eval(e Expr) (types.Value, error) {
 		return r.coalesce(e)
 	case *In:
 		return r.in(e)
-	case *UDF, *InIOC, *InTable, *TableQuery:
+	case *UDF, *InIOC, *IOCEntry, *InTable, *TableQuery:
 		return r.viaBatch(e)
 	}
 	kids := children(e)

@@ -159,7 +159,7 @@ func steadyInner(e *TableQuery) bool {
 			switch x := x.(type) {
 			case *Call:
 				ok = ok && x.Def.Volatility == fn.Immutable
-			case *UDF, *InIOC, *InTable, *TableQuery, *Subquery, *Outer:
+			case *UDF, *InIOC, *IOCEntry, *InTable, *TableQuery, *Subquery, *Outer:
 				ok = false
 			}
 			return ok

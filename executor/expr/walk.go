@@ -21,6 +21,8 @@ func children(e Expr) []Expr {
 		return append([]Expr{e.X}, e.List...)
 	case *InIOC:
 		return []Expr{e.X}
+	case *IOCEntry:
+		return []Expr{e.X}
 	case *InTable:
 		return e.Keys
 	case *TableQuery:
@@ -109,6 +111,8 @@ func withChildren(e Expr, k []Expr) Expr {
 		return &In{X: k[0], List: k[1:], Not: e.Not}
 	case *InIOC:
 		return &InIOC{X: k[0], Lists: e.Lists, Not: e.Not}
+	case *IOCEntry:
+		return &IOCEntry{X: k[0], List: e.List, Info: e.Info}
 	case *InTable:
 		c := *e
 		c.Keys = k

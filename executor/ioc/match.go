@@ -5,16 +5,19 @@ import (
 	"net/netip"
 
 	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
+
+var _ expr.EntryFinder = (*Set)(nil)
 
 // Match implements expr.Matcher. v has a row for each row of the batch; text, inet and arrays of them can be asked for.
 func (s *Set) Match(lists []string, v *batch.Vec, sel []uint32, dst []uint32) ([]uint32, error) {
 	found := make([]*list, len(lists))
 	for i, name := range lists {
 		if found[i] = s.lists[name]; found[i] == nil {
-			return dst, sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", name)
+			return dst, noList(name)
 		}
 	}
 	var p prober
@@ -33,9 +36,45 @@ func (s *Set) Match(lists []string, v *batch.Vec, sel []uint32, dst []uint32) ([
 	return dst, nil
 }
 
+// FindEntries implements expr.EntryFinder: the most specific entry of a list that a value hits, with what is known of it.
+func (s *Set) FindEntries(name string, v *batch.Vec, found func(row int, entry string, info func() string)) error {
+	l := s.lists[name]
+	if l == nil {
+		return noList(name)
+	}
+	var p prober
+	for r := range v.N {
+		if v.IsNull(r) {
+			continue
+		}
+		entry, err := p.entry(l, v.Type, v.Bytes(r))
+		if err != nil {
+			return err
+		}
+		if entry != nil {
+			e := string(entry)
+			found(r, e, func() string { return infoText(l.kind, e, l.infoOf(entry)) })
+		}
+	}
+	return nil
+}
+
+func noList(name string) error {
+	return sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", name)
+}
+
 // prober holds the scratch space of one call of Match.
 type prober struct {
-	buf [256]byte
+	buf, other []byte
+	room       [256]byte
+}
+
+// scratch is room for one canonical value.
+func (p *prober) scratch() []byte {
+	if p.buf == nil {
+		return p.room[:0]
+	}
+	return p.buf[:0]
 }
 
 func (p *prober) any(lists []*list, t types.Type, raw []byte) (bool, error) {
@@ -55,93 +94,188 @@ func (p *prober) any(lists []*list, t types.Type, raw []byte) (bool, error) {
 		return false, nil
 	}
 	for _, l := range lists {
-		if l.size > 0 && p.one(l, t, raw) {
+		if l.size > 0 && p.hits(l, t, raw) {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// one says whether a single value is in a list. A value that cannot be of the list's type is not in it.
-func (p *prober) one(l *list, t types.Type, raw []byte) bool {
-	isNet := t.Kind == types.Inet || t.Kind == types.CIDR
-	switch l.kind {
-	case IP, CIDR:
-		addr, bits, ok := address(raw, isNet)
-		if !ok {
-			return false
+// entry is the entry of a list that a value hits, of an array that of the first element that hits one; nil: none.
+func (p *prober) entry(l *list, t types.Type, raw []byte) ([]byte, error) {
+	if t.Kind != types.Array {
+		return p.find(l, t, raw), nil
+	}
+	elems, err := types.DecodeArray(t.Elem, string(raw))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range elems {
+		if e.Null {
+			continue
 		}
-		if l.kind == CIDR {
-			if bits == addr.BitLen() {
-				return l.nets.Contains(addr)
-			}
-			_, ok := l.nets.LookupPrefix(netip.PrefixFrom(addr, bits))
-			return ok
+		if entry := p.find(l, e.Type, []byte(e.S)); entry != nil {
+			return entry, nil
 		}
-		return bits == addr.BitLen() && l.has(addr.AppendTo(p.buf[:0]))
-	case Text:
-		return !isNet && l.has(raw)
 	}
-	if isNet || len(raw) > len(p.buf) && l.kind != URL {
-		return false
-	}
-	if l.kind == URL {
-		u, ok := canonicalURL(string(raw))
-		return ok && l.has([]byte(u))
-	}
-	v := lower(p.buf[:0], bytes.TrimSpace(raw))
-	if l.kind == Domain {
-		return inDomains(l, bytes.TrimSuffix(v, []byte(".")))
-	}
-	return l.has(v)
+	return nil, nil
 }
 
-// inDomains looks up a name and all its parents.
-func inDomains(l *list, name []byte) bool {
-	for len(name) > 0 {
-		if l.has(name) {
-			return true
+// hits says whether a single value is in a list. A value that cannot be of the list's type is not in it.
+func (p *prober) hits(l *list, t types.Type, raw []byte) bool {
+	if l.kind != CIDR {
+		return p.find(l, t, raw) != nil
+	}
+	net, ok := network(raw, isNet(t))
+	if ok {
+		_, ok = l.netOf(net)
+	}
+	return ok
+}
+
+// find is the most specific entry that a single value hits: the longest prefix of an address, the longest parent of a name,
+// the longest prefix of a URL; nil when there is none. It is valid until the next call.
+func (p *prober) find(l *list, t types.Type, raw []byte) []byte {
+	switch l.kind {
+	case IP, CIDR:
+		return p.findNet(l, t, raw)
+	case Text:
+		if isNet(t) {
+			return nil
+		}
+		return p.member(l, raw)
+	}
+	if isNet(t) {
+		return nil
+	}
+	v, reason := canonical(p.scratch(), l.kind, bytes.TrimSpace(raw))
+	if reason != "" {
+		return nil
+	}
+	p.buf = v
+	switch l.kind {
+	case Domain:
+		return p.findDomain(l, v)
+	case URL:
+		return p.findURL(l, v)
+	case Email:
+		if e := p.member(l, v); e != nil {
+			return e
+		}
+		return p.member(l, v[bytes.LastIndexByte(v, '@'):])
+	}
+	return p.member(l, v)
+}
+
+func isNet(t types.Type) bool { return t.Kind == types.Inet || t.Kind == types.CIDR }
+
+func (p *prober) findNet(l *list, t types.Type, raw []byte) []byte {
+	net, ok := network(raw, isNet(t))
+	if !ok {
+		return nil
+	}
+	if l.kind == CIDR {
+		lpm, ok := l.netOf(net)
+		if !ok {
+			return nil
+		}
+		p.buf = lpm.AppendTo(p.scratch())
+		return p.buf
+	}
+	if !net.IsSingleIP() {
+		return nil
+	}
+	p.buf = net.Addr().AppendTo(p.scratch())
+	return p.member(l, p.buf)
+}
+
+// has asks a list for a canonical value.
+func (p *prober) has(l *list, v []byte) bool { return l.has(v) }
+
+// member is v if it is an entry, else nil.
+func (p *prober) member(l *list, v []byte) []byte {
+	if p.has(l, v) {
+		return v
+	}
+	return nil
+}
+
+// findDomain looks up a name and, unless the list says otherwise, its parents.
+func (p *prober) findDomain(l *list, name []byte) []byte {
+	for {
+		if p.has(l, name) {
+			return name
 		}
 		dot := bytes.IndexByte(name, '.')
-		if dot < 0 {
-			return false
+		if dot < 0 || l.mode == Exact {
+			return nil
 		}
 		name = name[dot+1:]
 	}
-	return false
 }
 
-// address reads an inet's stored form or an address in text.
-func address(raw []byte, isNet bool) (netip.Addr, int, bool) {
-	if !isNet {
-		a, err := netip.ParseAddr(string(raw))
-		if err != nil || a.Zone() != "" {
-			return netip.Addr{}, 0, false
+// findURL looks up a URL and, where the list says so, its prefixes; each also without its scheme, or, if it has none,
+// with those that it stands for.
+func (p *prober) findURL(l *list, v []byte) []byte {
+	if v[0] == '/' {
+		if e := p.findPrefix(l, v, 0); e != nil {
+			return e
 		}
-		a = a.Unmap()
-		return a, a.BitLen(), true
+		for _, scheme := range [...]string{"http:", "https:"} {
+			p.other = append(append(p.other[:0], scheme...), v...)
+			if e := p.findPrefix(l, p.other, 0); e != nil {
+				return e
+			}
+		}
+		return nil
+	}
+	scheme := bytes.IndexByte(v, ':') + 1
+	if s := string(v[:scheme]); s != "http:" && s != "https:" {
+		scheme = 0
+	}
+	return p.findPrefix(l, v, scheme)
+}
+
+// findPrefix looks up v and, in a list of prefixes, what comes before a /, after it, before ? and &, down to the root of the
+// host, longest first; each also without the scheme's bytes.
+func (p *prober) findPrefix(l *list, v []byte, scheme int) []byte {
+	host := bytes.Index(v, []byte("//")) + 2
+	root := host + bytes.IndexByte(v[host:], '/') + 1
+	for end := len(v); ; end-- {
+		if end == len(v) || l.mode == Prefix && end-scheme <= l.longest && urlBoundary(v, end) {
+			if p.has(l, v[:end]) {
+				return v[:end]
+			}
+			if scheme > 0 && p.has(l, v[scheme:end]) {
+				return v[scheme:end]
+			}
+		}
+		if l.mode != Prefix || end <= root {
+			return nil
+		}
+	}
+}
+
+// urlBoundary reports whether a prefix may end before v[end].
+func urlBoundary(v []byte, end int) bool {
+	c := v[end]
+	return c == '/' || c == '?' || c == '&' || v[end-1] == '/'
+}
+
+// network reads an inet's stored form, or an address or a network in text.
+func network(raw []byte, isNet bool) (netip.Prefix, bool) {
+	if !isNet {
+		p, reason := parsePrefix(bytes.TrimSpace(raw))
+		return p, reason == ""
 	}
 	if len(raw) != 5 && len(raw) != 17 {
-		return netip.Addr{}, 0, false
+		return netip.Prefix{}, false
 	}
 	a, ok := netip.AddrFromSlice(raw[1:])
 	bits := int(raw[0])
 	if a.Is4In6() && bits >= 96 {
 		a, bits = a.Unmap(), bits-96
 	}
-	return a, bits, ok
-}
-
-// lower appends s in lower case. Beyond ASCII it goes through bytes.ToLower.
-func lower(dst, s []byte) []byte {
-	for _, c := range s {
-		if c >= 0x80 {
-			return append(dst[:0], bytes.ToLower(s)...)
-		}
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		dst = append(dst, c)
-	}
-	return dst
+	p := netip.PrefixFrom(a, bits)
+	return p, ok && p.IsValid()
 }

@@ -4,8 +4,9 @@
 package ioc
 
 import (
+	"bytes"
 	"maps"
-	"slices"
+	"net/netip"
 
 	"github.com/gaissmai/bart"
 	"github.com/vigil-sql/vigil/executor/expr"
@@ -25,13 +26,45 @@ const (
 // Kinds are the list types in the order they are documented.
 func Kinds() []string { return []string{IP, CIDR, Domain, URL, Hash, Email, Text} }
 
+// How the values of a list are compared with what is looked up.
+const (
+	// Exact: the value itself.
+	Exact = "exact"
+	// Subdomains: a domain, and all below it.
+	Subdomains = "subdomains"
+	// Prefix: a URL, and all that continue it after or before a slash, a question mark or an ampersand.
+	Prefix = "prefix"
+)
+
+// Modes are the ways in which a list of a type can be compared, the usual one first; none where there is no choice.
+func Modes(kind string) []string {
+	switch kind {
+	case Domain:
+		return []string{Subdomains, Exact}
+	case URL:
+		return []string{Exact, Prefix}
+	}
+	return nil
+}
+
 // Change is one step from a version of the lists to the next. Values are canonical (Normalize made them).
 type Change struct {
 	List string
-	// Create makes an empty list of type Kind; Remove forgets the list. Both leave Add and Drop unused.
+	// Create makes an empty list of type Kind, compared as Mode says ("": the usual way); Remove forgets the list. Both leave
+	// Add and Drop unused.
 	Create, Remove bool
-	Kind           string
+	Kind, Mode     string
 	Add, Drop      []string
+	// Info is what is known of each of Add, opaque here, and is kept; nil: nothing of any.
+	Info [][]byte
+}
+
+// info is what is known of Add[i].
+func (c *Change) info(i int) []byte {
+	if c.Info == nil {
+		return nil
+	}
+	return c.Info[i]
 }
 
 // Set is one version of all lists. It is immutable: readers on any number of goroutines need no lock.
@@ -43,14 +76,17 @@ var _ expr.Matcher = (*Set)(nil)
 
 // list is one version of one list: a big base that versions share, and what changed since it was built.
 type list struct {
-	kind    string
-	version uint64
-	base    *table
-	// added and dropped correct the base; disjoint, and small against it.
-	added, dropped map[string]struct{}
-	// nets holds the prefixes of a cidr list; base is then nil.
-	nets *bart.Table[struct{}]
+	kind, mode string
+	version    uint64
+	base       *table
+	// added and dropped correct the base; disjoint, and small against it. What is in added replaces what the base knows of it.
+	added   map[string][]byte
+	dropped map[string]struct{}
+	// nets holds the prefixes of a cidr list, with what is known of them; base is then nil.
+	nets *bart.Table[[]byte]
 	size int
+	// longest is no less than the length of the longest entry.
+	longest int
 }
 
 // NewSet returns the version with no lists.
@@ -63,11 +99,11 @@ func (s *Set) With(changes ...Change) *Set {
 	for _, c := range changes {
 		switch old := next.lists[c.List]; {
 		case c.Create:
-			next.lists[c.List] = newList(c.Kind)
+			next.lists[c.List] = newList(c.Kind, c.Mode)
 		case c.Remove:
 			delete(next.lists, c.List)
 		case old != nil:
-			next.lists[c.List] = old.with(c.Add, c.Drop)
+			next.lists[c.List] = old.with(&c)
 		}
 	}
 	return next
@@ -101,10 +137,13 @@ func (s *Set) FilterBytes(name string) int64 {
 	return 0
 }
 
-func newList(kind string) *list {
-	l := &list{kind: kind, version: 1}
+func newList(kind, mode string) *list {
+	if modes := Modes(kind); mode == "" && modes != nil {
+		mode = modes[0]
+	}
+	l := &list{kind: kind, mode: mode, version: 1}
 	if kind == CIDR {
-		l.nets = new(bart.Table[struct{}])
+		l.nets = new(bart.Table[[]byte])
 		return l
 	}
 	l.base = newTable(nil)
@@ -114,85 +153,92 @@ func newList(kind string) *list {
 // deltaMax is how many corrections a list carries before its base is rebuilt: an eighth of it, at least this many.
 const deltaMax = 4096
 
-func (l *list) with(add, drop []string) *list {
+func (l *list) with(c *Change) *list {
 	if l.kind == CIDR {
-		return l.withNets(add, drop)
+		return l.withNets(c)
 	}
-	next := &list{kind: l.kind, version: l.version + 1, base: l.base, size: l.size,
-		added: maps.Clone(l.added), dropped: maps.Clone(l.dropped)}
+	next := *l
+	next.version++
+	next.added, next.dropped = maps.Clone(l.added), maps.Clone(l.dropped)
 	if next.added == nil {
-		next.added, next.dropped = map[string]struct{}{}, map[string]struct{}{}
+		next.added = map[string][]byte{}
 	}
-	for _, v := range drop {
+	if next.dropped == nil {
+		next.dropped = map[string]struct{}{}
+	}
+	for _, v := range c.Drop {
 		next.drop(v)
 	}
-	for _, v := range add {
-		next.add(v)
+	for i, v := range c.Add {
+		next.add(v, c.info(i))
 	}
 	if n := len(next.added) + len(next.dropped); n > deltaMax && n > next.base.n/8 {
 		next.rebuild()
 	}
-	return next
+	return &next
 }
 
-func (l *list) add(v string) {
-	if _, ok := l.dropped[v]; ok {
-		delete(l.dropped, v)
+func (l *list) add(v string, info []byte) {
+	if !l.has([]byte(v)) {
 		l.size++
+		l.longest = max(l.longest, len(v))
+	}
+	delete(l.dropped, v)
+	if known, ok := l.base.get([]byte(v), hashOf([]byte(v))); ok && bytes.Equal(known, info) {
+		delete(l.added, v)
 		return
 	}
-	if _, ok := l.added[v]; ok || l.base.has([]byte(v), hashOf([]byte(v))) {
-		return
-	}
-	l.added[v] = struct{}{}
-	l.size++
+	l.added[v] = info
 }
 
 func (l *list) drop(v string) {
-	if _, ok := l.added[v]; ok {
-		delete(l.added, v)
-		l.size--
+	if !l.has([]byte(v)) {
 		return
 	}
-	if _, gone := l.dropped[v]; gone || !l.base.has([]byte(v), hashOf([]byte(v))) {
-		return
-	}
-	l.dropped[v] = struct{}{}
 	l.size--
+	delete(l.added, v)
+	if l.base.has([]byte(v), hashOf([]byte(v))) {
+		l.dropped[v] = struct{}{}
+	}
 }
 
 // rebuild folds the corrections into a new base.
 func (l *list) rebuild() {
-	values := make([]string, 0, l.size)
-	l.base.each(func(v []byte) {
-		if _, gone := l.dropped[string(v)]; !gone {
-			values = append(values, string(v))
+	entries := make([]entry, 0, l.size)
+	l.base.each(func(v, info []byte) {
+		_, gone := l.dropped[string(v)]
+		_, anew := l.added[string(v)]
+		if !gone && !anew {
+			entries = append(entries, entry{string(v), info})
 		}
 	})
-	values = append(values, slices.Collect(maps.Keys(l.added))...)
-	l.base, l.added, l.dropped = newTable(values), nil, nil
+	for v, info := range l.added {
+		entries = append(entries, entry{v, info})
+	}
+	l.base, l.added, l.dropped = newTable(entries), nil, nil
 }
 
-func (l *list) withNets(add, drop []string) *list {
-	next := &list{kind: l.kind, version: l.version + 1, nets: l.nets}
-	if len(add)+len(drop) > 64 {
+func (l *list) withNets(c *Change) *list {
+	next := *l
+	next.version++
+	if len(c.Add)+len(c.Drop) > 64 {
 		next.nets = l.nets.Clone()
-		for _, v := range drop {
+		for _, v := range c.Drop {
 			next.nets.Delete(prefixOf(v))
 		}
-		for _, v := range add {
-			next.nets.Insert(prefixOf(v), struct{}{})
+		for i, v := range c.Add {
+			next.nets.Insert(prefixOf(v), c.info(i))
 		}
 	} else {
-		for _, v := range drop {
+		for _, v := range c.Drop {
 			next.nets = next.nets.DeletePersist(prefixOf(v))
 		}
-		for _, v := range add {
-			next.nets = next.nets.InsertPersist(prefixOf(v), struct{}{})
+		for i, v := range c.Add {
+			next.nets = next.nets.InsertPersist(prefixOf(v), c.info(i))
 		}
 	}
 	next.size = next.nets.Size()
-	return next
+	return &next
 }
 
 // has says whether a canonical value is in the list.
@@ -211,4 +257,23 @@ func (l *list) has(v []byte) bool {
 		}
 	}
 	return true
+}
+
+// netOf is the longest prefix that covers p.
+func (l *list) netOf(p netip.Prefix) (netip.Prefix, bool) {
+	net, _, ok := l.nets.LookupPrefixLPM(p)
+	return net, ok
+}
+
+// infoOf is what is known of an entry.
+func (l *list) infoOf(v []byte) []byte {
+	if l.kind == CIDR {
+		info, _ := l.nets.Get(prefixOf(string(v)))
+		return info
+	}
+	if info, ok := l.added[string(v)]; ok {
+		return info
+	}
+	info, _ := l.base.get(v, hashOf(v))
+	return info
 }

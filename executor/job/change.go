@@ -145,13 +145,13 @@ func (c *Change) IOCSteps() []ioc.Change {
 	}
 	for i := range c.Create {
 		if d, ok := c.Create[i].Def.(*spec.IOCList); ok {
-			steps = append(steps, ioc.Change{List: d.Name, Create: true, Kind: d.Type})
+			steps = append(steps, ioc.Change{List: d.Name, Create: true, Kind: d.Type, Mode: d.Match})
 		}
 	}
 	for _, x := range c.IOC {
 		step := ioc.Change{List: x.List, Drop: x.Drop}
 		for _, a := range x.Add {
-			step.Add = append(step.Add, a.Value)
+			step.Add, step.Info = append(step.Add, a.Value), append(step.Info, a.Meta)
 		}
 		steps = append(steps, step)
 	}

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -476,6 +477,7 @@ func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 func (r *recovery) loadIOC() error {
 	e := r.e
 	r.iocs = map[uint64][]ioc.Change{}
+	known := infos{}
 	var steps []ioc.Change
 	for i := range r.objects {
 		d, ok := r.objects[i].Def.(*spec.IOCList)
@@ -483,18 +485,18 @@ func (r *recovery) loadIOC() error {
 			continue
 		}
 		if c := r.objects[i].Meta.Created; c > r.cut.epoch {
-			r.iocs[c] = append(r.iocs[c], ioc.Change{List: d.Name, Create: true, Kind: d.Type})
+			r.iocs[c] = append(r.iocs[c], ioc.Change{List: d.Name, Create: true, Kind: d.Type, Mode: d.Match})
 		} else {
-			steps = append(steps, ioc.Change{List: d.Name, Create: true, Kind: d.Type})
+			steps = append(steps, ioc.Change{List: d.Name, Create: true, Kind: d.Type, Mode: d.Match})
 		}
 		add := ioc.Change{List: d.Name}
 		err := e.meta.ScanIOCAll(d.ID, func(x meta.IOCEntry) (bool, error) {
 			v := string(x.Value)
 			if x.Added <= r.cut.epoch && (x.Deleted == 0 || x.Deleted > r.cut.epoch) {
-				add.Add = append(add.Add, v)
+				add.Add, add.Info = append(add.Add, v), append(add.Info, known.of(x.Meta))
 			} else if x.Added > r.cut.epoch {
 				c := r.iocStep(x.Added, d.Name)
-				c.Add = append(c.Add, v)
+				c.Add, c.Info = append(c.Add, v), append(c.Info, known.of(x.Meta))
 			}
 			if x.Deleted > r.cut.epoch {
 				c := r.iocStep(x.Deleted, d.Name)
@@ -514,6 +516,18 @@ func (r *recovery) loadIOC() error {
 	}
 	e.iocNow.Store(now)
 	return nil
+}
+
+// infos keeps one copy of what is known of many entries.
+type infos map[string][]byte
+
+func (k infos) of(info []byte) []byte {
+	kept, ok := k[string(info)]
+	if !ok {
+		kept = bytes.Clone(info)
+		k[string(info)] = kept
+	}
+	return kept
 }
 
 // iocStep is the change of a list in an epoch that runs again: one for all its entries, because each step copies what the list

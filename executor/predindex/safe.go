@@ -21,7 +21,7 @@ func safe(e expr.Expr) bool {
 	expr.Walk(e, func(e expr.Expr) bool {
 		switch e := e.(type) {
 		case *expr.Column, *expr.Const, *expr.And, *expr.Or, *expr.Not, *expr.IsNull, *expr.IsBool, *expr.Compare, *expr.Distinct,
-			*expr.In, *expr.InIOC, *expr.Case, *expr.Coalesce:
+			*expr.In, *expr.InIOC, *expr.IOCEntry, *expr.Case, *expr.Coalesce:
 		case *expr.InTable:
 			ok = ok && (e.Where == nil || safe(e.Where))
 		case *expr.TableQuery:

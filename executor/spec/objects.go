@@ -154,4 +154,6 @@ type IOCList struct {
 	ID   uint64
 	Name string
 	Type string // ip, cidr, domain, url, hash, email, text
+	// Match is how values are compared: exact or subdomains (domain), exact or prefix (url); "": the usual way.
+	Match string
 }

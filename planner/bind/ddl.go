@@ -209,21 +209,37 @@ func unknownStreamOptions(st *parse.CreateStream) error {
 // iocTypes are the kinds of indicators.
 var iocTypes = []string{"cidr", "domain", "email", "hash", "ip", "text", "url"}
 
+// iocModes are the values of the option match, by type, the usual one first (executor/ioc.Modes).
+var iocModes = map[string][]string{"domain": {"subdomains", "exact"}, "url": {"exact", "prefix"}}
+
 // IOCList binds CREATE IOC LIST; the options come back as they were written.
 func IOCList(st *parse.CreateIOC, id uint64) (*spec.IOCList, map[string]string, error) {
 	if !oneOf(st.Type, iocTypes...) {
 		return nil, nil, sqlerr.New(sqlerr.UndefinedObject, "IOC type %q does not exist", st.Type).At(st.Name.Pos).
 			WithHint("Known types: %s.", strings.Join(iocTypes, ", "))
 	}
+	l := &spec.IOCList{ID: id, Name: st.Name.Name, Type: st.Type}
 	opts := map[string]string{}
 	for _, o := range st.Options {
 		switch o.Key {
+		case "match":
+			modes := iocModes[st.Type]
+			if modes == nil {
+				return nil, nil, sqlerr.New(sqlerr.InvalidParameterValue, "an IOC list of type %s has no option \"match\"", st.Type).At(o.Pos).
+					WithHint("Lists of type domain and url have it.")
+			}
+			if !oneOf(o.Value, modes...) {
+				return nil, nil, badOption(o, strings.Join(modes, " or "))
+			}
+			l.Match = o.Value
 		case "source", "refresh", "expire_after":
 			return nil, nil, unsupported(o.Pos, "option \""+o.Key+"\" of an IOC list", "Add indicators with INSERT, COPY or ALTER IOC LIST ... ADD.")
+		default:
+			return nil, nil, unknownOption(o, "expire_after", "match", "refresh", "source")
 		}
-		return nil, nil, unknownOption(o, "expire_after", "refresh", "source")
+		opts[o.Key] = o.Value
 	}
-	return &spec.IOCList{ID: id, Name: st.Name.Name, Type: st.Type}, opts, nil
+	return l, opts, nil
 }
 
 // What a function may use when CREATE FUNCTION does not say.

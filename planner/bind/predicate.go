@@ -210,43 +210,6 @@ func (s *scalar) inRows(e *parse.InList, row *parse.Row) (expr.Expr, error) {
 	return out, nil
 }
 
-// inIOC binds x IN IOC list.
-func (s *scalar) inIOC(e *parse.InIOC) (expr.Expr, error) {
-	out := &expr.InIOC{Not: e.Not}
-	for _, n := range e.Lists {
-		r, err := (&fromBinder{binder: s.binder}).lookup(n)
-		l, ok := r.(*catalog.IOCList)
-		if err != nil || !ok {
-			return nil, sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", n.Name).At(n.Pos).
-				WithHint("SHOW IOC LISTS names those that exist; CREATE IOC LIST makes one.")
-		}
-		if p := s.env.Permit; p != nil {
-			if err := p.Read(l); err != nil {
-				return nil, err
-			}
-		}
-		out.Lists = append(out.Lists, l.Name)
-		s.deps.Lists = addOnce(s.deps.Lists, l.Name)
-	}
-	x, err := s.term(e.X)
-	if err != nil {
-		return nil, err
-	}
-	if out.X, err = s.textIfUnknown(x); err != nil {
-		return nil, err
-	}
-	switch t := out.X.Type(); {
-	case t.Kind == types.Inet || t.Kind == types.CIDR || t.Kind == types.Text || t.Kind == types.Varchar:
-	case t.Kind.IsText():
-		out.X, err = s.implicit(term{out.X, x.pos}, textType)
-	case t.Kind == types.Array && (t.Elem == types.Text || t.Elem == types.Varchar || t.Elem == types.Inet || t.Elem == types.CIDR):
-	default:
-		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "argument of IN IOC must be type text or inet, not type %s", t).At(x.pos).
-			WithHint("Cast it to text.")
-	}
-	return out, err
-}
-
 func (s *scalar) is(e *parse.Is) (expr.Expr, error) {
 	if e.What == "NULL" {
 		return s.isNull(e)

@@ -69,7 +69,7 @@ func (q *Query) Stateless() bool {
 	return q.Program != nil && !spec.Keyed(q.Program.Root)
 }
 
-// IOCList is a list of indicators; as a relation it has the columns value, source, confidence, expires_at, added_at.
+// IOCList is a list of indicators; as a relation it has the columns of IOCSchema.
 type IOCList struct {
 	spec.IOCList
 	Namespace
@@ -101,6 +101,8 @@ var IOCSchema = types.Schema{Cols: []types.Column{
 	{Name: "confidence", Type: types.T(types.Int4)},
 	{Name: "expires_at", Type: types.T(types.TimestampTZ)},
 	{Name: "added_at", Type: types.T(types.TimestampTZ)},
+	{Name: "first_seen", Type: types.T(types.TimestampTZ)},
+	{Name: "tags", Type: types.ArrayOf(types.Text)},
 }}
 
 // LateSuffix ends the name of the relation that holds a stream's late rows.

@@ -96,6 +96,10 @@ func (f Rewrite) moreChildren(e expr.Expr, depth int) expr.Expr {
 		if l := f.List(e.Args, depth); !same(l, e.Args) {
 			return &expr.Call{Def: e.Def, Args: l, Typ: e.Typ}
 		}
+	case *expr.IOCEntry:
+		if x := f.Expr(e.X, depth); x != e.X {
+			return &expr.IOCEntry{X: x, List: e.List, Info: e.Info}
+		}
 	case *expr.UDF:
 		if l := f.List(e.Args, depth); !same(l, e.Args) {
 			return &expr.UDF{Name: e.Name, ID: e.ID, Args: l, Typ: e.Typ}

@@ -101,7 +101,7 @@ func steadyTime(e expr.Expr) bool {
 	steady := true
 	logical.Walk(e, func(e expr.Expr, _ int) bool {
 		switch e.(type) {
-		case *expr.Column, *expr.Subquery, *expr.InIOC, *expr.InTable, *expr.TableQuery:
+		case *expr.Column, *expr.Subquery, *expr.InIOC, *expr.IOCEntry, *expr.InTable, *expr.TableQuery:
 			steady = false
 		}
 		return steady

@@ -71,7 +71,7 @@ func cost(e expr.Expr) int {
 	class := native
 	logical.Walk(e, func(e expr.Expr, _ int) bool {
 		switch e.(type) {
-		case *expr.InIOC, *expr.InTable:
+		case *expr.InIOC, *expr.IOCEntry, *expr.InTable:
 			class = max(class, indicator)
 		case *expr.Subquery, *expr.TableQuery:
 			class = max(class, subquery)

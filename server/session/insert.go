@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -211,14 +210,6 @@ func rejectedNotice(n int64) pgwire.Notice {
 		WithHint("SELECT * FROM vigil.rejected ORDER BY at DESC shows them with the reason.")}
 }
 
-// iocMeta is what a list keeps of an entry besides its value.
-type iocMeta struct {
-	Source     *string `json:"source,omitempty"`
-	Confidence *int64  `json:"confidence,omitempty"`
-	ExpiresAt  *int64  `json:"expires_at,omitempty"`
-	AddedAt    int64   `json:"added_at"`
-}
-
 // insertIOC adds rows (catalog.IOCSchema) to a list, as one new version; values are checked before anything changes. Rows
 // refused earlier go to vigil.rejected with it.
 func (s *Session) insertIOC(ctx context.Context, l *catalog.IOCList, rows [][]types.Value, bad ...job.Rejected) (int, error) {
@@ -231,23 +222,44 @@ func (s *Session) insertIOC(ctx context.Context, l *catalog.IOCList, rows [][]ty
 		if err != nil {
 			return 0, sqlerr.As(err).WithWhere("IOC list %s, row %d", l.Name, i+1)
 		}
-		m := iocMeta{AddedAt: int64(s.srv.clock())}
-		if !row[1].Null {
-			m.Source = &row[1].S
+		info, err := s.iocInfo(row)
+		if err != nil {
+			return 0, err
 		}
-		if !row[2].Null {
-			m.Confidence = &row[2].I
-		}
-		if !row[3].Null {
-			return 0, sqlerr.NotSupported("expiry of indicators", "Leave expires_at out, and DELETE entries that have expired.")
-		}
-		data, err := json.Marshal(m)
+		data, err := info.Append()
 		if err != nil {
 			return 0, err
 		}
 		change.Add = append(change.Add, job.IOCEntry{Value: v, Meta: data})
 	}
 	return len(rows), s.applyIOC(ctx, job.Change{IOC: []job.IOCChange{change}, Rejected: bad})
+}
+
+// iocInfo is what a row (catalog.IOCSchema) says of its entry; added_at is the server's.
+func (s *Session) iocInfo(row []types.Value) (ioc.Info, error) {
+	info := ioc.Info{AddedAt: int64(s.srv.clock())}
+	if !row[1].Null {
+		info.Source = &row[1].S
+	}
+	if !row[2].Null {
+		info.Confidence = &row[2].I
+	}
+	if !row[3].Null {
+		return info, sqlerr.NotSupported("expiry of indicators", "Leave expires_at out, and DELETE entries that have expired.")
+	}
+	if !row[5].Null {
+		info.FirstSeen = &row[5].I
+	}
+	if row[6].Null {
+		return info, nil
+	}
+	tags, err := types.DecodeArray(types.Text, row[6].S)
+	for _, t := range tags {
+		if !t.Null {
+			info.Tags = append(info.Tags, t.S)
+		}
+	}
+	return info, err
 }
 
 // applyIOC makes changes of lists take effect, or part of the open transaction.
@@ -265,11 +277,6 @@ func (s *Session) applyIOC(ctx context.Context, ch job.Change) error {
 	s.srv.ddl.Lock()
 	defer s.srv.ddl.Unlock()
 	return s.srv.eng.Apply(ctx, ch)
-}
-
-func decodeIOCMeta(data []byte) (m iocMeta, err error) {
-	err = json.Unmarshal(data, &m)
-	return m, err
 }
 
 // alterIOC runs ALTER IOC LIST ... ADD (...) DROP (...), as one new version.
@@ -307,7 +314,8 @@ func (s *Session) alterIOC(ctx context.Context, st *parse.AlterIOC) error {
 				change.Drop = append(change.Drop, text)
 				continue
 			}
-			data, err := json.Marshal(iocMeta{AddedAt: int64(s.srv.clock())})
+			info := ioc.Info{AddedAt: int64(s.srv.clock())}
+			data, err := info.Append()
 			if err != nil {
 				return err
 			}

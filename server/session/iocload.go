@@ -123,17 +123,30 @@ func (s *Session) iocRows(l *catalog.IOCList, add func([]types.Value) error) err
 }
 
 func addIOCRow(value string, meta []byte, add func([]types.Value) error) error {
-	m, err := decodeIOCMeta(meta)
+	m, err := ioc.DecodeInfo(meta)
 	if err != nil {
 		return err
 	}
-	row := []types.Value{types.NewText(value), types.Null(types.T(types.Text)), types.Null(types.T(types.Int4)),
-		types.Null(types.T(types.TimestampTZ)), types.NewTime(types.EventTime(m.AddedAt))}
+	row := make([]types.Value, len(catalog.IOCSchema.Cols))
+	for i, c := range catalog.IOCSchema.Cols {
+		row[i] = types.Null(c.Type)
+	}
+	row[0], row[4] = types.NewText(value), types.NewTime(types.EventTime(m.AddedAt))
 	if m.Source != nil {
 		row[1] = types.NewText(*m.Source)
 	}
 	if m.Confidence != nil {
 		row[2] = types.NewInt(types.Int4, *m.Confidence)
+	}
+	if m.FirstSeen != nil {
+		row[5] = types.NewTime(types.EventTime(*m.FirstSeen))
+	}
+	if m.Tags != nil {
+		tags := make([]types.Value, len(m.Tags))
+		for i, t := range m.Tags {
+			tags[i] = types.NewText(t)
+		}
+		row[6] = types.NewArray(types.Text, tags)
 	}
 	return add(row)
 }
