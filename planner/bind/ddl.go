@@ -232,12 +232,25 @@ func IOCList(st *parse.CreateIOC, id uint64) (*spec.IOCList, map[string]string, 
 				return nil, nil, badOption(o, strings.Join(modes, " or "))
 			}
 			l.Match = o.Value
-		case "source", "refresh", "expire_after":
-			return nil, nil, unsupported(o.Pos, "option \""+o.Key+"\" of an IOC list", "Add indicators with INSERT, COPY or ALTER IOC LIST ... ADD.")
+		case "source", "format", "columns":
+		case "delimiter":
+			if len(o.Value) != 1 || strings.Contains("\"\r\n#", o.Value) || o.Value[0] >= 0x80 {
+				return nil, nil, badOption(o, "one character")
+			}
+		case "refresh":
+			return nil, nil, unsupported(o.Pos, "option \"refresh\" of an IOC list", "Run REFRESH IOC LIST on a timer of your own.")
+		case "expire_after":
+			return nil, nil, unsupported(o.Pos, "option \"expire_after\" of an IOC list", "DELETE entries that are old: they have added_at.")
 		default:
-			return nil, nil, unknownOption(o, "expire_after", "match", "refresh", "source")
+			return nil, nil, unknownOption(o, "columns", "delimiter", "expire_after", "format", "match", "refresh", "source")
 		}
 		opts[o.Key] = o.Value
+	}
+	for _, o := range st.Options {
+		if opts["source"] == "" && oneOf(o.Key, "format", "columns", "delimiter") {
+			return nil, nil, sqlerr.New(sqlerr.InvalidParameterValue, "option %q of an IOC list without a source", o.Key).At(o.Pos).
+				WithHint("It says how the source is written: source = 'file:///path' or 'https://..'.")
+		}
 	}
 	return l, opts, nil
 }

@@ -280,8 +280,11 @@ type (
 		Name      Name
 		Add, Drop []Expr
 	}
-	// RefreshIOC is REFRESH IOC LIST name.
-	RefreshIOC struct{ Name Name }
+	// RefreshIOC is REFRESH IOC LIST name [FORCE].
+	RefreshIOC struct {
+		Name  Name
+		Force bool
+	}
 	// ReplayLate is REPLAY LATE stream [SINCE INTERVAL '..'].
 	ReplayLate struct {
 		Stream Name

@@ -56,7 +56,7 @@ var fuzzSeeds = []string{
 	`SELECT sum(x) OVER (w ORDER BY a GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW EXCLUDE TIES) FROM t GROUP BY DISTINCT GROUPING SETS (ROLLUP (a), CUBE (b), GROUPING SETS (()))`,
 	`SELECT 1 GROUP BY ROLLUP (a, (b, c)), CUBE (d), GROUPING SETS ((), (a)), () HAVING TRUE`,
 	`EXPLAIN (ANALYZE, FORMAT json) SELECT 1; PREPARE p (int, "char") AS INSERT INTO t DEFAULT VALUES; EXECUTE p(1 + 1, NULL)`,
-	`ALTER IOC LIST x ADD ('a', 'b') DROP ('c'); ALTER CONTINUOUS QUERY q SET (memory = '1MB'); NOTIFY c, 'x'; UNLISTEN *`,
+	`ALTER IOC LIST x ADD ('a', 'b') DROP ('c'); REFRESH IOC LIST a.x FORCE; REFRESH IOC LIST x; ALTER CONTINUOUS QUERY q SET (memory = '1MB'); NOTIFY c, 'x'; UNLISTEN *`,
 	`SELECT * FROM a AS b MATCH_RECOGNIZE (PARTITION BY u ORDER BY ts MEASURES FINAL LAST(s.ts, 2) AS x, count(f.*) AS n ALL ROWS PER MATCH AFTER MATCH SKIP TO LAST s PATTERN ((f|s)*? x{2,} (y?? z{,3}?){2}) WITHIN INTERVAL '1' HOUR DEFINE f AS f.a > PREV(f.a)) m`,
 	`SEQUENCE BY a, b WITHIN INTERVAL '1 m' [s WHERE x = 1] BY c {2,} AS t ![u] BY d UNTIL [v] BY e MEASURES t.x AS y`,
 	`SELECT timestamp(3) with time zone '2024-01-01', "char" 'x', pg_catalog.int4 '1', interval '1-2' year to month, char(3) 'abc'`,

@@ -247,7 +247,7 @@ func (c *cursor) pauseOrRefresh() Statement {
 			return u
 		}
 		c.expectKw("ioc", "list")
-		return &RefreshIOC{c.qualified()}
+		return &RefreshIOC{Name: c.qualified(), Force: c.acceptKw("force")}
 	}
 	switch {
 	case c.acceptKw("sink"):

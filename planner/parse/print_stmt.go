@@ -47,8 +47,7 @@ func (p *printer) statement(stmt Statement) {
 	case *Backup:
 		p.s("BACKUP TO ", quoteString(s.Dir))
 	case *RefreshIOC:
-		p.s("REFRESH IOC LIST ")
-		p.name(s.Name)
+		p.refreshIOC(s)
 	case *CreateFunction:
 		p.createFunction(s)
 	case *Drop:
@@ -331,6 +330,14 @@ func (p *printer) alterQuery(s *AlterQuery) {
 		p.options(" SET ", s.Set)
 	default:
 		p.s(" RENAME TO ", QuoteIdent(s.Rename))
+	}
+}
+
+func (p *printer) refreshIOC(s *RefreshIOC) {
+	p.s("REFRESH IOC LIST ")
+	p.name(s.Name)
+	if s.Force {
+		p.s(" FORCE")
 	}
 }
 

@@ -70,6 +70,9 @@ func (s *Session) createObject(stmt parse.Statement) (doFunc, error) {
 				}}
 		})
 	case *parse.CreateIOC:
+		if err := s.checkFeed(st); err != nil {
+			return nil, err
+		}
 		return s.createDo("CREATE IOC LIST", st.Name, func(n parse.Name) creation {
 			x := *st
 			x.Name = n

@@ -138,6 +138,9 @@ func addIOCRow(value string, meta []byte, add func([]types.Value) error) error {
 	if m.Confidence != nil {
 		row[2] = types.NewInt(types.Int4, *m.Confidence)
 	}
+	if m.ExpiresAt != nil {
+		row[3] = types.NewTime(types.EventTime(*m.ExpiresAt))
+	}
 	if m.FirstSeen != nil {
 		row[5] = types.NewTime(types.EventTime(*m.FirstSeen))
 	}

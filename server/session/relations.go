@@ -28,7 +28,7 @@ func sysRelations() []sysRelation {
 		{"queries", "name text, state text, reason text, severity text, tags text, rows_out bigint, late_rows bigint, next_offset bigint, result_bytes bigint, " +
 			"created_at timestamptz, sql text, progress float8", (*Server).queryRows},
 		{"query_events", "at timestamptz, query text, what text, code text, reason text, detail text, epoch bigint", (*Server).eventRows},
-		{"ioc_lists", "name text, type text, entries bigint, version bigint, filter_bytes bigint", (*Server).listRows},
+		{"ioc_lists", "name text, type text, entries bigint, version bigint, filter_bytes bigint, source text, refreshed_at timestamptz, last_error text", (*Server).listRows},
 		{"functions", "name text, arguments text, returns text, language text, state text, reason text, sql text", (*Server).functionRows},
 		{"rejected", "at timestamptz, stream text, query text, code text, reason text, raw text, epoch bigint", (*Server).rejectedRows},
 		{"epochs", "epoch bigint, clock timestamptz, inputs integer, restarted boolean", (*Server).epochRows},
@@ -167,8 +167,12 @@ func (srv *Server) eventRows(add func([]types.Value) error) error {
 func (srv *Server) listRows(add func([]types.Value) error) error {
 	set := srv.eng.IOC()
 	for _, l := range srv.cat.Snapshot().Lists() {
+		last, refreshedAt := srv.feeds.of(l.ID), types.Null(types.T(types.TimestampTZ))
+		if last.at != 0 {
+			refreshedAt = types.NewTime(last.at)
+		}
 		if err := add([]types.Value{text(l.Name), text(l.Type), big(int64(set.Len(l.Name))), big(int64(set.Version(l.Name))),
-			big(set.FilterBytes(l.Name))}); err != nil {
+			big(set.FilterBytes(l.Name)), textOrNull(l.Options["source"]), refreshedAt, textOrNull(last.failed)}); err != nil {
 			return err
 		}
 	}

@@ -70,6 +70,7 @@ type Server struct {
 	sinks   *sink.Set
 	running map[uint64]*catalog.Sink
 	secrets secrets
+	feeds   feeds
 	// ddl serialises statements that change the catalogue: plan, apply, publish.
 	ddl sync.Mutex
 	// statementBytes is as in Options.

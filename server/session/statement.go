@@ -239,7 +239,7 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 			return sc.alterQuery(ctx, s.resolve(st.Name), st, s.path(), out)
 		}), nil
 	case *parse.RefreshIOC:
-		return nil, sqlerr.NotSupported("REFRESH IOC LIST", "Load the list with COPY, or change it with ALTER IOC LIST.").At(st.Name.Pos)
+		return simple("REFRESH IOC LIST", func(ctx context.Context, out pgwire.Output) error { return s.refreshIOC(ctx, st, out) }), nil
 	}
 	return nil, sqlerr.NotSupported("this statement", "")
 }

@@ -50,6 +50,7 @@ var table = []row{
 	{"executor/connector", low},
 	{"executor/connector/kafka", with(low, []string{"executor/connector"})},
 	{"executor/ioc", with(low, []string{"executor/expr", "storage/kv"})},
+	{"executor/ioc/feed", with(low, []string{"executor/ioc"})},
 	{"executor/table", with(low, []string{"executor/expr", "storage/state"})},
 	{"executor/predindex", with(low, []string{"executor/fn", "executor/expr"})},
 	{"executor/spec", with(low, []string{"executor/agg", "executor/window", "executor/expr"})},
@@ -89,7 +90,7 @@ var table = []row{
 	// engine's results, log entries and catalogue rows, whose types are storage's.
 	{"server/session", with(bound, []string{
 		"executor/table",
-		"executor/codec", "executor/ioc", "executor/op", "executor/task", "executor/job", "executor/connector", "executor/sink", "planner", "storage/eventlog",
+		"executor/codec", "executor/ioc", "executor/ioc/feed", "executor/op", "executor/task", "executor/job", "executor/connector", "executor/sink", "planner", "storage/eventlog",
 		"executor/seal", "storage/meta", "storage/results", "server/pgwire", "server/pgcatalog", "server/auth",
 	})},
 	{"server/httpapi", with(bound, []string{"planner", "executor/job", "executor/codec", "executor/sink", "server/auth", "server/session"})},
