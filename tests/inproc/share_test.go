@@ -266,6 +266,26 @@ func TestSharedWindows(t *testing.T) {
 	}
 }
 
+// TestTablesOfOneName: tables of two schemas that share a name are not the same one, and queries that ask them do not share.
+func TestTablesOfOneName(t *testing.T) {
+	db := costsDB(t, Options{Workers: 1})
+	defer db.Close()
+	mustExec(t, db, "CREATE SCHEMA other", "CREATE TABLE list (u TEXT)", "CREATE TABLE other.list (u TEXT)", "INSERT INTO list VALUES ('a')",
+		"CREATE STREAM s (ts TIMESTAMPTZ, u TEXT, WATERMARK FOR ts AS ts)")
+	for _, name := range []string{"list", "other.list"} {
+		mustExec(t, db, fmt.Sprintf(`CREATE CONTINUOUS QUERY of_%s AS SELECT u, count(*) FILTER (WHERE u IN (SELECT u FROM %s)) AS n FROM s
+			GROUP BY u, TUMBLE(ts, INTERVAL '1 second')`, strings.ReplaceAll(name, ".", "_"), name))
+	}
+	for _, line := range []string{`{"ts":"2026-01-01T00:00:00Z","u":"a"}`, `{"ts":"2026-01-01T00:00:09Z","u":"x"}`} {
+		if rejected, err := db.Append("s", []byte(line)); err != nil || rejected != 0 {
+			t.Fatal(rejected, err)
+		}
+	}
+	settle(t, db)
+	expect(t, db, "SELECT n FROM of_list", "1")
+	expect(t, db, "SELECT n FROM of_other_list", "0")
+}
+
 // TestMemberWithColumnLeaves: when the only one of queries with the same session, sliding or count window goes that reads a column, the
 // others go on without it.
 func TestMemberWithColumnLeaves(t *testing.T) {
