@@ -111,6 +111,7 @@ func (w cutWriter) Block(slice int64, data []byte) error {
 	b := stateBlock{op: w.op, slice: slice, what: blockData, data: data}
 	if w.copies.Short() { // there may be as many blocks as there is state
 		b.data = arena.Append(w.copies, &b.block, nil, data...)
+		w.copies.Relieve() // of what was read to make it
 	}
 	*w.part = append(*w.part, b)
 	return nil
@@ -274,6 +275,7 @@ func (c *checkpoints) write(cut *checkpointCut, w *checkpoint.Writer) error {
 					w.Abort()
 					return err
 				}
+				b.block.Evict() // it stays until all is written, but need not be in memory
 			case blockDrop:
 				w.Drop(b.op, b.slice)
 			case blockDropOp:

@@ -275,7 +275,7 @@ func (w *worker) refuses(wq *workerQuery, r *routed) bool {
 	if in.IsResult && spec.StageOwner(in.Source) == wq.q.owner.spec.ID {
 		return false
 	}
-	wq.refused += int64(len(r.part(w.at, w.index).Sel))
+	wq.refused += int64(len(w.part(r).Sel))
 	return true
 }
 

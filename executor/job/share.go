@@ -248,7 +248,7 @@ func (w *worker) shareRows(wq *workerQuery, r *routed) {
 				return err
 			}
 		}
-		return g.state.Process(r.part(w.at, w.index).Input(r.batch(w.at)))
+		return g.state.Process(w.part(r).Input(r.batch(w.at)))
 	})
 	w.shareCost(g)
 }
@@ -288,7 +288,7 @@ func (w *worker) takeShared(wq *workerQuery, r *routed) {
 }
 
 func (w *worker) takeSharedRows() error {
-	return w.wq.tree.TakeShared(w.routed.part(w.at, w.index).Input(w.routed.batch(w.at)), w.wq.group.state.Left())
+	return w.wq.tree.TakeShared(w.part(w.routed).Input(w.routed.batch(w.at)), w.wq.group.state.Left())
 }
 
 // advanceGroup moves time on for what a group shares.

@@ -63,6 +63,7 @@ type worker struct {
 	at         *frontBatch
 	wq         *workerQuery
 	routed     *routed
+	portion    portion
 	wm         types.EventTime
 	rowError   func(row uint32, err error)
 	lateRow    func(row uint32, watermark types.EventTime)
@@ -139,7 +140,7 @@ func newWorker(e *Engine, index int) *worker {
 		queries: map[*query]*workerQuery{}, streams: map[uint64]*workerStream{}, groups: map[*shareKey]*group{}}
 	w.ctx.UDF, w.meter.now, w.asideAt = e.cfg.UDF, e.costs.now, e.cfg.asideBytes()
 	w.processOne = func() error {
-		in := w.routed.part(w.at, w.index).Input(w.routed.batch(w.at))
+		in := w.part(w.routed).Input(w.routed.batch(w.at))
 		if w.wq.several {
 			in.Others, in.Several = w.wq.others(w.routed.input)
 			if w.wq.reached > w.wq.watermark() {
@@ -306,11 +307,7 @@ func (w *worker) data(it *item) {
 		w.at = fb
 		w.steps++
 		w.meter.keep()
-		w.batches++
-		for i := range fb.routed[:fb.used] {
-			w.process(&fb.routed[i])
-			w.ctx.State.Relieve()
-		}
+		w.processAll(fb)
 		w.routed = nil
 		if wm := max(fb.watermark, ws.watermark); wm > ws.watermark || wm >= ws.deadlines.next() {
 			w.advance(ws, wm) // also when only rows behind it made something due
@@ -328,7 +325,7 @@ func (w *worker) data(it *item) {
 // process gives a query its rows of the batch in work.
 func (w *worker) process(r *routed) {
 	wq := w.queries[r.q]
-	if len(r.part(w.at, w.index).Sel) == 0 || wq == nil || wq.shut && w.refuses(wq, r) {
+	if len(w.part(r).Sel) == 0 || wq == nil || wq.shut && w.refuses(wq, r) {
 		return
 	}
 	if wq.group != nil {

@@ -249,7 +249,7 @@ func badKeys(in Input) string {
 	if len(k.Hash) != len(in.Sel) || len(k.Off) != len(in.Sel)+1 {
 		return fmt.Sprintf("%d keys for %d rows", len(k.Hash), len(in.Sel))
 	}
-	if k.Off[0] != 0 || !slices.IsSorted(k.Off) || int(k.Off[len(k.Off)-1]) > len(k.Buf) {
+	if !slices.IsSorted(k.Off) || int(k.Off[len(k.Off)-1]) > len(k.Buf) {
 		return "offsets of keys are not within their bytes"
 	}
 	return ""

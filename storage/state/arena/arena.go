@@ -87,8 +87,11 @@ func (p *Part) Bytes() int64 {
 	return p.bytes.Load()
 }
 
+// Short is Part.Short.
+func (a *Arena) Short() bool { return a != nil && a.pool.short.Load() }
+
 // Short reports that memory is scarce: what is kept for reuse only is better given back. Cheap; the owner's.
-func (p *Part) Short() bool { return p != nil && p.arena.pool.short.Load() }
+func (p *Part) Short() bool { return p != nil && p.arena.Short() }
 
 // Relieve is Arena.Relieve for those who write much at once; the owner's.
 func (p *Part) Relieve() {
@@ -202,6 +205,28 @@ func (b *Block) Free() {
 	b.h.cleanup.Stop()
 	b.h.free()
 	b.h = nil
+}
+
+// Evict takes what the block holds out of memory, as far as the file has it; it comes back when it is asked for. For those who go through
+// much that they will not come back to, and are not its owner, whose Relieve would do it. Anybody's who may read.
+func (b *Block) Evict() {
+	if b.h != nil {
+		b.h.span.arena.evict(b.h.held)
+	}
+}
+
+func (a *Arena) evict(h *held) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := h.span; s.class >= 0 {
+		s.evictPiece(h.piece)
+		return
+	}
+	for i, slot := range h.span.slots {
+		if slot != 0 {
+			dropPages(h.span.chunkAt(i), chunkBytes)
+		}
+	}
 }
 
 // grow gives b at least n bytes, the first used of which are those of old.

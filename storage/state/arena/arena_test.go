@@ -29,7 +29,7 @@ func newTestPool(t *testing.T, budget int64) *Pool {
 }
 
 // counts are what a random run must have met.
-type counts struct{ extended, reused, moved, dropped, forgotten, freed, held int }
+type counts struct{ extended, reused, moved, dropped, forgotten, freed, held, evicted int }
 
 // TestAgainstSlices does random things to columns and to plain slices.
 func TestAgainstSlices(t *testing.T) {
@@ -47,7 +47,7 @@ func TestAgainstSlices(t *testing.T) {
 		}
 		runtime.GC()
 	}
-	if met.extended == 0 || met.reused == 0 || met.moved == 0 || met.dropped == 0 || met.forgotten == 0 || met.freed == 0 || met.held == 0 {
+	if met.extended == 0 || met.reused == 0 || met.moved == 0 || met.dropped == 0 || met.forgotten == 0 || met.freed == 0 || met.held == 0 || met.evicted == 0 {
 		t.Errorf("not all cases were met: %+v", met)
 	}
 }
@@ -68,7 +68,7 @@ func (r *modelRun) step() {
 	}
 	at := r.rnd.IntN(len(r.columns))
 	c := r.columns[at]
-	switch r.rnd.IntN(10) {
+	switch r.rnd.IntN(11) {
 	case 0, 1, 2, 3:
 		r.append(c, r.rnd.IntN(1<<r.rnd.IntN(20)))
 	case 4:
@@ -88,6 +88,8 @@ func (r *modelRun) step() {
 		r.forget(c, at)
 	case 9:
 		r.same(c)
+	case 10:
+		r.met.evicted += r.evict(c)
 	}
 }
 
@@ -103,6 +105,13 @@ func (r *modelRun) append(c *column, n int) {
 	if was > 0 && c.b.h.bytes > was {
 		r.met.extended++
 	}
+}
+
+// evict takes a column out of memory, and returns how many of its pages left.
+func (r *modelRun) evict(c *column) int {
+	before := r.pool.Resident()
+	c.b.Evict()
+	return int(before-r.pool.Resident()) / pageBytes
 }
 
 func (r *modelRun) move() {
@@ -241,6 +250,50 @@ func TestLookKeepsBudget(t *testing.T) {
 	if p.Look(); part.Short() {
 		t.Error("memory is said to be scarce")
 	}
+}
+
+// TestEvict: who reads one block after the other, all of them in the file, has one in memory at a time; what is not there stays.
+func TestEvict(t *testing.T) {
+	p := newTestPool(t, 1<<40)
+	a := p.Arena()
+	part := a.Part()
+	sizes := []int{leastBytes, 3 * leastBytes, chunkBytes, 5 * chunkBytes / 2}
+	var blocks [4][8]Block
+	var all [4][8][]byte
+	for i, size := range sizes {
+		for j := range all[i] {
+			all[i][j] = Make[byte](part, &blocks[i][j], size)
+			for at := range all[i][j] {
+				all[i][j][at] = byte(i + j + at)
+			}
+		}
+	}
+	read := func(i, j int) {
+		for at, v := range all[i][j] {
+			if v != byte(i+j+at) {
+				t.Fatalf("block %d of %d bytes has %d at %d", j, sizes[i], v, at)
+			}
+		}
+		blocks[i][j].Evict()
+	}
+	before := p.Resident()
+	if read(0, 0); p.Resident() != before {
+		t.Fatal("what is not in the file has left memory")
+	}
+	p.Force(1 << 40)
+	for a.want.Load() > 0 {
+		a.Relieve()
+	}
+	a.sweep(1<<40, 0)
+	empty := p.Resident()
+	for i := range all {
+		for j := range all[i] {
+			if read(i, j); p.Resident() > empty+chunkBytes { // the system brings in neighbours
+				t.Fatalf("%d bytes are in memory after a block of %d, %d were before", p.Resident(), sizes[i], empty)
+			}
+		}
+	}
+	runtime.KeepAlive(&blocks)
 }
 
 // TestNoDirectory: where nothing can be moved, the reason is told, and the memory stays as it was.

@@ -62,6 +62,17 @@ func (a *Arena) allocPiece(h *held, class int) (fresh, ok bool) {
 // empty reports that all pieces of a span are free. Called with mu held.
 func (s *span) empty() bool { return s.class >= 0 && len(s.free) == chunkBytes/classBytes(s.class) }
 
+// evictPiece takes the pages that are a piece's alone out of memory, if the file has them. Called with mu held.
+func (s *span) evictPiece(piece int) {
+	if s.slots[0] == 0 {
+		return
+	}
+	from, to := roundUp(piece*classBytes(s.class), pageBytes), (piece+1)*classBytes(s.class)/pageBytes*pageBytes
+	if from < to {
+		dropPages(unsafe.Add(s.base, from), to-from)
+	}
+}
+
 // freePiece gives a piece back, and tells whether its span is not needed any more. Called with mu held.
 func (a *Arena) freePiece(s *span, piece int) bool {
 	rooms := a.rooms[s.class]
@@ -69,12 +80,7 @@ func (a *Arena) freePiece(s *span, piece int) bool {
 		rooms = append(rooms, s)
 	}
 	s.free = append(s.free, uint16(piece))
-	if s.slots[0] != 0 { // what nobody reads any more is not to wait for the clock's hand
-		from, to := roundUp(piece*classBytes(s.class), pageBytes), (piece+1)*classBytes(s.class)/pageBytes*pageBytes
-		if from < to {
-			dropPages(unsafe.Add(s.base, from), to-from)
-		}
-	}
+	s.evictPiece(piece) // what nobody reads any more is not to wait for the clock's hand
 	if s.empty() && (len(rooms) > 1 || s.slots[0] != 0) {
 		at := slices.Index(rooms, s)
 		rooms = slices.Delete(rooms, at, at+1)
