@@ -12,7 +12,7 @@ import (
 type Slab struct {
 	Words  []uint64
 	Stride int
-	// Mem is where the memory of words and sets comes from; nil: the Go heap. It is set before there are groups.
+	// Mem is where the memory of words, of what they point at, and of sets comes from; nil: the Go heap. It is set before there are groups.
 	Mem    *arena.Part
 	holder arena.Block // of Words
 	// Heap holds bytes of variable size that states point into (min/max over text, sets of count distinct).

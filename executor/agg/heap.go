@@ -4,14 +4,17 @@ import (
 	"encoding/binary"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // Heap is the variable-sized side of a slab's states: blocks of bytes, each owned by one word of the slab, and the sets of
 // distinct values. A block starts with a header that names its owner, so that the heap can be compacted without knowing
-// the aggregates: a block is alive when its owner still points at it.
+// the aggregates: a block is alive when its owner still points at it. Blocks lie where the slab's words do, and leave memory as these: a slice of one
+// must not be used once another has been written.
 type Heap struct {
 	buf     []byte
-	garbage int // bytes of dead blocks, headers included
+	holder  arena.Block // of buf
+	garbage int         // bytes of dead blocks, headers included
 	sets    []*set
 }
 
@@ -24,6 +27,9 @@ const BlockMax = 16 << 20
 
 // compactMin is the garbage, in bytes, below which compaction does not pay.
 const compactMin = 64 << 10
+
+// compactLook is after how many bytes of a heap that is compacted memory is looked after.
+const compactLook = 256 << 10
 
 func (h *Heap) reset() {
 	h.buf, h.garbage = h.buf[:0], 0
@@ -45,13 +51,21 @@ func (h *Heap) header(at int) (owner uint64, size, used int) {
 	return binary.LittleEndian.Uint64(b), int(binary.LittleEndian.Uint32(b[8:])), int(binary.LittleEndian.Uint32(b[12:]))
 }
 
+// header is Heap.header, for those who go to one block: while memory is scarce its page comes in alone, to be written to.
+func (s *Slab) header(at int) (owner uint64, size, used int) {
+	if s.Mem.Short() {
+		arena.Claim(s.Heap.buf, at)
+	}
+	return s.Heap.header(at)
+}
+
 // block returns the bytes that word w points at, nil when it points at none; valid until the heap is next written to.
 func (s *Slab) block(w int) []byte {
 	if s.Words[w] == 0 {
 		return nil
 	}
 	at := int(s.Words[w] - 1)
-	_, _, used := s.Heap.header(at)
+	_, _, used := s.header(at)
 	return s.Heap.buf[at+blockHeader : at+blockHeader+used]
 }
 
@@ -87,7 +101,7 @@ func (s *Slab) roomFor(w, n int) error {
 	h := &s.Heap
 	grown := n
 	if s.Words[w] != 0 {
-		_, size, _ := h.header(int(s.Words[w] - 1))
+		_, size, _ := s.header(int(s.Words[w] - 1))
 		if n <= size {
 			return nil
 		}
@@ -96,27 +110,20 @@ func (s *Slab) roomFor(w, n int) error {
 	if h.garbage > compactMin && h.garbage > len(h.buf)/2 {
 		s.compact()
 	}
-	old := s.block(w)
 	at := len(h.buf)
-	h.buf = binary.LittleEndian.AppendUint64(h.buf, uint64(w))
-	h.buf = binary.LittleEndian.AppendUint32(h.buf, uint32(grown))
-	h.buf = binary.LittleEndian.AppendUint32(h.buf, uint32(len(old)))
-	h.buf = append(h.buf, old...)
-	h.buf = appendZeros(h.buf, grown-len(old))
+	end := at + blockHeader + grown
+	h.buf = arena.Grow(s.Mem, &h.holder, h.buf, end)[:end]
+	old := s.block(w)
+	binary.LittleEndian.PutUint64(h.buf[at:], uint64(w))
+	binary.LittleEndian.PutUint32(h.buf[at+8:], uint32(grown))
+	binary.LittleEndian.PutUint32(h.buf[at+12:], uint32(len(old)))
+	copy(h.buf[at+blockHeader:], old)
 	if s.Words[w] != 0 {
-		_, size, _ := h.header(int(s.Words[w] - 1))
+		_, size, _ := s.header(int(s.Words[w] - 1))
 		h.garbage += blockHeader + size
 	}
 	s.Words[w] = uint64(at + 1)
 	return nil
-}
-
-// appendZeros appends n bytes; what they hold does not matter.
-func appendZeros(b []byte, n int) []byte {
-	if n <= cap(b)-len(b) {
-		return b[:len(b)+n]
-	}
-	return append(b, make([]byte, n)...)
 }
 
 // freeBlock makes word w point at nothing.
@@ -124,7 +131,7 @@ func (s *Slab) freeBlock(w int) {
 	if s.Words[w] == 0 {
 		return
 	}
-	_, size, _ := s.Heap.header(int(s.Words[w] - 1))
+	_, size, _ := s.header(int(s.Words[w] - 1))
 	s.Heap.garbage += blockHeader + size
 	s.Words[w] = 0
 }
@@ -132,8 +139,12 @@ func (s *Slab) freeBlock(w int) {
 // compact moves the living blocks together.
 func (s *Slab) compact() {
 	h := &s.Heap
-	out := 0
+	out, looked := 0, 0
 	for at := 0; at < len(h.buf); {
+		if at-looked >= compactLook {
+			looked = at
+			s.Mem.Relieve()
+		}
 		owner, size, _ := h.header(at)
 		end := at + blockHeader + size
 		if owner < uint64(len(s.Words)) && s.Words[owner] == uint64(at+1) {

@@ -110,10 +110,9 @@ func (hyperLogLog) raise(s *Slab, at int, register uint32, rank uint8) error {
 	return nil
 }
 
-// each calls fn with the registers that are not zero, ascending.
-func (hyperLogLog) each(s *Slab, at int, fn func(register uint32, rank uint8) error) error {
-	b := s.block(at + 1)
-	if s.Words[at] > hllSparseMax {
+// each calls fn with the registers that are not zero, n of them in a block, ascending.
+func (hyperLogLog) each(n uint64, b []byte, fn func(register uint32, rank uint8) error) error {
+	if n > hllSparseMax {
 		for i, rank := range b {
 			if rank == 0 {
 				continue
@@ -138,7 +137,8 @@ func (k hyperLogLog) Merge(dst *Slab, dg uint32, src *Slab, sg uint32, off int) 
 	if dst == src && dg == sg {
 		return nil
 	}
-	return k.each(src, src.word(off, sg), func(register uint32, rank uint8) error {
+	from := src.word(off, sg)
+	return k.each(src.Words[from], dst.foreign(src, from+1), func(register uint32, rank uint8) error {
 		return k.raise(dst, at, register, rank)
 	})
 }
@@ -147,7 +147,7 @@ func (k hyperLogLog) Result(s *Slab, off int, gid uint32) (types.Value, error) {
 	var counts [hllRankMax + 1]float64
 	at := s.word(off, gid)
 	counts[0] = float64(hllRegisters - s.Words[at])
-	_ = k.each(s, at, func(_ uint32, rank uint8) error {
+	_ = k.each(s.Words[at], s.block(at+1), func(_ uint32, rank uint8) error {
 		counts[rank]++
 		return nil
 	})
@@ -205,7 +205,7 @@ func (k hyperLogLog) Append(dst []byte, s *Slab, off int, gid uint32) []byte {
 	if s.Words[at] > hllSparseMax {
 		return append(dst, s.block(at+1)...)
 	}
-	_ = k.each(s, at, func(register uint32, rank uint8) error {
+	_ = k.each(s.Words[at], s.block(at+1), func(register uint32, rank uint8) error {
 		dst = append(binary.AppendUvarint(dst, uint64(register-next)), rank)
 		next = register + 1
 		return nil

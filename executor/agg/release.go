@@ -48,7 +48,7 @@ func (s *Slab) owns(w int) bool {
 	if at > uint64(len(s.Heap.buf)) || uint64(len(s.Heap.buf))-at < blockHeader {
 		return false
 	}
-	owner, size, used := s.Heap.header(int(at))
+	owner, size, used := s.header(int(at))
 	return owner == uint64(w) && used <= size && uint64(size) <= uint64(len(s.Heap.buf))-at-blockHeader
 }
 

@@ -39,7 +39,8 @@ func (s *Slab) Reset() {
 	s.Heap.reset()
 }
 
-// Claim brings the states of groups into memory, while memory is scarce: they are about to be updated.
+// Claim brings the states of groups into memory, while memory is scarce: they are about to be updated. What they point at comes in when it is
+// gone to, see header.
 func (s *Slab) Claim(gids []uint32) {
 	if !s.Mem.Short() {
 		return
@@ -54,6 +55,7 @@ func (s *Slab) Claim(gids []uint32) {
 // Free drops all groups and gives the memory back.
 func (s *Slab) Free() {
 	s.holder.Free()
+	s.Heap.holder.Free()
 	for _, set := range s.Heap.sets {
 		set.freeMemory()
 	}

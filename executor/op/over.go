@@ -124,7 +124,7 @@ func NewOver(s *spec.Over, schema *types.Schema) (*Over, error) {
 // Open implements Operator.
 func (o *Over) Open(ctx *expr.Ctx) error {
 	o.keys.ctx, o.mem = ctx, ctx.State.Part()
-	o.table.Mem, o.slab.Mem, o.rows.mem = o.mem, o.mem, o.mem
+	o.table.Mem, o.slab.Mem, o.rows.mem, o.pending.mem = o.mem, o.mem, o.mem, o.mem
 	return nil
 }
 
@@ -389,6 +389,7 @@ func (o *Over) rebuild() {
 	}
 	o.saved.dirty, o.saved.at, o.saved.end = dirty, at, end
 	for _, c := range o.pending.chunks {
+		o.mem.Relieve()
 		for i := range c.gids {
 			c.gids[i] = to[c.gids[i]]
 		}
@@ -421,7 +422,9 @@ func (o *Over) Close() error {
 	o.rows.clear()
 	o.partBlock.Free()
 	o.cursorBlock.Free()
-	o.parts, o.cursors, o.pending.chunks = nil, nil, nil
+	clear(o.emitted)
+	o.pending.clear()
+	o.parts, o.cursors = nil, nil
 	return nil
 }
 

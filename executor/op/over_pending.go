@@ -6,12 +6,14 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // overPending holds rows until the watermark has passed them, in chunks in the order of arrival. A row is first *taken*, in
 // the order of (time, arrival), when all rows of its time are there, and *left* when all rows that its frames look ahead
 // to have been taken.
 type overPending struct {
+	mem      *arena.Part
 	in, args *types.Schema
 	chunks   []*overChunk
 	spare    []*overChunk
@@ -30,8 +32,13 @@ type overChunk struct {
 	// order lists rows by (time, arrival): the first left of them have left, the first taken are taken.
 	order       []uint32
 	taken, left int
+	// nextTake and nextLeave are the times of the rows that are taken and leave next, of those in order; MaxTime: there are none.
+	nextTake, nextLeave int64
 	// saved counts the rows that a checkpoint has seen.
 	saved int
+	// packed: it takes no more rows, and all that it has lies in one block of state memory.
+	packed bool
+	block  arena.Block
 }
 
 // overRef is a row in a chunk.
@@ -50,9 +57,12 @@ func (p *overPending) init(in, args *types.Schema) {
 // room returns a chunk that can take rows with these columns. Which are there changes as other queries over the stream come and go;
 // rows of a chunk have the same.
 func (p *overPending) room(absent func(col int) bool) *overChunk {
-	if n := len(p.chunks); n > 0 && len(p.chunks[n-1].times) < batch.RowsMax && p.chunks[n-1].alike(absent) {
-		return p.chunks[n-1]
+	if n := len(p.chunks); n > 0 {
+		if c := p.chunks[n-1]; !c.packed && len(c.times) < batch.RowsMax && c.alike(absent) {
+			return c
+		}
 	}
+	p.pack()
 	var c *overChunk
 	if n := len(p.spare); n > 0 {
 		c, p.spare = p.spare[n-1], p.spare[:n-1]
@@ -64,6 +74,61 @@ func (p *overPending) room(absent func(col int) bool) *overChunk {
 	}
 	p.chunks = append(p.chunks, c)
 	return c
+}
+
+// overLoose is how many chunks lie on the Go heap while memory is not scarce: rows that soon leave stay there.
+const overLoose = 8
+
+// pack moves the chunks, which take no more rows, to state memory, when they are many or memory is scarce.
+func (p *overPending) pack() {
+	if p.mem == nil || len(p.chunks) < overLoose && !p.mem.Short() {
+		return
+	}
+	for _, c := range p.chunks {
+		if !c.packed {
+			c.pack(p.mem)
+		}
+	}
+}
+
+// pack moves all that a chunk has into one block.
+func (c *overChunk) pack(mem *arena.Part) {
+	c.settle()
+	n := arena.Words(c.gids) + arena.Words(c.times) + arena.Words(c.seqs) + arena.Words(c.order)
+	for _, b := range [2]*batch.Batch{c.in, c.args} {
+		for i := range b.Cols {
+			v := &b.Cols[i]
+			n += arena.Words(v.I64) + arena.Words(v.F64) + arena.Words(v.Off) + arena.Words(v.Buf) + arena.Words(v.Nulls)
+		}
+	}
+	room := arena.Make[uint64](mem, &c.block, n)
+	room = moveTo(room, &c.gids)
+	room = moveTo(room, &c.times)
+	room = moveTo(room, &c.seqs)
+	room = moveTo(room, &c.order)
+	for _, b := range [2]*batch.Batch{c.in, c.args} {
+		for i := range b.Cols {
+			v := &b.Cols[i]
+			room = moveTo(room, &v.I64)
+			room = moveTo(room, &v.F64)
+			room = moveTo(room, &v.Off)
+			room = moveTo(room, &v.Buf)
+			room = moveTo(room, &v.Nulls)
+		}
+	}
+	c.packed = true
+}
+
+// moveTo moves a slice to the beginning of room, and returns the rest of it.
+func moveTo[T any](room []uint64, s *[]T) (rest []uint64) {
+	*s, rest = arena.Carve(room, *s)
+	return rest
+}
+
+// free gives the memory of a packed chunk back.
+func (c *overChunk) free() {
+	c.block.Free()
+	*c = overChunk{}
 }
 
 // alike reports that the rows of the chunk have the same columns.
@@ -114,6 +179,15 @@ func (c *overChunk) settle() {
 		}
 		return cmp.Compare(c.seqs[a], c.seqs[b])
 	})
+	c.nextTake, c.nextLeave = c.timeAt(c.taken), c.timeAt(c.left)
+}
+
+// timeAt is the time of a row by its place in the order.
+func (c *overChunk) timeAt(place int) int64 {
+	if place >= len(c.order) {
+		return int64(types.MaxTime)
+	}
+	return c.times[c.order[place]]
 }
 
 // take returns the rows with a time below limit that were not taken before, in order; valid until the next call.
@@ -122,14 +196,12 @@ func (p *overPending) take(limit int64) []overRef {
 	p.dueTake = int64(types.MaxTime)
 	for _, c := range p.chunks {
 		c.settle()
-		for ; c.taken < len(c.order); c.taken++ {
-			row := c.order[c.taken]
-			if c.times[row] >= limit {
-				p.dueTake = min(p.dueTake, c.times[row])
-				break
-			}
-			p.refs = append(p.refs, overRef{c.times[row], c.seqs[row], c, row})
+		if c.nextTake < limit {
+			p.mem.Relieve()
+			c.taken = p.refer(c, c.taken, limit)
+			c.nextTake = c.timeAt(c.taken)
 		}
+		p.dueTake = min(p.dueTake, c.nextTake)
 	}
 	return p.sorted()
 }
@@ -139,16 +211,26 @@ func (p *overPending) leave(limit int64) []overRef {
 	p.forgetRefs()
 	p.dueLeave = int64(types.MaxTime)
 	for _, c := range p.chunks {
-		for ; c.left < len(c.order); c.left++ {
-			row := c.order[c.left]
-			if c.times[row] >= limit {
-				p.dueLeave = min(p.dueLeave, c.times[row])
-				break
-			}
-			p.refs = append(p.refs, overRef{c.times[row], c.seqs[row], c, row})
+		if c.nextLeave < limit {
+			p.mem.Relieve()
+			c.left = p.refer(c, c.left, limit)
+			c.nextLeave = c.timeAt(c.left)
 		}
+		p.dueLeave = min(p.dueLeave, c.nextLeave)
 	}
 	return p.sorted()
+}
+
+// refer adds the rows of a chunk from a place in its order on whose times are below limit, and returns the place after them.
+func (p *overPending) refer(c *overChunk, from int, limit int64) int {
+	for ; from < len(c.order); from++ {
+		row := c.order[from]
+		if c.times[row] >= limit {
+			break
+		}
+		p.refs = append(p.refs, overRef{c.times[row], c.seqs[row], c, row})
+	}
+	return from
 }
 
 // forgetRefs empties refs: their chunks are no more held by them.
@@ -180,6 +262,10 @@ func (p *overPending) tidy() {
 		if c.left < len(c.times) {
 			return false
 		}
+		if c.packed {
+			c.free()
+			return true
+		}
 		if len(p.spare) < overSpareMax {
 			c.in.Reset(nil)
 			c.args.Reset(nil)
@@ -188,6 +274,17 @@ func (p *overPending) tidy() {
 		}
 		return true
 	})
+}
+
+// clear forgets all rows.
+func (p *overPending) clear() {
+	p.forgetRefs()
+	for _, c := range p.chunks {
+		if c.packed {
+			c.free()
+		}
+	}
+	p.chunks = nil
 }
 
 func (p *overPending) bytes() int64 {

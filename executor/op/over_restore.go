@@ -253,6 +253,7 @@ func (r *overRestorer) finish() error {
 			behind[c.gids[c.order[c.taken]]]++
 			c.taken++
 		}
+		c.nextTake = c.timeAt(c.taken)
 	}
 	for g := range o.parts {
 		p := &o.parts[g]

@@ -23,6 +23,8 @@ var memoryQueries = []struct{ name, sql string }{
 	{"counted", "SELECT k, count(*) AS c, sum(n) AS total FROM s GROUP BY k, COUNT_WINDOW(3)"},
 	{"before", "SELECT k, n, c, least FROM (SELECT k, n, count(*) OVER w AS c, min(n) OVER w AS least FROM s " +
 		"WINDOW w AS (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '10 hours' PRECEDING AND CURRENT ROW)) AS x WHERE c > 2"},
+	{"texts", "SELECT k, max(k) AS most, sum(n::numeric) AS total, array_agg(n) AS list FROM s GROUP BY k, HOP(ts, INTERVAL '1 day', INTERVAL '2 days') HAVING count(*) <> 2"},
+	{"waiting", "SELECT k, count(*) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '1 hour' PRECEDING AND INTERVAL '7 hours' FOLLOWING) AS c FROM s"},
 	{"matched", "SELECT k, least, most FROM s MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES f.n AS least, l.n AS most PATTERN (f b l) " +
 		"WITHIN INTERVAL '10 hours' DEFINE f AS n > 0, b AS n > 0, l AS n > 0) m"},
 	{"followed", "SEQUENCE BY k WITHIN INTERVAL '10 hours' [s WHERE n > 0] [s WHERE n > 2] ![s WHERE n > 16]"},
@@ -173,9 +175,11 @@ func TestHeapBeyondMemory(t *testing.T) {
 	}
 	defer func() { _ = db.Close() }()
 	mustExec(t, db, "CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, k TEXT, WATERMARK FOR ts AS ts)")
-	mustExec(t, db, "CREATE CONTINUOUS QUERY much AS SELECT count(*) AS n, array_agg(k) AS list FROM s GROUP BY TUMBLE(ts, INTERVAL '1 day')")
+	mustExec(t, db, "CREATE CONTINUOUS QUERY minutes AS SELECT k, count(*) AS n FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 minute')")
+	mustExec(t, db, "CREATE CONTINUOUS QUERY much AS SELECT s.k, m.n FROM s JOIN minutes FOR SYSTEM_TIME AS OF s.ts AS m ON m.k = s.k")
 	mustExec(t, db, "CREATE CONTINUOUS QUERY little AS SELECT count(*) AS n FROM s GROUP BY TUMBLE(ts, INTERVAL '1 day')")
 	mustExec(t, db, "INSERT INTO s SELECT '2026-03-01 00:00:00Z', repeat('x', 200) || n FROM generate_series(1, 10000) AS n")
+	mustExec(t, db, "INSERT INTO s VALUES ('2026-03-01 00:01:00Z', 'later'), ('2026-03-01 00:02:00Z', 'later')") // what a minute had is a version now
 	states := func() map[string]string {
 		out := map[string]string{}
 		for _, row := range mustRows(t, db, "SELECT name, state, coalesce(reason, '') FROM vigil.queries") {
@@ -186,7 +190,7 @@ func TestHeapBeyondMemory(t *testing.T) {
 	heap.Store(budget / 2) // three quarters may be in use
 	const enough = 60      // looks, of which some are at the heap
 	for from := looks.Load(); looks.Load() < from+enough; {
-		mustExec(t, db, "INSERT INTO s VALUES ('2026-03-01 00:00:00Z', 'one more')")
+		mustExec(t, db, "INSERT INTO s VALUES ('2026-03-01 00:02:00Z', 'one more')")
 	}
 	for name, state := range states() {
 		if state != job.StateRunning+" " {
@@ -195,7 +199,7 @@ func TestHeapBeyondMemory(t *testing.T) {
 	}
 	heap.Store(budget * 9 / 10)
 	for strings.HasPrefix(states()["much"], job.StateRunning) {
-		mustExec(t, db, "INSERT INTO s VALUES ('2026-03-01 00:00:00Z', 'one more')")
+		mustExec(t, db, "INSERT INTO s VALUES ('2026-03-01 00:02:00Z', 'one more')")
 	}
 	heap.Store(0)
 	if now := states(); !strings.HasPrefix(now["much"], job.StateDeactivated+" memory of the server: ") || now["little"] != job.StateRunning+" " {

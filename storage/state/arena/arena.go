@@ -176,6 +176,24 @@ func Append[T any](p *Part, b *Block, s []T, v ...T) []T {
 	return append(s, v...)
 }
 
+// Words is how many of the words that Carve is given it takes for s.
+func Words[T any](s []T) int { return (len(s)*int(unsafe.Sizeof(*new(T))) + 7) / 8 }
+
+// Carve copies s to the beginning of room, and returns the copy, which has no room to grow, and the rest of room: for those who keep many
+// small slices in one block.
+func Carve[T any](room []uint64, s []T) (moved []T, rest []uint64) {
+	n := Words(s)
+	if n == 0 {
+		return nil, room
+	}
+	if !flat[T]() {
+		panic("arena: elements have pointers")
+	}
+	moved = unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(room[:n]))), len(s))
+	copy(moved, s)
+	return moved, room[n:]
+}
+
 // flat reports that values of T hold no pointers.
 func flat[T any]() bool { return isFlat(reflect.TypeFor[T]()) }
 

@@ -252,6 +252,34 @@ func TestLookKeepsBudget(t *testing.T) {
 	}
 }
 
+// TestCarve: slices of all kinds lie in one block beside each other, and who appends to one of them leaves it.
+func TestCarve(t *testing.T) {
+	p := newTestPool(t, 1<<40)
+	part := p.Arena().Part()
+	var b Block
+	bytes, words, halves := []byte("a few bytes"), []uint64{1, 2, 3}, []uint32{4, 5, 6, 7, 8}
+	n := Words(bytes) + Words(words) + Words(halves) + Words[int64](nil)
+	if n != 2+3+3 {
+		t.Fatalf("%d words", n)
+	}
+	room := Make[uint64](part, &b, 100_000)
+	bytes2, room := Carve(room, bytes)
+	words2, room := Carve(room, words)
+	none, room := Carve(room, []int64{})
+	halves2, room := Carve(room, halves)
+	if len(room) != 100_000-n || none != nil {
+		t.Errorf("%d words are left, nothing is %v", len(room), none)
+	}
+	longer, more := append(bytes2, '!'), append(words2, 9)
+	if string(longer) != "a few bytes!" || !slices.Equal(more, []uint64{1, 2, 3, 9}) {
+		t.Errorf("%q, %v", longer, more)
+	}
+	if string(bytes2) != string(bytes) || !slices.Equal(words2, words) || !slices.Equal(halves2, halves) {
+		t.Errorf("%q, %v, %v", bytes2, words2, halves2)
+	}
+	runtime.KeepAlive(&b)
+}
+
 // TestEvict: who reads one block after the other, all of them in the file, has one in memory at a time; what is not there stays.
 func TestEvict(t *testing.T) {
 	p := newTestPool(t, 1<<40)
