@@ -124,7 +124,7 @@ func FuzzNormalize(f *testing.F) {
 		if again, err := Normalize(kind, form); err != nil || again != form {
 			t.Fatalf("%s %q: form %q, whose form is %q, %v", kind, in, form, again, err)
 		}
-		for _, mode := range append([]string{""}, Modes(kind)...) {
+		for _, mode := range []string{"", Exact, Subdomains, Prefix} {
 			s := NewSet().With(Change{List: "l", Create: true, Kind: kind, Mode: mode}, Change{List: "l", Add: []string{form}})
 			hits := 0
 			err := s.FindEntries("l", textVec(in, form), func(_ int, e string, _ func() string) {

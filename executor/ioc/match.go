@@ -3,6 +3,7 @@ package ioc
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
@@ -77,28 +78,22 @@ func (p *prober) scratch() []byte {
 	return p.buf[:0]
 }
 
+// any says whether a value, or an element of an array, is in one of the lists.
 func (p *prober) any(lists []*list, t types.Type, raw []byte) (bool, error) {
-	if t.Kind == types.Array {
-		elems, err := types.DecodeArray(t.Elem, string(raw))
-		if err != nil {
-			return false, err
-		}
-		for _, e := range elems {
-			if e.Null {
-				continue
-			}
-			if hit, err := p.any(lists, e.Type, []byte(e.S)); hit || err != nil {
-				return hit, err
-			}
-		}
-		return false, nil
+	if t.Kind != types.Array {
+		return p.inAny(lists, t, raw), nil
 	}
+	elems, err := elements(t, raw)
+	return slices.ContainsFunc(elems, func(e types.Value) bool { return p.inAny(lists, e.Type, []byte(e.S)) }), err
+}
+
+func (p *prober) inAny(lists []*list, t types.Type, raw []byte) bool {
 	for _, l := range lists {
 		if l.size > 0 && p.hits(l, t, raw) {
-			return true, nil
+			return true
 		}
 	}
-	return false, nil
+	return false
 }
 
 // entry is the entry of a list that a value hits, of an array that of the first element that hits one; nil: none.
@@ -106,19 +101,19 @@ func (p *prober) entry(l *list, t types.Type, raw []byte) ([]byte, error) {
 	if t.Kind != types.Array {
 		return p.find(l, t, raw), nil
 	}
-	elems, err := types.DecodeArray(t.Elem, string(raw))
-	if err != nil {
-		return nil, err
-	}
+	elems, err := elements(t, raw)
 	for _, e := range elems {
-		if e.Null {
-			continue
-		}
 		if entry := p.find(l, e.Type, []byte(e.S)); entry != nil {
 			return entry, nil
 		}
 	}
-	return nil, nil
+	return nil, err
+}
+
+// elements are those of a stored array that are not NULL.
+func elements(t types.Type, raw []byte) ([]types.Value, error) {
+	elems, err := types.DecodeArray(t.Elem, string(raw))
+	return slices.DeleteFunc(elems, func(e types.Value) bool { return e.Null }), err
 }
 
 // hits says whether a single value is in a list. A value that cannot be of the list's type is not in it.
@@ -143,7 +138,7 @@ func (p *prober) find(l *list, t types.Type, raw []byte) []byte {
 		if isNet(t) {
 			return nil
 		}
-		return p.member(l, raw)
+		return l.member(raw)
 	}
 	if isNet(t) {
 		return nil
@@ -159,12 +154,12 @@ func (p *prober) find(l *list, t types.Type, raw []byte) []byte {
 	case URL:
 		return p.findURL(l, v)
 	case Email:
-		if e := p.member(l, v); e != nil {
+		if e := l.member(v); e != nil {
 			return e
 		}
-		return p.member(l, v[bytes.LastIndexByte(v, '@'):])
+		return l.member(v[bytes.LastIndexByte(v, '@'):])
 	}
-	return p.member(l, v)
+	return l.member(v)
 }
 
 func isNet(t types.Type) bool { return t.Kind == types.Inet || t.Kind == types.CIDR }
@@ -186,15 +181,12 @@ func (p *prober) findNet(l *list, t types.Type, raw []byte) []byte {
 		return nil
 	}
 	p.buf = net.Addr().AppendTo(p.scratch())
-	return p.member(l, p.buf)
+	return l.member(p.buf)
 }
 
-// has asks a list for a canonical value.
-func (p *prober) has(l *list, v []byte) bool { return l.has(v) }
-
 // member is v if it is an entry, else nil.
-func (p *prober) member(l *list, v []byte) []byte {
-	if p.has(l, v) {
+func (l *list) member(v []byte) []byte {
+	if l.has(v) {
 		return v
 	}
 	return nil
@@ -203,7 +195,7 @@ func (p *prober) member(l *list, v []byte) []byte {
 // findDomain looks up a name and, unless the list says otherwise, its parents.
 func (p *prober) findDomain(l *list, name []byte) []byte {
 	for {
-		if p.has(l, name) {
+		if l.has(name) {
 			return name
 		}
 		dot := bytes.IndexByte(name, '.')
@@ -243,10 +235,10 @@ func (p *prober) findPrefix(l *list, v []byte, scheme int) []byte {
 	root := host + bytes.IndexByte(v[host:], '/') + 1
 	for end := len(v); ; end-- {
 		if end == len(v) || l.mode == Prefix && end-scheme <= l.longest && urlBoundary(v, end) {
-			if p.has(l, v[:end]) {
+			if l.has(v[:end]) {
 				return v[:end]
 			}
-			if scheme > 0 && p.has(l, v[scheme:end]) {
+			if scheme > 0 && l.has(v[scheme:end]) {
 				return v[scheme:end]
 			}
 		}

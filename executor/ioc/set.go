@@ -36,21 +36,10 @@ const (
 	Prefix = "prefix"
 )
 
-// Modes are the ways in which a list of a type can be compared, the usual one first; none where there is no choice.
-func Modes(kind string) []string {
-	switch kind {
-	case Domain:
-		return []string{Subdomains, Exact}
-	case URL:
-		return []string{Exact, Prefix}
-	}
-	return nil
-}
-
 // Change is one step from a version of the lists to the next. Values are canonical (Normalize made them).
 type Change struct {
 	List string
-	// Create makes an empty list of type Kind, compared as Mode says ("": the usual way); Remove forgets the list. Both leave
+	// Create makes an empty list of type Kind, compared as Mode says ("": a list of domains by Subdomains, others Exact); Remove forgets the list. Both leave
 	// Add and Drop unused.
 	Create, Remove bool
 	Kind, Mode     string
@@ -138,8 +127,12 @@ func (s *Set) FilterBytes(name string) int64 {
 }
 
 func newList(kind, mode string) *list {
-	if modes := Modes(kind); mode == "" && modes != nil {
-		mode = modes[0]
+	switch {
+	case mode != "":
+	case kind == Domain:
+		mode = Subdomains
+	default:
+		mode = Exact
 	}
 	l := &list{kind: kind, mode: mode, version: 1}
 	if kind == CIDR {

@@ -335,6 +335,17 @@ func randomQuery(r *rand.Rand) (string, *model) {
 	return sql + ") m", md
 }
 
+// randomEvents are a few rows, out of order and with ties.
+func randomEvents(r *rand.Rand) []event {
+	events := make([]event, 5+r.IntN(25))
+	now := int64(-20)
+	for i := range events {
+		now += r.Int64N(3)
+		events[i] = event{now - r.Int64N(5), []string{"p", "q", ""}[r.IntN(3)], string(rune('a' + r.IntN(3))), r.Int64N(8)}
+	}
+	return events
+}
+
 // TestMatchModel compares random queries over random rows, out of order, with ties, in batches, with restarts, with the model.
 func TestMatchModel(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
@@ -346,12 +357,7 @@ func TestMatchModel(t *testing.T) {
 		}
 		n++
 		delay := r.Int64N(4)
-		events := make([]event, 5+r.IntN(25))
-		now := int64(-20)
-		for i := range events {
-			now += r.Int64N(3)
-			events[i] = event{now - r.Int64N(5), []string{"p", "q", ""}[r.IntN(3)], string(rune('a' + r.IntN(3))), r.Int64N(8)}
-		}
+		events := randomEvents(r)
 		d := newDriver(t, planMatch(t, sql), 1+r.IntN(2), delay)
 		restarts += d.randomRun(r, events)
 		got := d.finish()

@@ -93,12 +93,7 @@ func TestMatchOldBlocks(t *testing.T) {
 		}
 		n++
 		delay := r.Int64N(4)
-		events := make([]event, 5+r.IntN(25))
-		now := int64(-20)
-		for i := range events {
-			now += r.Int64N(3)
-			events[i] = event{now - r.Int64N(5), []string{"p", "q", ""}[r.IntN(3)], string(rune('a' + r.IntN(3))), r.Int64N(8)}
-		}
+		events := randomEvents(r)
 		d := newDriver(t, planMatch(t, sql), 1+r.IntN(2), delay)
 		for i, e := range events {
 			if d.feed(e); r.IntN(4) > 0 {

@@ -209,7 +209,7 @@ func unknownStreamOptions(st *parse.CreateStream) error {
 // iocTypes are the kinds of indicators.
 var iocTypes = []string{"cidr", "domain", "email", "hash", "ip", "text", "url"}
 
-// iocModes are the values of the option match, by type, the usual one first (executor/ioc.Modes).
+// iocModes are the values of the option match, by type, the usual one first: how executor/ioc compares a list's values.
 var iocModes = map[string][]string{"domain": {"subdomains", "exact"}, "url": {"exact", "prefix"}}
 
 // IOCList binds CREATE IOC LIST; the options come back as they were written.

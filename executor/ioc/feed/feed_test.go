@@ -324,7 +324,7 @@ func (c *cycle) Read(p []byte) (int, error) {
 
 // TestMemoryIsBounded reads large feeds of each format, and hostile ones, while the heap stays small.
 func TestMemoryIsBounded(t *testing.T) {
-	const size, heapMax = 32 << 20, 24 << 20
+	const size, heapMax = 12 << 20, 10 << 20
 	for _, c := range []struct {
 		name, format     string
 		head, body, tail string
