@@ -83,16 +83,22 @@ func runWaiting(t *testing.T, funcs []spec.OverFunc, mem *arena.Arena) (rows []s
 		}
 		mem.Relieve()
 	}
+	words := 0 // of what is packed: its times, places and numbers alone
 	for _, c := range o.pending.chunks {
 		if c.packed {
 			packed++
+			words += arena.Words(c.times) + arena.Words(c.seqs) + arena.Words(c.gids) + arena.Words(c.order)
 		}
 	}
 	if all, spills := o.Bytes(), o.Spillable(); mem != nil && (all-spills)*4 > all {
 		t.Errorf("%d of %d bytes are on the heap", all-spills, all)
 	}
 	must(o.Advance(500_000, out))
+	before := o.mem.Bytes()
 	must(o.Advance(types.MaxTime, out))
+	if after := o.mem.Bytes(); mem != nil && after > before-8*int64(words) {
+		t.Errorf("%d bytes of state memory are left of %d, %d at least were of rows that have left", after, before, 8*words)
+	}
 	if n := o.pending.bytes(); mem != nil && n > 4<<20 {
 		t.Errorf("%d bytes are held for rows that have left", n)
 	}

@@ -131,3 +131,26 @@ func TestTrackerEnds(t *testing.T) {
 		t.Error(wm, tr.Watermark())
 	}
 }
+
+// TestWaits: the watermark waits for splits that have had rows, and for others until they are idle.
+func TestWaits(t *testing.T) {
+	tr := NewTracker(0, 100)
+	tr.Announce(1, 0)
+	tr.Announce(2, 0)
+	tr.Observe(2, 0, []int64{5}, []uint32{0}, nil)
+	check := func(when string, want ...bool) {
+		t.Helper()
+		for i, w := range want {
+			if got := tr.Waits(int32(i)); got != w {
+				t.Errorf("%s: split %d is waited for: %t", when, i, got)
+			}
+		}
+	}
+	check("announced", false, true, true)
+	tr.Tick(99)
+	check("not silent for long", false, true, true)
+	tr.Tick(100)
+	check("silent", false, false, true)
+	tr.Observe(1, 150, []int64{7}, []uint32{0}, nil)
+	check("with rows", false, true, true)
+}

@@ -279,11 +279,16 @@ func (s *Session) applyIOC(ctx context.Context, ch job.Change) error {
 	return s.srv.eng.Apply(ctx, ch)
 }
 
+func noIOCList(n parse.Name) error {
+	return sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", n.Name).At(n.Pos).
+		WithHint("SHOW IOC LISTS names those that exist; CREATE IOC LIST makes one.")
+}
+
 // alterIOC runs ALTER IOC LIST ... ADD (...) DROP (...), as one new version.
 func (s *Session) alterIOC(ctx context.Context, st *parse.AlterIOC) error {
 	l, ok := s.relation(st.Name).(*catalog.IOCList)
 	if !ok {
-		return sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", st.Name.Name).At(st.Name.Pos)
+		return noIOCList(st.Name)
 	}
 	var need catalog.Privileges
 	if len(st.Add) > 0 {

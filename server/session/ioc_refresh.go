@@ -119,7 +119,7 @@ func (s *Session) refreshIOC(ctx context.Context, st *parse.RefreshIOC, out pgwi
 	l, ok := s.relation(st.Name).(*catalog.IOCList)
 	switch {
 	case !ok:
-		return sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", st.Name.Name).At(st.Name.Pos)
+		return noIOCList(st.Name)
 	case l.Options["source"] == "":
 		return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "IOC list %q has no source", st.Name.Name).At(st.Name.Pos).
 			WithHint("CREATE IOC LIST .. WITH (source = 'https://..') names one; COPY loads a list by hand.")
