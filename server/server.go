@@ -20,6 +20,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/connector/kafka"
+	"github.com/vigil-sql/vigil/executor/connector/postgres"
 	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/executor/seal"
 	"github.com/vigil-sql/vigil/executor/sink"
@@ -177,7 +178,7 @@ func (s *Server) openSession() error {
 		res.BoundTails(s.cfg.Memory / 32)
 	}
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
-	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, Secrets: seal.New(cmp.Or(s.cfg.SecretKey, filepath.Join(s.cfg.Dir, seal.File))), TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef()),
+	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, Secrets: seal.New(cmp.Or(s.cfg.SecretKey, filepath.Join(s.cfg.Dir, seal.File))), TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef(), postgres.SinkDef()),
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
 			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, Memory: s.cfg.Memory, ResultsMax: s.cfg.resultsMax(), UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
 			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 )
@@ -26,6 +27,8 @@ type SinkRow struct {
 	Body []byte
 	// Severity is from 0 to 10, for formats and targets that have such a thing.
 	Severity int
+	// Op is what the change is.
+	Op batch.Op
 }
 
 // SinkPosition is where a sink stands: all rows of the query before Next are with the target.
@@ -91,8 +94,12 @@ type SinkOptions struct {
 	Params map[string]string
 	// ContentType is that of a row.
 	ContentType string
-	// Query is the name of the sink's query.
-	Query string
+	// Query is the name of the sink's query, Columns are those of its result, and Updates: its changelog holds more than inserts.
+	Query   string
+	Columns []types.Column
+	Updates bool
+	// IDField is the name of the field that holds a row's id, as option id has it.
+	IDField string
 }
 
 // SinkDef is one connector to a target.

@@ -66,15 +66,15 @@ func makePlan(defs []connector.SinkDef, server string, s *Spec) (*plan, error) {
 	if p.encode, err = newEncoder(s, v.Text("id", idField)); err != nil {
 		return nil, err
 	}
-	p.options = connector.SinkOptions{Name: s.Name, ID: s.ID, Server: server, Params: own, ContentType: p.encode.contentType(), Query: s.QueryName}
+	p.options = connector.SinkOptions{Name: s.Name, ID: s.ID, Server: server, Params: own, ContentType: p.encode.contentType(), Query: s.QueryName,
+		Columns: s.Columns, Updates: s.Updates, IDField: v.Text("id", idField)}
 	return p, p.def.Check(p.options)
 }
 
 // later are the targets that people will try next.
 var later = map[string]string{
-	"postgres": "Read the results with SUBSCRIBE or COPY (SUBSCRIBE ..) TO STDOUT, and insert them there; or use the connector kafka or http.",
-	"jdbc":     "Use the connector kafka or http.",
-	"s3":       "Write files, with connector = 'file', and copy them when they are rotated.",
+	"jdbc": "Use the connector postgres, kafka or http.",
+	"s3":   "Write files, with connector = 'file', and copy them when they are rotated.",
 }
 
 func noConnector(defs []connector.SinkDef, name string) error {

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -264,7 +265,7 @@ func (r *runner) read(ctx context.Context) (first int64, broken *Dead, err error
 		key := len(r.buf)
 		r.buf = r.plan.encode.key(r.buf, vals)
 		ends = append(ends, before, key)
-		r.pending = append(r.pending, connector.SinkRow{Offset: row.Offset, Clock: row.Clock, ID: id, Severity: r.spec.Severity})
+		r.pending = append(r.pending, connector.SinkRow{Offset: row.Offset, Clock: row.Clock, ID: id, Severity: r.spec.Severity, Op: batch.Op(row.Op)})
 		bytesRead += len(r.buf) - before
 		return bytesRead < batchBytesMax && ctx.Err() == nil, nil
 	})

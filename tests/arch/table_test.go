@@ -49,6 +49,7 @@ var table = []row{
 	{"executor/seal", []string{"executor/sqlerr"}},
 	{"executor/connector", low},
 	{"executor/connector/kafka", with(low, []string{"executor/connector"})},
+	{"executor/connector/postgres", with(low, []string{"executor/connector"})},
 	{"executor/ioc", with(low, []string{"executor/expr", "storage/kv"})},
 	{"executor/ioc/feed", with(low, []string{"executor/ioc"})},
 	{"executor/table", with(low, []string{"executor/expr", "storage/state"})},
@@ -117,7 +118,7 @@ var owners = map[string]string{
 	"github.com/prometheus/client_golang": "server/httpapi",
 	"github.com/cockroachdb/datadriven":   testsOnly,
 	"github.com/twmb/franz-go/pkg/kfake":  testsOnly,
-	"github.com/jackc/pgx/v5":             testsOnly,
+	"github.com/jackc/pgx/v5":             "executor/connector/postgres",
 }
 
 // shared are modules that extend the standard library; any package may import them.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/executor/connector/postgres"
 	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/executor/sink"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -142,7 +143,7 @@ func Open(o Options) (*DB, error) {
 	}
 	db := &DB{clock: o.Clock}
 	log := slog.New(&watcher{db})
-	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Sinks: sink.Builtins(), StatementBytes: o.StatementBytes, Job: job.Config{
+	srv, err := session.New(session.Options{Logger: log, Version: "inproc", Sinks: append(sink.Builtins(), postgres.SinkDef()), StatementBytes: o.StatementBytes, Job: job.Config{
 		Dir: cmp.Or(o.Dir, "inproc"), KV: o.Store, LogFS: o.LogFS, Meta: m, Results: res, Workers: o.Workers, Clock: o.Clock.Now,
 		Codecs: codec.Builtins(), Connectors: append(o.Connectors, connector.Builtins()...), Logger: log,
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
