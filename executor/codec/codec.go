@@ -40,6 +40,17 @@ type Options struct {
 	Params map[string]string
 	// Columns maps the fields of positional formats (CSV, COPY) to schema columns; nil: all in order.
 	Columns []int
+	// From is what FROM '..' says, by schema column: a path into the record (JSON) or a field's name (formats with named
+	// fields), RestPath for the column of all other fields, "" for the column's own name. nil: none says anything.
+	From []string
+	// Normalize is "ecs" when columns are also found by the names of the Elastic Common Schema.
+	Normalize string
+}
+
+// Timed is a decoder for which it matters when a payload came.
+type Timed interface {
+	// At says when the payload of the next calls reached vigil, and the clock of the epoch that decodes it.
+	At(arrival, clock types.EventTime)
 }
 
 // Def is one format.

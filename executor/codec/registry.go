@@ -8,7 +8,9 @@ import (
 )
 
 // Builtins returns the formats that vigil knows.
-func Builtins() []Def { return []Def{jsonDef, csvDef, copyDef, rowsDef} }
+func Builtins() []Def {
+	return []Def{jsonDef, csvDef, copyDef, rowsDef, syslogDef, cefDef, leefDef, kvDef}
+}
 
 // onlyParams refuses format options other than the known ones.
 func onlyParams(format string, params map[string]string, known ...string) error {

@@ -13,7 +13,7 @@ import (
 func Builtins() []Def { return []Def{generatorDef()} }
 
 // streamOptions are the options of WITH that belong to every stream and that no connector sees as its own.
-var streamOptions = []string{"connector", "retention", "retention_bytes", "allowed_lateness", "late"}
+var streamOptions = []string{"connector", "retention", "retention_bytes", "allowed_lateness", "late", "format", "normalize"}
 
 // CheckParams refuses options that neither the connector nor every stream has.
 func CheckParams(d Def, o Options) error {

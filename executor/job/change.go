@@ -290,6 +290,9 @@ func (e *Engine) newSource(d *spec.Stream) (connector.Source, error) {
 // question mark ("CSV?delimiter=%3B"), as a URL does.
 func (e *Engine) newDecoder(d *spec.Stream, name string, columns []int) (codec.Decoder, error) {
 	o := codec.Options{Schema: &d.Schema, TimeCol: d.TimeCol, Params: d.FormatOptions, Columns: columns}
+	if name == d.Format {
+		o.From, o.Normalize = d.From, d.Normalize
+	}
 	inner, err := e.decoderFor(name, d.Format, innerOptions(d, name, o))
 	if err != nil {
 		return nil, err

@@ -179,7 +179,7 @@ func (f *front) decode(i int) {
 	if it.stream.dated() {
 		f.goBack(p.Arrival)
 	}
-	if t, ok := dec.(timedDecoder); ok {
+	if t, ok := dec.(codec.Timed); ok {
 		t.At(p.Arrival, f.clock)
 	}
 	if err != nil {

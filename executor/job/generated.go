@@ -23,11 +23,6 @@ type generatedDecoder struct {
 	wanted  []bool // scratch: which of cols are not absent
 }
 
-// timedDecoder is a decoder that depends on when a payload came and is processed.
-type timedDecoder interface {
-	At(arrival, clock types.EventTime)
-}
-
 // withGenerated wraps a stream's decoder where the stream has generated columns.
 func withGenerated(d *spec.Stream, inner codec.Decoder) (codec.Decoder, error) {
 	if len(d.Generated) == 0 {
@@ -74,6 +69,9 @@ func innerOptions(d *spec.Stream, name string, o codec.Options) codec.Options {
 // At implements timedDecoder.
 func (g *generatedDecoder) At(arrival, clock types.EventTime) {
 	g.arrival, g.ctx.Ctx = arrival, fn.Ctx{Now: clock}
+	if t, ok := g.inner.(codec.Timed); ok {
+		t.At(arrival, clock)
+	}
 }
 
 // Decode implements codec.Decoder.

@@ -210,7 +210,7 @@ func (h *history) decode(entry eventlog.Entry) error {
 	if err != nil {
 		return err
 	}
-	if t, ok := dec.(timedDecoder); ok {
+	if t, ok := dec.(codec.Timed); ok {
 		t.At(types.EventTime(entry.Arrival), types.EventTime(entry.Arrival))
 	}
 	for rest := entry.Payload; len(rest) > 0; {

@@ -131,7 +131,7 @@ func (l *lateRows) piece(w *worker, it *item, p *piece, refs []lateRef) {
 			rows = append(rows, int(r.row)-p.row)
 		}
 	}
-	if t, ok := dec.(timedDecoder); ok {
+	if t, ok := dec.(codec.Timed); ok {
 		clock := it.epoch.clock
 		if s.dated() {
 			clock = payload.Arrival
@@ -200,7 +200,7 @@ func (e *Engine) LateRows(streamID uint64, fn func(l *Late, row []types.Value) e
 			}
 			decoders[key] = dec
 		}
-		if t, ok := dec.(timedDecoder); ok {
+		if t, ok := dec.(codec.Timed); ok {
 			t.At(types.EventTime(l.Arrival), types.EventTime(l.At))
 		}
 		b := batch.New(&s.spec.Schema, nil)

@@ -23,6 +23,10 @@ type Stream struct {
 	Options       map[string]string
 	Format        string
 	FormatOptions map[string]string
+	// From is by column what FROM '..' says; nil: no column has it.
+	From []string
+	// Normalize is "ecs" when columns are also found by the names of the Elastic Common Schema, else "".
+	Normalize string
 	// AllowedLateness: how long after a window's end rows still correct its result.
 	AllowedLateness int64
 	// LateDrop: rows that come later than that are counted and not kept.

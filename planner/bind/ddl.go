@@ -26,7 +26,7 @@ const columnsMax = 1600
 
 // streamFormats and streamConnectors are those that exist; the executor's registries check their options.
 var (
-	streamFormats    = []string{"CSV", "JSON"}
+	streamFormats    = []string{"CEF", "CSV", "JSON", "KV", "LEEF", "SYSLOG"}
 	streamConnectors = []string{"generator", "kafka"}
 )
 
@@ -57,6 +57,12 @@ func Stream(env *Env, st *parse.CreateStream, id uint64) (*spec.Stream, error) {
 	}
 	if st.Format != "" {
 		out.Format = st.Format
+	}
+	if out.From != nil && out.Format == "CSV" {
+		return nil, unsupported(st.Name.Pos, "FROM 'field' of a column of a CSV stream", "Name the columns as the header does, with FORMAT CSV (header = 'match').")
+	}
+	if out.From != nil && out.Format == "JSON" {
+		return nil, unsupported(st.Name.Pos, "FROM 'path' of a column of a JSON stream", "Take the field as JSONB and use ->> in the query.")
 	}
 	if !oneOf(out.Format, streamFormats...) {
 		return nil, unsupported(st.Name.Pos, "FORMAT "+out.Format, "Known formats: "+strings.Join(streamFormats, ", ")+".")
@@ -94,8 +100,6 @@ func (b *binder) streamColumns(st *parse.CreateStream, out *spec.Stream) error {
 		switch {
 		case c.Identity != nil:
 			return unsupported(c.Pos, "IDENTITY of a stream's column", "Use vigil_offset of the results, or a timestamp.")
-		case c.From != "":
-			return unsupported(c.Pos, "FROM 'path' of a column", "Take the field as JSONB and use ->> in the query.")
 		case c.Default != nil:
 			return unsupported(c.Pos, "DEFAULT", "Use coalesce(column, value) in the query.")
 		case c.Primary:
@@ -107,6 +111,12 @@ func (b *binder) streamColumns(st *parse.CreateStream, out *spec.Stream) error {
 			return sqlerr.New(sqlerr.DuplicateColumn, "column %q specified more than once", c.Name).At(c.Pos)
 		}
 		out.Schema.Cols = append(out.Schema.Cols, types.Column{Name: c.Name, Type: t, NotNull: c.NotNull})
+		if c.From != "" && out.From == nil {
+			out.From = make([]string, len(st.Columns))
+		}
+		if c.From != "" {
+			out.From[len(out.Schema.Cols)-1] = c.From
+		}
 	}
 	return nil
 }
@@ -169,6 +179,15 @@ func streamOptions(st *parse.CreateStream, out *spec.Stream) error {
 			if out.Connector = o.Value; !oneOf(o.Value, streamConnectors...) {
 				return unsupported(o.Pos, "connector = '"+o.Value+"'", "Known connectors: "+strings.Join(streamConnectors, ", ")+"; without one, rows come by INSERT, COPY and HTTP.")
 			}
+		case "format":
+			out.Format = strings.ToUpper(o.Value)
+			if st.Format != "" && st.Format != out.Format {
+				return sqlerr.New(sqlerr.SyntaxError, "the format is %s and %s", st.Format, out.Format).At(o.Pos)
+			}
+		case "normalize":
+			if out.Normalize = o.Value; !oneOf(o.Value, "ecs") {
+				return badOption(o, "'ecs'")
+			}
 		case "retention":
 			if out.Retention, err = DurationText(o.Value); err != nil || out.Retention < 0 {
 				return badOption(o, "a duration such as '7 days'")
@@ -197,7 +216,7 @@ func streamOptions(st *parse.CreateStream, out *spec.Stream) error {
 
 // unknownStreamOptions refuses connector options of a stream that has no connector.
 func unknownStreamOptions(st *parse.CreateStream) error {
-	own := []string{"allowed_lateness", "connector", "late", "retention", "retention_bytes"}
+	own := []string{"allowed_lateness", "connector", "format", "late", "normalize", "retention", "retention_bytes"}
 	for _, o := range st.Options {
 		if !oneOf(o.Key, own...) {
 			return unknownOption(o, own...)
