@@ -47,6 +47,7 @@ const (
 	durationMicros
 	bootMillis
 	sampling
+	samplingSpace
 	samplerID
 )
 
@@ -59,7 +60,7 @@ var elements = [...]what{
 	150: firstSeconds, 151: lastSeconds, 152: firstMillis, 153: lastMillis, 154: firstMicros, 155: lastMicros, 156: firstNanos, 157: lastNanos,
 	158: firstDelta, 159: lastDelta, 160: bootMillis, 161: durationMillis, 162: durationMicros,
 	176: icmpType, 177: icmpCode, 178: icmpType, 179: icmpCode, 180: srcPort, 181: dstPort, 182: srcPort, 183: dstPort,
-	231: totalOctets, 298: totalPackets, 302: samplerID, 305: sampling, 322: eventSeconds, 323: eventMillis,
+	231: totalOctets, 298: totalPackets, 302: samplerID, 305: sampling, 306: samplingSpace, 322: eventSeconds, 323: eventMillis,
 }
 
 // whatOf tells what a template's field is. Scope fields of options have numbers of their own in NetFlow 9; what is useful of them in IPFIX

@@ -33,6 +33,7 @@ type Export struct {
 	duration              int64 // microseconds
 	event                 int64
 	sampler               uint64
+	space                 uint32
 	totalPkts, totalBytes uint64
 }
 
@@ -226,6 +227,7 @@ func (d *domain) note(x *Export) {
 	if x.Has&HasSampling == 0 {
 		return
 	}
+	x.sampled()
 	if d.samplers == nil {
 		d.samplers = map[uint64]uint32{}
 	}
@@ -255,9 +257,17 @@ func (x *Export) finish(d *domain) {
 			x.First, x.Has = x.Last-x.duration, x.Has|HasFirst
 		}
 	}
+	x.sampled()
 	if x.Has&HasSampling == 0 {
 		if n, ok := d.samplers[x.sampler]; ok {
 			x.Sampling, x.Has = n, x.Has|HasSampling
 		}
+	}
+}
+
+// sampled computes one of how many packets was looked at where the record has the length of runs, and of the gaps between them.
+func (x *Export) sampled() {
+	if x.Has&HasSampling != 0 && x.space > 0 && x.Sampling > 0 {
+		x.Sampling, x.space = uint32((uint64(x.Sampling)+uint64(x.space))/uint64(x.Sampling)), 0
 	}
 }

@@ -160,6 +160,8 @@ func (x *Export) setTime(w what, n uint64, h *header, d *domain) {
 		d.boot = int64(min(n, timeMax/1000))
 	case sampling:
 		x.Sampling, x.Has = uint32(n), x.Has|HasSampling
+	case samplingSpace:
+		x.space = uint32(n)
 	case samplerID:
 		x.sampler, x.have = n, x.have|haveSampler
 	}
