@@ -90,6 +90,8 @@ type Def struct {
 	// Check validates options at CREATE STREAM without touching the network.
 	Check func(o Options) error
 	New   func(o Options) (Source, error)
+	// Listen, instead of New, is for what comes by itself: what it receives goes into the stream's event log.
+	Listen Listen
 }
 
 // Param documents one option of a connector.

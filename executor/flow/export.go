@@ -53,6 +53,7 @@ type Exports struct {
 	Versions []uint16
 
 	domains   map[domainID]*domain
+	fields    int // of all templates
 	datagrams uint64
 	changed   bool // what Templates writes
 
@@ -148,10 +149,16 @@ func (e *Exports) begin() *Export {
 	return &e.x
 }
 
-// uptime turns milliseconds since the exporter's start, which wrap around, into microseconds since 1970: the nearest to the time of export.
+// aheadMax is how far a flow's time may be ahead of the exporter's clock, milliseconds; what is further ahead is from before the clock turned over.
+const aheadMax = 3600 * 1000
+
+// uptime turns milliseconds since the exporter's start, which turn over after 49 days, into microseconds since 1970.
 func (h *header) uptime(ms uint32) int64 {
-	now := h.exported/1000 - h.boot
-	return (h.exported/1000 - int64(int32(uint32(now)-ms))) * 1000
+	now := uint32(h.exported/1000 - h.boot)
+	if ahead := ms - now; ahead <= aheadMax {
+		return (h.exported/1000 + int64(ahead)) * 1000
+	}
+	return (h.exported/1000 - int64(now-ms)) * 1000
 }
 
 // data decodes the records of a data set.

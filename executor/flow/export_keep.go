@@ -64,7 +64,7 @@ var errKept = errors.New("kept templates are cut short, or damaged")
 
 // Load replaces what is known by what Append wrote. After an error nothing is known.
 func (e *Exports) Load(b []byte) error {
-	e.domains, e.changed = map[domainID]*domain{}, false
+	e.domains, e.fields, e.changed = map[domainID]*domain{}, 0, false
 	if len(b) > 0 && b[0] != keepVersion {
 		return fmt.Errorf("kept templates have version %d, this vigil reads version %d", b[0], keepVersion)
 	}
@@ -76,7 +76,7 @@ func (e *Exports) Load(b []byte) error {
 		r.domain(e)
 	}
 	if r.short || len(r.b) > 0 {
-		e.domains = map[domainID]*domain{}
+		e.domains, e.fields = map[domainID]*domain{}, 0
 		return errKept
 	}
 	return nil
@@ -124,7 +124,7 @@ func (r *keptReader) domain(e *Exports) {
 		for ; fields > 0 && !r.short; fields-- {
 			t.fields = append(t.fields, field{id: uint16(r.u16()), length: uint16(r.u16()), enterprise: r.u32()})
 		}
-		if _, err := d.keep(t); err != nil {
+		if _, err := e.keep(d, t); err != nil {
 			r.short = true
 		}
 	}

@@ -302,6 +302,23 @@ func TestTemplateFloods(t *testing.T) {
 	if bad := read(exporter, message(1, set(256, 443))); len(bad) > 0 || count != 2 {
 		t.Errorf("a known exporter: %v, %d flows", bad, count)
 	}
+	e = NewExports()
+	for i := range uint32(AllFieldsMax / FieldsMax) {
+		fields := []uint16{256, FieldsMax}
+		for range FieldsMax {
+			fields = append(fields, 7, 2)
+		}
+		if bad := read(exporter, message(i, set(2, fields...))); len(bad) > 0 {
+			t.Fatal(i, bad[0].Reason)
+		}
+	}
+	if bad := read(exporter, message(9999, set(2, 256, 1, 7, 2))); len(bad) != 1 || !strings.Contains(bad[0].Reason, "all exporters") {
+		t.Errorf("more fields than all may have: %v", bad)
+	}
+	read(exporter, message(0, set(2, 2, 0)))
+	if bad := read(exporter, message(9999, set(2, 256, 1, 7, 2))); len(bad) > 0 {
+		t.Errorf("after some were withdrawn: %v", bad)
+	}
 	wide := []uint16{257, FieldsMax + 1}
 	for range FieldsMax + 1 {
 		wide = append(wide, 7, 2)
@@ -426,4 +443,19 @@ func FuzzCapture(f *testing.F) {
 			t.Fatalf("%d packets in %d records, %d counted, %d bad", n, len(recs), c.Packets, len(bad))
 		}
 	})
+}
+
+// TestUptime: times of an exporter's clock, before and after it turns over, are near the time of export and never far ahead of it.
+func TestUptime(t *testing.T) {
+	const at = int64(1_700_000_000_000) // milliseconds
+	for _, c := range []struct{ uptime, ms, want int64 }{
+		{5000, 4000, at - 1000}, {5000, 5000, at}, {5000, 5010, at + 10}, {5000, 1<<32 - 1000, at - 6000},
+		{1<<32 - 1000, 5, at + 1005}, {5000, 5000 + aheadMax, at + aheadMax}, {5000, 5001 + aheadMax, at + 1 + aheadMax - 1<<32},
+		{1<<32 + 500, 400, at - 100},
+	} {
+		h := header{exported: at * 1000, boot: at - c.uptime}
+		if got := h.uptime(uint32(c.ms)); got != c.want*1000 {
+			t.Errorf("uptime %d, time %d: got %d, want %d", c.uptime, c.ms, got/1000-at, c.want-at)
+		}
+	}
 }

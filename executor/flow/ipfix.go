@@ -40,10 +40,10 @@ func (e *Exports) withdraw(d *domain, id uint16, option bool) {
 	if id == setTemplates || id == setOptions {
 		for k, t := range d.templates {
 			if t.option == option {
-				e.changed = d.drop(k) || e.changed
+				e.changed = e.drop(d, k) || e.changed
 			}
 		}
 		return
 	}
-	e.changed = d.drop(id) || e.changed
+	e.changed = e.drop(d, id) || e.changed
 }

@@ -89,7 +89,7 @@ func (e *Exports) templates(d *domain, set []byte, option bool) {
 		}
 		raw := b[:at+n]
 		b = b[at+n:]
-		changed, err := d.keep(t)
+		changed, err := e.keep(d, t)
 		if err != nil {
 			e.fail(raw, "%v", err)
 		}

@@ -13,6 +13,8 @@ const (
 	// TemplatesMax is the number of templates of a domain, FieldsMax that of all fields of them.
 	TemplatesMax = 512
 	FieldsMax    = 8192
+	// AllFieldsMax is the number of fields of all templates of all domains.
+	AllFieldsMax = 256 << 10
 	samplersMax  = 64
 	varLength    = 0xffff
 )
@@ -106,7 +108,7 @@ func (t *template) same(o *template) bool {
 }
 
 // keep adds a template, or replaces the one with its number. changed: what is to be remembered is another one now.
-func (d *domain) keep(t *template) (changed bool, err error) {
+func (e *Exports) keep(d *domain, t *template) (changed bool, err error) {
 	if err := t.finish(); err != nil {
 		return false, err
 	}
@@ -122,18 +124,23 @@ func (d *domain) keep(t *template) (changed bool, err error) {
 		return false, fmt.Errorf("template %d is one too many: at most %d templates with %d fields together are kept of one exporter and domain",
 			t.id, TemplatesMax, FieldsMax)
 	}
+	if grown := fields - d.fields; grown > 0 && e.fields+grown > AllFieldsMax {
+		return false, fmt.Errorf("template %d is one too many: at most %d fields are kept of all exporters together", t.id, AllFieldsMax)
+	}
+	e.fields += fields - d.fields
 	d.templates[t.id], d.fields = t, fields
 	return true, nil
 }
 
 // drop forgets a template.
-func (d *domain) drop(id uint16) bool {
+func (e *Exports) drop(d *domain, id uint16) bool {
 	old := d.templates[id]
 	if old == nil {
 		return false
 	}
 	delete(d.templates, id)
 	d.fields -= len(old.fields)
+	e.fields -= len(old.fields)
 	return true
 }
 
@@ -165,6 +172,7 @@ func (e *Exports) forget() bool {
 	if e.datagrams-least < idleAfter {
 		return false
 	}
+	e.fields -= e.domains[oldest].fields
 	delete(e.domains, oldest)
 	e.changed = true
 	return true

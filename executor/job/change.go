@@ -207,7 +207,9 @@ func (e *Engine) Check(ch Change) error {
 				if _, err := e.newSource(d); err != nil {
 					return err
 				}
-				continue
+				if !e.listens(d) {
+					continue
+				}
 			}
 			if _, err := e.newDecoder(d, d.Format, nil); err != nil {
 				return err
@@ -250,7 +252,7 @@ func (o *Object) query() *spec.Query { return o.Def.(*spec.Query) }
 func (e *Engine) newStream(d *spec.Stream) (*stream, error) {
 	s := &stream{spec: d, next: map[int32]int64{}, rules: newRuleset(&d.Schema)}
 	s.progress.init()
-	if d.Connector != "" {
+	if d.Connector != "" && !e.listens(d) {
 		src, err := e.newSource(d)
 		s.src = src
 		return s, err
@@ -279,11 +281,19 @@ func (e *Engine) newSource(d *spec.Stream) (connector.Source, error) {
 					return nil, err
 				}
 			}
+			if def.Listen != nil {
+				return nil, connector.CheckParams(def, o)
+			}
 			return def.New(o)
 		}
 	}
 	return nil, sqlerr.New(sqlerr.InvalidParameterValue, "connector %q does not exist", d.Connector).
 		WithHint("vigil has: %s.", connectorNames(e.cfg.Connectors))
+}
+
+// listens reports that what the stream's connector receives is appended to the event log, as what clients send is.
+func (e *Engine) listens(d *spec.Stream) bool {
+	return slices.ContainsFunc(e.cfg.Connectors, func(def connector.Def) bool { return def.Name == d.Connector && def.Listen != nil })
 }
 
 // newDecoder makes a stream's decoder. A codec other than the stream's format may carry parameters of its own after a
@@ -321,6 +331,9 @@ func (e *Engine) decoderFor(name, own string, o codec.Options) (codec.Decoder, e
 		if def.Name == name {
 			return def.New(o)
 		}
+	}
+	if def, ok := codec.Stored(name); ok {
+		return def.New(o)
 	}
 	return nil, sqlerr.NotSupported(fmt.Sprintf("format %s", name), "The reference lists the formats that vigil reads.")
 }

@@ -198,6 +198,16 @@ func (s *stream) setError(err error) {
 	s.stats.LastError.Store(&text)
 }
 
+// NoteInput tells of what goes wrong where a stream's events are received, nil: nothing any more.
+func (e *Engine) NoteInput(streamID uint64, err error) {
+	e.mu.RLock()
+	s := e.streams[streamID]
+	e.mu.RUnlock()
+	if s != nil {
+		s.setError(err)
+	}
+}
+
 // Outcome tells what became of appended payloads.
 type Outcome struct {
 	Accepted, Rejected int64

@@ -164,11 +164,14 @@ func (e *Engine) closeSequences() error {
 	return nil
 }
 
-// purgeSequences forgets the states of dropped sequences.
+// purgeSequences forgets the states of dropped sequences, and what the intakes of dropped streams remembered.
 func (e *Engine) purgeSequences(b batchKV, gone []meta.Object) {
 	for _, o := range gone {
 		if o.Kind == KindSequence {
 			e.meta.DropSequence(b, o.ID)
+		}
+		if o.Kind == KindStream {
+			e.meta.DropIntake(b, o.ID)
 		}
 	}
 }

@@ -26,8 +26,8 @@ const columnsMax = 1600
 
 // streamFormats and streamConnectors are those that exist; the executor's registries check their options.
 var (
-	streamFormats    = []string{"CEF", "CSV", "JSON", "KV", "LEEF", "SYSLOG"}
-	streamConnectors = []string{"generator", "kafka"}
+	streamFormats    = append([]string{"CEF", "CSV", "JSON", "KV", "LEEF", "SYSLOG"}, flowFormats...)
+	streamConnectors = []string{"generator", "kafka", "netflow"}
 )
 
 // Stream binds CREATE STREAM.
@@ -38,6 +38,7 @@ func Stream(env *Env, st *parse.CreateStream, id uint64) (*spec.Stream, error) {
 		Options: map[string]string{}, FormatOptions: map[string]string{}, Format: "JSON", Created: env.Now,
 	}
 	b := newBinder(env, nil)
+	st = flowStream(st, out)
 	if err := b.streamColumns(st, out); err != nil {
 		return nil, err
 	}
@@ -70,7 +71,7 @@ func Stream(env *Env, st *parse.CreateStream, id uint64) (*spec.Stream, error) {
 	for _, o := range st.FormatOptions {
 		out.FormatOptions[o.Key] = optionText(o)
 	}
-	return out, nil
+	return out, flowConnector(st, out)
 }
 
 // optionText is an option's value; a bare option is on.
@@ -82,6 +83,9 @@ func optionText(o parse.Option) string {
 }
 
 func (b *binder) streamColumns(st *parse.CreateStream, out *spec.Stream) error {
+	if len(st.Columns) == 0 && len(out.Schema.Cols) > 0 {
+		return nil
+	}
 	if len(st.Columns) == 0 {
 		return sqlerr.New(sqlerr.InvalidTableDefinition, "stream %q has no columns", st.Name.Name).At(st.Name.Pos).
 			WithHint("Name them: CREATE STREAM %s (ts TIMESTAMPTZ NOT NULL, ...).", st.Name.Name)

@@ -16,6 +16,9 @@ import (
 // reached vigil, now() (or proctime()) for when it is processed.
 func (b *binder) generated(st *parse.CreateStream, out *spec.Stream) error {
 	r := &rel{alias: out.Name, table: out.Name}
+	if len(st.Columns) == 0 {
+		return nil // the columns are the format's
+	}
 	for i, c := range out.Schema.Cols {
 		if st.Columns[i].Generated == nil {
 			r.cols = append(r.cols, relCol{name: c.Name, value: &expr.Column{Index: i, Name: c.Name, Typ: c.Type}})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -33,7 +34,7 @@ func (a *API) ingest(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	in := session.Ingest{Stream: id, Key: cmp.Or(r.Header.Get("Idempotency-Key"), r.Header.Get("Block-Id"))}
+	in := session.Ingest{Stream: id, From: remoteAddr(r), Key: cmp.Or(r.Header.Get("Idempotency-Key"), r.Header.Get("Block-Id"))}
 	if len(in.Key) > session.KeyMax {
 		writeError(w, sqlerr.New(sqlerr.InvalidParameterValue, "Idempotency-Key (or Block-Id) is longer than %d bytes", session.KeyMax))
 		return
@@ -55,6 +56,12 @@ func (a *API) ingest(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, accepted{out.Accepted, out.Rejected, out.Duplicate})
+}
+
+// remoteAddr is who sent a request.
+func remoteAddr(r *http.Request) netip.Addr {
+	at, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return at.Addr().Unmap()
 }
 
 // wholeBody: a JSON array, or CSV whose quotes may span lines, must not be cut.

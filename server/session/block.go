@@ -446,6 +446,8 @@ func (s *Session) commitChange(ctx context.Context, b *block) error {
 		}
 	}
 	srv.syncSinks()
+	srv.syncIntakes()
+	srv.syncReceivers()
 	for id, c := range temp {
 		t := s.temp.table(id)
 		if err := s.temp.draft.Apply(id, &t.Table.Schema, t.Key, c); err != nil {

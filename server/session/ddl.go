@@ -169,6 +169,8 @@ func (s *scope) apply(ctx context.Context, st step) error {
 		st.done()
 	}
 	s.syncSinks()
+	s.syncIntakes()
+	s.syncReceivers()
 	return nil
 }
 

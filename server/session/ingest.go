@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/netip"
 
 	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/job"
@@ -24,8 +25,9 @@ type Ingest struct {
 	Columns []int
 	// Key is an idempotency key: a payload with a key seen before counts once.
 	Key string
-	// Data is taken over.
+	// Data is taken over; From is who sent it, for formats where that matters.
 	Data []byte
+	From netip.Addr
 	// Whole payloads must not be cut between lines (binary codecs, JSON arrays).
 	Whole bool
 	// Cuts are where a whole payload may be cut nevertheless.
@@ -34,7 +36,13 @@ type Ingest struct {
 
 // Append makes a payload durable and waits until it is decoded.
 func (srv *Server) Append(ctx context.Context, in Ingest) (job.Outcome, error) {
-	entries := in.entries()
+	entries, err := srv.takeIn(&in)
+	if err != nil {
+		return job.Outcome{}, err
+	}
+	if in.Codec != intakeCodec || entries == nil {
+		entries = in.entries()
+	}
 	if len(entries) == 0 {
 		return job.Outcome{}, nil
 	}

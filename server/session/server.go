@@ -71,6 +71,9 @@ type Server struct {
 	running map[uint64]*catalog.Sink
 	secrets secrets
 	feeds   feeds
+	// intakes and receivers belong to streams of flows; the map of receivers is guarded by ddl.
+	intakes   intakes
+	receivers receivers
 	// ddl serialises statements that change the catalogue: plan, apply, publish.
 	ddl sync.Mutex
 	// statementBytes is as in Options.
@@ -121,6 +124,8 @@ func (s *Server) openSinks(o Options) error {
 		return errors.Join(err, s.eng.Close(context.Background()))
 	}
 	s.syncSinks()
+	s.receivers.defs = o.Job.Connectors
+	s.syncReceivers()
 	return nil
 }
 
@@ -132,7 +137,9 @@ func (s *Server) Catalog() *catalog.Catalog { return s.cat }
 
 // Close stops the sinks and the engine: last epoch, last checkpoint.
 func (s *Server) Close(ctx context.Context) error {
-	s.eng.StopLoading() // a sink may wait for that
+	s.eng.StopLoading() // a sink may wait for that, and a receiver
+	s.stopReceivers()
+	s.flushIntakes()
 	s.sinks.Close()
 	return s.eng.Close(ctx)
 }

@@ -31,6 +31,7 @@ const (
 	kindTableEnd = 0x09
 	kindSequence = 0x0a
 	kindDead     = 0x0b
+	kindIntake   = 0x10
 )
 
 const objectVersion = 1
