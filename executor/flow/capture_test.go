@@ -3,6 +3,8 @@ package flow
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,6 +82,48 @@ func tsharkKey(r *Record) flowKey {
 		k.dport = 0
 	}
 	return k
+}
+
+// TestCut: a capture that is cut into pieces has the same packets; with records of a second at most, the same records too.
+func TestCut(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join(netData(t), "pcap", "*"))
+	pieces := 0
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rest := range [][]byte{data, data[:len(data)*2/3]} {
+			l := Limits{Active: 1e6, Inactive: 1e6}
+			whole, parts := NewCapture(l), NewCapture(l)
+			recs, bad := whole.Read(rest)
+			want := sums(nil, recs)
+			got, packets, other, bads := map[string]uint64{}, int64(0), int64(0), 0
+			err := Cut(strings.NewReader(string(rest)), 5000, func(piece []byte) error {
+				recs, bad := parts.Read(piece)
+				got = sums(got, recs)
+				packets, other, bads, pieces = packets+parts.Packets, other+parts.Other, bads+len(bad), pieces+1
+				return nil
+			})
+			if err != nil || packets != whole.Packets || other != whole.Other || bads != len(bad) || !maps.Equal(got, want) {
+				t.Errorf("%s: %v, %d packets of %d, %d others of %d, %d bad of %d", f, err, packets, whole.Packets, other, whole.Other, bads, len(bad))
+			}
+		}
+	}
+	if pieces < 100 {
+		t.Errorf("%d pieces", pieces)
+	}
+}
+
+// sums adds octets by key and second.
+func sums(to map[string]uint64, recs []Record) map[string]uint64 {
+	if to == nil {
+		to = map[string]uint64{}
+	}
+	for i := range recs {
+		to[fmt.Sprint(recs[i].Key, recs[i].Last/1e6)] += recs[i].Octets
+	}
+	return to
 }
 
 func compare(t *testing.T, got map[flowKey]Record, want map[flowKey]theirs) {

@@ -25,22 +25,11 @@ func block(b []byte, order *binary.ByteOrder) (kind uint32, body, rest []byte, r
 	if len(b) < 12 {
 		return 0, nil, nil, "the last block is cut short"
 	}
-	if kind = binary.BigEndian.Uint32(b); kind == blockSection { // the same in both orders
-		switch binary.BigEndian.Uint32(b[8:]) {
-		case 0x1a2b3c4d:
-			*order = binary.BigEndian
-		case 0x4d3c2b1a:
-			*order = binary.LittleEndian
-		default:
-			return 0, nil, nil, "a section header has no byte-order magic"
-		}
-	} else {
-		kind = (*order).Uint32(b)
+	kind, n, reason := blockHead(b, order)
+	if reason != "" {
+		return 0, nil, nil, reason
 	}
-	n := (*order).Uint32(b[4:])
 	switch {
-	case n < 12 || n%4 != 0 || n > blockMax:
-		return 0, nil, nil, fmt.Sprintf("a block claims %d bytes, which cannot be; what follows it is lost", n)
 	case uint64(n) > uint64(len(b)):
 		return 0, nil, nil, fmt.Sprintf("the last block is cut short: it claims %d bytes and has %d", n, len(b))
 	case (*order).Uint32(b[n-4:]) != n:

@@ -14,19 +14,21 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/vigil-sql/vigil/executor/flow"
 )
 
 // loadCmd is vigil load.
 type loadCmd struct {
 	HTTP   string   `name:"http" help:"Address of the server." default:"127.0.0.1:8433"`
 	Stream string   `arg:"" help:"Stream to load into."`
-	Files  []string `arg:"" help:"Files in the stream's format; .gz is decompressed." type:"existingfile"`
+	Files  []string `arg:"" help:"Files in the stream's format: lines, captures (pcap, pcapng) or datagrams of NetFlow and IPFIX; .gz is decompressed." type:"existingfile"`
 }
 
 // loadPiece is how many bytes go into one request.
 const loadPiece = 4 << 20
 
-// Run posts the files in pieces that end between lines, with a progress line, and prints the totals.
+// Run posts the files in pieces that end between lines, or between packets, with a progress line, and prints the totals.
 func (c *loadCmd) Run(ctx context.Context) error {
 	l := &loader{ctx: ctx, url: "http://" + c.HTTP + "/v1/streams/" + url.PathEscape(c.Stream) + "/events", bar: newProgress(os.Stderr)}
 	for _, f := range c.Files {
@@ -69,6 +71,12 @@ func (l *loader) file(name string) error {
 		}
 	}
 	lines := bufio.NewReaderSize(src, 1<<20)
+	switch head, _ := lines.Peek(4); { // an error comes again
+	case flow.KindOf(head) != flow.Unknown:
+		return flow.Cut(lines, loadPiece, l.post)
+	case flow.IsExports(head):
+		return flow.CutExports(lines, loadPiece, l.post)
+	}
 	piece := make([]byte, 0, loadPiece+1<<20)
 	for {
 		line, err := lines.ReadSlice('\n')
