@@ -166,7 +166,7 @@ func Continuous(env *Env, q *parse.CreateQuery, id uint64) (*catalog.Query, erro
 	}
 	return &catalog.Query{
 		Query: spec.Query{ID: id, Name: q.Name.Name, Program: p, Stages: p.Stages, Retention: opts.Retention, RetentionBytes: opts.RetentionBytes, Created: env.Now,
-			Updates: spec.Updates(p.Root), Limits: opts.Limits, Start: opts.Start},
+			Updates: spec.Updates(p.Root), Limits: opts.Limits, Start: opts.Start, Calls: deps.Functions},
 		Times:   logical.Times(bound.Root),
 		Queries: deps.Queries,
 		Schema:  p.Root.Schema,
@@ -214,8 +214,8 @@ func IOCList(_ *Env, st *parse.CreateIOC, id uint64) (*catalog.IOCList, error) {
 }
 
 // Function plans CREATE FUNCTION ... LANGUAGE javascript.
-func Function(_ *Env, st *parse.CreateFunction, id uint64) (*catalog.Function, error) {
-	f, err := bind.Function(st, id)
+func Function(env *Env, st *parse.CreateFunction, id uint64) (*catalog.Function, error) {
+	f, err := bind.Function(env, st, id)
 	if err != nil {
 		return nil, err
 	}

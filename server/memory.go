@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/planner/bind"
 	"github.com/vigil-sql/vigil/storage/pebblekv"
 )
@@ -29,6 +30,18 @@ func ParseMemory(text string) (int64, error) {
 	}
 	return n, nil
 }
+
+// ParseSize reads the size that a flag gives.
+func ParseSize(flag, text string) (int64, error) {
+	n, err := bind.SizeText(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s %q is not a size; write it as 512kB, 16MB or 1GB", flag, text)
+	}
+	return n, nil
+}
+
+// FunctionLimitsMax is the most that a server may allow functions to ask for.
+func FunctionLimitsMax() spec.FunctionLimits { return bind.FunctionLimitsMax }
 
 // resultsLeast is the least that results may take together.
 const resultsLeast = 1 << 20

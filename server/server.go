@@ -24,6 +24,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/executor/seal"
 	"github.com/vigil-sql/vigil/executor/sink"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/server/httpapi"
 	"github.com/vigil-sql/vigil/server/pgwire"
 	"github.com/vigil-sql/vigil/server/session"
@@ -64,7 +65,9 @@ type Config struct {
 	TestDir string
 	// UDFCommand starts a JavaScript worker; empty: this executable with the argument udf-worker.
 	UDFCommand []string
-	Logger     *slog.Logger
+	// FunctionMax bounds the limits that JavaScript functions may give themselves; zero fields: FunctionLimitsMax.
+	FunctionMax spec.FunctionLimits
+	Logger      *slog.Logger
 	// Fatal is called when the stores cannot go on: nothing that was acknowledged is lost, but the process must end. It must not
 	// return; nil panics.
 	Fatal func(message string)
@@ -178,7 +181,9 @@ func (s *Server) openSession() error {
 		res.BoundTails(s.cfg.Memory / 32)
 	}
 	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
-	s.sess, err = session.New(session.Options{Logger: s.log, Version: Version, Secrets: seal.New(cmp.Or(s.cfg.SecretKey, filepath.Join(s.cfg.Dir, seal.File))), TestDir: s.cfg.TestDir, Sinks: append(sink.Builtins(), kafka.SinkDef(), postgres.SinkDef()),
+	s.sess, err = session.New(session.Options{
+		Logger: s.log, Version: Version, Secrets: seal.New(cmp.Or(s.cfg.SecretKey, filepath.Join(s.cfg.Dir, seal.File))), TestDir: s.cfg.TestDir,
+		FunctionMax: s.cfg.FunctionMax, Sinks: append(sink.Builtins(), kafka.SinkDef(), postgres.SinkDef()),
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
 			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, Memory: s.cfg.Memory, ResultsMax: s.cfg.resultsMax(), UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
 			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,

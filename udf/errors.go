@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/udf/wire"
 )
 
@@ -95,7 +96,7 @@ func (c *call) blame(err *sqlerr.Error, row int) *sqlerr.Error {
 	if row >= len(c.sent) {
 		return err
 	}
-	return err.WithDetail("It happened in row %d of the batch.", c.sent[row]+1)
+	return err.WithDetail("It happened in row %d of the batch.", c.sent[row]+1).WithWhere("JavaScript function %s", c.text(c.sent[row]))
 }
 
 // crash is a worker that died unasked, or answered nonsense.
@@ -130,4 +131,34 @@ func (e *crash) sqlError(f *function, c *call) error {
 func outOfMemory(stderr string) bool {
 	return strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory") ||
 		strings.Contains(stderr, "SIGSEGV") && strings.Contains(stderr, "addr=0x0")
+}
+
+// argsTextMax bounds the arguments that an error quotes, bytes.
+const argsTextMax = 256
+
+// text is the call of a row, as far as it fits.
+func (c *call) text(row int) string {
+	var b strings.Builder
+	for i, a := range c.args {
+		if b.Len() > argsTextMax {
+			break
+		}
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		switch v := a.Value(row); {
+		case a.IsNull(row):
+			b.WriteString("NULL")
+		case a.Type.Phys() == types.PhysBytes:
+			s := v.Text()
+			b.WriteString("'" + s[:min(len(s), argsTextMax)] + "'")
+		default:
+			b.WriteString(v.Text())
+		}
+	}
+	s := b.String()
+	if len(s) > argsTextMax {
+		s = strings.ToValidUTF8(s[:argsTextMax], "") + ".."
+	}
+	return c.f.spec.Name + "(" + clean(s) + ")"
 }

@@ -3,6 +3,7 @@ package expr
 import (
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/fn"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/state/arena"
 )
@@ -26,6 +27,19 @@ type UDFCaller interface {
 	// rowErr and leave NULL; a broken limit is the returned error (*sqlerr.Error with a UDF* code).
 	Call(id uint64, args []*batch.Vec, n int, out *batch.Vec, rowErr func(row int, err error)) error
 }
+
+// BrokenLimit is the error of a user's function that broke a limit, or took its worker with it.
+type BrokenLimit struct {
+	// Function is its id in the catalogue.
+	Function uint64
+	Err      *sqlerr.Error
+}
+
+// Error implements error.
+func (e *BrokenLimit) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error as users see it.
+func (e *BrokenLimit) Unwrap() error { return e.Err }
 
 // Subplans runs the plan of a Subquery node for one outer row and returns all its rows. outer[0] is the innermost row.
 type Subplans interface {

@@ -45,6 +45,8 @@ type Change struct {
 	Events []Event
 	// Replace holds queries that go on under another text, with their state and results: see task.Keeps.
 	Replace []Object
+	// Functions go out of service, or come back.
+	Functions []FunctionChange
 	// Pause takes running queries out of service, until they are resumed; their results stay.
 	Pause []Object
 }
@@ -74,6 +76,10 @@ type change struct {
 	Change
 	streams map[uint64]*stream
 	queries map[uint64]*query
+	// functions are the new definitions.
+	functions map[uint64]version
+	// outages are the queries that go with the functions that they call. The sequencer's, then the committer's.
+	outages []outage
 	lists   *ioc.Set                     // the lists after this change; nil when it leaves them alone
 	reads   map[uint64]map[string]string // by query: where its inputs begin
 	done    chan error
@@ -178,10 +184,7 @@ func (e *Engine) prepare(c *change) error {
 			}
 			c.queries[d.ID] = q
 		case *spec.Function:
-			if e.cfg.UDF == nil {
-				return sqlerr.NotSupported("JavaScript", "This server runs without JavaScript workers.")
-			}
-			if err := e.cfg.UDF.Define(d); err != nil {
+			if err := e.prepareFunction(c, d); err != nil {
 				return err
 			}
 		}
@@ -356,6 +359,7 @@ func (e *Engine) applyChange(ep *epoch, c *change) {
 			e.addQuery(ep, c.queries[d.ID])
 		}
 	}
+	e.applyFunctions(ep, c)
 	c.Resume = slices.DeleteFunc(c.Resume, func(o Object) bool { return e.queries[o.Meta.ID] != nil }) // it came back by itself
 	for i := range c.Resume {
 		delete(e.seq.throttled, c.Resume[i].Meta.ID)

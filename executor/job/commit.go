@@ -39,10 +39,12 @@ type Event struct {
 	Name   string `json:"name"`
 	At     int64  `json:"at"`
 	Epoch  uint64 `json:"epoch"`
-	What   string `json:"what"` // "created", "dropped", "deactivated", "paused", "resumed", "throttled", "unthrottled", "sink missed rows"
+	What   string `json:"what"` // "created", "dropped", "deactivated", "paused", "resumed", "throttled", "unthrottled", "sink missed rows", "function deactivated", "function activated"
 	Code   string `json:"code,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Detail string `json:"detail,omitempty"`
+	// Function is whose limit it was, or what went out of service or came back.
+	Function string `json:"function,omitempty"`
 }
 
 // commitLoop makes epochs durable in order, then visible.
@@ -126,6 +128,9 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 	if err := e.putFailures(b, ep); err != nil {
 		return err
 	}
+	if err := e.putBroken(b, ep); err != nil {
+		return err
+	}
 	if err := e.putVerdicts(b, ep); err != nil {
 		return err
 	}
@@ -187,6 +192,7 @@ func (e *Engine) finishEpoch(ep *epoch) {
 		}
 	}
 	e.dropTables(ep)
+	e.settleFunctions(ep)
 	for _, s := range ep.gone {
 		e.removeStream(s)
 	}
@@ -212,6 +218,11 @@ func (e *Engine) tellStates(ep *epoch) {
 	for i := range ep.outages {
 		o := &ep.outages[i]
 		e.cfg.OnState(o.q.spec.ID, o.state, o.reason())
+	}
+	for i := range ep.functions {
+		if e.cfg.OnFunction != nil {
+			e.cfg.OnFunction(ep.functions[i], ep.clock)
+		}
 	}
 }
 
@@ -357,12 +368,16 @@ func (e *Engine) putFailures(b batchKV, ep *epoch) error {
 			continue
 		}
 		done[f.q] = true
-		se := sqlerr.As(f.err)
-		ev := Event{What: StateDeactivated, Code: string(se.Code), Reason: se.Error(), Detail: se.Detail}
-		if err := e.putQueryEvent(b, ep, f.q, ev); err != nil {
-			return err
+		if f.q.taken {
+			continue // what it does until the sequencer knows counts for nothing
 		}
-		if err := e.takeOut(b, ep, outage{q: f.q, why: se, state: StateDeactivated}); err != nil {
+		out := outage{q: f.q, why: sqlerr.As(f.err), state: StateDeactivated}
+		if function := ep.noteBroken(f.err); function != 0 {
+			if o, err := e.object(ep, function); err == nil {
+				out.function = o.Name
+			}
+		}
+		if err := e.putOutage(b, ep, out); err != nil {
 			return err
 		}
 	}

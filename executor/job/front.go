@@ -24,6 +24,7 @@ type front struct {
 	mu       sync.Mutex
 	e        *Engine
 	ctx      expr.Ctx
+	calls    caller
 	decoders map[decoderKey]codec.Decoder
 	queries  map[reader]*frontQuery
 	plans    map[uint64]*frontPlan // by stream
@@ -119,7 +120,11 @@ func newFront(e *Engine) *front {
 	f := &front{e: e, decoders: map[decoderKey]codec.Decoder{}, queries: map[reader]*frontQuery{},
 		plans: map[uint64]*frontPlan{}}
 	f.rows.free = &e.chunks
-	f.ctx.UDF, f.meter.now = e.cfg.UDF, e.costs.now
+	f.meter.now = e.costs.now
+	if e.functions != nil {
+		f.calls.f = e.functions
+		f.ctx.UDF = &f.calls
+	}
 	f.rowError = func(row uint32, err error) { f.bad = append(f.bad, badRow{row, f.cur.q, err}) }
 	f.ctx.RowError = f.rowError
 	f.processOne = func() error { return f.cur.chain.Process(f.in) }
@@ -150,6 +155,7 @@ func (f *front) process(it *item) {
 	f.ctx.Ctx = fn.Ctx{Now: it.epoch.clock}
 	f.ctx.IOC = it.epoch.ioc
 	f.ctx.Tables = it.epoch.tables
+	f.calls.epoch = it.epoch.n
 	f.fb = nil
 	if it.rows == nil {
 		if it.rows, _ = f.e.rowLists.Get().(*rowList); it.rows == nil {

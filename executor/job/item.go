@@ -6,6 +6,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/connector"
+	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/ioc"
 	"github.com/vigil-sql/vigil/executor/op"
 	"github.com/vigil-sql/vigil/executor/table"
@@ -241,7 +242,10 @@ type epoch struct {
 	verdicts []verdict
 	events   []queryEvent
 	outages  []outage
-	objects  map[uint64]meta.Object
+	// broken are the users' functions that broke a limit, functions those that went out of service or came back.
+	broken    []*expr.BrokenLimit
+	functions []FunctionChange
+	objects   map[uint64]meta.Object
 	// done counts workers that have passed the end.
 	done sync.WaitGroup
 }

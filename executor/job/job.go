@@ -63,6 +63,8 @@ type Config struct {
 	Alone bool
 	// OnState is called when the engine took a query out of service or back into it, after that is durable.
 	OnState func(queryID uint64, state, reason string)
+	// OnFunction is called when a function went out of service or came back, after that is durable.
+	OnFunction func(c FunctionChange, at types.EventTime)
 	// CopyAhead is how much changed state a worker copies at a time, ahead of a checkpoint, in entries of up to 128 bytes; it may leave a
 	// fourth of that for it. Default 32,768.
 	CopyAhead int
@@ -202,11 +204,13 @@ type Engine struct {
 	// cutBytes is the most that a worker copied while it stood still for a cut.
 	cutBytes atomic.Int64
 	// sampled: some stream has a sample.
-	sampled   atomic.Bool
-	fatal     atomic.Pointer[error]
-	failed    chan struct{}
-	iocNow    atomic.Pointer[ioc.Set]
-	tables    *table.Set
+	sampled atomic.Bool
+	fatal   atomic.Pointer[error]
+	failed  chan struct{}
+	iocNow  atomic.Pointer[ioc.Set]
+	tables  *table.Set
+	// functions is nil where there is no JavaScript.
+	functions *Functions
 	sequences sequences
 	files     backups
 	room      room
@@ -360,7 +364,9 @@ type query struct {
 	held    []held
 	// limits are of a query of the catalogue. ALTER changes them while it runs.
 	limits atomic.Pointer[spec.Limits]
-	rows   rowLimit
+	// taken: it is recorded as out of service. The committer's.
+	taken bool
+	rows  rowLimit
 	// judged is the last epoch after which the committer looked at the state held.
 	judged uint64
 	// throttledBy tells why rows are held back; nil: they are not.

@@ -37,6 +37,8 @@ type verdict struct {
 	why *sqlerr.Error
 	// until is the clock at which the query goes on; 0: it does not by itself.
 	until types.EventTime
+	// function is the name of the user's function whose limit it was; "": it was the query's.
+	function string
 }
 
 // queryEvent is a row for vigil.query_events about a query that stays in service.
@@ -250,15 +252,11 @@ func (e *Engine) putVerdicts(b batchKV, ep *epoch) error {
 			continue
 		}
 		v.q.fail(ep.n + 1) // what the epoch made of it stands
-		out := outage{q: v.q, why: v.why, state: StateDeactivated, until: v.until}
+		out := outage{q: v.q, why: v.why, state: StateDeactivated, until: v.until, function: v.function}
 		if v.until != 0 {
 			out.state = StateThrottled
 		}
-		ev := Event{What: out.state, Code: string(v.why.Code), Reason: out.reason(), Detail: v.why.Detail}
-		if err := e.putQueryEvent(b, ep, v.q, ev); err != nil {
-			return err
-		}
-		if err := e.takeOut(b, ep, out); err != nil {
+		if err := e.putOutage(b, ep, out); err != nil {
 			return err
 		}
 	}

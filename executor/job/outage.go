@@ -17,6 +17,8 @@ type outage struct {
 	// until is the clock at which it goes on by itself; 0: it does not.
 	until  types.EventTime
 	object meta.Object
+	// function is as in verdict.
+	function string
 }
 
 // reason is what vigil.queries shows.
@@ -29,6 +31,7 @@ func (o *outage) reason() string {
 
 // takeOut records that a query is out of service; the committer calls it in the epoch that decided so.
 func (e *Engine) takeOut(b batchKV, ep *epoch, out outage) error {
+	out.q.taken = true
 	o, err := e.object(ep, out.q.spec.ID)
 	if err != nil {
 		return err

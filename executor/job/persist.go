@@ -28,6 +28,9 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 	if err := c.persistCreated(e, b, ep); err != nil {
 		return err
 	}
+	if err := c.persistFunctions(e, b, ep); err != nil {
+		return err
+	}
 	for i := range c.Resume {
 		o, err := e.object(ep, c.Resume[i].Meta.ID)
 		if err != nil {
@@ -86,6 +89,13 @@ func (c *change) persistCreated(e *Engine, b batchKV, ep *epoch) error {
 		o := c.Create[i].Meta
 		o.Created = ep.n
 		o.Props = withReads(o.Props, c.reads[o.ID])
+		if o.Kind == KindFunction {
+			if old, err := e.object(ep, o.ID); err == nil && old.Dropped == 0 {
+				if err := e.putReplaced(b, ep, &o, &old); err != nil {
+					return err
+				}
+			}
+		}
 		if err := e.putObject(b, ep, o); err != nil {
 			return err
 		}

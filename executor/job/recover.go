@@ -34,6 +34,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	e.shares = shares{}
 	e.iocNow.Store(ioc.NewSet())
 	e.tables = table.NewSet()
+	e.functions = newFunctions(cfg.UDF)
 	e.openCosts()
 	for i := range cfg.Workers {
 		e.workers = append(e.workers, newWorker(e, i))
@@ -195,6 +196,9 @@ func (r *recovery) finish() error {
 		}
 	}
 	r.settleIntake()
+	if e.functions != nil {
+		e.functions.settle(r.last + 1)
+	}
 	e.lists = r.lists
 	e.iocNow.Store(r.lists)
 	e.pendingFeeds()
@@ -247,12 +251,7 @@ func (r *recovery) attachStreams() error {
 		case *spec.Query:
 			e.load.queriesTotal.Add(1)
 		case *spec.Function:
-			if e.cfg.UDF == nil {
-				continue
-			}
-			if err := e.cfg.UDF.Define(d); err != nil {
-				e.log.Error("define function", "function", d.Name, "error", err)
-			}
+			e.defineStored(o, d)
 		}
 	}
 	return nil

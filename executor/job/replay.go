@@ -243,7 +243,10 @@ func (r *replay) rerun() error {
 		}
 		return 0
 	})
-	ctx := &expr.Ctx{Ctx: fn.Ctx{Now: r.e.cfg.Clock()}, IOC: r.e.IOC(), Tables: r.e.Tables(), UDF: r.e.cfg.UDF, RowError: func(uint32, error) {}}
+	ctx := &expr.Ctx{Ctx: fn.Ctx{Now: r.e.cfg.Clock()}, IOC: r.e.IOC(), Tables: r.e.Tables(), RowError: func(uint32, error) {}}
+	if r.e.functions != nil {
+		ctx.UDF = r.e.functions
+	}
 	var parts []*task.Parts
 	var ids []uint64
 	for _, p := range r.q.all() {

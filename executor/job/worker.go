@@ -29,6 +29,7 @@ type worker struct {
 	index   int
 	in      chan *item
 	ctx     expr.Ctx
+	calls   caller
 	queries map[*query]*workerQuery
 	streams map[uint64]*workerStream
 	out     *epochOut
@@ -138,7 +139,11 @@ type groupErrors interface {
 func newWorker(e *Engine, index int) *worker {
 	w := &worker{e: e, index: index, in: make(chan *item, 16),
 		queries: map[*query]*workerQuery{}, streams: map[uint64]*workerStream{}, groups: map[*shareKey]*group{}}
-	w.ctx.UDF, w.meter.now, w.asideAt = e.cfg.UDF, e.costs.now, e.cfg.asideBytes()
+	w.meter.now, w.asideAt = e.costs.now, e.cfg.asideBytes()
+	if e.functions != nil {
+		w.calls.f = e.functions
+		w.ctx.UDF = &w.calls
+	}
 	w.processOne = func() error {
 		in := w.part(w.routed).Input(w.routed.batch(w.at))
 		if w.wq.several {
@@ -196,6 +201,7 @@ func (w *worker) start(ep *epoch) {
 	w.ctx.Ctx = fn.Ctx{Now: ep.clock}
 	w.ctx.IOC = ep.ioc
 	w.ctx.Tables = ep.tables
+	w.calls.epoch = ep.n
 	w.ctx.RowError, w.ctx.LateRow = w.rowError, w.lateRow
 	for _, q := range ep.detach {
 		w.detach(q)

@@ -68,6 +68,8 @@ type Query struct {
 	// Stages are the lower parts of the query, cut off where rows change hands between workers: hidden queries that come and
 	// go with it, in an order in which each reads only those before it. Their ids are StageID's.
 	Stages []*Query
+	// Calls are the ids of the users' functions that it calls.
+	Calls []uint64
 	// Updates: the changelog may hold updates and deletes.
 	Updates bool
 	Limits  Limits
@@ -121,6 +123,14 @@ type Function struct {
 	Strict     bool
 	Volatility string // IMMUTABLE, STABLE, VOLATILE
 	Limits     FunctionLimits
+	// Before are the definitions that counted before this one, oldest first, as far as recovery may need them.
+	Before []FunctionBefore
+}
+
+// FunctionBefore is a definition that counted until another one took its place, at the start of epoch Until.
+type FunctionBefore struct {
+	Until    uint64
+	Function *Function
 }
 
 // FunctionLimits bound one call of a function.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/vigil-sql/vigil/executor/expr"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/catalog"
@@ -29,6 +30,11 @@ type Env struct {
 	// Permit refuses what the statement's user has no privilege for; nil: everything is allowed. Inside of a view nothing is asked: who
 	// may read it reads all that it reads.
 	Permit Permit
+	// Stored: the statement is that of an object that is there already. What it calls may be out of service, and its limits are brought
+	// within FunctionMax.
+	Stored bool
+	// FunctionMax bounds the limits that functions may give themselves; zero fields: the usual maxima.
+	FunctionMax spec.FunctionLimits
 }
 
 // Permit decides on what a statement reads. Its errors are SQLSTATE 42501.

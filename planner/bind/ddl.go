@@ -278,19 +278,15 @@ func IOCList(st *parse.CreateIOC, id uint64) (*spec.IOCList, map[string]string, 
 	return l, opts, nil
 }
 
-// What a function may use when CREATE FUNCTION does not say.
+// What the definition of a function may be.
 const (
-	timeoutDefault = int64(50 * time.Millisecond / time.Microsecond)
-	memoryDefault  = int64(16 << 20)
-	stackDefault   = 256
-	outputDefault  = int64(1 << 20)
-	bodyMax        = 64 << 10
-	paramMax       = 100
+	bodyMax  = 64 << 10
+	paramMax = 100
 )
 
 // Function binds CREATE FUNCTION. A function is IMMUTABLE unless it says otherwise: the sandbox has neither a clock nor
 // anything else to depend on.
-func Function(st *parse.CreateFunction, id uint64) (*spec.Function, error) {
+func Function(env *Env, st *parse.CreateFunction, id uint64) (*spec.Function, error) {
 	pos := st.Name.Pos
 	switch {
 	case st.Aggregate:
@@ -332,37 +328,8 @@ func Function(st *parse.CreateFunction, id uint64) (*spec.Function, error) {
 	if out.Ret, err = typeOf(*st.Returns); err != nil {
 		return nil, err
 	}
-	out.Limits, err = functionLimits(st.Options)
+	out.Limits, err = functionLimits(env, st.Options)
 	return out, err
-}
-
-func functionLimits(list []parse.Option) (spec.FunctionLimits, error) {
-	out := spec.FunctionLimits{TimeoutMicros: timeoutDefault, MemoryBytes: memoryDefault, StackFrames: stackDefault,
-		OutputBytes: outputDefault, OnError: "fail"}
-	for _, o := range list {
-		var err error
-		switch o.Key {
-		case "timeout":
-			if out.TimeoutMicros, err = DurationText(o.Value); err != nil || out.TimeoutMicros <= 0 {
-				return out, badOption(o, "a positive duration such as '50ms'")
-			}
-		case "memory":
-			if out.MemoryBytes, err = SizeText(o.Value); err != nil || out.MemoryBytes <= 0 {
-				return out, badOption(o, "a size such as '16MB'")
-			}
-		case "stack":
-			if out.StackFrames, err = strconv.Atoi(o.Value); err != nil || out.StackFrames < 1 || out.StackFrames > 10000 {
-				return out, badOption(o, "a number of calls from 1 to 10000")
-			}
-		case "on_error":
-			if out.OnError = o.Value; !oneOf(o.Value, "null", "fail", "deactivate") {
-				return out, badOption(o, "'null', 'fail' or 'deactivate'")
-			}
-		default:
-			return out, unknownOption(o, "memory", "on_error", "stack", "timeout")
-		}
-	}
-	return out, nil
 }
 
 // DurationText reads '50ms', '1 hour', '30 days' or any interval without months as microseconds.

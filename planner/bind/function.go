@@ -240,9 +240,9 @@ func (b *binder) userCall(u *catalog.Function, args []term, pos int) (e expr.Exp
 			return nil, false, err
 		}
 	}
-	if u.State == catalog.Deactivated {
+	if u.State == catalog.Deactivated && !b.env.Stored {
 		return nil, false, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "function %q is deactivated: %s", u.Name, u.Reason).At(pos).
-			WithHint("Replace it with CREATE OR REPLACE FUNCTION.")
+			WithHint("Mend it with CREATE OR REPLACE FUNCTION, or ALTER FUNCTION %s ACTIVATE.", u.Name)
 	}
 	if b.continuous && u.Volatility == "VOLATILE" {
 		return nil, false, unsupported(pos, "the volatile function "+u.Name+" in a continuous query", "Declare the function IMMUTABLE.")

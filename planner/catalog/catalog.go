@@ -80,9 +80,11 @@ type IOCList struct {
 // Function is a user function.
 type Function struct {
 	spec.Function
-	SQL    string
-	State  State
-	Reason string
+	SQL   string
+	State State
+	// Reason and Detail say why it is not in service, Since from when on.
+	Reason, Detail string
+	Since          types.EventTime
 }
 
 // Virtual is a relation computed when read (pg_catalog, information_schema, vigil).

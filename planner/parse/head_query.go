@@ -154,6 +154,9 @@ func (c *cursor) alter() Statement {
 	case c.isKw("alter", "sequence"):
 		c.i += 2
 		return c.alterSequence()
+	case c.isKw("alter", "function"), c.isKw("alter", "aggregate"):
+		c.i += 2
+		return c.alterFunction()
 	case c.isKw("alter", "sink"):
 		c.i += 2
 		return c.alterSink()
@@ -174,6 +177,10 @@ func (c *cursor) alter() Statement {
 func (c *cursor) alterQuery() Statement {
 	a := &AlterQuery{Name: c.qualified()}
 	switch {
+	case c.acceptKw("resume"):
+		return &PauseQuery{Name: a.Name, Resume: true}
+	case c.acceptKw("pause"):
+		return &PauseQuery{Name: a.Name}
 	case c.acceptKw("as"):
 		first := c.i
 		a.As = c.subQuery()

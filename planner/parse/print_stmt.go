@@ -25,6 +25,8 @@ func (p *printer) statement(stmt Statement) {
 		p.tableStatement(stmt)
 	case *CreateQuery:
 		p.createQuery(s)
+	case *AlterFunction:
+		p.alterFunction(s)
 	case *AlterQuery:
 		p.alterQuery(s)
 	case *PauseQuery:

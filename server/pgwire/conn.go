@@ -236,9 +236,13 @@ func (c *conn) received(chunk []byte, ok bool) error {
 	return c.in.readError()
 }
 
-// sendPending writes the notifications that are waiting now, no more than that.
+// sendPending writes the notifications and notices that are waiting now, no more than that.
 func (c *conn) sendPending() {
-	for _, n := range c.notifications.take() {
+	for _, n := range c.notifications.Take() {
+		if n.Notice != nil {
+			c.out.send(noticeResponse(*n.Notice))
+			continue
+		}
 		if n.PID == 0 {
 			n.PID = c.pid
 		}

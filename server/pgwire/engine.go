@@ -59,10 +59,12 @@ type Notice struct {
 	Err      *sqlerr.Error
 }
 
-// Notification is what LISTEN delivers. PID is the process id of the connection that sent it; 0: the one that is told.
+// Notification is what LISTEN delivers. PID is the process id of the connection that sent it; 0: the one that is told. With Notice
+// it is a notice instead.
 type Notification struct {
 	Channel, Payload string
 	PID              int32
+	Notice           *Notice
 }
 
 // Session is one connection's state. The connection calls it from one goroutine; only Notifications is read elsewhere.

@@ -81,8 +81,8 @@ func (q *Queue) PushWait(ctx context.Context, n Notification) error {
 	}
 }
 
-// take empties the queue.
-func (q *Queue) take() []Notification {
+// Take empties the queue: the connection does when its client may be told.
+func (q *Queue) Take() []Notification {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	list := q.list

@@ -110,7 +110,8 @@ type activity struct {
 	state, query, application              string
 	start, xactStart, queryStart, changeAt types.EventTime
 	warnings                               []*sqlerr.Error
-	warned                                 atomic.Bool // warnings is not empty
+	broken                                 map[uint64]*sqlerr.Error // functions that broke a limit in the statement under way, by id
+	warned                                 atomic.Bool              // warnings is not empty
 }
 
 // begin notes that a statement starts.

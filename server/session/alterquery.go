@@ -36,6 +36,9 @@ func (s *scope) pause(ctx context.Context, name parse.Name, resume bool, out pgw
 		return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "continuous query %q is running", q.Name)
 	case resume:
 		ch.Resume = []job.Object{o}
+		if err := s.rearm(q, &ch, out); err != nil {
+			return err
+		}
 		out.Notice(notice("00000", "continuous query %q goes on with fresh state, from now on", q.Name))
 	case q.State != catalog.Running && q.State != catalog.Throttled:
 		return sqlerr.New(sqlerr.ObjectNotInPrerequisite, "continuous query %q is %s", q.Name, q.State)
@@ -145,7 +148,9 @@ func (s *scope) setOptions(ctx context.Context, q *catalog.Query, def *parse.Cre
 		def.Options = slices.DeleteFunc(def.Options, func(x parse.Option) bool { return x.Key == o.Key })
 		def.Options = append(def.Options, o)
 	}
-	p, err := planner.Continuous(s.env(), def, q.ID)
+	env := s.env()
+	env.Stored = true
+	p, err := planner.Continuous(env, def, q.ID)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ type planned struct {
 	// sql is the object's text where it is not that of the statement; also are objects that come with it.
 	sql  string
 	also []job.Object
+	// fn is the object, if it is a function.
+	fn *catalog.Function
 }
 
 // relation publishes a relation, in the place of one of its name if there is one.
@@ -66,7 +68,7 @@ func (s *Server) planFunction(env *planner.Env, st *parse.CreateFunction, id uin
 		return planned{}, err
 	}
 	c.SQL, c.State = parse.Print(st), catalog.Running
-	return planned{def: &c.Function, publish: func(cat *catalog.Catalog) { cat.PutFunction(c) }}, nil
+	return planned{def: &c.Function, publish: func(cat *catalog.Catalog) { cat.PutFunction(c) }, fn: c}, nil
 }
 
 func (s *Server) planQuery(env *planner.Env, st *parse.CreateQuery, id uint64, created types.EventTime) (planned, error) {
@@ -266,6 +268,9 @@ func (s *scope) draft(def any, isNew bool) error {
 // replaceable refuses to replace a query that other queries read, for they go on from its result, and a view that a query
 // reads: its plan would be another after a restart.
 func (s *scope) replaceable(old *existing, kind string, publish func(*catalog.Catalog)) error {
+	if kind == kindFunction {
+		return s.sameSignature(old, publish)
+	}
 	if kind == kindView {
 		if err := s.sameColumns(old, publish); err != nil {
 			return err

@@ -22,6 +22,7 @@ var _ pgwire.Portal = (*portal)(nil)
 func (p *portal) Execute(ctx context.Context, most int, out pgwire.Output) (bool, string, error) {
 	ctx, cancel := p.st.s.withTimeout(ctx)
 	defer cancel()
+	defer p.st.s.takeBroken()
 	p.st.s.begin(p.st.text)
 	p.st.s.running, p.st.s.text = ctx, p.st.text
 	defer p.st.s.sendWarnings(out)

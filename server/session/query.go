@@ -85,7 +85,7 @@ func (s *Session) taskEnvIn(ctx context.Context) *task.Env {
 		Notify: s.notify, Channels: s.listen.channels, Context: ctx, Backends: signals{s}, Warn: s.warn, SetConfig: s.setConfig}}
 	env.Ctx.IOC = s.lists()
 	if s.srv.udf != nil {
-		env.Ctx.UDF = s.srv.udf
+		env.Ctx.UDF = statementCalls{s}
 	}
 	return env
 }

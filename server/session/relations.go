@@ -27,9 +27,11 @@ func sysRelations() []sysRelation {
 			"rows_per_s float8, partitions integer, lag bigint", (*Server).sourceRows},
 		{"queries", "name text, state text, reason text, severity text, tags text, rows_out bigint, late_rows bigint, next_offset bigint, result_bytes bigint, " +
 			"created_at timestamptz, sql text, progress float8", (*Server).queryRows},
-		{"query_events", "at timestamptz, query text, what text, code text, reason text, detail text, epoch bigint", (*Server).eventRows},
+		{"query_events", "at timestamptz, query text, what text, code text, reason text, detail text, epoch bigint, function text", (*Server).eventRows},
 		{"ioc_lists", "name text, type text, entries bigint, version bigint, filter_bytes bigint, source text, refreshed_at timestamptz, last_error text", (*Server).listRows},
-		{"functions", "name text, arguments text, returns text, language text, state text, reason text, sql text", (*Server).functionRows},
+		{"functions", "name text, arguments text, returns text, language text, state text, reason text, sql text, " +
+			"detail text, deactivated_at timestamptz, volatility text, timeout_ms float8, memory bigint, stack integer, max_output bigint, on_error text, " +
+			"calls bigint, rows bigint, errors bigint, violations bigint", (*Server).functionRows},
 		{"rejected", "at timestamptz, stream text, query text, code text, reason text, raw text, epoch bigint", (*Server).rejectedRows},
 		{"epochs", "epoch bigint, clock timestamptz, inputs integer, restarted boolean", (*Server).epochRows},
 		{"tables", "name text, key text, rows bigint, sql text", (*Server).tableRows},
@@ -159,8 +161,8 @@ func (srv *Server) eventRows(add func([]types.Value) error) error {
 		if err != nil {
 			return false, err
 		}
-		return true, add([]types.Value{at(e.At), text(e.Name), text(e.What), textOrNull(e.Code), textOrNull(e.Reason), textOrNull(e.Detail),
-			big(int64(e.Epoch))})
+		return true, add([]types.Value{at(e.At), textOrNull(e.Name), text(e.What), textOrNull(e.Code), textOrNull(e.Reason), textOrNull(e.Detail),
+			big(int64(e.Epoch)), textOrNull(e.Function)})
 	})
 }
 
@@ -173,20 +175,6 @@ func (srv *Server) listRows(add func([]types.Value) error) error {
 		}
 		if err := add([]types.Value{text(l.Name), text(l.Type), big(int64(set.Len(l.Name))), big(int64(set.Version(l.Name))),
 			big(set.FilterBytes(l.Name)), textOrNull(l.Options["source"]), refreshedAt, textOrNull(last.failed)}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (srv *Server) functionRows(add func([]types.Value) error) error {
-	for _, f := range srv.cat.Snapshot().Functions() {
-		var args []string
-		for _, p := range f.Params {
-			args = append(args, strings.TrimSpace(p.Name+" "+p.Type.String()))
-		}
-		if err := add([]types.Value{text(f.Name), text(strings.Join(args, ", ")), text(f.Ret.String()), text("javascript"),
-			text(string(f.State)), textOrNull(f.Reason), text(f.SQL)}); err != nil {
 			return err
 		}
 	}

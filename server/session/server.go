@@ -17,6 +17,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/executor/seal"
 	"github.com/vigil-sql/vigil/executor/sink"
+	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner"
@@ -39,6 +40,8 @@ type Options struct {
 	TestDir string
 	// Secrets is the key for the secrets of streams and sinks; nil: they are written down in clear.
 	Secrets *seal.Keys
+	// FunctionMax bounds the limits that functions may give themselves; zero fields: planner/bind's maxima.
+	FunctionMax spec.FunctionLimits
 	// StatementBytes bounds the memory of the rows that one statement adds; 0: 1 GiB.
 	StatementBytes int64
 }
@@ -74,6 +77,8 @@ type Server struct {
 	// intakes and receivers belong to streams of flows; the map of receivers is guarded by ddl.
 	intakes   intakes
 	receivers receivers
+	// functionMax is as in Options.
+	functionMax spec.FunctionLimits
 	// ddl serialises statements that change the catalogue: plan, apply, publish.
 	ddl sync.Mutex
 	// statementBytes is as in Options.
@@ -82,7 +87,7 @@ type Server struct {
 
 // New loads the catalogue and is ready for connections. The engine may not be loaded yet: what needs more of it than what was committed waits.
 func New(o Options) (*Server, error) {
-	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, udf: o.Job.UDF, version: o.Version, auth: o.Auth, clock: o.Job.Clock,
+	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, functionMax: o.FunctionMax, version: o.Version, auth: o.Auth, clock: o.Job.Clock,
 		started: time.Now(), testDir: o.TestDir, tests: make(chan struct{}, testsMax), statementBytes: cmp.Or(o.StatementBytes, statementBytes)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -102,9 +107,12 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Job.OnState = s.changed
+	o.Job.OnState, o.Job.OnFunction = s.changed, s.functionChanged
 	if s.eng, err = job.Open(o.Job, objects); err != nil {
 		return nil, err
+	}
+	if f := s.eng.Functions(); f != nil {
+		s.udf = f
 	}
 	if err := s.openSinks(o); err != nil {
 		return nil, err
@@ -145,7 +153,7 @@ func (s *Server) Close(ctx context.Context) error {
 }
 
 func (s *Server) env() *planner.Env {
-	return &planner.Env{Catalog: s.cat, Database: "vigil", User: "vigil", Schema: "public", Now: s.clock(), TimeZone: time.UTC}
+	return &planner.Env{Catalog: s.cat, Database: "vigil", User: "vigil", Schema: "public", Now: s.clock(), TimeZone: time.UTC, FunctionMax: s.functionMax}
 }
 
 // The kinds of objects in storage/meta.
@@ -153,7 +161,7 @@ const (
 	kindStream   = job.KindStream
 	kindQuery    = "query"
 	kindIOC      = "ioc"
-	kindFunction = "function"
+	kindFunction = job.KindFunction
 	kindTable    = job.KindTable
 	kindView     = "view"
 	kindSchema   = "schema"
@@ -231,6 +239,7 @@ func (s *Server) reload(m meta.Object) (any, error) {
 		return nil, fmt.Errorf("stored creation time: %w", err)
 	}
 	env, at := s.env(), types.EventTime(created)
+	env.Stored = true
 	if env.SearchPath = defaultPath; m.Props[propPath] != "" {
 		env.SearchPath = strings.Split(m.Props[propPath], ",")
 	}
@@ -248,7 +257,9 @@ func (s *Server) reload(m meta.Object) (any, error) {
 	case *parse.CreateIOC:
 		p, err = s.planIOC(env, st, m.ID)
 	case *parse.CreateFunction:
-		p, err = s.planFunction(env, st, m.ID)
+		if p, err = s.planFunction(env, st, m.ID); err == nil {
+			err = s.loadFunction(env, p.fn, m.Props)
+		}
 	case *parse.CreateQuery:
 		p, err = s.planQuery(env, st, m.ID, at)
 	case *parse.CreateView:
@@ -281,6 +292,10 @@ func (s *Server) reload(m meta.Object) (any, error) {
 // changed notes in the catalogue that the engine took a query out of service, or brought it back.
 func (s *Server) changed(id uint64, state, reason string) {
 	s.setState(id, catalog.State(state), reason)
+	if q, ok := s.cat.Snapshot().ByID(id).(*catalog.Query); ok && state == job.StateDeactivated {
+		s.tellOwners(id, sqlerr.New("00000", "continuous query %q is deactivated: %s", q.Name, reason).
+			WithHint("vigil.query_events tells more; RESUME CONTINUOUS QUERY %s brings it back.", q.Name))
+	}
 }
 
 func (s *Server) setState(id uint64, state catalog.State, reason string) {

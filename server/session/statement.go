@@ -234,6 +234,10 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 		return s.inScope(map[bool]string{true: "RESUME", false: "PAUSE"}[st.Resume]+" CONTINUOUS QUERY", func(ctx context.Context, sc *scope, out pgwire.Output) error {
 			return sc.pause(ctx, s.resolve(st.Name), st.Resume, out)
 		}), nil
+	case *parse.AlterFunction:
+		return s.inScope("ALTER FUNCTION", func(ctx context.Context, sc *scope, out pgwire.Output) error {
+			return sc.alterFunction(ctx, st, s.path(), out)
+		}), nil
 	case *parse.AlterQuery:
 		return s.inScope("ALTER CONTINUOUS QUERY", func(ctx context.Context, sc *scope, out pgwire.Output) error {
 			return sc.alterQuery(ctx, s.resolve(st.Name), st, s.path(), out)
