@@ -1,6 +1,7 @@
 package bind
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ const columnsMax = 1600
 
 // streamFormats and streamConnectors are those that exist; the executor's registries check their options.
 var (
-	streamFormats    = append([]string{"CEF", "CSV", "JSON", "KV", "LEEF", "SYSLOG"}, flowFormats...)
+	streamFormats    = slices.Sorted(slices.Values(append([]string{"CEF", "CSV", "JSON", "KV", "LEEF", "SYSLOG"}, flowFormats...)))
 	streamConnectors = []string{"generator", "kafka", "netflow"}
 )
 
