@@ -125,7 +125,7 @@ func FuzzNormalize(f *testing.F) {
 			t.Fatalf("%s %q: form %q, whose form is %q, %v", kind, in, form, again, err)
 		}
 		for _, mode := range []string{"", Exact, Subdomains, Prefix} {
-			s := NewSet().With(Change{List: "l", Create: true, Kind: kind, Mode: mode}, Change{List: "l", Add: []string{form}})
+			s := newSet(t).With(Change{List: "l", Create: true, Kind: kind, Mode: mode}, Change{List: "l", Add: []string{form}})
 			hits := 0
 			err := s.FindEntries("l", textVec(in, form), func(_ int, e string, _ func() string) {
 				hits++
@@ -177,7 +177,7 @@ func TestModes(t *testing.T) {
 		{IP, "", []string{"10.0.0.1"}, map[string]string{" 10.0.0.1 ": "10.0.0.1", "10.0.0.1/32": "10.0.0.1", "10.0.0.1/24": "", "::FFFF:a00:1": "10.0.0.1"}},
 		{Hash, "", []string{"d41d8cd98f00b204e9800998ecf8427e"}, map[string]string{"MD5:D41D8CD98F00B204E9800998ECF8427E": "d41d8cd98f00b204e9800998ecf8427e", "d4": ""}},
 	} {
-		s := NewSet().With(Change{List: "l", Create: true, Kind: c.kind, Mode: c.mode}, Change{List: "l", Add: c.entries})
+		s := newSet(t).With(Change{List: "l", Create: true, Kind: c.kind, Mode: c.mode}, Change{List: "l", Add: c.entries})
 		for in, want := range c.want {
 			if got := hit(t, s, in); got != want {
 				t.Errorf("%s list (%s): %q hits %q, want %q", c.kind, c.mode, in, got, want)
@@ -206,7 +206,7 @@ func TestURLPrefixAgainstModel(t *testing.T) {
 		for range 1 + rng.Intn(6) {
 			entries = append(entries, word(8))
 		}
-		s := NewSet().With(Change{List: "l", Create: true, Kind: URL, Mode: Prefix}, Change{List: "l", Add: entries})
+		s := newSet(t).With(Change{List: "l", Create: true, Kind: URL, Mode: Prefix}, Change{List: "l", Add: entries})
 		for range 50 {
 			in, want := word(14), ""
 			for _, e := range entries {
@@ -237,7 +237,7 @@ func known(t *testing.T, s *Set, text string) string {
 	if entry == "" {
 		return ""
 	}
-	return entry + string(s.lists["l"].infoOf([]byte(entry)))
+	return entry + infoOf(s, entry)
 }
 
 // TestInfo: what is known of an entry is that of its newest addition, over rebuilds and drops, and old versions keep theirs.
@@ -245,7 +245,7 @@ func TestInfo(t *testing.T) {
 	for _, kind := range []string{Text, CIDR} {
 		rng := rand.New(rand.NewSource(1))
 		model := map[string]string{}
-		s := NewSet().With(Change{List: "l", Create: true, Kind: kind})
+		s := newSet(t).With(Change{List: "l", Create: true, Kind: kind})
 		value := func() string {
 			if kind == CIDR {
 				return fmt.Sprintf("10.%d.%d.0/24", rng.Intn(40), rng.Intn(256))
@@ -289,13 +289,13 @@ func TestInfo(t *testing.T) {
 func TestLookupsDoNotAllocate(t *testing.T) {
 	for kind, in := range map[string]string{IP: "10.20.30.40", CIDR: "10.20.30.40", Domain: "www.Some.Example", URL: "http://www.some.example/path?q=%20",
 		Hash: "D41D8CD98F00B204E9800998ECF8427E", Email: "Bob@some.example"} {
-		s := NewSet().With(Change{List: "l", Create: true, Kind: kind})
+		s := stage(t, newSet(t), Change{List: "l", ID: 1, Create: true, Kind: kind})
 		form, err := Normalize(kind, in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s = s.With(Change{List: "l", Add: []string{form}})
-		var p prober
+		s = stage(t, s, Change{List: "l", ID: 1, Add: []string{form}})
+		p := prober{set: s}
 		l, raw, typ := s.lists["l"], []byte(in), types.T(types.Text)
 		if n := testing.AllocsPerRun(100, func() {
 			if !p.hits(l, typ, raw) {

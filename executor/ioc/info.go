@@ -1,6 +1,7 @@
 package ioc
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -20,6 +21,18 @@ type Info struct {
 
 // Append gives the stored form.
 func (i *Info) Append() ([]byte, error) { return json.Marshal(i) }
+
+// ExpiresOf is when an entry expires, by its stored form; 0: never.
+func ExpiresOf(stored []byte) int64 {
+	if !bytes.Contains(stored, []byte(`"expires_at"`)) {
+		return 0
+	}
+	i, err := DecodeInfo(stored)
+	if err != nil || i.ExpiresAt == nil {
+		return 0
+	}
+	return *i.ExpiresAt
+}
 
 // DecodeInfo reads the stored form.
 func DecodeInfo(data []byte) (i Info, err error) {

@@ -2,6 +2,8 @@ package ioc
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	store "github.com/vigil-sql/vigil/storage/ioc"
 )
 
 var _ expr.EntryFinder = (*Set)(nil)
@@ -21,13 +24,14 @@ func (s *Set) Match(lists []string, v *batch.Vec, sel []uint32, dst []uint32) ([
 			return dst, noList(name)
 		}
 	}
-	var p prober
+	p := prober{set: s}
+	defer p.release()
 	for _, r := range sel {
 		if v.IsNull(int(r)) {
 			continue
 		}
 		hit, err := p.any(found, v.Type, v.Bytes(int(r)))
-		if err != nil {
+		if err = cmp.Or(p.err, err); err != nil {
 			return dst, err
 		}
 		if hit {
@@ -43,18 +47,19 @@ func (s *Set) FindEntries(name string, v *batch.Vec, found func(row int, entry s
 	if l == nil {
 		return noList(name)
 	}
-	var p prober
+	p := prober{set: s}
+	defer p.release()
 	for r := range v.N {
 		if v.IsNull(r) {
 			continue
 		}
 		entry, err := p.entry(l, v.Type, v.Bytes(r))
-		if err != nil {
+		if err = cmp.Or(p.err, err); err != nil {
 			return err
 		}
 		if entry != nil {
 			e := string(entry)
-			found(r, e, func() string { return infoText(l.kind, e, l.infoOf(entry)) })
+			found(r, e, func() string { return infoText(l.kind, e, p.known.Info) })
 		}
 	}
 	return nil
@@ -64,10 +69,63 @@ func noList(name string) error {
 	return sqlerr.New(sqlerr.UndefinedObject, "IOC list %q does not exist", name)
 }
 
-// prober holds the scratch space of one call of Match.
+// prober looks values up in a set, for one call of Match.
 type prober struct {
+	set        *Set
+	rows       store.Probe
 	buf, other []byte
 	room       [256]byte
+	// known is the entry that was found last. err is the first failure of a look-up, which found nothing.
+	known *store.Entry
+	err   error
+}
+
+// release gives back what the look-ups held.
+func (p *prober) release() { p.rows.Release(p.set.store) }
+
+// get is the entry of a canonical value; nil when there is none, or it has expired.
+func (p *prober) get(l *list, v []byte) *store.Entry {
+	if l.added != nil {
+		if e, ok := l.added[string(v)]; ok {
+			return p.alive(e)
+		}
+		if _, gone := l.dropped[string(v)]; gone {
+			return nil
+		}
+	}
+	if l.rows == nil || l.stat.Size == 0 {
+		return nil
+	}
+	e, err := p.rows.Find(l.rows, l.seq, v)
+	if err != nil && p.err == nil {
+		p.err = fmt.Errorf("look up an indicator: %w", err)
+	}
+	return p.alive(e)
+}
+
+func (p *prober) alive(e *store.Entry) *store.Entry {
+	if e == nil || p.set.expired(e) {
+		return nil
+	}
+	p.known = e
+	return e
+}
+
+// has says whether a canonical value is in the list.
+func (p *prober) has(l *list, v []byte) bool { return p.get(l, v) != nil }
+
+// net is the longest prefix of a list that covers x and has not expired.
+func (p *prober) net(l *list, x netip.Prefix) (netip.Prefix, bool) {
+	for {
+		found, e, ok := l.nets.LookupPrefixLPM(x)
+		if !ok || p.alive(e) != nil {
+			return found, ok
+		}
+		if found.Bits() == 0 {
+			return found, false
+		}
+		x = netip.PrefixFrom(found.Addr(), found.Bits()-1).Masked()
+	}
 }
 
 // scratch is room for one canonical value.
@@ -123,7 +181,7 @@ func (p *prober) hits(l *list, t types.Type, raw []byte) bool {
 	}
 	net, ok := network(raw, isNet(t))
 	if ok {
-		_, ok = l.netOf(net)
+		_, ok = p.net(l, net)
 	}
 	return ok
 }
@@ -138,7 +196,7 @@ func (p *prober) find(l *list, t types.Type, raw []byte) []byte {
 		if isNet(t) {
 			return nil
 		}
-		return l.member(raw)
+		return p.member(l, raw)
 	}
 	if isNet(t) {
 		return nil
@@ -154,12 +212,12 @@ func (p *prober) find(l *list, t types.Type, raw []byte) []byte {
 	case URL:
 		return p.findURL(l, v)
 	case Email:
-		if e := l.member(v); e != nil {
+		if e := p.member(l, v); e != nil {
 			return e
 		}
-		return l.member(v[bytes.LastIndexByte(v, '@'):])
+		return p.member(l, v[bytes.LastIndexByte(v, '@'):])
 	}
-	return l.member(v)
+	return p.member(l, v)
 }
 
 func isNet(t types.Type) bool { return t.Kind == types.Inet || t.Kind == types.CIDR }
@@ -170,7 +228,7 @@ func (p *prober) findNet(l *list, t types.Type, raw []byte) []byte {
 		return nil
 	}
 	if l.kind == CIDR {
-		lpm, ok := l.netOf(net)
+		lpm, ok := p.net(l, net)
 		if !ok {
 			return nil
 		}
@@ -181,12 +239,12 @@ func (p *prober) findNet(l *list, t types.Type, raw []byte) []byte {
 		return nil
 	}
 	p.buf = net.Addr().AppendTo(p.scratch())
-	return l.member(p.buf)
+	return p.member(l, p.buf)
 }
 
 // member is v if it is an entry, else nil.
-func (l *list) member(v []byte) []byte {
-	if l.has(v) {
+func (p *prober) member(l *list, v []byte) []byte {
+	if p.has(l, v) {
 		return v
 	}
 	return nil
@@ -195,7 +253,7 @@ func (l *list) member(v []byte) []byte {
 // findDomain looks up a name and, unless the list says otherwise, its parents.
 func (p *prober) findDomain(l *list, name []byte) []byte {
 	for {
-		if l.has(name) {
+		if p.has(l, name) {
 			return name
 		}
 		dot := bytes.IndexByte(name, '.')
@@ -235,10 +293,10 @@ func (p *prober) findPrefix(l *list, v []byte, scheme int) []byte {
 	root := host + bytes.IndexByte(v[host:], '/') + 1
 	for end := len(v); ; end-- {
 		if end == len(v) || l.mode == Prefix && end-scheme <= l.longest && urlBoundary(v, end) {
-			if l.has(v[:end]) {
+			if p.has(l, v[:end]) {
 				return v[:end]
 			}
-			if scheme > 0 && l.has(v[scheme:end]) {
+			if scheme > 0 && p.has(l, v[scheme:end]) {
 				return v[scheme:end]
 			}
 		}

@@ -1,15 +1,16 @@
 package ioc
 
 import (
-	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand"
-	"net/netip"
 	"testing"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
+	store "github.com/vigil-sql/vigil/storage/ioc"
+	"github.com/vigil-sql/vigil/storage/kv"
 )
 
 func TestNormalize(t *testing.T) {
@@ -50,7 +51,7 @@ func textVec(values ...string) *batch.Vec {
 }
 
 func TestMatchKinds(t *testing.T) {
-	s := NewSet().With(
+	s := newSet(t).With(
 		Change{List: "ips", Create: true, Kind: IP}, Change{List: "ips", Add: []string{"10.0.0.1", "2001:db8::1"}},
 		Change{List: "nets", Create: true, Kind: CIDR}, Change{List: "nets", Add: []string{"192.168.0.0/16"}},
 		Change{List: "doms", Create: true, Kind: Domain}, Change{List: "doms", Add: []string{"evil.example"}},
@@ -84,13 +85,18 @@ func TestMatchKinds(t *testing.T) {
 	}
 }
 
-// TestAgainstModel changes a list at random, over several rebuilds, and asks for members and strangers: the answer must be
-// the map's, and an old version must not have changed.
+// TestAgainstModel changes a list at random, in the store and in transactions on top of it, and asks for members and strangers: the
+// answer must be the map's, and an old version must not have changed.
 func TestAgainstModel(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
 	model := map[string]bool{}
-	s := NewSet().With(Change{List: "l", Create: true, Kind: Text})
-	rebuilt := 0
+	s := newSet(t)
+	s = stage(t, s, Change{List: "l", ID: 1, Create: true, Kind: Text})
+	type version struct {
+		set   *Set
+		model map[string]bool
+	}
+	var olds []version
 	for round := range 60 {
 		var add, drop []string
 		for range rng.Intn(1500) {
@@ -99,70 +105,60 @@ func TestAgainstModel(t *testing.T) {
 		for range rng.Intn(700) {
 			drop = append(drop, fmt.Sprint("v", rng.Intn(30000)))
 		}
-		old, oldLen := s, s.Len("l")
-		s = s.With(Change{List: "l", Add: add, Drop: drop})
+		olds = append(olds, version{s, maps.Clone(model)})
+		c := Change{List: "l", ID: 1, Add: add, Drop: drop}
+		draft := s.With(c)
+		s = stage(t, s, c)
 		for _, v := range drop {
 			delete(model, v)
 		}
 		for _, v := range add {
 			model[v] = true
 		}
-		if old.lists["l"].base != s.lists["l"].base {
-			rebuilt++
+		if s.Len("l") != len(model) || draft.Len("l") != len(model) || s.Version("l") != uint64(round+2) || draft.Version("l") != uint64(round+2) {
+			t.Fatalf("round %d: size %d, of the draft %d, model %d, version %d", round, s.Len("l"), draft.Len("l"), len(model), s.Version("l"))
 		}
-		if s.Len("l") != len(model) || old.Len("l") != oldLen || s.Version("l") != uint64(round+2) {
-			t.Fatalf("round %d: size %d, model %d, old version %d then %d", round, s.Len("l"), len(model), oldLen, old.Len("l"))
-		}
+		olds = append(olds, version{draft, maps.Clone(model)}, version{s, maps.Clone(model)})
 		for range 500 {
 			v := fmt.Sprint("v", rng.Intn(40000))
-			if got := s.lists["l"].has([]byte(v)); got != model[v] {
-				t.Fatalf("round %d: has(%s) = %v, model %v", round, v, got, model[v])
+			x := olds[max(0, len(olds)-1-rng.Intn(9))]
+			p := prober{set: x.set}
+			if got := p.has(x.set.lists["l"], []byte(v)); got != x.model[v] || p.err != nil {
+				t.Fatalf("round %d: has(%s) = %v, model %v, %v", round, v, got, x.model[v], p.err)
 			}
+			p.release()
 		}
-	}
-	if rebuilt == 0 || rebuilt == 60 {
-		t.Fatalf("%d rebuilds in 60 rounds: both ways of changing must be met", rebuilt)
 	}
 }
 
-// TestFilterIsBounded holds the figures that the filter promises: below its load limit, and smaller than 12 MB at 3 M.
-func TestFilterIsBounded(t *testing.T) {
-	hashes := make([]uint64, 200_000)
-	for i := range hashes {
-		hashes[i] = hashOf(binary.LittleEndian.AppendUint64(nil, uint64(i)))
+func newSet(t testing.TB) *Set {
+	st, err := store.Open(kv.NewMem())
+	if err != nil {
+		t.Fatal(err)
 	}
-	f := newFilter(hashes)
-	var key [8]byte
-	for _, h := range hashes {
-		binary.LittleEndian.PutUint64(key[:], h)
-		if !f.Lookup(key[:]) {
-			t.Fatal("a member is missing from the filter")
-		}
-	}
-	if load := float64(f.Count()) / float64(len(f.Encode())); load > filterLoadMax {
-		t.Fatalf("filter load %.2f is above %.2f", load, filterLoadMax)
-	}
+	return NewSet(st)
 }
 
-func BenchmarkMiss3M(b *testing.B) {
-	values := make([]string, 3_000_000)
-	for i := range values {
-		values[i] = netip.AddrFrom4([4]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)}).String()
+// stage makes a change in the store.
+func stage(t testing.TB, s *Set, changes ...Change) *Set {
+	var list []store.Change
+	for i := range changes {
+		list = append(list, changes[i].Stored())
 	}
-	s := NewSet().With(Change{List: "l", Create: true, Kind: IP}, Change{List: "l", Add: values})
-	v := &batch.Vec{}
-	v.Reset(types.T(types.Inet))
-	rng := rand.New(rand.NewSource(1))
-	for range batch.RowsMax {
-		v.AppendBytes([]byte{32, 200 + byte(rng.Intn(50)), byte(rng.Intn(256)), byte(rng.Intn(256)), byte(rng.Intn(256))})
+	seq, err := s.store.Stage(list)
+	if err != nil {
+		t.Fatal(err)
 	}
-	var dst []uint32
-	for b.Loop() {
-		var err error
-		if dst, err = s.Match([]string{"l"}, v, batch.All(batch.RowsMax), dst[:0]); err != nil || len(dst) != 0 {
-			b.Fatal(dst, err)
-		}
+	return s.Staged(seq, changes...)
+}
+
+func infoOf(s *Set, entry string) string {
+	p := prober{set: s}
+	defer p.release()
+	l := s.lists["l"]
+	if l.nets != nil {
+		e, _ := l.nets.Get(prefixOf(entry))
+		return string(e.Info)
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch.RowsMax, "ns/miss")
-	b.ReportMetric(float64(s.FilterBytes("l"))/1e6, "filterMB")
+	return string(p.get(l, []byte(entry)).Info)
 }

@@ -53,20 +53,6 @@ type PropChange struct {
 	Set map[string]string
 }
 
-// IOCChange adds and drops indicators of one list. Values are canonical (ioc.Normalize).
-type IOCChange struct {
-	ListID uint64
-	List   string
-	Add    []IOCEntry
-	Drop   []string
-}
-
-// IOCEntry is an indicator with what is known of it: JSON, opaque to the engine.
-type IOCEntry struct {
-	Value string
-	Meta  []byte
-}
-
 // change is a Change on its way to the sequencer, with what was prepared for it outside.
 type change struct {
 	Change
@@ -117,13 +103,18 @@ func (e *Engine) Apply(ctx context.Context, ch Change) error {
 	}
 }
 
-// enqueue computes the lists after the change and hands it to the sequencer, in the same order for both.
+// enqueue writes what changes in lists, computes the lists after it, and hands the change to the sequencer, in the same order for all. Should it not
+// get there, what it wrote is taken back when the engine is opened again.
 func (e *Engine) enqueue(c *change) error {
+	if steps := c.IOCSteps(); len(steps) > 0 {
+		e.listMu.Lock()
+		defer e.listMu.Unlock()
+		if err := e.stageLists(c, steps); err != nil {
+			return err
+		}
+	}
 	e.changeMu.Lock()
 	defer e.changeMu.Unlock()
-	if steps := c.IOCSteps(); len(steps) > 0 {
-		c.lists = e.lists.With(steps...)
-	}
 	select {
 	case e.changes <- c:
 	case <-e.ctx.Done():
@@ -135,29 +126,6 @@ func (e *Engine) enqueue(c *change) error {
 		e.lists = c.lists
 	}
 	return nil
-}
-
-// IOCSteps are the change's effects on the lists.
-func (c *Change) IOCSteps() []ioc.Change {
-	var steps []ioc.Change
-	for i := range c.Drop {
-		if d, ok := c.Drop[i].Def.(*spec.IOCList); ok {
-			steps = append(steps, ioc.Change{List: d.Name, Remove: true})
-		}
-	}
-	for i := range c.Create {
-		if d, ok := c.Create[i].Def.(*spec.IOCList); ok {
-			steps = append(steps, ioc.Change{List: d.Name, Create: true, Kind: d.Type, Mode: d.Match})
-		}
-	}
-	for _, x := range c.IOC {
-		step := ioc.Change{List: x.List, Drop: x.Drop}
-		for _, a := range x.Add {
-			step.Add, step.Info = append(step.Add, a.Value), append(step.Info, a.Meta)
-		}
-		steps = append(steps, step)
-	}
-	return steps
 }
 
 // prepare does what may fail or take long, outside the sequencer: files, connectors, compilation.

@@ -303,15 +303,15 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 	if err := e.purgeTables(b, cut, gone); err != nil {
 		return err
 	}
-	if _, err := e.meta.PurgeIOC(b, cut.epoch, 0); err != nil {
-		return err
-	}
 	if cut.epoch > epochsKept {
 		e.meta.TrimEpochs(b, cut.epoch-epochsKept)
 	}
 	now := int64(e.cfg.Clock())
 	e.trimJournals(b, now)
 	if err := b.Commit(false); err != nil {
+		return err
+	}
+	if err := e.ioc.Trim(cut.epoch); err != nil {
 		return err
 	}
 	e.trimLogs(cut, now)

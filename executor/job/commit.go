@@ -140,6 +140,7 @@ func (e *Engine) commitEpoch(ep *epoch) error {
 		return err
 	}
 	e.committed.Store(ep.n)
+	e.listsDone(ep)
 	if err := put.Publish(); err != nil {
 		return err
 	}

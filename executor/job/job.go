@@ -31,6 +31,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/task"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/eventlog"
+	store "github.com/vigil-sql/vigil/storage/ioc"
 	"github.com/vigil-sql/vigil/storage/kv"
 	"github.com/vigil-sql/vigil/storage/meta"
 	"github.com/vigil-sql/vigil/storage/results"
@@ -207,7 +208,10 @@ type Engine struct {
 	sampled atomic.Bool
 	fatal   atomic.Pointer[error]
 	failed  chan struct{}
+	// ioc has the entries of IOC lists. iocNow is the newest version of the lists, iocDone that of the last epoch on disk.
+	ioc     *store.Store
 	iocNow  atomic.Pointer[ioc.Set]
+	iocDone atomic.Pointer[ioc.Set]
 	tables  *table.Set
 	// functions is nil where there is no JavaScript.
 	functions *Functions
@@ -222,7 +226,8 @@ type Engine struct {
 	shares    shares
 	// groupOps numbers the states that queries share in checkpoints.
 	groupOps atomic.Uint64
-	// changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
+	// listMu is held by who writes a change of lists, from before it is written until it is on its way to the sequencer. changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
+	listMu        sync.Mutex
 	changeMu      sync.Mutex
 	lists         *ioc.Set
 	costs         costs

@@ -62,7 +62,8 @@ func (c *change) persist(e *Engine, b batchKV, ep *epoch) error {
 		return err
 	}
 	e.persistTables(b, ep, c)
-	return e.persistIOC(b, ep, c)
+	e.persistLists(b, ep, c)
+	return nil
 }
 
 // persistJournals writes the rows for vigil.rejected and vigil.query_events.

@@ -5,43 +5,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/eventlog"
 	"github.com/vigil-sql/vigil/storage/kv"
-	"github.com/vigil-sql/vigil/storage/meta"
 )
-
-// IOCEntries reads the entries of a list, as of the last committed epoch.
-func (e *Engine) IOCEntries(listID uint64, fn func(value string, meta []byte) error) error {
-	return e.meta.ScanIOC(listID, e.Committed(), func(x meta.IOCEntry) (bool, error) { return true, fn(string(x.Value), x.Meta) })
-}
-
-// persistIOC writes the entries that a change adds and drops.
-func (e *Engine) persistIOC(b batchKV, ep *epoch, c *change) error {
-	for _, x := range c.IOC {
-		for _, v := range x.Drop {
-			if err := e.endIOC(b, x.ListID, v, ep.n); err != nil {
-				return err
-			}
-		}
-		for _, a := range x.Add {
-			// An entry that is there is replaced: its source and confidence may have changed.
-			if err := e.endIOC(b, x.ListID, a.Value, ep.n); err != nil {
-				return err
-			}
-			e.meta.PutIOC(b, x.ListID, meta.IOCEntry{Value: []byte(a.Value), Added: ep.n, Meta: a.Meta})
-		}
-	}
-	return nil
-}
-
-// endIOC ends an entry's membership at an epoch, if it is a member.
-func (e *Engine) endIOC(b batchKV, listID uint64, value string, epoch uint64) error {
-	old, ok, err := e.meta.IOC(listID, epoch, []byte(value))
-	if err != nil || !ok {
-		return err
-	}
-	old.Deleted = epoch
-	e.meta.PutIOC(b, listID, old)
-	return nil
-}
 
 // NextID gives a new object its id, which is never given again.
 func (e *Engine) NextID() (uint64, error) {

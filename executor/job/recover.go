@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,7 +13,6 @@ import (
 	"github.com/vigil-sql/vigil/executor/table"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/checkpoint"
-	"github.com/vigil-sql/vigil/storage/meta"
 )
 
 // Open starts an engine on what is stored: objects are all that are alive. It returns when what was committed can be read; beside that
@@ -32,7 +29,6 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	e.load.done, e.load.stopped = make(chan struct{}), make(chan struct{})
 	e.seq.replan, e.seq.unsettled, e.seq.throttled = map[*stream]bool{}, map[*stream]bool{}, map[uint64]throttled{}
 	e.shares = shares{}
-	e.iocNow.Store(ioc.NewSet())
 	e.tables = table.NewSet()
 	e.functions = newFunctions(cfg.UDF)
 	e.openCosts()
@@ -67,7 +63,8 @@ func (e *Engine) begin() {
 	for _, q := range e.seq.backfills {
 		e.startBackfill(q)
 	}
-	e.wg.Add(2)
+	e.wg.Add(3)
+	go e.buildLists()
 	go e.cleanUp()
 	go e.sequence() // from here on next is the sequencer's
 	for _, s := range e.streamList() {
@@ -93,7 +90,8 @@ type recovery struct {
 	cut *checkpointCut
 	// later are the objects that came after the cut, by the epoch of their coming.
 	later map[uint64][]*Object
-	iocs  map[uint64][]ioc.Change
+	// iocs are the lists that came after the cut, by epoch; nets the changes of lists of networks since, by version.
+	iocs, nets map[uint64][]ioc.Change
 	// gates are those of queries' intakes after the cut, by epoch.
 	gates map[uint64][]recordedGate
 	// joins are the queries that joined their streams after the cut, by epoch.
@@ -438,11 +436,9 @@ func (r *recovery) rerun() error {
 
 func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 	e := r.e
-	if ch := r.iocs[rec.n]; len(ch) > 0 {
-		r.lists = r.lists.With(ch...)
-	}
+	r.lists = r.listsIn(r.lists, rec.n)
 	ep := &epoch{n: rec.n, clock: rec.clock, restarted: rec.restarted, replay: true,
-		outs: make([]epochOut, len(e.workers)), ioc: r.lists, tables: e.tables.At(rec.n, rec.clock)}
+		outs: make([]epochOut, len(e.workers)), ioc: r.lists.At(int64(rec.clock)), tables: e.tables.At(rec.n, rec.clock)}
 	for _, o := range r.later[rec.n] {
 		q, err := newQuery(o, r.cut.epoch)
 		if err != nil {
@@ -472,51 +468,6 @@ func (r *recovery) rerunEpoch(rec *epochRecord) (*epoch, error) {
 	return ep, nil
 }
 
-// loadIOC builds the lists as they were at the cut and as they were committed last, and sorts the changes between by epoch.
-func (r *recovery) loadIOC() error {
-	e := r.e
-	r.iocs = map[uint64][]ioc.Change{}
-	known := infos{}
-	var steps []ioc.Change
-	for i := range r.objects {
-		d, ok := r.objects[i].Def.(*spec.IOCList)
-		if !ok {
-			continue
-		}
-		if c := r.objects[i].Meta.Created; c > r.cut.epoch {
-			r.iocs[c] = append(r.iocs[c], ioc.Change{List: d.Name, Create: true, Kind: d.Type, Mode: d.Match})
-		} else {
-			steps = append(steps, ioc.Change{List: d.Name, Create: true, Kind: d.Type, Mode: d.Match})
-		}
-		add := ioc.Change{List: d.Name}
-		err := e.meta.ScanIOCAll(d.ID, func(x meta.IOCEntry) (bool, error) {
-			v := string(x.Value)
-			if x.Added <= r.cut.epoch && (x.Deleted == 0 || x.Deleted > r.cut.epoch) {
-				add.Add, add.Info = append(add.Add, v), append(add.Info, known.of(x.Meta))
-			} else if x.Added > r.cut.epoch {
-				c := r.iocStep(x.Added, d.Name)
-				c.Add, c.Info = append(c.Add, v), append(c.Info, known.of(x.Meta))
-			}
-			if x.Deleted > r.cut.epoch {
-				c := r.iocStep(x.Deleted, d.Name)
-				c.Drop = append(c.Drop, v)
-			}
-			return true, nil
-		})
-		if err != nil {
-			return err
-		}
-		steps = append(steps, add)
-	}
-	r.lists = e.iocNow.Load().With(steps...)
-	now := r.lists // as they were committed last
-	for _, n := range slices.Sorted(maps.Keys(r.iocs)) {
-		now = now.With(r.iocs[n]...)
-	}
-	e.iocNow.Store(now)
-	return nil
-}
-
 // infos keeps one copy of what is known of many entries.
 type infos map[string][]byte
 
@@ -527,19 +478,6 @@ func (k infos) of(info []byte) []byte {
 		k[string(info)] = kept
 	}
 	return kept
-}
-
-// iocStep is the change of a list in an epoch that runs again: one for all its entries, because each step copies what the list
-// had changed before. An entry that was replaced in the epoch is in Drop and Add, which apply in this order.
-func (r *recovery) iocStep(epoch uint64, list string) *ioc.Change {
-	steps := r.iocs[epoch]
-	for i := range steps {
-		if steps[i].List == list && !steps[i].Create {
-			return &steps[i]
-		}
-	}
-	r.iocs[epoch] = append(steps, ioc.Change{List: list})
-	return &r.iocs[epoch][len(steps)]
 }
 
 // Close ends the open epoch, writes a last checkpoint and stops everything. It waits for ctx at most. Of an engine that is not loaded yet
@@ -561,6 +499,7 @@ func (e *Engine) Close(ctx context.Context) error {
 		<-done
 	}
 	e.cancel()
+	e.ioc.Close()
 	if err := errors.Join(e.closeBudget(), e.closeSequences()); err != nil && e.Err() == nil {
 		return err
 	}

@@ -243,7 +243,7 @@ func (r *replay) rerun() error {
 		}
 		return 0
 	})
-	ctx := &expr.Ctx{Ctx: fn.Ctx{Now: r.e.cfg.Clock()}, IOC: r.e.IOC(), Tables: r.e.Tables(), RowError: func(uint32, error) {}}
+	ctx := &expr.Ctx{Ctx: fn.Ctx{Now: r.e.cfg.Clock()}, IOC: r.e.IOC().At(int64(r.e.cfg.Clock())), Tables: r.e.Tables(), RowError: func(uint32, error) {}}
 	if r.e.functions != nil {
 		ctx.UDF = r.e.functions
 	}

@@ -184,7 +184,7 @@ func (e *Engine) turnEpoch(timer *time.Timer) {
 // openEpoch reads the clock and applies the pending changes.
 func (e *Engine) openEpoch(restarted bool) {
 	s := &e.seq
-	ep := &epoch{n: s.next, clock: e.cfg.Clock(), restarted: restarted, ended: s.ended, outs: make([]epochOut, len(e.workers)), ioc: e.iocNow.Load()}
+	ep := &epoch{n: s.next, clock: e.cfg.Clock(), restarted: restarted, ended: s.ended, outs: make([]epochOut, len(e.workers))}
 	s.next++
 	s.opened = time.Now()
 	s.epoch = ep
@@ -198,7 +198,7 @@ func (e *Engine) openEpoch(restarted bool) {
 	e.takeGates(ep)
 	e.flushReplan()
 	e.compact()
-	ep.ioc = e.iocNow.Load()
+	ep.ioc = e.iocNow.Load().At(int64(ep.clock))
 	ep.tables = e.tables.At(ep.n, ep.clock)
 	ep.feeds = e.feedsOf()
 	ep.sweep = e.costs.sweepDue()

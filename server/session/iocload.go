@@ -2,7 +2,9 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
@@ -108,18 +110,51 @@ func (s *Session) iocRows(l *catalog.IOCList, add func([]types.Value) error) err
 			}
 		}
 	}
+	list := sortedEntries{add: add}
 	err := s.srv.eng.IOCEntries(l.ID, func(value string, meta []byte) error {
 		if _, ok := changed[value]; ok {
 			return nil
 		}
-		return addIOCRow(value, meta, add)
+		return list.put(value, meta)
 	})
 	for v, e := range changed {
 		if err == nil && e != nil {
-			err = addIOCRow(v, e.Meta, add)
+			err = list.put(v, e.Meta)
 		}
 	}
-	return err
+	return cmp.Or(err, list.flush())
+}
+
+// sortedEntries gives entries on by value, where there are few; many come as they come.
+type sortedEntries struct {
+	add  func([]types.Value) error
+	held []job.IOCEntry
+	many bool
+}
+
+// sortedMax is how many entries are few.
+const sortedMax = 10_000
+
+func (l *sortedEntries) put(value string, meta []byte) error {
+	if l.many {
+		return addIOCRow(value, meta, l.add)
+	}
+	if l.held = append(l.held, job.IOCEntry{Value: value, Meta: slices.Clone(meta)}); len(l.held) <= sortedMax {
+		return nil
+	}
+	l.many = true
+	return l.flush()
+}
+
+func (l *sortedEntries) flush() error {
+	slices.SortFunc(l.held, func(a, b job.IOCEntry) int { return cmp.Compare(a.Value, b.Value) })
+	for _, e := range l.held {
+		if err := addIOCRow(e.Value, e.Meta, l.add); err != nil {
+			return err
+		}
+	}
+	l.held = nil
+	return nil
 }
 
 func addIOCRow(value string, meta []byte, add func([]types.Value) error) error {

@@ -61,6 +61,12 @@ func (f *Faulty) Snapshot() Snapshot {
 	return faultySnapshot{faultyReader{f, s}, s}
 }
 
+// NewCursor implements Seeker; each look-up is I/O.
+func (f *Faulty) NewCursor(lo, hi []byte) (Cursor, error) {
+	c, err := NewCursor(f.store, lo, hi)
+	return faultyCursor{c, f}, err
+}
+
 // Backup implements Store.
 func (f *Faulty) Backup(dir string, read func(Store) error) error {
 	if err := f.check(); err != nil {
@@ -119,4 +125,16 @@ func (b faultyBatch) Commit(sync bool) error {
 		return err
 	}
 	return b.Batch.Commit(sync)
+}
+
+type faultyCursor struct {
+	Cursor
+	f *Faulty
+}
+
+func (c faultyCursor) Seek(key []byte, prefix int) (found, value []byte, ok bool, err error) {
+	if err := c.f.check(); err != nil {
+		return nil, nil, false, err
+	}
+	return c.Cursor.Seek(key, prefix)
 }

@@ -7,6 +7,7 @@ const (
 	PrefixMeta       byte = 0x10 // storage/meta
 	PrefixResults    byte = 0x20 // storage/results
 	PrefixCheckpoint byte = 0x30 // storage/checkpoint
+	PrefixIOC        byte = 0x40 // storage/ioc
 )
 
 // PrefixEnd returns the smallest key greater than every key that begins with prefix; nil (no bound) when there is none.

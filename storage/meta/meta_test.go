@@ -2,10 +2,9 @@ package meta
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand"
 	"reflect"
 	"slices"
 	"testing"
@@ -121,71 +120,63 @@ func TestEpochs(t *testing.T) {
 	}
 }
 
-// TestIOC compares random additions, deletions, purges and drops with a model that keeps every version.
+// putIOC stores an entry as earlier versions did.
+func putIOC(b kv.Batch, list uint64, e IOCEntry) {
+	key := iocKey(list, e)
+	b.Set(key, append(binary.BigEndian.AppendUint64([]byte{iocVersion}, e.Deleted), e.Meta...))
+	if e.Deleted != 0 {
+		b.Set(append(numberKey(kindIOCGone, e.Deleted), key[2:]...), nil)
+	}
+}
+
+// iocKey writes the value so that none is the beginning of another: 00 becomes 00 ff, the end is 00 01.
+func iocKey(list uint64, e IOCEntry) []byte {
+	key := append(listKey(list), bytes.ReplaceAll(e.Value, []byte{0}, []byte{0, 0xff})...)
+	return binary.BigEndian.AppendUint64(append(key, 0, 1), e.Added)
+}
+
+// TestIOC reads entries of earlier versions, ended ones too, and removes them.
 func TestIOC(t *testing.T) {
-	rnd := rand.New(rand.NewSource(1))
 	m := open(t, kv.NewMem())
-	type version struct{ added, deleted uint64 }
-	model := map[uint64]map[string][]version{0: {}, 1: {}, 1<<64 - 1: {}}
-	lists := []uint64{0, 1, 1<<64 - 1}
-	values := []string{"", "a", "a\x00", "a\x00b", "a\x00\x01", "a\x00\xff", "ab", "\x00", "\xff", "\xff\xff"}
-	purged := uint64(0)
-	var purges, revived int
-	for epoch := uint64(1); epoch < 800; epoch++ {
-		list := lists[rnd.Intn(3)]
-		value := values[rnd.Intn(len(values))]
-		history := model[list][value]
-		n := len(history)
+	if some, err := m.HasIOC(); err != nil || some {
+		t.Fatal(some, err)
+	}
+	var want []string
+	for _, v := range []string{"", "a", "a\x00", "a\x00\x01", "a\x00b", "a\x00\xff", "ab", "\x00", "\xff", "\xff\xff"} {
 		commit(t, m, func(b kv.Batch) error {
-			switch {
-			case epoch%50 == 0:
-				purged = epoch - uint64(rnd.Intn(10))
-				for {
-					b := m.kv.NewBatch()
-					n, err := m.PurgeIOC(b, purged, 3)
-					if err = errors.Join(err, b.Commit(true)); err != nil || n == 0 {
-						return err
-					}
-					purges += n
-				}
-			case epoch%211 == 0:
-				m.DropIOC(b, list)
-				model[list] = map[string][]version{}
-			case n > 0 && history[n-1].deleted == 0:
-				history[n-1].deleted = epoch
-				m.PutIOC(b, list, IOCEntry{Value: []byte(value), Added: history[n-1].added, Deleted: epoch, Meta: []byte("m")})
-			default:
-				if n > 0 {
-					revived++
-				}
-				model[list][value] = append(history, version{added: epoch})
-				m.PutIOC(b, list, IOCEntry{Value: []byte(value), Added: epoch, Meta: []byte("m")})
-			}
+			putIOC(b, 1, IOCEntry{Value: []byte(v), Added: 3, Deleted: 5, Meta: []byte("m")})
+			putIOC(b, 1, IOCEntry{Value: []byte(v), Added: 7, Meta: []byte("n")})
+			putIOC(b, 2, IOCEntry{Value: []byte(v), Added: 7})
 			return nil
 		})
-		at := purged + uint64(rnd.Intn(int(epoch-purged)+1))
-		for _, list := range lists {
-			var want []string
-			for _, v := range slices.Sorted(maps.Keys(model[list])) {
-				alive := slices.ContainsFunc(model[list][v], func(x version) bool { return x.added <= at && (x.deleted == 0 || x.deleted > at) })
-				if alive {
-					want = append(want, v)
-				}
-				e, ok, err := m.IOC(list, at, []byte(v))
-				if err != nil || ok != alive || ok && (string(e.Value) != v || string(e.Meta) != "m") {
-					t.Fatalf("epoch %d at %d: %q is %v %+v %v, want %v", epoch, at, v, ok, e, err, alive)
-				}
-			}
-			var got []string
-			err := m.ScanIOC(list, at, func(e IOCEntry) (bool, error) { got = append(got, string(e.Value)); return true, nil })
-			if err != nil || !slices.Equal(got, want) {
-				t.Fatalf("epoch %d at %d: list %d is %q, want %q, %v", epoch, at, list, got, want, err)
-			}
-		}
+		want = append(want, fmt.Sprintf("%q 3 5 m", v), fmt.Sprintf("%q 7 0 n", v))
 	}
-	if purges == 0 || revived == 0 {
-		t.Fatalf("%d purged, %d revived", purges, revived)
+	var got []string
+	err := m.ScanIOCAll(1, func(e IOCEntry) (bool, error) {
+		got = append(got, fmt.Sprintf("%q %d %d %s", e.Value, e.Added, e.Deleted, e.Meta))
+		return true, nil
+	})
+	slices.Sort(got)
+	slices.Sort(want)
+	if err != nil || !slices.Equal(got, want) {
+		t.Fatalf("%q, want %q, %v", got, want, err)
 	}
+	commit(t, m, func(b kv.Batch) error { m.RemoveIOC(b); return nil })
+	if some, err := m.HasIOC(); err != nil || some {
+		t.Fatal(some, err)
+	}
+	if n := keysOf(t, m, kindIOCGone); n != 0 {
+		t.Fatalf("%d keys are left", n)
+	}
+}
+
+func keysOf(t *testing.T, m *Store, kind byte) (n int) {
+	t.Helper()
+	lo, hi := kindRange(kind)
+	if err := m.kv.Scan(lo, hi, func(_, _ []byte) (bool, error) { n++; return true, nil }); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // TestCorrupt: rows that cannot be read give errors that say so.
@@ -213,7 +204,7 @@ func TestCorrupt(t *testing.T) {
 			_, listErr := m.List()
 			none := func(IOCEntry) (bool, error) { return true, nil }
 			epochs := func(uint64, []byte) (bool, error) { return true, nil }
-			err = errors.Join(listErr, m.ScanIOC(1, 9, none), m.ScanIOC(0, 9, none), m.Epochs(0, epochs))
+			err = errors.Join(listErr, m.ScanIOCAll(1, none), m.ScanIOCAll(0, none), m.Epochs(0, epochs))
 			_, _, _, lastErr := m.LastEpoch()
 			err = errors.Join(err, lastErr)
 		}

@@ -81,6 +81,8 @@ type Store struct {
 	idle   sync.Cond // signals inUse == 0
 	inUse  int       // calls that are inside Pebble, which panics when it is closed under them
 	closed bool
+
+	cursors cursors
 }
 
 var _ kv.Store = (*Store)(nil)

@@ -164,6 +164,7 @@ func (s *Store) Close() error {
 		s.idle.Wait()
 	}
 	s.mu.Unlock()
+	s.cursors.closeAll()
 	err := s.db.Close()
 	s.cache.Unref()
 	if err = errors.Join(err, s.lock.Close()); err != nil {

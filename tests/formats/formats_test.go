@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vigil-sql/vigil/storage/ioc"
 	"github.com/vigil-sql/vigil/storage/kv"
 	"github.com/vigil-sql/vigil/storage/meta"
 	"github.com/vigil-sql/vigil/storage/results"
@@ -43,8 +44,6 @@ var kinds = []kind{
 	{prefix: "10 02", name: "an epoch record"},
 	{prefix: "10 03", name: "a rejected row", json: true, sql: "SELECT * FROM vigil.rejected"},
 	{prefix: "10 04", name: "a query event", json: true, sql: "SELECT * FROM vigil.query_events"},
-	{prefix: "10 05", name: "an IOC entry"},
-	{prefix: "10 06", at: -2},
 	{prefix: "10 07", name: "a late row", json: true, sql: "SELECT * FROM auth$late"},
 	{prefix: "10 08", name: "a table's row"},
 	{prefix: "10 09", name: "the end of a table's row"},
@@ -59,6 +58,13 @@ var kinds = []kind{
 	{prefix: "20 03", name: "a cursor", sql: "cursor"},
 	{prefix: "20 04", name: "a block of results", sql: "SELECT * FROM totals"},
 	{prefix: "30 02", name: "the checkpoint"},
+	{prefix: "40 00", name: "the key of IOC hashes"},
+	{prefix: "40 01", name: "a version of the IOC lists"},
+	{prefix: "40 02", name: "the size of an IOC list"},
+	{prefix: "40 03", name: "a mark of an IOC change"},
+	{prefix: "40 04", name: "an IOC entry", sql: "SELECT * FROM bad"},
+	{prefix: "40 05", name: "a change of an IOC entry"},
+	{prefix: "40 06", at: -2},
 }
 
 // states are the blocks of state, by the operators of the queries below; and what is in them.
@@ -160,6 +166,13 @@ func filled(t *testing.T) *inproc.Disk {
 	m.Dead.Add(b, 1772366400000000, []byte(`{"sink":1,"query":2,"at":1772366400000000,"id":"2:4","code":"400","reason":"refused","body":"e30="}`))
 	res.SetCursor(b, "reader", results.Cursor{Offset: 3})
 	writtenAhead(t, res, disk.KV.NewBatch())
+	lists, err := ioc.Open(disk.KV)
+	if err == nil { // of an epoch that never is, too
+		_, err = lists.Stage([]ioc.Change{{List: 0, Add: []ioc.Addition{{Value: "v", Expires: 1}}}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := b.Commit(true); err != nil {
 		t.Fatal(err)
 	}
