@@ -210,7 +210,7 @@ func IOCList(_ *Env, st *parse.CreateIOC, id uint64) (*catalog.IOCList, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &catalog.IOCList{IOCList: *l, SQL: parse.Print(st), Options: opts}, nil
+	return &catalog.IOCList{IOCList: *l, SQL: parse.Print(st), Options: opts.All, Refresh: opts.Refresh, ExpireAfter: opts.ExpireAfter}, nil
 }
 
 // Function plans CREATE FUNCTION ... LANGUAGE javascript.

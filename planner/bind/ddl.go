@@ -230,55 +230,6 @@ func unknownStreamOptions(st *parse.CreateStream) error {
 	return nil
 }
 
-// iocTypes are the kinds of indicators.
-var iocTypes = []string{"cidr", "domain", "email", "hash", "ip", "text", "url"}
-
-// iocModes are the values of the option match, by type, the usual one first: how executor/ioc compares a list's values.
-var iocModes = map[string][]string{"domain": {"subdomains", "exact"}, "url": {"exact", "prefix"}}
-
-// IOCList binds CREATE IOC LIST; the options come back as they were written.
-func IOCList(st *parse.CreateIOC, id uint64) (*spec.IOCList, map[string]string, error) {
-	if !oneOf(st.Type, iocTypes...) {
-		return nil, nil, sqlerr.New(sqlerr.UndefinedObject, "IOC type %q does not exist", st.Type).At(st.Name.Pos).
-			WithHint("Known types: %s.", strings.Join(iocTypes, ", "))
-	}
-	l := &spec.IOCList{ID: id, Name: st.Name.Name, Type: st.Type}
-	opts := map[string]string{}
-	for _, o := range st.Options {
-		switch o.Key {
-		case "match":
-			modes := iocModes[st.Type]
-			if modes == nil {
-				return nil, nil, sqlerr.New(sqlerr.InvalidParameterValue, "an IOC list of type %s has no option \"match\"", st.Type).At(o.Pos).
-					WithHint("Lists of type domain and url have it.")
-			}
-			if !oneOf(o.Value, modes...) {
-				return nil, nil, badOption(o, strings.Join(modes, " or "))
-			}
-			l.Match = o.Value
-		case "source", "format", "columns":
-		case "delimiter":
-			if len(o.Value) != 1 || strings.Contains("\"\r\n#", o.Value) || o.Value[0] >= 0x80 {
-				return nil, nil, badOption(o, "one character")
-			}
-		case "refresh":
-			return nil, nil, unsupported(o.Pos, "option \"refresh\" of an IOC list", "Run REFRESH IOC LIST on a timer of your own.")
-		case "expire_after":
-			return nil, nil, unsupported(o.Pos, "option \"expire_after\" of an IOC list", "DELETE entries that are old: they have added_at.")
-		default:
-			return nil, nil, unknownOption(o, "columns", "delimiter", "expire_after", "format", "match", "refresh", "source")
-		}
-		opts[o.Key] = o.Value
-	}
-	for _, o := range st.Options {
-		if opts["source"] == "" && oneOf(o.Key, "format", "columns", "delimiter") {
-			return nil, nil, sqlerr.New(sqlerr.InvalidParameterValue, "option %q of an IOC list without a source", o.Key).At(o.Pos).
-				WithHint("It says how the source is written: source = 'file:///path' or 'https://..'.")
-		}
-	}
-	return l, opts, nil
-}
-
 // What the definition of a function may be.
 const (
 	bodyMax  = 64 << 10

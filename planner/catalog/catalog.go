@@ -75,6 +75,9 @@ type IOCList struct {
 	Namespace
 	SQL     string
 	Options map[string]string
+	// Refresh is how often the list is made what its source has, ExpireAfter how long an entry is valid of which nothing is said;
+	// microseconds, 0: not at all, for ever.
+	Refresh, ExpireAfter int64
 }
 
 // Function is a user function.

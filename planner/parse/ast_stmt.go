@@ -275,10 +275,12 @@ type (
 		Type        string // lower case
 		Options     []Option
 	}
-	// AlterIOC is ALTER IOC LIST name [ADD (..)] [DROP (..)].
+	// AlterIOC is ALTER IOC LIST name [ADD (..)] [DROP (..)] | SET (option = value, ..) | RESET (option, ..).
 	AlterIOC struct {
 		Name      Name
 		Add, Drop []Expr
+		Set       []Option
+		Reset     []string
 	}
 	// RefreshIOC is REFRESH IOC LIST name [FORCE].
 	RefreshIOC struct {

@@ -197,9 +197,17 @@ func (c *cursor) alterQuery() Statement {
 	return a
 }
 
-// alterIOC parses ADD (..) and DROP (..), each any number of times.
+// alterIOC parses SET (..), RESET (..), or ADD (..) and DROP (..), each any number of times.
 func (c *cursor) alterIOC() Statement {
 	a := &AlterIOC{Name: c.qualified()}
+	switch {
+	case c.acceptKw("set"):
+		a.Set = c.options()
+		return a
+	case c.acceptKw("reset"):
+		a.Reset = c.nameList()
+		return a
+	}
 	for n := 0; c.err == nil && (n == 0 || !c.atEnd()); n++ {
 		switch {
 		case c.acceptKw("add"):

@@ -346,6 +346,12 @@ func (p *printer) refreshIOC(s *RefreshIOC) {
 func (p *printer) alterIOC(s *AlterIOC) {
 	p.s("ALTER IOC LIST ")
 	p.name(s.Name)
+	if s.Set != nil {
+		p.options(" SET ", s.Set)
+	}
+	for i, name := range s.Reset {
+		p.s([2]string{" RESET (", ", "}[min(i, 1)], QuoteIdent(name), map[bool]string{true: ")"}[i == len(s.Reset)-1])
+	}
 	for i, list := range [2][]Expr{s.Add, s.Drop} {
 		if len(list) > 0 {
 			p.s([2]string{" ADD (", " DROP ("}[i])

@@ -70,7 +70,7 @@ func (s *Session) createObject(stmt parse.Statement) (doFunc, error) {
 				}}
 		})
 	case *parse.CreateIOC:
-		if err := s.checkFeed(st); err != nil {
+		if err := s.checkFeed(st.Options); err != nil {
 			return nil, err
 		}
 		return s.createDo("CREATE IOC LIST", st.Name, func(n parse.Name) creation {

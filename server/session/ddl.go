@@ -53,13 +53,22 @@ func (s *Server) planStream(env *planner.Env, st *parse.CreateStream, id uint64,
 }
 
 func (s *Server) planIOC(env *planner.Env, st *parse.CreateIOC, id uint64) (planned, error) {
-	c, err := planner.IOCList(env, st, id)
+	c, err := iocList(env, st, id)
 	if err != nil {
 		return planned{}, err
 	}
+	return s.relation(&c.IOCList, c), nil
+}
+
+// iocList is a list as its text says.
+func iocList(env *planner.Env, st *parse.CreateIOC, id uint64) (*catalog.IOCList, error) {
+	c, err := planner.IOCList(env, st, id)
+	if err != nil {
+		return nil, err
+	}
 	c.SQL = parse.Print(st)
 	c.Name, c.Namespace = display(st.Name), catalog.NamespaceOf(st.Name.Schema)
-	return s.relation(&c.IOCList, c), nil
+	return c, nil
 }
 
 func (s *Server) planFunction(env *planner.Env, st *parse.CreateFunction, id uint64) (planned, error) {
@@ -530,31 +539,6 @@ func usesOf(r catalog.Relation) (uses, bool) {
 		return uses{queries: []uint64{r.Query}}, true
 	}
 	return uses{}, false
-}
-
-// sequenceUsers refuses to drop a sequence that a column takes its values from.
-func (s *scope) sequenceUsers(v *existing, going map[uint64]bool) error {
-	if v.kind != kindSequence {
-		return nil
-	}
-	q, ok := s.cat.Snapshot().ByID(v.object.Meta.ID).(*catalog.Sequence)
-	if !ok {
-		return nil
-	}
-	for _, t := range s.cat.Snapshot().Tables() {
-		switch {
-		case t.Temp:
-		case q.Identity && q.Owner == t.ID && !going[t.ID]:
-			return sqlerr.New(sqlerr.DependentObjectsExist, "cannot drop sequence %s because column %s of table %s requires it", q.Name, q.Column, t.Name).
-				WithHint("You can drop column %s of table %s instead.", q.Column, t.Name)
-		}
-		if column, ok := takesFrom(t, q); ok && !going[t.ID] {
-			return sqlerr.New(sqlerr.DependentObjectsExist, "cannot drop sequence %s because other objects depend on it", q.Name).
-				WithDetail("default value for column %s of table %s depends on sequence %s", column, t.Name, q.Name).
-				WithHint("ALTER TABLE .. ALTER COLUMN .. DROP DEFAULT first.")
-		}
-	}
-	return nil
 }
 
 // read tells whether any query or view uses an object.

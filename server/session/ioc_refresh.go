@@ -2,16 +2,7 @@ package session
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/ioc"
@@ -24,98 +15,8 @@ import (
 	"github.com/vigil-sql/vigil/server/pgwire"
 )
 
-// feedTimeout bounds the whole transfer of a feed over HTTP.
-const feedTimeout = 10 * time.Minute
-
-// feeds is what became of the refreshes of lists since the server started, by id of the list.
-type feeds struct {
-	mu sync.Mutex
-	// busy are the lists that are being refreshed.
-	busy map[uint64]bool
-	last map[uint64]refreshed
-}
-
-// refreshed is the last refresh of a list that went well, and the error of the last one if that did not.
-type refreshed struct {
-	at     types.EventTime
-	failed string
-}
-
-// begin takes a list for a refresh; false: somebody else has it.
-func (f *feeds) begin(id uint64) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.busy[id] {
-		return false
-	}
-	if f.busy == nil {
-		f.busy, f.last = map[uint64]bool{}, map[uint64]refreshed{}
-	}
-	f.busy[id] = true
-	return true
-}
-
-// end notes what became of a refresh.
-func (f *feeds) end(id uint64, at types.EventTime, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.busy, id)
-	r := f.last[id]
-	if r.failed = ""; err != nil {
-		r.failed = sqlerr.As(err).Message
-	} else {
-		r.at = at
-	}
-	f.last[id] = r
-}
-
-func (f *feeds) of(id uint64) refreshed {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.last[id]
-}
-
-// checkFeed checks the options of a list that has a feed. Only superusers may name one: it is read as the server.
-func (s *Session) checkFeed(st *parse.CreateIOC) error {
-	source, format := (*parse.Option)(nil), (*parse.Option)(nil)
-	for i := range st.Options {
-		switch o := &st.Options[i]; o.Key {
-		case "source":
-			source = o
-		case "format":
-			format = o
-		}
-	}
-	if source == nil {
-		return nil
-	}
-	if !s.superuser() {
-		return denied("permission denied to create an IOC list with a source").WithHint("Only superusers can: feeds are read from files and networks as the server.")
-	}
-	u, err := url.Parse(source.Value)
-	ok := err == nil && (u.Scheme == "file" && (u.Host == "" || u.Host == "localhost") && filepath.IsAbs(u.Path) || (u.Scheme == "http" || u.Scheme == "https") && u.Host != "")
-	switch {
-	case !ok:
-		return sqlerr.New(sqlerr.InvalidParameterValue, "invalid source of an IOC list: it is neither a file nor a web address").At(source.Pos).
-			WithHint("Write 'file:///path/of/feed.txt' or 'https://host/feed.txt'.")
-	case u.User != nil:
-		return sqlerr.New(sqlerr.InvalidParameterValue, "the source of an IOC list cannot hold a user or a password").At(source.Pos).
-			WithHint("It would be shown to everybody who sees the list.")
-	}
-	if format == nil {
-		return nil
-	}
-	for _, f := range feed.Formats() {
-		if f == format.Value {
-			return nil
-		}
-	}
-	return sqlerr.New(sqlerr.InvalidParameterValue, "invalid value for option %q: %q", "format", format.Value).At(format.Pos).
-		WithHint("Expected one of %s.", strings.Join(feed.Formats(), ", "))
-}
-
 // refreshIOC runs REFRESH IOC LIST: the list becomes what its feed has, as one new version, or stays as it is.
-func (s *Session) refreshIOC(ctx context.Context, st *parse.RefreshIOC, out pgwire.Output) (err error) {
+func (s *Session) refreshIOC(ctx context.Context, st *parse.RefreshIOC, out pgwire.Output) error {
 	l, ok := s.relation(st.Name).(*catalog.IOCList)
 	switch {
 	case !ok:
@@ -129,25 +30,15 @@ func (s *Session) refreshIOC(ctx context.Context, st *parse.RefreshIOC, out pgwi
 	if err := s.allow(l, catalog.Insert|catalog.Delete); err != nil {
 		return err
 	}
+	if err := s.writable("change IOC list " + l.Name); err != nil {
+		return err
+	}
 	if err := s.srv.eng.Loaded(ctx); err != nil {
 		return err
 	}
-	if !s.srv.feeds.begin(l.ID) {
-		return sqlerr.New(sqlerr.ObjectInUse, "IOC list %q is being refreshed", st.Name.Name).WithHint("Wait for the other REFRESH.")
-	}
-	defer func() { s.srv.feeds.end(l.ID, s.srv.clock(), err) }()
-	r := &refresh{s: s, l: l, now: s.srv.clock(), held: s.newHolding(), fresh: map[string]ioc.Info{}, force: st.Force}
-	if err := r.read(ctx); err != nil {
-		return sqlerr.As(err).WithWhere("the feed of IOC list %s, which stays as it is", l.Name)
-	}
-	change, err := r.change()
+	r, err := s.srv.refreshList(ctx, l, st.Force)
 	if err != nil {
 		return err
-	}
-	if len(change.Add)+len(change.Drop)+len(r.bad) > 0 {
-		if err := s.applyIOC(ctx, job.Change{IOC: []job.IOCChange{change}, Rejected: r.bad}); err != nil {
-			return err
-		}
 	}
 	if n := r.stats.Refused; n > 0 {
 		out.Notice(rejectedNotice(n))
@@ -159,9 +50,44 @@ func (s *Session) refreshIOC(ctx context.Context, st *parse.RefreshIOC, out pgwi
 	return nil
 }
 
+// refreshList makes a list what its feed has, and notes what came of it.
+func (srv *Server) refreshList(ctx context.Context, l *catalog.IOCList, force bool) (*refresh, error) {
+	if !srv.feeds.begin(l.ID) {
+		return nil, sqlerr.New(sqlerr.ObjectInUse, "IOC list %q is being refreshed", l.RelName()).WithHint("Wait for the other REFRESH.")
+	}
+	defer srv.feeds.end(l.ID)
+	r := &refresh{srv: srv, l: l, now: srv.clock(), held: holding{max: srv.statementBytes}, fresh: map[string]ioc.Info{}, force: force}
+	err := r.run(ctx)
+	if err != nil && srv.feeds.stopped() {
+		return nil, err // that is why
+	}
+	if err != nil {
+		if err2 := srv.noteRefresh(ctx, l, srv.feeds.of(l.ID).failedNow(srv.clock(), err), job.Change{}); err2 != nil {
+			srv.log.Warn("note a failed refresh", "list", l.Name, "error", err2)
+		}
+	}
+	return r, err
+}
+
+// run reads the feed, and has it take effect.
+func (r *refresh) run(ctx context.Context) error {
+	if err := r.read(ctx); err != nil {
+		return sqlerr.As(err).WithWhere("the feed of IOC list %s, which stays as it is", r.l.Name)
+	}
+	change, err := r.change()
+	if err != nil {
+		return err
+	}
+	ch := job.Change{Rejected: r.bad}
+	if len(change.Add)+len(change.Drop) > 0 {
+		ch.IOC = []job.IOCChange{change}
+	}
+	return r.srv.noteRefresh(ctx, r.l, refreshed{at: r.srv.clock()}, ch)
+}
+
 // refresh is a feed on its way into a list.
 type refresh struct {
-	s     *Session
+	srv   *Server
 	l     *catalog.IOCList
 	now   types.EventTime
 	held  holding
@@ -174,7 +100,7 @@ type refresh struct {
 }
 
 func (r *refresh) read(ctx context.Context) error {
-	in, err := openFeed(ctx, r.l.Options["source"])
+	in, err := openFeed(ctx, r.l.Options["source"], r.srv.feeds.silence)
 	if err != nil {
 		return err
 	}
@@ -235,7 +161,7 @@ func (r *refresh) refused(x feed.Refusal) error {
 func (r *refresh) change() (job.IOCChange, error) {
 	change := job.IOCChange{ListID: r.l.ID, List: r.l.Name}
 	had := 0
-	err := r.s.srv.eng.IOCEntries(r.l.ID, func(value string, meta []byte) error {
+	err := r.srv.eng.IOCEntries(r.l.ID, func(value string, meta []byte) error {
 		had++
 		info, ok := r.fresh[value]
 		if !ok {
@@ -271,59 +197,4 @@ func (r *refresh) change() (job.IOCChange, error) {
 		change.Add = append(change.Add, job.IOCEntry{Value: value, Meta: meta})
 	}
 	return change, nil
-}
-
-// openFeed opens a file, or asks a web server for one. Redirects never lead from https to http.
-func openFeed(ctx context.Context, source string) (io.ReadCloser, error) {
-	u, err := url.Parse(source)
-	if err != nil {
-		return nil, err
-	}
-	if u.Scheme == "file" {
-		st, err := os.Stat(u.Path)
-		if err == nil && !st.Mode().IsRegular() {
-			err = errors.New("it is not a file")
-		}
-		var f *os.File
-		if err == nil {
-			f, err = os.Open(u.Path)
-		}
-		if err != nil {
-			return nil, sqlerr.New(sqlerr.IOError, "the feed cannot be opened: %v", err)
-		}
-		return f, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, feedTimeout)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, source, nil)
-	if err != nil {
-		cancel()
-		return nil, err
-	}
-	client := &http.Client{CheckRedirect: func(req *http.Request, via []*http.Request) error {
-		if len(via) >= 5 || via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
-			return fmt.Errorf("it is redirected to %s", req.URL.Redacted())
-		}
-		return nil
-	}}
-	resp, err := client.Do(req)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		resp.Body.Close()
-		err = fmt.Errorf("the server answers %s", resp.Status)
-	}
-	if err != nil {
-		cancel()
-		return nil, sqlerr.New(sqlerr.IOError, "the feed cannot be read: %v", err)
-	}
-	return &body{resp.Body, cancel}, nil
-}
-
-// body ends the request when it is closed.
-type body struct {
-	io.ReadCloser
-	cancel context.CancelFunc
-}
-
-func (b *body) Close() error {
-	defer b.cancel()
-	return b.ReadCloser.Close()
 }

@@ -28,7 +28,7 @@ func sysRelations() []sysRelation {
 		{"queries", "name text, state text, reason text, severity text, tags text, rows_out bigint, late_rows bigint, next_offset bigint, result_bytes bigint, " +
 			"created_at timestamptz, sql text, progress float8", (*Server).queryRows},
 		{"query_events", "at timestamptz, query text, what text, code text, reason text, detail text, epoch bigint, function text", (*Server).eventRows},
-		{"ioc_lists", "name text, type text, entries bigint, version bigint, filter_bytes bigint, source text, refreshed_at timestamptz, last_error text", (*Server).listRows},
+		{"ioc_lists", "name text, type text, entries bigint, version bigint, filter_bytes bigint, source text, refreshed_at timestamptz, last_error text, next_refresh timestamptz", (*Server).listRows},
 		{"functions", "name text, arguments text, returns text, language text, state text, reason text, sql text, " +
 			"detail text, deactivated_at timestamptz, volatility text, timeout_ms float8, memory bigint, stack integer, max_output bigint, on_error text, " +
 			"calls bigint, rows bigint, errors bigint, violations bigint", (*Server).functionRows},
@@ -173,8 +173,12 @@ func (srv *Server) listRows(add func([]types.Value) error) error {
 		if last.at != 0 {
 			refreshedAt = types.NewTime(last.at)
 		}
+		next := types.Null(types.T(types.TimestampTZ))
+		if l.Refresh != 0 {
+			next = types.NewTime(max(last.due(l.Refresh), srv.clock()))
+		}
 		if err := add([]types.Value{text(l.Name), text(l.Type), big(int64(set.Len(l.Name))), big(int64(set.Version(l.Name))),
-			big(set.FilterBytes(l.Name)), textOrNull(l.Options["source"]), refreshedAt, textOrNull(last.failed)}); err != nil {
+			big(set.FilterBytes(l.Name)), textOrNull(l.Options["source"]), refreshedAt, textOrNull(last.failed), next}); err != nil {
 			return err
 		}
 	}

@@ -376,3 +376,28 @@ func takesFrom(t *catalog.Table, q *catalog.Sequence) (column string, ok bool) {
 	}
 	return "", false
 }
+
+// sequenceUsers refuses to drop a sequence that a column takes its values from.
+func (s *scope) sequenceUsers(v *existing, going map[uint64]bool) error {
+	if v.kind != kindSequence {
+		return nil
+	}
+	q, ok := s.cat.Snapshot().ByID(v.object.Meta.ID).(*catalog.Sequence)
+	if !ok {
+		return nil
+	}
+	for _, t := range s.cat.Snapshot().Tables() {
+		switch {
+		case t.Temp:
+		case q.Identity && q.Owner == t.ID && !going[t.ID]:
+			return sqlerr.New(sqlerr.DependentObjectsExist, "cannot drop sequence %s because column %s of table %s requires it", q.Name, q.Column, t.Name).
+				WithHint("You can drop column %s of table %s instead.", q.Column, t.Name)
+		}
+		if column, ok := takesFrom(t, q); ok && !going[t.ID] {
+			return sqlerr.New(sqlerr.DependentObjectsExist, "cannot drop sequence %s because other objects depend on it", q.Name).
+				WithDetail("default value for column %s of table %s depends on sequence %s", column, t.Name, q.Name).
+				WithHint("ALTER TABLE .. ALTER COLUMN .. DROP DEFAULT first.")
+		}
+	}
+	return nil
+}

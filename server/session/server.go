@@ -44,6 +44,9 @@ type Options struct {
 	FunctionMax spec.FunctionLimits
 	// StatementBytes bounds the memory of the rows that one statement adds; 0: 1 GiB.
 	StatementBytes int64
+	// FeedEvery is how often the clock is looked at for IOC lists that are to be refreshed, 0: each second, less: never. FeedSilence is how long a web
+	// server may send nothing of a feed, 0: a minute.
+	FeedEvery, FeedSilence time.Duration
 }
 
 // Server is the state that all connections share: catalogue and engine. Safe for concurrent use.
@@ -97,6 +100,7 @@ func New(o Options) (*Server, error) {
 		o.Job.Clock = s.clock
 	}
 	s.secrets = secrets{o.Secrets, o.Sinks, o.Job.Connectors}
+	s.feeds.open(o.FeedSilence)
 	s.pg = pgcatalog.New(source{s})
 	s.cat.Register(s.pg.Relations()...)
 	s.cat.Register(vigilRelations()...)
@@ -119,6 +123,9 @@ func New(o Options) (*Server, error) {
 	}
 	if err := s.sealStored(objects); err != nil {
 		return nil, errors.Join(err, s.Close(context.Background()))
+	}
+	if o.FeedEvery >= 0 {
+		s.feeds.run.Go(func() { s.watch(cmp.Or(o.FeedEvery, feedEvery)) })
 	}
 	return s, nil
 }
@@ -143,13 +150,16 @@ func (s *Server) Engine() *job.Engine { return s.eng }
 // Catalog is the catalogue.
 func (s *Server) Catalog() *catalog.Catalog { return s.cat }
 
-// Close stops the sinks and the engine: last epoch, last checkpoint.
+// Close stops refreshes, the sinks and the engine: last epoch, last checkpoint.
 func (s *Server) Close(ctx context.Context) error {
 	s.eng.StopLoading() // a sink may wait for that, and a receiver
 	s.stopReceivers()
 	s.flushIntakes()
+	s.feeds.cancel()
 	s.sinks.Close()
-	return s.eng.Close(ctx)
+	err := s.eng.Close(ctx)
+	s.feeds.run.Wait() // one that waits for the engine does so no longer
+	return err
 }
 
 func (s *Server) env() *planner.Env {
@@ -275,9 +285,17 @@ func (s *Server) reload(m meta.Object) (any, error) {
 		return nil, err
 	}
 	p.publish(s.cat)
+	return p.def, s.loadProps(m)
+}
+
+// loadProps takes what is stored beside the text of an object that has been published.
+func (s *Server) loadProps(m meta.Object) error {
 	s.loadComments(m)
 	if err := s.loadAccess(m); err != nil {
-		return nil, err
+		return err
+	}
+	if m.Kind == kindIOC {
+		s.feeds.set(m.ID, loadRefreshed(m.Props))
 	}
 	if m.Props[job.PropCorrected] != "" {
 		s.corrected(m.ID)
@@ -286,7 +304,7 @@ func (s *Server) reload(m meta.Object) (any, error) {
 	case catalog.Deactivated, catalog.Paused, catalog.Throttled:
 		s.setState(m.ID, state, m.Props[job.PropReason])
 	}
-	return p.def, nil
+	return nil
 }
 
 // changed notes in the catalogue that the engine took a query out of service, or brought it back.

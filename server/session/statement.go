@@ -224,12 +224,8 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 		}), nil
 	case *parse.Truncate:
 		return simple("TRUNCATE TABLE", func(ctx context.Context, _ pgwire.Output) error { return s.truncate(ctx, st) }), nil
-	case *parse.AlterIOC:
-		return simple("ALTER IOC LIST", func(ctx context.Context, _ pgwire.Output) error { return s.alterIOC(ctx, st) }), nil
-	case *parse.Delete:
-		return func(ctx context.Context, _ []types.Value, _ pgwire.Output) (string, error) {
-			return s.deleteIOC(ctx, st)
-		}, nil
+	case *parse.AlterIOC, *parse.Delete, *parse.RefreshIOC:
+		return s.iocCommand(stmt), nil
 	case *parse.PauseQuery:
 		return s.inScope(map[bool]string{true: "RESUME", false: "PAUSE"}[st.Resume]+" CONTINUOUS QUERY", func(ctx context.Context, sc *scope, out pgwire.Output) error {
 			return sc.pause(ctx, s.resolve(st.Name), st.Resume, out)
@@ -242,10 +238,26 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 		return s.inScope("ALTER CONTINUOUS QUERY", func(ctx context.Context, sc *scope, out pgwire.Output) error {
 			return sc.alterQuery(ctx, s.resolve(st.Name), st, s.path(), out)
 		}), nil
-	case *parse.RefreshIOC:
-		return simple("REFRESH IOC LIST", func(ctx context.Context, out pgwire.Output) error { return s.refreshIOC(ctx, st, out) }), nil
 	}
 	return nil, sqlerr.NotSupported("this statement", "")
+}
+
+// iocCommand gives the statements about what is in IOC lists.
+func (s *Session) iocCommand(stmt parse.Statement) doFunc {
+	switch st := stmt.(type) {
+	case *parse.Delete:
+		return func(ctx context.Context, _ []types.Value, _ pgwire.Output) (string, error) { return s.deleteIOC(ctx, st) }
+	case *parse.RefreshIOC:
+		return simple("REFRESH IOC LIST", func(ctx context.Context, out pgwire.Output) error { return s.refreshIOC(ctx, st, out) })
+	case *parse.AlterIOC:
+		if st.Set != nil || st.Reset != nil {
+			return s.inScope("ALTER IOC LIST", func(ctx context.Context, sc *scope, _ pgwire.Output) error {
+				return sc.alterIOCOptions(ctx, s.resolve(st.Name), st)
+			})
+		}
+		return simple("ALTER IOC LIST", func(ctx context.Context, _ pgwire.Output) error { return s.alterIOC(ctx, st) })
+	}
+	return nil
 }
 
 // tableCommand gives the statements about tables, sequences and indexes.

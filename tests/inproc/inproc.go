@@ -110,6 +110,8 @@ type Options struct {
 	Room job.Room
 	// AgainFor is job.Config's.
 	AgainFor time.Duration
+	// FeedEvery and FeedSilence are session.Options', but that lists are refreshed by RefreshDue alone where FeedEvery is 0.
+	FeedEvery, FeedSilence time.Duration
 	// Loading: Open returns although the engine may still be loading.
 	Loading bool
 }
@@ -149,7 +151,8 @@ func Open(o Options) (*DB, error) {
 		EpochMin: o.EpochMin, EpochMax: o.EpochMax, CheckpointEvery: o.CheckpointEvery, CostsEvery: o.CostsEvery, CopyAhead: o.CopyAhead,
 		HistoryBytes: o.HistoryBytes, JoinWithin: o.JoinWithin, SegmentBytes: o.SegmentBytes, CPU: o.CPU, ThreadCPU: o.ThreadCPU, UDF: o.UDF, Alone: o.Alone,
 		Journals: o.Journals, Room: o.Room, AgainFor: o.AgainFor, Memory: o.Memory, StateDir: o.StateDir, MemoryUse: o.MemoryUse,
-		ResultBytes: o.ResultBytes, ResultsMax: o.ResultsMax}})
+		ResultBytes: o.ResultBytes, ResultsMax: o.ResultsMax},
+		FeedEvery: cmp.Or(o.FeedEvery, -1), FeedSilence: o.FeedSilence})
 	if err != nil {
 		return nil, err
 	}
@@ -191,6 +194,9 @@ func (w *watcher) Handle(_ context.Context, r slog.Record) error {
 	}
 	return nil
 }
+
+// RefreshDue refreshes the IOC lists whose time has come.
+func (db *DB) RefreshDue() { db.srv.RefreshDue() }
 
 // Close stops the server in order.
 func (db *DB) Close() error {

@@ -154,7 +154,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	b.left -= int64(n)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if _, told := errors.AsType[*sqlerr.Error](err); err != nil && !told && !errors.Is(err, io.EOF) {
 		err = damaged("the feed cannot be read: %v", err)
 	}
 	return n, err
