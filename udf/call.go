@@ -65,10 +65,10 @@ func (c *call) gather(from, n int) int {
 	c.from, c.sent, c.big = from, c.sent[:0], c.big[:0]
 	size, to := 0, from
 	for ; to < n && to-from < wire.BatchRowsMax && size < wire.BatchArgsMax; to++ {
-		if c.f.strict && c.anyNull(to) {
+		if c.f.strict && anyNull(c.args, to) {
 			continue
 		}
-		bytes := c.rowBytes(to)
+		bytes := rowBytes(c.args, to)
 		if bytes > wire.RowArgsMax {
 			c.big = append(c.big, to)
 			continue
@@ -93,8 +93,8 @@ func (c *call) gather(from, n int) int {
 	return to
 }
 
-func (c *call) anyNull(row int) bool {
-	for _, a := range c.args {
+func anyNull(args []*batch.Vec, row int) bool {
+	for _, a := range args {
 		if a.IsNull(row) {
 			return true
 		}
@@ -102,9 +102,9 @@ func (c *call) anyNull(row int) bool {
 	return false
 }
 
-func (c *call) rowBytes(row int) int {
-	n := 8 * len(c.args)
-	for _, a := range c.args {
+func rowBytes(args []*batch.Vec, row int) int {
+	n := 8 * len(args)
+	for _, a := range args {
 		if a.Type.Phys() == types.PhysBytes {
 			n += int(a.Off[row+1] - a.Off[row])
 		}

@@ -57,6 +57,7 @@ type violation struct {
 	row   int  // of the exchange
 	setup bool // while it was compiled, not in a row
 	whole bool // all rows together
+	state bool // it was the state of an aggregate that was too big
 }
 
 func (e *violation) Error() string { return "broken limit: " + string(e.limit) }
@@ -78,6 +79,9 @@ func (e *violation) sqlError(f *function, c *call) error {
 			WithHint("Make it recurse less, or create it WITH (stack = ...).")
 	case e.limit == wire.OutputLimit && e.whole:
 		err = sqlerr.New(sqlerr.UDFOutputLimit, "function %s returned more than %d bytes for one batch", name, callOutputMax)
+	case e.limit == wire.OutputLimit && e.state:
+		err = sqlerr.New(sqlerr.UDFOutputLimit, "a state of aggregate %s has more than %d bytes", name, l.StateBytes).
+			WithHint("Make it keep less for a group, or create it WITH (max_state = '...').")
 	case e.limit == wire.OutputLimit:
 		err = sqlerr.New(sqlerr.UDFOutputLimit, "function %s returned more than %d bytes", name, l.OutputBytes)
 	default:

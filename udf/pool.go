@@ -37,6 +37,7 @@ const (
 	stackMax       = 10000
 	outputDefault  = 1 << 20
 	outputMax      = 16 << 20
+	stateDefault   = 64 << 10
 	// callOutputMax bounds what all rows of one Call may return, in bytes.
 	callOutputMax = 64 << 20
 	// definedMax is the number of definitions after which a worker is replaced; it never forgets one.
@@ -67,6 +68,7 @@ type function struct {
 	def    wire.Definition
 	frame  []byte // the Define frame
 	strict bool
+	able   wire.Abilities // of an aggregate
 }
 
 // slot is the right to run one worker. Its process lives until it breaks, wears out, or the pool is closed.
@@ -144,7 +146,10 @@ func (p *Pool) Define(f *spec.Function) error {
 		return err
 	}
 	defer p.release(s)
-	if err := p.attempt(s, fn, func(*process) error { return nil }); err != nil {
+	if err := p.attempt(s, fn, func(proc *process) error {
+		fn.able = proc.able
+		return nil
+	}); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -155,7 +160,7 @@ func (p *Pool) Define(f *spec.Function) error {
 
 // newFunction checks what can be checked here.
 func newFunction(f *spec.Function) (*function, error) {
-	d := wire.Definition{Ret: f.Ret, Body: f.Body, Volatile: f.Volatility == "VOLATILE"}
+	d := wire.Definition{Ret: f.Ret, Body: f.Body, Volatile: f.Volatility == "VOLATILE", Aggregate: f.Aggregate}
 	if _, ok := wire.Carrier(f.Ret); !ok {
 		return nil, noForm(f.Ret)
 	}
@@ -174,6 +179,7 @@ func newFunction(f *spec.Function) (*function, error) {
 		MemoryBytes:   cmp.Or(l.MemoryBytes, memoryDefault),
 		StackFrames:   cmp.Or(l.StackFrames, stackDefault),
 		OutputBytes:   cmp.Or(l.OutputBytes, outputDefault),
+		StateBytes:    cmp.Or(f.StateBytes, stateDefault),
 	}
 	for _, b := range []struct {
 		what       string
@@ -183,6 +189,7 @@ func newFunction(f *spec.Function) (*function, error) {
 		{"timeout", d.Limits.TimeoutMicros, int64(timeoutMax / time.Microsecond), "microseconds"},
 		{"memory", d.Limits.MemoryBytes, wire.MemoryMax, "bytes"},
 		{"stack", int64(d.Limits.StackFrames), stackMax, "frames"},
+		{"state", d.Limits.StateBytes, wire.StateMax, "bytes"},
 		{"output", d.Limits.OutputBytes, outputMax, "bytes"},
 	} {
 		if b.value < 0 || b.value > b.max {

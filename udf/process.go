@@ -41,6 +41,7 @@ type process struct {
 	progress *wire.Progress
 	cpu      func() (time.Duration, bool) // CPU time of the process; false where the system does not tell
 	defined  map[uint64]bool
+	able     wire.Abilities // of what was defined last
 	logged   uint32
 	retire   bool
 	timer    *time.Timer
@@ -197,6 +198,9 @@ func (p *process) define(f *function) error {
 	case err != nil:
 		return p.broken(err, killed)
 	case kind == wire.Defined:
+		if err := json.Unmarshal(payload, &p.able); err != nil {
+			return &crash{err: err}
+		}
 		p.defined[f.def.Handle] = true
 		return nil
 	case kind == wire.Refused:

@@ -40,11 +40,19 @@ type bulk interface {
 	subtractAll(dst *Slab, gids []uint32, src *Slab, off int) error
 }
 
+// bulkMerger is a kernel for which merging many groups is one call, which may fail.
+type bulkMerger interface {
+	mergeEach(dst *Slab, gids []uint32, src *Slab, off int) error
+}
+
 // MergeAll folds groups 0, 1, ... of src into the groups gids of dst, which is another slab.
 func MergeAll(k Kernel, dst *Slab, gids []uint32, src *Slab, off int) error {
 	if b, ok := k.(bulk); ok {
 		b.mergeAll(dst, gids, src, off)
 		return nil
+	}
+	if b, ok := k.(bulkMerger); ok {
+		return b.mergeEach(dst, gids, src, off)
 	}
 	for sg, dg := range gids {
 		if err := k.Merge(dst, dg, src, uint32(sg), off); err != nil {

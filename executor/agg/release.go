@@ -13,6 +13,9 @@ func Flat(k Kernel) bool {
 
 // Sure reports that no row makes Update of a kernel fail, whatever its values and whatever came before.
 func Sure(k Kernel) bool {
+	if _, script := ScriptOf(k); script {
+		return false
+	}
 	_, distinct := k.(distinctRows) // fails at billions of values, when there is no memory left
 	return distinct || Flat(k)
 }

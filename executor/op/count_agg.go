@@ -66,6 +66,11 @@ func NewCountAgg(s *spec.WindowAgg, schema *types.Schema) (*CountAgg, error) {
 		slide = w.Size
 	}
 	run := gcd(w.Size, slide)
+	if run != w.Size {
+		if err := checkMerges(s.Aggs, "windows that overlap"); err != nil {
+			return nil, err
+		}
+	}
 	a := &CountAgg{run: run, step: slide / run, timed: w.TimeCol >= 0}
 	var bounds []spec.AggCall
 	if a.timed {

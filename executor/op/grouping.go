@@ -202,18 +202,32 @@ func (g *grouping) eval(b *batch.Batch, rows []uint32) error {
 }
 
 // update folds the rows, whose groups are gids, into an aggregate's states.
-func (a *aggCall) update(s *agg.Slab, off int, rows, gids []uint32) error {
+func (a *aggCall) update(ctx *expr.Ctx, s *agg.Slab, off int, rows, gids []uint32) error {
 	if a.off {
 		return nil
 	}
 	if a.filter != nil {
 		a.gids = pick(a.gids[:0], gids, rows, a.rows)
-		gids = a.gids
+		gids, rows = a.gids, a.rows
 	}
 	if len(gids) == 0 {
 		return nil
 	}
+	if k, ok := a.kernel.(agg.RowFailer); ok && ctx.RowError != nil {
+		return k.UpdateRows(s, off, gids, a.args.vecs, func(i int, err error) { ctx.RowError(rows[i], err) })
+	}
 	return a.kernel.Update(s, off, gids, a.args.vecs)
+}
+
+// checkMerges refuses users' aggregates that cannot put states together where that is needed.
+func checkMerges(calls []spec.AggCall, where string) error {
+	for i := range calls {
+		if name, lacks := agg.NeedsMerge(calls[i].Kernel); lacks {
+			return sqlerr.NotSupported("aggregate "+name+" over "+where+" without a function merge",
+				"Add function merge(a, b), which returns the state of the rows of both, or use TUMBLE.")
+		}
+	}
+	return nil
 }
 
 // within is the number of aggregates that groups of so many words have: the state of a SharedState may have got more since.

@@ -98,6 +98,11 @@ func NewPaneAgg(s *spec.WindowAgg, schema *types.Schema) (*PaneAgg, error) {
 		return nil, sqlerr.NotSupported("this kind of window", "Use TUMBLE, HOP or CUMULATE.")
 	}
 	p := &PaneAgg{windowed: true, grid: grid, emit: s.Emit, lateness: s.Lateness, timeCol: s.Window.TimeCol}
+	if s.Window.Kind != window.Tumble {
+		if err := checkMerges(s.Aggs, "windows that overlap"); err != nil {
+			return nil, err
+		}
+	}
 	p.text = fmt.Sprintf("WindowAgg %s %s", s.Text("time"), groupingText(s.Keys, s.Aggs))
 	return p, p.init(s.Keys, s.Aggs, schema)
 }
@@ -481,7 +486,7 @@ func (p *PaneAgg) notFinal(t types.EventTime) (lo, hi types.EventTime) {
 func (p *PaneAgg) update(pn *pane, rows, kids []uint32) error {
 	p.gids = p.enter(pn, kids, p.gids[:0])
 	for i := range p.aggs[:p.within(pn.slab.Stride)] {
-		if err := p.aggs[i].update(&pn.slab, p.offs[i], rows, p.gids); err != nil {
+		if err := p.aggs[i].update(p.ctx, &pn.slab, p.offs[i], rows, p.gids); err != nil {
 			return err
 		}
 	}

@@ -208,7 +208,7 @@ func (q *pastPanes) fold(pn *pane, rows []uint32) error {
 	p.gids = q.lateKeys.add(p.kids, p.gids[:0])
 	q.late.Grow(len(q.lateKeys.ids))
 	for i := range p.aggs {
-		if err := p.aggs[i].update(&q.late, p.offs[i], rows, p.gids); err != nil {
+		if err := p.aggs[i].update(p.ctx, &q.late, p.offs[i], rows, p.gids); err != nil {
 			return err
 		}
 	}

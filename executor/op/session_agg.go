@@ -102,6 +102,9 @@ func NewSessionAgg(s *spec.WindowAgg, schema *types.Schema) (*SessionAgg, error)
 	if err := checkEmit(s, "SESSION", spec.EmitFinal, spec.EmitUpdate, spec.EmitFirst); err != nil {
 		return nil, err
 	}
+	if err := checkMerges(s.Aggs, "SESSION"); err != nil {
+		return nil, err
+	}
 	a := &SessionAgg{mode: s.Emit.Mode, gap: w.Size, max: w.Max, keep: s.Lateness}
 	if err := a.init(s, schema); err != nil {
 		return nil, err

@@ -87,6 +87,9 @@ func NewSlideAgg(s *spec.WindowAgg, schema *types.Schema) (*SlideAgg, error) {
 	if err := checkEmit(s, "SLIDE", spec.EmitFinal, spec.EmitUpdate, spec.EmitFirst); err != nil {
 		return nil, err
 	}
+	if err := checkMerges(s.Aggs, "SLIDE"); err != nil {
+		return nil, err
+	}
 	a := &SlideAgg{mode: s.Emit.Mode, keep: s.Lateness}
 	if err := a.init(s, schema); err != nil {
 		return nil, err

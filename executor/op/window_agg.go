@@ -230,7 +230,7 @@ func (w *WindowAgg) fold(sl *slice, in Input, rows, places []uint32) error {
 	sl.slab.Grow(sl.table.Len())
 	sl.slab.Claim(w.gids)
 	for i := range w.aggs[:sl.aggs] {
-		if err := w.aggs[i].update(&sl.slab, w.offs[i], kept, w.gids); err != nil {
+		if err := w.aggs[i].update(w.ctx, &sl.slab, w.offs[i], kept, w.gids); err != nil {
 			return err
 		}
 	}

@@ -213,7 +213,7 @@ func (c *windowCalls) evalArgs(b *batch.Batch, rows []uint32) error {
 // update folds rows, whose arguments were evaluated last, into the groups gids.
 func (c *windowCalls) update(s *agg.Slab, rows, gids []uint32) error {
 	for i := range c.aggs {
-		if err := c.aggs[i].update(s, c.offs[i], rows, gids); err != nil {
+		if err := c.aggs[i].update(c.ctx, s, c.offs[i], rows, gids); err != nil {
 			return err
 		}
 	}

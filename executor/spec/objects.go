@@ -113,7 +113,7 @@ func StageID(query uint64, n int) uint64 { return query | uint64(n+1)<<40 }
 // StageOwner is the query that an id belongs to: itself when it is no stage's.
 func StageOwner(id uint64) uint64 { return id & (1<<40 - 1) }
 
-// Function is a user's JavaScript function.
+// Function is a user's JavaScript function, or aggregate.
 type Function struct {
 	ID         uint64
 	Name       string
@@ -122,6 +122,8 @@ type Function struct {
 	Body       string
 	Strict     bool
 	Volatility string // IMMUTABLE, STABLE, VOLATILE
+	Aggregate  bool
+	StateBytes int64 // the most that a state of an aggregate has; 0: the default
 	Limits     FunctionLimits
 	// Before are the definitions that counted before this one, oldest first, as far as recovery may need them.
 	Before []FunctionBefore

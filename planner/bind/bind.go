@@ -6,6 +6,7 @@ package bind
 import (
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
@@ -35,6 +36,8 @@ type Env struct {
 	Stored bool
 	// FunctionMax bounds the limits that functions may give themselves; zero fields: the usual maxima.
 	FunctionMax spec.FunctionLimits
+	// Aggregates computes users' aggregates when the plan runs; nil: it refuses them then.
+	Aggregates agg.Runner
 }
 
 // Permit decides on what a statement reads. Its errors are SQLSTATE 42501.
@@ -93,6 +96,8 @@ type binder struct {
 	// shapes are the row types of the statement; wholes are the relations whose whole rows are needed above an outer join.
 	shapes []*rowShape
 	wholes map[parse.TableExpr]bool
+	// userAggs are the users' aggregates that were met.
+	userAggs map[uint64]*agg.Def
 	// table is the one that the statement changes.
 	table *catalog.Table
 }

@@ -232,8 +232,10 @@ func unknownStreamOptions(st *parse.CreateStream) error {
 
 // What the definition of a function may be.
 const (
-	bodyMax  = 64 << 10
-	paramMax = 100
+	stateDefault = int64(64 << 10)
+	stateMax     = int64(1 << 20)
+	bodyMax      = 64 << 10
+	paramMax     = 100
 )
 
 // Function binds CREATE FUNCTION. A function is IMMUTABLE unless it says otherwise: the sandbox has neither a clock nor
@@ -241,8 +243,8 @@ const (
 func Function(env *Env, st *parse.CreateFunction, id uint64) (*spec.Function, error) {
 	pos := st.Name.Pos
 	switch {
-	case st.Aggregate:
-		return nil, unsupported(pos, "CREATE AGGREGATE", "Use count, sum, avg, min, max, with FILTER.")
+	case st.Aggregate && registry().aggs[st.Name.Name] != nil:
+		return nil, sqlerr.New(sqlerr.DuplicateFunction, "aggregate %q is built in", st.Name.Name).At(pos).WithHint("Give yours another name.")
 	case st.Language != "javascript" && st.Language != "js":
 		if st.Language == "" {
 			return nil, sqlerr.New(sqlerr.InvalidFunctionDefinition, "no language specified").At(pos).WithHint("LANGUAGE javascript.")
@@ -257,7 +259,7 @@ func Function(env *Env, st *parse.CreateFunction, id uint64) (*spec.Function, er
 	case len(st.Params) > paramMax:
 		return nil, sqlerr.New("54023", "functions cannot have more than %d arguments", paramMax).At(pos)
 	}
-	out := &spec.Function{ID: id, Name: st.Name.Name, Body: st.Body, Strict: st.Strict, Volatility: st.Volatility}
+	out := &spec.Function{ID: id, Name: st.Name.Name, Body: st.Body, Strict: st.Strict, Volatility: st.Volatility, Aggregate: st.Aggregate}
 	if out.Volatility == "" {
 		out.Volatility = "IMMUTABLE"
 	}
@@ -280,8 +282,29 @@ func Function(env *Env, st *parse.CreateFunction, id uint64) (*spec.Function, er
 	if out.Ret, err = typeOf(*st.Returns); err != nil {
 		return nil, err
 	}
-	out.Limits, err = functionLimits(env, st.Options)
+	options := st.Options
+	if st.Aggregate {
+		if out.StateBytes, options, err = stateLimit(options); err != nil {
+			return nil, err
+		}
+	}
+	out.Limits, err = functionLimits(env, options)
 	return out, err
+}
+
+// stateLimit takes the option max_state, which only aggregates have, out of a list.
+func stateLimit(list []parse.Option) (bytes int64, rest []parse.Option, err error) {
+	bytes = stateDefault
+	for _, o := range list {
+		if o.Key != "max_state" {
+			rest = append(rest, o)
+			continue
+		}
+		if bytes, err = SizeText(o.Value); err != nil || bytes < 1 || bytes > stateMax {
+			return 0, nil, badOption(o, "a size up to '1MB'")
+		}
+	}
+	return bytes, rest, nil
 }
 
 // DurationText reads '50ms', '1 hour', '30 days' or any interval without months as microseconds.

@@ -14,6 +14,9 @@ import (
 // funcCall binds f(...): an aggregate, a set-returning function, a special form, a builtin or a user's function.
 func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 	if f.Over != nil {
+		if u := s.env.Catalog.Function(f.Name.Name); u != nil && u.Aggregate {
+			return nil, unsupported(f.Pos, "the JavaScript aggregate "+u.Name+" as a window function", "Group by a window, such as SLIDE.")
+		}
 		return s.overCall(f)
 	}
 	if s.match != nil {
@@ -26,6 +29,12 @@ func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 		return s.groupingCall(f)
 	}
 	if d := registry().aggs[name]; d != nil && builtin {
+		return s.aggregate(f, d)
+	}
+	if d, err := s.userAggregate(f); d != nil || err != nil {
+		if err != nil {
+			return nil, err
+		}
 		return s.aggregate(f, d)
 	}
 	if f.Star {
@@ -123,7 +132,7 @@ func (s *scalar) scalarCall(f *parse.FuncCall, args []term) (expr.Expr, error) {
 		}
 	}
 	if f.Name.Schema == "" || f.Name.Schema == catalog.Public {
-		if u := s.env.Catalog.Function(name); u != nil {
+		if u := s.env.Catalog.Function(name); u != nil && !u.Aggregate {
 			if e, ok, err := s.userCall(u, args, f.Pos); ok || err != nil {
 				if p := s.env.Permit; err == nil && p != nil {
 					err = p.Call(u)

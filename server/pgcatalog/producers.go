@@ -106,6 +106,9 @@ func (c *Catalog) pgProc(_ context.Context, w *writer) error {
 		row := fields{"oid": userOID(f.ID), "proname": f.Name, "pronamespace": publicNamespace, "proowner": c.ownerOID(f.ID), "proacl": c.access(f.ID),
 			"prolang": javascriptOID, "procost": 100.0, "prokind": "f", "proisstrict": f.Strict, "provolatile": volatility(f.Volatility),
 			"proparallel": "u", "pronargs": len(f.Params), "prorettype": f.Ret.OID(), "proargtypes": argTypes, "prosrc": f.Body}
+		if f.Aggregate {
+			row["prokind"] = "a"
+		}
 		if len(names) == len(f.Params) && len(names) > 0 {
 			row["proargnames"] = names
 		}

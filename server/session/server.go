@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/connector"
 	"github.com/vigil-sql/vigil/executor/job"
 	"github.com/vigil-sql/vigil/executor/seal"
@@ -163,7 +164,14 @@ func (s *Server) Close(ctx context.Context) error {
 }
 
 func (s *Server) env() *planner.Env {
-	return &planner.Env{Catalog: s.cat, Database: "vigil", User: "vigil", Schema: "public", Now: s.clock(), TimeZone: time.UTC, FunctionMax: s.functionMax}
+	return &planner.Env{Catalog: s.cat, Database: "vigil", User: "vigil", Schema: "public", Now: s.clock(), TimeZone: time.UTC, FunctionMax: s.functionMax,
+		Aggregates: s.aggregates()}
+}
+
+// aggregates computes users' aggregates; nil: this server runs without JavaScript.
+func (s *Server) aggregates() agg.Runner {
+	r, _ := s.udf.(agg.Runner)
+	return r
 }
 
 // The kinds of objects in storage/meta.

@@ -166,7 +166,7 @@ func (s *Session) Close() {
 
 func (s *Session) env() *planner.Env {
 	return &planner.Env{Catalog: s.snapshot(), User: s.user(), Database: databaseName, Schema: "public",
-		SearchPath: s.path(), Now: s.srv.clock(), TimeZone: s.settings.location(), Trace: s.trace, Permit: permit{s}}
+		SearchPath: s.path(), Now: s.srv.clock(), TimeZone: s.settings.location(), Trace: s.trace, Permit: permit{s}, Aggregates: s.srv.aggregates()}
 }
 
 // withTimeout applies statement_timeout.

@@ -246,7 +246,9 @@ func (s *Session) ddlCommand(stmt parse.Statement) (doFunc, error) {
 func (s *Session) iocCommand(stmt parse.Statement) doFunc {
 	switch st := stmt.(type) {
 	case *parse.Delete:
-		return func(ctx context.Context, _ []types.Value, _ pgwire.Output) (string, error) { return s.deleteIOC(ctx, st) }
+		return func(ctx context.Context, _ []types.Value, _ pgwire.Output) (string, error) {
+			return s.deleteIOC(ctx, st)
+		}
 	case *parse.RefreshIOC:
 		return simple("REFRESH IOC LIST", func(ctx context.Context, out pgwire.Output) error { return s.refreshIOC(ctx, st, out) })
 	case *parse.AlterIOC:

@@ -81,10 +81,11 @@ var table = []row{
 	{"planner/lower", with(bound, []string{"planner/logical"})},
 	{"planner", with(bound, []string{"planner/bind", "planner/logical", "planner/rules", "planner/lower"})},
 
-	// wire is what parent and child of the JavaScript sandbox say to each other; udf runs children, worker is one.
+	// wire is what parent and child of the JavaScript sandbox say to each other; udf runs children, worker is one. Users' aggregates
+	// are kernels of agg, which udf computes.
 	{"udf/wire", low},
 	{"udf/worker", with(low, []string{"executor/fn", "udf/wire"})},
-	{"udf", with(low, []string{"executor/fn", "executor/spec", "udf/wire"})},
+	{"udf", with(low, []string{"executor/agg", "executor/fn", "executor/spec", "udf/wire"})},
 
 	{"server/pgwire", []string{"executor/sqlerr", "executor/types"}},
 	{"server/auth", low},

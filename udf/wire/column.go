@@ -154,14 +154,53 @@ func AppendResultHead(dst []byte, h ResultHead) []byte {
 	return le.AppendUint32(dst, uint32(h.Errors))
 }
 
-// ResultHead reads the head of a Result of at most max rows.
+// StepHead begins a Step; then follow the column of the groups' states, for a merge that of the others, and for rows how many each
+// group has (4 bytes each) and the argument columns. A state's first byte is StateGood or StateBad.
+type StepHead struct {
+	Handle       uint64
+	Kind         byte // of agg.Step
+	Groups, Rows int
+}
+
+// The first byte of a state, which says its version: data, or the text of the error that made an end to it.
+const (
+	StateGood = 1
+	StateBad  = 2
+)
+
+// AppendStepHead appends h.
+func AppendStepHead(dst []byte, h StepHead) []byte {
+	dst = append(binary.LittleEndian.AppendUint64(dst, h.Handle), h.Kind)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(h.Groups))
+	return binary.LittleEndian.AppendUint32(dst, uint32(h.Rows))
+}
+
+// StepHead reads the head of a Step.
+func (r *Reader) StepHead() (StepHead, error) {
+	h := StepHead{Handle: r.U64(), Kind: r.U8(), Groups: int(r.U32()), Rows: int(r.U32())}
+	if r.Err == nil && (h.Groups == 0 || h.Groups > BatchRowsMax || h.Rows > BatchRowsMax) {
+		r.Err = ErrMalformed
+	}
+	return h, r.Err
+}
+
+// ResultHead reads the head of a Result of at most max rows, each of which may have an error.
 func (r *Reader) ResultHead(max int) (ResultHead, error) {
+	h, err := r.StepResultHead(max)
+	if err == nil && h.Errors > h.Rows {
+		r.Err = ErrMalformed
+	}
+	return h, r.Err
+}
+
+// StepResultHead reads the head of the Result of a Step, in which a group may have many errors.
+func (r *Reader) StepResultHead(max int) (ResultHead, error) {
 	h := ResultHead{Rows: int(r.U32())}
 	flags := r.U8()
 	h.More, h.Retire = flags&1 != 0, flags&2 != 0
 	h.Logged = r.U32()
 	h.Errors = int(r.U32())
-	if r.Err == nil && (h.Rows > max || h.Errors > h.Rows || h.Rows == 0 && h.More) {
+	if r.Err == nil && (h.Rows > max || h.Errors > BatchRowsMax || h.Rows == 0 && h.More) {
 		r.Err = ErrMalformed
 	}
 	return h, r.Err

@@ -15,12 +15,13 @@ import (
 // Kind tells what a frame holds.
 type Kind byte
 
-// The frames. The server sends Define and Eval, each is answered: Define by Defined or Refused, Eval by Results of which
-// the last has no More, or by Violation, after which the worker ends.
+// The frames. The server sends Define, Eval and Step, each is answered: Define by Defined or Refused, Eval and Step by Results of
+// which the last has no More, or by Violation, after which the worker ends.
 const (
 	Define    Kind = 'D' // Definition as JSON
 	Eval      Kind = 'E' // handle, row count, the argument columns
-	Defined   Kind = 'd' // empty
+	Step      Kind = 'S' // see StepHead
+	Defined   Kind = 'd' // Abilities as JSON
 	Refused   Kind = 'r' // Refusal as JSON
 	Result    Kind = 'R' // see ResultHead
 	Violation Kind = 'V' // Broken as JSON
@@ -40,6 +41,8 @@ const (
 	MessageMax = 1 << 10
 	// SourceMax bounds the body of a function; the parser's recursion is bounded by it too.
 	SourceMax = 64 << 10
+	// StateMax is the largest limit of an aggregate's state.
+	StateMax = 1 << 20
 	// MemoryMax is the largest memory limit of a function.
 	MemoryMax = 1 << 30
 
@@ -49,7 +52,7 @@ const (
 )
 
 // EvalMax is the size that no Eval or Define exceeds.
-const EvalMax = BatchArgsMax + RowArgsMax + BatchRowsMax*1024
+const EvalMax = BatchArgsMax + RowArgsMax + 2*StateMax + BatchRowsMax*1024
 
 // ResultMax is the size that no answer exceeds when a row's value has up to outputBytes.
 func ResultMax(outputBytes int64) int {
@@ -64,7 +67,13 @@ type Definition struct {
 	Body     string
 	Volatile bool
 	Limits   Limits
+	// Aggregate: the body has the functions of an aggregate, Able says which of those that it need not have.
+	Aggregate bool
+	Able      Abilities
 }
+
+// Abilities are what an aggregate can do besides what all can.
+type Abilities struct{ Merge, Retract bool }
 
 // Param is a parameter.
 type Param struct {
@@ -78,6 +87,7 @@ type Limits struct {
 	MemoryBytes   int64
 	StackFrames   int
 	OutputBytes   int64
+	StateBytes    int64 // of an aggregate
 }
 
 // Refusal says why a definition was not taken. Line and Column are 1-based places in the body, 0 when not known.

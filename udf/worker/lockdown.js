@@ -4,7 +4,23 @@
 	"use strict";
 	const own = Reflect.ownKeys, describe = Reflect.getOwnPropertyDescriptor, define = Object.defineProperty, freeze = Object.freeze;
 	const proto = Object.getPrototypeOf, G = globalThis;
-	const kept = [JSON.stringify, JSON.parse];
+	// harden freezes everything that can be reached from what an aggregate names.
+	function harden(roots) {
+		const stack = [...roots], seen = new Set();
+		while (stack.length) {
+			const o = stack.pop();
+			if (o === null || typeof o !== "object" && typeof o !== "function" || seen.has(o)) continue;
+			seen.add(o);
+			const keys = own(o);
+			for (let i = 0; i < keys.length; i++) {
+				const d = describe(o, keys[i]);
+				if ("value" in d) stack.push(d.value);
+				else stack.push(d.get, d.set);
+			}
+			freeze(o);
+		}
+	}
+	const kept = [JSON.stringify, JSON.parse, harden];
 
 	// Function constructors are reachable from every function: f.constructor("code").
 	for (const f of [function () {}, function* () {}, async function () {}, async () => {}]) {

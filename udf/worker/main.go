@@ -92,6 +92,8 @@ func serve(in io.Reader, out io.Writer, progress *wire.Progress) error {
 			err = s.define(payload)
 		case kind == wire.Eval:
 			err = s.eval(payload)
+		case kind == wire.Step:
+			err = s.step(payload)
 		default:
 			err = wire.ErrMalformed
 		}
@@ -127,12 +129,16 @@ func (s *server) define(payload []byte) error {
 		return err
 	}
 	var refusal *wire.Refusal
-	if f.prg, refusal = compile(&f.def); refusal != nil {
+	if f.def.Aggregate {
+		f.prg, refusal = compileAggregate(&f.def)
+	} else {
+		f.prg, refusal = compile(&f.def)
+	}
+	if refusal != nil {
 		return s.sendJSON(wire.Refused, refusal)
 	}
 	s.functions[f.def.Handle] = f
-	s.frame = wire.Begin(s.frame, wire.Defined)
-	return s.send(s.frame)
+	return s.sendJSON(wire.Defined, f.def.Able)
 }
 
 // ready gives f a realm, taking one away when there are too many.

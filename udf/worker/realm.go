@@ -25,6 +25,12 @@ type function struct {
 type realm struct {
 	rt        *goja.Runtime
 	call      goja.Callable
+	agg       [aggFunctions]goja.Callable // of an aggregate, instead of call; nil: it has none
+	spread    goja.Callable               // Array.from, for the states of aggregates, as the next four
+	mapSet    goja.Callable
+	setAdd    goja.Callable
+	mapOf     *goja.Object
+	setOf     *goja.Object
 	stringify goja.Callable
 	parse     goja.Callable
 	date      *goja.Object
@@ -77,6 +83,9 @@ func newRealm(f *function, lockdown *goja.Program) (*realm, error) {
 	outer, _ := goja.AssertFunction(v)
 	if v, err = outer(goja.Undefined(), console); err != nil {
 		return nil, err
+	}
+	if f.def.Aggregate {
+		return r, r.takeAggregate(v, kept.Get("2"))
 	}
 	r.call, _ = goja.AssertFunction(v)
 	return r, nil
