@@ -184,8 +184,8 @@ func TestAggregateLimits(t *testing.T) {
 func TestAggregateCut(t *testing.T) {
 	p := newPool(t, 1)
 	k := defineAggregate(t, p, &spec.Function{Ret: types.T(types.Text), Strict: true,
-		Body:       "function init() { return {n: 0, pad: 'x'.repeat(1000000)} } function accumulate(s, a) { s.n += a.length } function finish(s) { return s.n }",
-		StateBytes: 1 << 20}, types.Text)
+		Body:       "function init() { return {n: 0, pad: 'x'.repeat(300000)} } function accumulate(s, a) { s.n += a.length } function finish(s) { return s.n }",
+		StateBytes: 400_000}, types.Text)
 	const rows = 60
 	var gids []uint32
 	a := vec(types.Text)
@@ -194,11 +194,11 @@ func TestAggregateCut(t *testing.T) {
 		if i%10 == 9 {
 			a.AppendNull()
 		} else {
-			a.AppendString(strings.Repeat("y", 200_000))
+			a.AppendString(strings.Repeat("y", 50_000))
 		}
 	}
 	s, errs := fold(t, k, gids, a)
-	if got := []string{result(k, s, 0), result(k, s, 1), result(k, s, 2)}; errs != "" || fmt.Sprint(got) != "[3600000 3600000 3600000]" {
+	if got := []string{result(k, s, 0), result(k, s, 1), result(k, s, 2)}; errs != "" || fmt.Sprint(got) != "[900000 900000 900000]" {
 		t.Errorf("%v %s", got, errs)
 	}
 }

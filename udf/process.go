@@ -198,8 +198,8 @@ func (p *process) define(f *function) error {
 	case err != nil:
 		return p.broken(err, killed)
 	case kind == wire.Defined:
-		if err := json.Unmarshal(payload, &p.able); err != nil {
-			return &crash{err: err}
+		if f.def.Aggregate && json.Unmarshal(payload, &p.able) != nil {
+			return &crash{err: wire.ErrMalformed}
 		}
 		p.defined[f.def.Handle] = true
 		return nil

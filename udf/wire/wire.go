@@ -21,7 +21,7 @@ const (
 	Define    Kind = 'D' // Definition as JSON
 	Eval      Kind = 'E' // handle, row count, the argument columns
 	Step      Kind = 'S' // see StepHead
-	Defined   Kind = 'd' // Abilities as JSON
+	Defined   Kind = 'd' // of an aggregate: Abilities as JSON
 	Refused   Kind = 'r' // Refusal as JSON
 	Result    Kind = 'R' // see ResultHead
 	Violation Kind = 'V' // Broken as JSON

@@ -128,6 +128,10 @@ func (s *server) define(payload []byte) error {
 	if err := json.Unmarshal(payload, &f.def); err != nil {
 		return err
 	}
+	// The compiler computes constants: it has the function's memory, no more.
+	if err := s.limitTo(f.def.Limits.MemoryBytes); err != nil {
+		return err
+	}
 	var refusal *wire.Refusal
 	if f.def.Aggregate {
 		f.prg, refusal = compileAggregate(&f.def)
@@ -138,18 +142,31 @@ func (s *server) define(payload []byte) error {
 		return s.sendJSON(wire.Refused, refusal)
 	}
 	s.functions[f.def.Handle] = f
-	return s.sendJSON(wire.Defined, f.def.Able)
+	if f.def.Aggregate {
+		return s.sendJSON(wire.Defined, f.def.Able)
+	}
+	s.frame = wire.Begin(s.frame, wire.Defined)
+	return s.send(s.frame)
+}
+
+// limitTo makes the kernel hold this process to what a function of so many bytes may have.
+func (s *server) limitTo(bytes int64) error {
+	if s.rlimit == bytes {
+		return nil
+	}
+	s.rlimit = bytes
+	if err := limitMemory(bytes); err != nil {
+		return fmt.Errorf("set the memory limit: %w", err)
+	}
+	return nil
 }
 
 // ready gives f a realm, taking one away when there are too many.
 func (s *server) ready(f *function) error {
 	s.batches++
 	f.used = s.batches
-	if s.rlimit != f.def.Limits.MemoryBytes {
-		s.rlimit = f.def.Limits.MemoryBytes
-		if err := limitMemory(s.rlimit); err != nil {
-			return fmt.Errorf("set the memory limit: %w", err)
-		}
+	if err := s.limitTo(f.def.Limits.MemoryBytes); err != nil {
+		return err
 	}
 	if f.realm != nil && !f.realm.spoiled {
 		return nil

@@ -33,31 +33,49 @@ func limitProcess() error {
 	if raceBuild {
 		return nil
 	}
+	spaceAtStart = uint64(statm(0))
 	max := uint64(dataBase + 2*wire.MemoryMax)
+	if err := unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: spaceAtStart + max, Max: spaceAtStart + max}); err != nil {
+		return err
+	}
 	return unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: max, Max: max})
 }
 
-// limitMemory makes room for a function of so many bytes: twice, because garbage is there until it is collected.
+// spaceAtStart is the address space of the worker before it ran anything, in bytes: Go reserves some.
+var spaceAtStart uint64
+
+// statm reads a field of /proc/self/statm, 0 for the address space, 5 for private writable memory, in bytes; 0 when there is none.
+func statm(field int) int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	f := bytes.Fields(text)
+	if err != nil || len(f) <= field {
+		return 0
+	}
+	pages, err := strconv.ParseInt(string(f[field]), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// limitMemory makes room for a function of so many bytes: twice, because garbage is there until it is collected. Address space is
+// limited as well: since Linux 6.12 memory that was reserved before is not held against RLIMIT_DATA when it is taken into use, and Go
+// reserves first.
 func limitMemory(bytes int64) error {
 	debug.SetMemoryLimit(dataWorn + bytes)
 	if raceBuild {
 		return nil
 	}
-	return unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: uint64(dataBase + 2*bytes), Max: uint64(dataBase + 2*wire.MemoryMax)})
+	cur, max := uint64(dataBase+2*bytes), uint64(dataBase+2*wire.MemoryMax)
+	if err := unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: spaceAtStart + cur, Max: spaceAtStart + max}); err != nil {
+		return err
+	}
+	return unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: cur, Max: max})
 }
 
 // wornOut reports whether the process has grown so that it should be replaced.
 func wornOut(memoryBytes int64) bool {
-	text, err := os.ReadFile("/proc/self/statm")
-	if err != nil || raceBuild {
-		return false
-	}
-	f := bytes.Fields(text)
-	if len(f) < 6 {
-		return false
-	}
-	pages, err := strconv.ParseInt(string(f[5]), 10, 64)
-	return err == nil && pages*int64(os.Getpagesize()) > dataWorn+memoryBytes*3/2
+	return !raceBuild && statm(5) > dataWorn+memoryBytes*3/2
 }
 
 // threadClock returns the CPU clock of the calling thread, readable from any thread.
