@@ -222,6 +222,9 @@ func Function(env *Env, st *parse.CreateFunction, id uint64) (*catalog.Function,
 	return &catalog.Function{Function: *f, SQL: parse.Print(st), State: catalog.Running}, nil
 }
 
+// ReadsMore tells which field of a row the next definition of a function reads that the one before does not; "" for none.
+func ReadsMore(old, next *spec.Function) string { return bind.ReadsMore(old, next) }
+
 // Exprs binds expressions without rows and converts them to the wanted types as INSERT does. INSERT itself is better
 // served by Insert, whose errors name the column.
 func Exprs(env *Env, list []parse.Expr, want []types.Type) ([]expr.Expr, error) {

@@ -215,7 +215,7 @@ func compile(e Expr) (node, error) {
 		return compileCall(e)
 	case *UDF:
 		args, err := compileAll(e.Args)
-		return &udfNode{id: e.ID, typ: e.Typ, args: args}, err
+		return &udfNode{e: e, id: e.ID, typ: e.Typ, args: args}, err
 	}
 	args, err := compileAll(children(e))
 	if err != nil {

@@ -41,6 +41,15 @@ func (e *BrokenLimit) Error() string { return e.Err.Error() }
 // Unwrap gives the error as users see it.
 func (e *BrokenLimit) Unwrap() error { return e.Err }
 
+// Skipped is the error of a row that a continuous query leaves out without a word, as its function's author wants.
+type Skipped struct{ Err error }
+
+// Error implements error.
+func (e *Skipped) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error as users see it, who asked for the row.
+func (e *Skipped) Unwrap() error { return e.Err }
+
 // Subplans runs the plan of a Subquery node for one outer row and returns all its rows. outer[0] is the innermost row.
 type Subplans interface {
 	RunSubplan(plan any, outer [][]types.Value) ([][]types.Value, error)

@@ -122,6 +122,8 @@ type (
 		ID   uint64
 		Args []Expr
 		Typ  types.Type
+		// Shape says which arguments are fields of rows; nil: none is.
+		Shape *RowShape
 	}
 	// Cast converts X to Typ; Explicit casts may lose more than assignment casts.
 	Cast struct {

@@ -111,7 +111,6 @@ func (e *Call) String() string {
 	}
 	return e.Def.Name + "(" + join(e.Args, ", ") + ")"
 }
-func (e *UDF) String() string  { return e.Name + "(" + join(e.Args, ", ") + ")" }
 func (e *Cast) String() string { return fmt.Sprintf("%s::%s", e.X, e.Typ) }
 func (e *Case) String() string {
 	var b strings.Builder

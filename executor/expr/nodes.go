@@ -272,11 +272,14 @@ func (n *callNode) rows(ev *env, sel []uint32, loaded bool) (*batch.Vec, error) 
 
 // udfNode calls a user's function for all rows at once.
 type udfNode struct {
-	id   uint64
-	typ  types.Type
-	args []node
-	vecs []*batch.Vec
-	out  batch.Vec
+	e *UDF
+	// id is under which number it is called; shaped: that is known for the rows that it takes.
+	id     uint64
+	shaped bool
+	typ    types.Type
+	args   []node
+	vecs   []*batch.Vec
+	out    batch.Vec
 }
 
 func (n *udfNode) eval(ev *env, sel []uint32) (*batch.Vec, error) {
@@ -294,6 +297,11 @@ func (n *udfNode) eval(ev *env, sel []uint32) (*batch.Vec, error) {
 			return nil, err
 		}
 		n.vecs = append(n.vecs, v)
+	}
+	if n.e.Shape != nil && !n.shaped {
+		if err := n.shape(ev.ctx.UDF); err != nil {
+			return nil, err
+		}
 	}
 	var first error
 	err := ev.ctx.UDF.Call(n.id, n.vecs, len(sel), &n.out, func(i int, err error) {

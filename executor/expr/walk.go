@@ -126,7 +126,7 @@ func withChildren(e Expr, k []Expr) Expr {
 	case *Call:
 		return &Call{Def: e.Def, Args: k, Typ: e.Typ}
 	case *UDF:
-		return &UDF{Name: e.Name, ID: e.ID, Args: k, Typ: e.Typ}
+		return &UDF{Name: e.Name, ID: e.ID, Args: k, Typ: e.Typ, Shape: e.Shape}
 	case *Cast:
 		return &Cast{X: k[0], Typ: e.Typ, Explicit: e.Explicit}
 	case *Case:

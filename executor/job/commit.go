@@ -2,12 +2,14 @@ package job
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 )
 
@@ -322,6 +324,9 @@ func mergeUpdates(rows []outRow) []outRow {
 func (e *Engine) putRejects(b batchKV, ep *epoch) error {
 	put := func(list []reject) error {
 		for _, r := range list {
+			if _, skipped := errors.AsType[*expr.Skipped](r.err); skipped {
+				continue
+			}
 			se := sqlerr.As(r.err)
 			data, err := json.Marshal(Rejected{Stream: r.stream, Query: r.query, At: int64(ep.clock), Epoch: ep.n,
 				Code: string(se.Code), Reason: clip(se.Error()), Raw: r.raw})

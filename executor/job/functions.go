@@ -9,6 +9,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
+	"github.com/vigil-sql/vigil/executor/types"
 )
 
 // Functions are the users' functions: which definition of each counts in which epoch, whether it is in service, and what it has
@@ -21,6 +22,9 @@ type Functions struct {
 	// list is by the catalogue's ids.
 	list    map[uint64]*function
 	handles uint64
+	// shapes are the numbers of calls with rows, shaped what they stand for.
+	shapes map[string]uint64
+	shaped map[uint64]*shapedCall
 }
 
 // function is one function of the catalogue.
@@ -37,6 +41,9 @@ type function struct {
 type version struct {
 	from   uint64
 	handle uint64
+	spec   *spec.Function
+	// rows are the numbers in the pool of the definition for rows, by the number of the call.
+	rows map[uint64]uint64
 }
 
 type functionCounts struct{ calls, rows, errors, violations atomic.Int64 }
@@ -58,18 +65,29 @@ func newFunctions(pool UDF) *Functions {
 	if pool == nil {
 		return nil
 	}
-	return &Functions{pool: pool, list: map[uint64]*function{}, handles: handleBase}
+	return &Functions{pool: pool, list: map[uint64]*function{}, handles: handleBase, shapes: map[string]uint64{}, shaped: map[uint64]*shapedCall{}}
 }
 
 // compile gives a definition to the pool; it counts once it is published.
 func (f *Functions) compile(d *spec.Function) (version, error) {
-	f.mu.Lock()
-	f.handles++
-	v := version{handle: f.handles}
-	f.mu.Unlock()
+	v := version{handle: f.number(), spec: d, rows: map[uint64]uint64{}}
 	x := *d
 	x.ID = v.handle
+	x.Params = slices.Clone(d.Params)
+	for i, c := range x.Params {
+		if c.Type.Kind == types.Record {
+			x.Params[i].Type = types.T(types.JSONB) // it is compiled to see that it can be; see shapedCall
+		}
+	}
 	return v, f.pool.Define(&x)
+}
+
+// number draws a number for the pool.
+func (f *Functions) number() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.handles++
+	return f.handles
 }
 
 // publish makes a definition count from an epoch on, and the function be in service.
@@ -92,7 +110,7 @@ func (f *Functions) settle(epoch uint64) {
 	defer f.mu.Unlock()
 	for _, x := range f.list {
 		for len(x.versions) > 1 && x.versions[1].from <= epoch {
-			f.pool.Remove(x.versions[0].handle)
+			f.forget(&x.versions[0])
 			x.versions = slices.Delete(x.versions, 0, 1)
 		}
 	}
@@ -115,10 +133,23 @@ func (f *Functions) Remove(id uint64) {
 	if x == nil {
 		return
 	}
-	for _, v := range x.versions {
-		f.pool.Remove(v.handle)
+	for i := range x.versions {
+		f.forget(&x.versions[i])
 	}
 	delete(f.list, id)
+	for key, number := range f.shapes {
+		if f.shaped[number].id == id {
+			delete(f.shapes, key)
+			delete(f.shaped, number)
+		}
+	}
+}
+
+func (f *Functions) forget(v *version) {
+	f.pool.Remove(v.handle)
+	for _, handle := range v.rows {
+		f.pool.Remove(handle)
+	}
 }
 
 // setOut takes a function out of service, or with nil back into it.
@@ -150,19 +181,25 @@ func (f *Functions) Stats(id uint64) FunctionStats {
 	return FunctionStats{c.calls.Load(), c.rows.Load(), c.errors.Load(), c.violations.Load()}
 }
 
-// at finds a function and the definition that counts in an epoch.
-func (f *Functions) at(id, epoch uint64) (*function, uint64) {
+// at finds a function and the definition that counts in an epoch: its number in the pool, 0 when it is not there yet.
+func (f *Functions) at(id, epoch uint64) (x *function, v version, handle uint64) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	x := f.list[id]
-	if x == nil {
-		return nil, 0
+	shape := f.shaped[id]
+	if shape != nil {
+		id = shape.id
+	}
+	if x = f.list[id]; x == nil {
+		return nil, version{}, 0
 	}
 	i := len(x.versions) - 1
 	for i > 0 && x.versions[i].from > epoch {
 		i--
 	}
-	return x, x.versions[i].handle
+	if v, handle = x.versions[i], x.versions[i].handle; shape != nil {
+		handle = v.rows[shape.number]
+	}
+	return x, v, handle
 }
 
 // Call implements expr.UDFCaller with the newest definition.
@@ -180,29 +217,38 @@ var _ expr.UDFCaller = (*caller)(nil)
 
 // Call implements expr.UDFCaller. A broken limit comes as *expr.BrokenLimit.
 func (c *caller) Call(id uint64, args []*batch.Vec, n int, out *batch.Vec, rowErr func(row int, err error)) error {
-	x, handle := c.f.at(id, c.epoch)
+	x, v, handle := c.f.at(id, c.epoch)
 	if x == nil {
 		return c.f.pool.Call(id, args, n, out, rowErr) // a test's engine: the functions are those of the server's
 	}
 	if why := x.out.Load(); why != nil {
 		return FunctionDeactivated(x.name, *why)
 	}
+	var err error
+	if handle == 0 {
+		if handle, err = c.f.shapeOf(id, v); err != nil {
+			return err
+		}
+	}
 	x.stats.calls.Add(1)
 	x.stats.rows.Add(int64(n))
 	counted := func(row int, err error) {
 		x.stats.errors.Add(1)
+		if v.spec.Limits.OnError == "skip" {
+			err = &expr.Skipped{Err: err}
+		}
 		rowErr(row, err)
 	}
-	err := c.f.pool.Call(handle, args, n, out, counted)
+	err = c.f.pool.Call(handle, args, n, out, counted)
 	if sqlerr.CodeOf(err) == sqlerr.UndefinedFunction {
-		if _, next := c.f.at(id, c.epoch); next != handle { // it was replaced between the two
+		if _, _, next := c.f.at(id, c.epoch); next != handle && next != 0 { // it was replaced between the two
 			err = c.f.pool.Call(next, args, n, out, counted)
 		}
 	}
 	switch sqlerr.CodeOf(err) {
 	case sqlerr.UDFTimeLimit, sqlerr.UDFMemoryLimit, sqlerr.UDFStackLimit, sqlerr.UDFOutputLimit, sqlerr.UDFCrash:
 		x.stats.violations.Add(1)
-		return &expr.BrokenLimit{Function: id, Err: sqlerr.As(err)}
+		return &expr.BrokenLimit{Function: v.spec.ID, Err: sqlerr.As(err)}
 	}
 	return err
 }

@@ -282,6 +282,9 @@ func Function(env *Env, st *parse.CreateFunction, id uint64) (*spec.Function, er
 	if out.Ret, err = typeOf(*st.Returns); err != nil {
 		return nil, err
 	}
+	if err := rowParams(out, pos); err != nil {
+		return nil, err
+	}
 	options := st.Options
 	if st.Aggregate {
 		if out.StateBytes, options, err = stateLimit(options); err != nil {

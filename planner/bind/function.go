@@ -53,6 +53,9 @@ func (s *scalar) funcCall(f *parse.FuncCall) (expr.Expr, error) {
 			return s.overlaps(f, err)
 		}
 	}
+	if e, done, err := s.rowCall(f); done {
+		return e, err
+	}
 	args, err := s.list(f.Args)
 	if err != nil {
 		return nil, err
@@ -249,14 +252,9 @@ func (b *binder) userCall(u *catalog.Function, args []term, pos int) (e expr.Exp
 			return nil, false, err
 		}
 	}
-	if u.State == catalog.Deactivated && !b.env.Stored {
-		return nil, false, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "function %q is deactivated: %s", u.Name, u.Reason).At(pos).
-			WithHint("Mend it with CREATE OR REPLACE FUNCTION, or ALTER FUNCTION %s ACTIVATE.", u.Name)
+	if err := b.mayCall(u, pos); err != nil {
+		return nil, false, err
 	}
-	if b.continuous && u.Volatility == "VOLATILE" {
-		return nil, false, unsupported(pos, "the volatile function "+u.Name+" in a continuous query", "Declare the function IMMUTABLE.")
-	}
-	b.deps.Functions = addOnce(b.deps.Functions, u.ID)
 	call := &expr.UDF{Name: u.Name, ID: u.ID, Args: list, Typ: u.Ret}
 	b.src[call] = source{pos: pos, name: u.Name}
 	return call, true, nil

@@ -102,7 +102,7 @@ func (f Rewrite) moreChildren(e expr.Expr, depth int) expr.Expr {
 		}
 	case *expr.UDF:
 		if l := f.List(e.Args, depth); !same(l, e.Args) {
-			return &expr.UDF{Name: e.Name, ID: e.ID, Args: l, Typ: e.Typ}
+			return &expr.UDF{Name: e.Name, ID: e.ID, Args: l, Typ: e.Typ, Shape: e.Shape}
 		}
 	case *expr.Cast:
 		if x := f.Expr(e.X, depth); x != e.X {

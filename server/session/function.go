@@ -119,10 +119,16 @@ func (s *scope) sameSignature(old *existing, publish func(*catalog.Catalog)) err
 		return nil
 	}
 	same := before.Ret == after.Ret && slices.EqualFunc(before.Params, after.Params, func(a, b types.Column) bool { return a.Type == b.Type })
-	if same && (after.Volatility != "VOLATILE" || before.Volatility == "VOLATILE") {
+	more := planner.ReadsMore(&before.Function, &after.Function)
+	if same && more == "" && (after.Volatility != "VOLATILE" || before.Volatility == "VOLATILE") {
 		return nil
 	}
 	what := "return type or parameters"
+	if same && more != "" {
+		return sqlerr.New(sqlerr.DependentObjectsExist, "cannot replace function %s by one that reads %s because other objects depend on it", name, more).
+			WithDetail("The queries that call it hand over the columns that it reads now.").
+			WithHint("Create it under another name, or drop what calls it first.")
+	}
 	if same {
 		what = "volatility"
 	}
@@ -201,6 +207,11 @@ func (x statementCalls) Call(id uint64, args []*batch.Vec, n int, out *batch.Vec
 		a.broken[b.Function] = b.Err
 	}
 	return err
+}
+
+// Shaped implements expr.RowCaller.
+func (x statementCalls) Shaped(id uint64, shape *expr.RowShape, args []types.Type) uint64 {
+	return x.s.srv.eng.Functions().Shaped(id, shape, args)
 }
 
 // takeBroken takes the functions out of service that broke a limit in a statement. Only a statement of the function's owner does that:
