@@ -109,13 +109,13 @@ func (p *page) output(e *example, end int) bool {
 	return false
 }
 
-// split cuts SQL into statements, which end with a semicolon at the end of a line.
+// split cuts SQL into statements, which end with a semicolon at the end of a line, outside of $$ texts.
 func split(lines []string) []string {
 	var out []string
 	now := ""
 	for _, line := range lines {
 		now += line + "\n"
-		if strings.HasSuffix(line, ";") {
+		if strings.HasSuffix(line, ";") && strings.Count(now, "$$")%2 == 0 {
 			out = append(out, strings.TrimSpace(now))
 			now = ""
 		}
