@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
@@ -61,9 +62,10 @@ const handleBase = 1 << 48
 // newest is the epoch of those who call outside of epochs.
 const newest = ^uint64(0)
 
-func newFunctions(pool UDF) *Functions {
-	if pool == nil {
-		return nil
+// NewFunctions gives the functions of an engine whose Config.UDF they are to be: for those who call them before it runs.
+func NewFunctions(pool UDF) *Functions {
+	if f, ok := pool.(*Functions); ok || pool == nil {
+		return f
 	}
 	return &Functions{pool: pool, list: map[uint64]*function{}, handles: handleBase, shapes: map[string]uint64{}, shaped: map[uint64]*shapedCall{}}
 }
@@ -114,6 +116,14 @@ func (f *Functions) settle(epoch uint64) {
 			x.versions = slices.Delete(x.versions, 0, 1)
 		}
 	}
+}
+
+// CPU is the CPU time that the pool's workers have had; 0 where it does not tell.
+func (f *Functions) CPU() time.Duration {
+	if u, ok := f.pool.(cpuUser); ok {
+		return u.CPU()
+	}
+	return 0
 }
 
 // Define makes a function callable before it is part of an epoch: one of an open transaction block.

@@ -30,7 +30,7 @@ func Open(cfg Config, objects []Object) (*Engine, error) {
 	e.seq.replan, e.seq.unsettled, e.seq.throttled = map[*stream]bool{}, map[*stream]bool{}, map[uint64]throttled{}
 	e.shares = shares{}
 	e.tables = table.NewSet()
-	e.functions = newFunctions(cfg.UDF)
+	e.functions = NewFunctions(cfg.UDF)
 	e.openCosts()
 	for i := range cfg.Workers {
 		e.workers = append(e.workers, newWorker(e, i))

@@ -100,6 +100,9 @@ func New(o Options) (*Server, error) {
 		s.clock = func() types.EventTime { return types.EventTime(time.Now().UnixMicro()) }
 		o.Job.Clock = s.clock
 	}
+	if f := job.NewFunctions(o.Job.UDF); f != nil {
+		s.udf, o.Job.UDF = f, f
+	}
 	s.secrets = secrets{o.Secrets, o.Sinks, o.Job.Connectors}
 	s.feeds.open(o.FeedSilence)
 	s.pg = pgcatalog.New(source{s})
@@ -115,9 +118,6 @@ func New(o Options) (*Server, error) {
 	o.Job.OnState, o.Job.OnFunction = s.changed, s.functionChanged
 	if s.eng, err = job.Open(o.Job, objects); err != nil {
 		return nil, err
-	}
-	if f := s.eng.Functions(); f != nil {
-		s.udf = f
 	}
 	if err := s.openSinks(o); err != nil {
 		return nil, err

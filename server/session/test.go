@@ -259,12 +259,17 @@ func (r *testRun) open() error {
 	if r.clock == types.MinTime {
 		r.clock = srv.clock()
 	}
-	cfg := job.Config{Workers: 1, Clock: func() types.EventTime { return r.clock }, UDF: srv.udf, Codecs: codec.Builtins(),
-		OnState: r.deactivated}
+	cfg := job.Config{Workers: 1, Clock: func() types.EventTime { return r.clock }, Codecs: codec.Builtins(), OnState: r.deactivated}
+	if f := srv.eng.Functions(); f != nil {
+		cfg.UDF = serverFunctions{f} // they go on as they are, whatever the test does
+	}
 	var err error
 	r.eng, err = job.OpenMemory(cfg)
 	return err
 }
+
+// serverFunctions are the server's functions as the engine of a test calls them.
+type serverFunctions struct{ *job.Functions }
 
 func (r *testRun) deactivated(id uint64, _, reason string) {
 	r.mu.Lock()
