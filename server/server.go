@@ -82,12 +82,14 @@ type Server struct {
 	log   *slog.Logger
 	store *pebblekv.Store
 	pool  *udf.Pool
-	sess  *session.Server
-	pg    *pgwire.Server
-	http  *http.Server
-	pgL   net.Listener
-	httpL net.Listener
-	errs  chan error
+	// console is what functions gave to console.log.
+	console udf.Log
+	sess    *session.Server
+	pg      *pgwire.Server
+	http    *http.Server
+	pgL     net.Listener
+	httpL   net.Listener
+	errs    chan error
 	// stopped is closed when the server has stopped.
 	stopped chan struct{}
 	once    sync.Once
@@ -180,15 +182,25 @@ func (s *Server) openSession() error {
 	if s.cfg.Memory > 0 {
 		res.BoundTails(s.cfg.Memory / 32)
 	}
-	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log})
+	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log, Log: func(function string, lines []string) { s.console.Add(time.Now(), function, lines) }})
 	s.sess, err = session.New(session.Options{
 		Logger: s.log, Version: Version, Secrets: seal.New(cmp.Or(s.cfg.SecretKey, filepath.Join(s.cfg.Dir, seal.File))), TestDir: s.cfg.TestDir,
-		FunctionMax: s.cfg.FunctionMax, Sinks: append(sink.Builtins(), kafka.SinkDef(), postgres.SinkDef()),
+		FunctionMax: s.cfg.FunctionMax, FunctionLog: s.functionLog, Sinks: append(sink.Builtins(), kafka.SinkDef(), postgres.SinkDef()),
 		Auth: session.AuthPolicy{Always: s.cfg.Auth == "scram", Insecure: s.cfg.Insecure}, Job: job.Config{
 			Dir: s.cfg.Dir, KV: store, Meta: m, Results: res, Workers: s.cfg.Workers, Memory: s.cfg.Memory, ResultsMax: s.cfg.resultsMax(), UDF: s.pool, Codecs: codec.Builtins(), Room: disk{s.cfg.Dir, store},
 			Connectors: append(connector.Builtins(), kafka.Def()), Logger: s.log,
 			CheckpointEvery: s.cfg.CheckpointEvery, EpochMax: s.cfg.EpochMax, Journals: s.cfg.Journals}})
 	return err
+}
+
+// functionLog gives the newest lines of console.log.
+func (s *Server) functionLog(add func(at time.Time, function, line string) error) error {
+	for _, l := range s.console.Lines() {
+		if err := add(l.At, l.Function, l.Line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tls reads the certificate.

@@ -26,6 +26,8 @@ type Options struct {
 	// Workers is how many calls run at the same time; default half of GOMAXPROCS. Processes start when they are needed.
 	Workers int
 	Logger  *slog.Logger // default: none
+	// Log takes what functions give to console.log, up to wire.LogLinesMax lines of a batch, as they came; nil: nobody asks.
+	Log func(function string, lines []string)
 }
 
 // What a function may use where its definition gives no limit, and the bounds of what it may give.
@@ -87,7 +89,7 @@ type Stats struct {
 	Started     int64 // worker processes
 	Violations  int64 // broken limits
 	Crashes     int64 // workers that died unasked
-	Logged      int64 // lines given to console.log, which are dropped
+	Logged      int64 // lines given to console.log
 }
 
 // NewPool returns an empty pool. It starts no process before one is needed.
@@ -316,7 +318,7 @@ func (p *Pool) process(s *slot) (*process, error) {
 	p.mu.Lock()
 	p.live[proc] = true
 	p.mu.Unlock()
-	s.proc = proc
+	s.proc, proc.onLog = proc, p.opts.Log
 	return proc, nil
 }
 

@@ -43,6 +43,7 @@ type process struct {
 	defined  map[uint64]bool
 	able     wire.Abilities // of what was defined last
 	logged   uint32
+	onLog    func(function string, lines []string)
 	retire   bool
 	timer    *time.Timer
 

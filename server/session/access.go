@@ -25,8 +25,8 @@ func (p permit) Call(f *catalog.Function) error {
 	return nil
 }
 
-// secret are the system relations that only superusers read: they hold verifiers of passwords, and raw rows of all streams.
-var secret = map[string]bool{"pg_catalog.pg_authid": true, "pg_catalog.pg_shadow": true, "vigil.rejected": true, "vigil.sink_dead_letters": true}
+// secret are the system relations that only superusers read: they hold verifiers of passwords, raw rows of all streams, and what functions log of them.
+var secret = map[string]bool{"pg_catalog.pg_authid": true, "pg_catalog.pg_shadow": true, "vigil.rejected": true, "vigil.udf_log": true, "vigil.sink_dead_letters": true}
 
 // allow refuses what the connection's role may not do with a relation.
 func (s *Session) allow(r catalog.Relation, p catalog.Privileges) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/expr"
@@ -269,6 +270,16 @@ func (srv *Server) functionRows(add func([]types.Value) error) error {
 		}
 	}
 	return nil
+}
+
+// logRows are the rows of vigil.udf_log.
+func (srv *Server) logRows(add func([]types.Value) error) error {
+	if srv.functionLog == nil {
+		return nil
+	}
+	return srv.functionLog(func(now time.Time, function, line string) error {
+		return add([]types.Value{at(now.UnixMicro()), text(function), text(line)})
+	})
 }
 
 // loadFunction fills in what is stored of a function besides its text.

@@ -41,6 +41,7 @@ func sysRelations() []sysRelation {
 		{"sinks", "name text, query text, connector text, target text, state text, cursor text, next_offset bigint, lag_rows bigint, rows bigint, " +
 			"dead_letters bigint, missed_rows bigint, last_error text, last_error_at timestamptz, since timestamptz, created_at timestamptz, comment text", (*Server).sinkRows},
 		{"sink_dead_letters", "at timestamptz, sink text, id text, code text, reason text, body text", (*Server).deadRows},
+		{"udf_log", "at timestamptz, function text, line text", (*Server).logRows},
 	}
 }
 

@@ -43,6 +43,8 @@ type Options struct {
 	Secrets *seal.Keys
 	// FunctionMax bounds the limits that functions may give themselves; zero fields: planner/bind's maxima.
 	FunctionMax spec.FunctionLimits
+	// FunctionLog gives what functions gave to console.log, oldest first; nil: nothing is kept.
+	FunctionLog func(add func(at time.Time, function, line string) error) error
 	// StatementBytes bounds the memory of the rows that one statement adds; 0: 1 GiB.
 	StatementBytes int64
 	// FeedEvery is how often the clock is looked at for IOC lists that are to be refreshed, 0: each second, less: never. FeedSilence is how long a web
@@ -83,6 +85,7 @@ type Server struct {
 	receivers receivers
 	// functionMax is as in Options.
 	functionMax spec.FunctionLimits
+	functionLog func(add func(at time.Time, function, line string) error) error
 	// ddl serialises statements that change the catalogue: plan, apply, publish.
 	ddl sync.Mutex
 	// statementBytes is as in Options.
@@ -91,7 +94,7 @@ type Server struct {
 
 // New loads the catalogue and is ready for connections. The engine may not be loaded yet: what needs more of it than what was committed waits.
 func New(o Options) (*Server, error) {
-	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, functionMax: o.FunctionMax, version: o.Version, auth: o.Auth, clock: o.Job.Clock,
+	s := &Server{cat: catalog.New(), meta: o.Job.Meta, log: o.Logger, functionMax: o.FunctionMax, functionLog: o.FunctionLog, version: o.Version, auth: o.Auth, clock: o.Job.Clock,
 		started: time.Now(), testDir: o.TestDir, tests: make(chan struct{}, testsMax), statementBytes: cmp.Or(o.StatementBytes, statementBytes)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -134,8 +134,9 @@ type ResultHead struct {
 	Rows   int    // rows of this frame; they follow those of the frames before
 	More   bool   // another Result of the same Eval follows
 	Retire bool   // the worker wants to be replaced after this Eval
-	Logged uint32 // lines that console.log dropped
+	Logged uint32 // lines given to console.log
 	Errors int
+	Log    []string // the first of these lines
 }
 
 // AppendResultHead appends h.
@@ -151,7 +152,7 @@ func AppendResultHead(dst []byte, h ResultHead) []byte {
 	}
 	dst = append(dst, flags)
 	dst = le.AppendUint32(dst, h.Logged)
-	return le.AppendUint32(dst, uint32(h.Errors))
+	return appendLog(le.AppendUint32(dst, uint32(h.Errors)), h.Log)
 }
 
 // StepHead begins a Step; then follow the column of the groups' states, for a merge that of the others, and for rows how many each
@@ -200,6 +201,7 @@ func (r *Reader) StepResultHead(max int) (ResultHead, error) {
 	h.More, h.Retire = flags&1 != 0, flags&2 != 0
 	h.Logged = r.U32()
 	h.Errors = int(r.U32())
+	h.Log = r.log()
 	if r.Err == nil && (h.Rows > max || h.Errors > BatchRowsMax || h.Rows == 0 && h.More) {
 		r.Err = ErrMalformed
 	}

@@ -56,7 +56,7 @@ const EvalMax = BatchArgsMax + RowArgsMax + 2*StateMax + BatchRowsMax*1024
 
 // ResultMax is the size that no answer exceeds when a row's value has up to outputBytes.
 func ResultMax(outputBytes int64) int {
-	return ResultFlush + int(outputBytes) + BatchRowsMax*rowOverhead
+	return ResultFlush + int(outputBytes) + BatchRowsMax*rowOverhead + LogLinesMax*(LogLineMax+2)
 }
 
 // Definition is a function as a worker sees it. Handle is new for each definition: a replaced function is another one.

@@ -188,6 +188,7 @@ func (c *chunk) flush(more bool) error {
 	}
 	if r := c.f.realm; r != nil {
 		h.Logged, r.logged = r.logged, 0
+		h.Log, r.lines = r.lines, r.lines[:0]
 	}
 	c.s.frame = wire.AppendResultHead(wire.Begin(c.s.frame, wire.Result), h)
 	c.s.frame = wire.AppendColumn(c.s.frame, &c.vec, c.vec.N)

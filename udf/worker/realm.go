@@ -3,6 +3,7 @@ package worker
 import (
 	_ "embed" // for lockdown.js
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dop251/goja"
@@ -37,8 +38,9 @@ type realm struct {
 	bytes     *goja.Object // the constructor Uint8Array
 	yes       goja.Value
 	args      []goja.Value
-	logged    uint32 // console lines since the last Result
-	output    int64  // bytes that a result may have
+	logged    uint32   // console lines since the last Result
+	lines     []string // the first of them
+	output    int64    // bytes that a result may have
 	// spoiled: the engine panicked; the realm may be inconsistent and is thrown away.
 	spoiled bool
 }
@@ -91,16 +93,37 @@ func newRealm(f *function, lockdown *goja.Program) (*realm, error) {
 	return r, nil
 }
 
-// newConsole returns a console whose lines are counted and dropped.
+// newConsole returns a console whose lines are counted, and the first of them kept until the next Result.
 func (r *realm) newConsole() *goja.Object {
 	o := r.rt.NewObject()
 	for _, n := range []string{"log", "info", "warn", "error", "debug"} {
-		r.method(o, n, func(goja.FunctionCall) goja.Value {
-			r.logged++
+		r.method(o, n, func(c goja.FunctionCall) goja.Value {
+			if r.logged++; len(r.lines) < wire.LogLinesMax {
+				r.lines = append(r.lines, logLine(c.Arguments))
+			}
 			return goja.Undefined()
 		})
 	}
 	return o
+}
+
+// logLine is a line for the log. Of objects it tells the class alone: nothing of the user's runs in here.
+func logLine(args []goja.Value) string {
+	var b strings.Builder
+	for i, a := range args {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		if b.Len() > wire.LogLineMax {
+			break
+		}
+		if o, ok := a.(*goja.Object); ok {
+			b.WriteString("[object " + o.ClassName() + "]")
+			continue
+		}
+		b.WriteString(a.String())
+	}
+	return clip(b.String()[:min(b.Len(), wire.LogLineMax)])
 }
 
 // method gives o a function that does not tell the name it has in Go.
