@@ -56,6 +56,13 @@ type jsonDecoder struct {
 	why    syntaxError
 	buf    []byte // unescaped strings
 	rest   resume // of an array
+
+	paths    *jsonPaths
+	trees    []jsonTree
+	restCol  int // the column of the fields that no other column takes; -1: none
+	keepRest bool
+	restBuf  []byte // the object of the record's other fields, without its closing brace
+	restU0   bool   // there was a \u0000 in them
 }
 
 type slotError struct {
@@ -73,7 +80,17 @@ func newJSON(o Options) (Decoder, error) {
 	if err := onlyParams("JSON", o.Params); err != nil {
 		return nil, err
 	}
+	return newJSONDecoder(o, "JSON")
+}
+
+// newJSONDecoder makes the decoder of a format whose records are JSON objects.
+func newJSONDecoder(o Options, format string) (*jsonDecoder, error) {
 	d := &jsonDecoder{schema: o.Schema, timeCol: o.TimeCol, notNull: make([]bool, len(o.Schema.Cols))}
+	var err error
+	if d.paths, err = newJSONPaths(&o, format); err != nil {
+		return nil, err
+	}
+	d.restCol = d.paths.restCol
 	for i, c := range o.Schema.Cols {
 		d.notNull[i] = c.NotNull || i == o.TimeCol
 	}
@@ -100,18 +117,21 @@ func (d *jsonDecoder) prepare(b *batch.Batch, limit int) {
 
 func (d *jsonDecoder) build(b *batch.Batch) {
 	d.slots, d.byName, d.want = d.slots[:0], map[string]int32{}, make([]bool, len(b.Cols))
+	slotOf := make([]int32, len(b.Cols))
 	for i, c := range d.schema.Cols {
-		d.want[i] = !b.Cols[i].Absent
-		if !d.want[i] && !d.notNull[i] {
+		d.want[i], slotOf[i] = !b.Cols[i].Absent, -1
+		if i == d.restCol || !d.want[i] && !d.notNull[i] {
 			continue
 		}
-		d.byName[c.Name] = int32(len(d.slots))
+		slotOf[i] = int32(len(d.slots))
 		s := jsonSlot{cell: newCell(c), index: int32(len(d.slots)), col: i, required: d.notNull[i]}
 		if d.want[i] {
 			s.vec = &b.Cols[i]
 		}
 		d.slots = append(d.slots, s)
 	}
+	d.keepRest = d.restCol >= 0 && d.want[d.restCol]
+	d.buildPaths(slotOf)
 	d.forget()
 }
 
@@ -206,12 +226,26 @@ func (d *jsonDecoder) line(data []byte, i int, b *batch.Batch) int {
 			return d.fail(end, "there is text after the object")
 		}
 	}
-	if len(d.bad) != 0 || d.set != len(d.slots) && !d.complete() {
+	if !d.finish(b) {
 		b.Truncate(b.N)
 		return -1
 	}
 	b.N++
 	return min(end+1, len(data))
+}
+
+// finish completes the record's row and reports whether it may stand.
+func (d *jsonDecoder) finish(b *batch.Batch) bool {
+	if len(d.bad) != 0 || d.set != len(d.slots) && !d.complete() {
+		return false
+	}
+	if d.keepRest {
+		if err := d.finishRest(b); err != nil {
+			d.bad = append(d.bad, slotError{-1, err})
+			return false
+		}
+	}
+	return true
 }
 
 // complete gives the columns that the record did not mention their NULL, and reports whether they may be NULL.
@@ -249,6 +283,9 @@ func (d *jsonDecoder) reject(data []byte, start int) error {
 			WithDetail("At byte %d of the record: %q", w.at-start+1, near)
 	}
 	best := d.bad[0]
+	if best.slot < 0 {
+		return best.err
+	}
 	for _, e := range d.bad {
 		if d.slots[e.slot].col < d.slots[best.slot].col {
 			best = e

@@ -65,7 +65,7 @@ func (d *jsonDecoder) element(data []byte, i int, b *batch.Batch) int {
 		return d.fail(i, "the record is not an object")
 	}
 	end := d.object(data, i, b.N)
-	if end < 0 || len(d.bad) != 0 || d.set != len(d.slots) && !d.complete() {
+	if end < 0 || !d.finish(b) {
 		return -1
 	}
 	b.N++

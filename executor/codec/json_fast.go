@@ -20,6 +20,7 @@ const (
 	opInet
 	opString // the rest of a string for a column of another type
 	opInt    // a number for an integer column
+	opOther  // a value that is not just one column's
 )
 
 const (
@@ -39,6 +40,7 @@ type jsonNode struct {
 	size     int    // of the separator
 	next     int32  // the node that came after this one
 	slot     int32  // -1: skipped
+	key      []byte // as it was written; kept for opOther only
 	op       jsonOp
 }
 
@@ -64,6 +66,7 @@ func (d *jsonDecoder) setMulti(m bool) {
 func (d *jsonDecoder) object(data []byte, i, row int) int {
 	d.gen++
 	d.set, d.row, d.bad = 0, row, d.bad[:0]
+	d.restBuf, d.restU0 = d.restBuf[:0], false
 	cur, nodes := int32(nodeStart), d.nodes
 	n := &nodes[nodeStart]
 	for {
@@ -98,6 +101,8 @@ func (d *jsonDecoder) object(data []byte, i, row int) int {
 				i = d.stringValue(data, i, n.slot)
 			case opInt:
 				i = d.integer(data, i, n.slot)
+			case opOther:
+				i = d.other(data, i, n.slot, n.key)
 			default:
 				i = d.value(data, i, n.slot)
 			}
@@ -249,6 +254,11 @@ func (d *jsonDecoder) learn(data []byte, from, value int, key []byte, cur int32)
 		d.nodes[id].slot = -1
 		if slot, ok := d.byName[string(key)]; ok {
 			d.nodes[id].slot = slot
+		} else if d.keepRest {
+			d.nodes[id].slot = slotRest
+		}
+		if d.nodes[id].slot <= slotRest {
+			d.nodes[id].key = bytes.Clone(key)
 		}
 	}
 	d.nodes[cur].next = id
@@ -257,7 +267,7 @@ func (d *jsonDecoder) learn(data []byte, from, value int, key []byte, cur int32)
 	switch {
 	case known && n.size > 0 && n.op != op:
 		op = opAny // the kind of value changes: no guess
-	case op != opAny && data[value] == '"':
+	case op != opAny && op != opOther && data[value] == '"':
 		value++
 	}
 	n.op = op
@@ -267,7 +277,10 @@ func (d *jsonDecoder) learn(data []byte, from, value int, key []byte, cur int32)
 
 // opFor chooses the guess for a value that begins at data[i].
 func (d *jsonDecoder) opFor(data []byte, i int, slot int32) jsonOp {
-	if i >= len(data) {
+	switch {
+	case slot <= slotRest:
+		return opOther
+	case i >= len(data):
 		return opAny
 	}
 	isString, isNumber := data[i] == '"', data[i] == '-' || data[i]-'0' <= 9

@@ -41,6 +41,7 @@ func (d *jsonDecoder) field(data []byte, i int, cur int32) (int, int32) {
 		return d.fail(i, "a key in quotes is missing"), 0
 	}
 	keyAt := i + 1
+	d.seenU0 = false
 	if i = d.skipString(data, keyAt); i < 0 {
 		return -1, 0
 	}
@@ -53,10 +54,18 @@ func (d *jsonDecoder) field(data []byte, i int, cur int32) (int, int32) {
 	if bytes.IndexByte(key, '\\') < 0 {
 		node = d.learn(data, from, i, key, cur)
 		slot = d.nodes[node].slot
-	} else if d.unescape(data, keyAt, len(key)) == "" {
-		if s, ok := d.byName[string(d.buf)]; ok {
-			slot = s
+	} else {
+		if d.keepRest {
+			slot, d.restU0 = slotRest, d.restU0 || d.seenU0
 		}
+		if d.unescape(data, keyAt, len(key)) == "" {
+			if s, ok := d.byName[string(d.buf)]; ok {
+				slot = s
+			}
+		}
+	}
+	if slot <= slotRest {
+		return d.other(data, i, slot, key), node
 	}
 	return d.value(data, i, slot), node
 }

@@ -63,9 +63,6 @@ func Stream(env *Env, st *parse.CreateStream, id uint64) (*spec.Stream, error) {
 	if out.From != nil && out.Format == "CSV" {
 		return nil, unsupported(st.Name.Pos, "FROM 'field' of a column of a CSV stream", "Name the columns as the header does, with FORMAT CSV (header = 'match').")
 	}
-	if out.From != nil && out.Format == "JSON" {
-		return nil, unsupported(st.Name.Pos, "FROM 'path' of a column of a JSON stream", "Take the field as JSONB and use ->> in the query.")
-	}
 	if !oneOf(out.Format, streamFormats...) {
 		return nil, unsupported(st.Name.Pos, "FORMAT "+out.Format, "Known formats: "+strings.Join(streamFormats, ", ")+".")
 	}
