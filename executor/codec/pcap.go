@@ -27,7 +27,7 @@ func newPCAP(name string, o Options, computed []int) (Intake, error) {
 	if err := onlyParams(name, o.Params, "active_timeout", "inactive_timeout"); err != nil {
 		return nil, err
 	}
-	active, err := durationParam(o.Params, "active_timeout", "1 minute")
+	active, err := durationParam(o.Params, "active_timeout", "5 seconds")
 	if err != nil {
 		return nil, err
 	}

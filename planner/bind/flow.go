@@ -12,13 +12,12 @@ import (
 // flowFormats are the formats of flows: those of packets, and those of exporters.
 var flowFormats = []string{"IPFIX", "NETFLOW", "NETFLOW5", "NETFLOW9", "PCAP", "PCAPNG"}
 
-// What a stream of flows gets when CREATE STREAM does not say, microseconds. Blocks of captures come late where they come from several places, or
-// are sent again: they still count.
-const (
-	flowDelay     = int64(10 * 1e6)
-	flowLateness  = int64(3600 * 1e6)
-	flowConnected = "netflow"
-)
+// flowDelay is the watermark's delay of a stream of flows whose CREATE STREAM does not say, microseconds: blocks of captures come late where they
+// come from several places, or are sent again.
+const flowDelay = int64(10 * 1e6)
+
+// flowConnected is the connector whose format is that of exporters.
+const flowConnected = "netflow"
 
 // flowColumns are the columns of a stream of flows that names none.
 func flowColumns() []types.Column {
@@ -45,7 +44,6 @@ func flowStream(st *parse.CreateStream, out *spec.Stream) *parse.CreateStream {
 	if st.Watermark == nil {
 		out.TimeCol, out.Delay = 0, flowDelay
 	}
-	out.AllowedLateness = flowLateness
 	return st
 }
 

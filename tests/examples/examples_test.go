@@ -29,10 +29,12 @@ type example struct {
 	events map[string][]string // stream -> lines
 	query  string
 	rows   []string
+	// captures are files of packets, by stream.
+	captures map[string][]byte
 }
 
 func TestExamples(t *testing.T) {
-	all := []example{bruteForce(), unknownAccounts(), rdpHijack(), netflowAnomaly()}
+	all := []example{bruteForce(), unknownAccounts(), rdpHijack(), netflowAnomaly(), packetAnomaly()}
 	dirs, err := filepath.Glob(filepath.Join(need.Root(), "docs", "examples", "*", "rules.sql"))
 	if err != nil || len(dirs) != len(all) {
 		t.Fatalf("%d examples, %d of them tested (%v)", len(dirs), len(all), err)
@@ -76,6 +78,7 @@ func (e *example) run(t *testing.T) {
 		e.file(t, lines, "events", stream+".ndjson")
 	}
 	e.file(t, want, "expected", e.query+".txt")
+	captures := e.captureFiles(t)
 	p := harness.Start(t, t.TempDir())
 	if out, err := vigil(t, "apply", "--pg", p.PG, e.path()); err != nil {
 		t.Fatalf("vigil apply: %v\n%s", err, out)
@@ -88,6 +91,11 @@ func (e *example) run(t *testing.T) {
 		}
 	}) {
 		if out, err := vigil(t, "load", "--http", p.HTTP, stream, e.path("events", stream+".ndjson")); err != nil || !strings.Contains(out, " 0 rejected") {
+			t.Fatalf("vigil load: %v\n%s", err, out)
+		}
+	}
+	for stream, name := range captures {
+		if out, err := vigil(t, "load", "--http", p.HTTP, stream, name); err != nil || !strings.Contains(out, " 0 rejected") {
 			t.Fatalf("vigil load: %v\n%s", err, out)
 		}
 	}
