@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,4 +14,13 @@ func threadCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(t.Nano())
+}
+
+// processCPU is the CPU time that the process has had.
+func processCPU(b *testing.B) time.Duration {
+	var r unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
