@@ -121,14 +121,14 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// load runs rules.sql and posts events/STREAM.ndjson of a directory.
+// load runs rules.sql and posts events/STREAM.ndjson, or .pcap, of a directory.
 func load(t *testing.T, dir string, s *harness.Process, c *pgx.Conn) {
 	rules, err := os.ReadFile(filepath.Join(dir, "rules.sql"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	harness.Exec(t, c, string(rules))
-	files, err := filepath.Glob(filepath.Join(dir, "events", "*.ndjson"))
+	files, err := filepath.Glob(filepath.Join(dir, "events", "*.*"))
 	if err != nil || len(files) == 0 {
 		t.Fatal("no events", err)
 	}
@@ -137,7 +137,7 @@ func load(t *testing.T, dir string, s *harness.Process, c *pgx.Conn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stream := strings.TrimSuffix(filepath.Base(f), ".ndjson")
+		stream := strings.TrimSuffix(filepath.Base(f), filepath.Ext(f))
 		res, err := http.Post("http://"+s.HTTP+"/v1/streams/"+stream+"/events", "", bytes.NewReader(events))
 		if err != nil {
 			t.Fatal(err)

@@ -245,7 +245,7 @@ func freeAddress(t *testing.T) string {
 // bound waits until somebody listens on an address.
 func bound(t *testing.T, addr string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(5 * time.Millisecond) {
 		conn, err := net.ListenPacket("udp", addr)
 		if err != nil {
 			return
@@ -278,7 +278,7 @@ func send(t *testing.T, addr, file string) {
 // wait waits until a query has a result.
 func wait(t *testing.T, db *inproc.DB, sql, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(5 * time.Millisecond) {
 		got := rows(t, db, sql)
 		if len(got) == 1 && got[0][0] == want {
 			return
