@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/bits"
 	"unicode/utf8"
 
 	"github.com/vigil-sql/vigil/executor/batch"
@@ -107,15 +106,9 @@ func appendVarint(dst []byte, x int64) []byte {
 	if u < 1<<14 || u >= 1<<56 || cap(dst)-at < 8 {
 		return binary.AppendUvarint(dst, u)
 	}
-	n := (bits.Len64(u) + 6) / 7
-	// Groups of seven bits go to bytes of their own: by halves, quarters, eighths.
-	u = u&0x0fffffff | u&0x00fffffff0000000<<4
-	u = u&0x00003fff00003fff | u&0x0fffc0000fffc000<<2
-	u = u&0x007f007f007f007f | u&0x3f803f803f803f80<<1
-	u |= 0x8080808080808080 & (1<<(8*(n-1)) - 1)
 	dst = dst[:at+8]
-	binary.LittleEndian.PutUint64(dst[at:], u)
-	return dst[:at+n]
+	binary.LittleEndian.PutUint64(dst[at:], spread7(u))
+	return dst[:at+varintLen(u)]
 }
 
 // DecodeRow decodes the single row that b holds into values of the given types. It never panics; bytes that are not a row of

@@ -36,6 +36,7 @@ type front struct {
 	bad   []badRow
 	cur   *frontQuery
 	rows  rowArena
+	block rowsTogether
 	// columns are lists of columns by columnsKey, shared by queries.
 	columns map[string][]int
 	meter   frontMeter
@@ -383,6 +384,7 @@ func (f *front) finishBatch() {
 	for _, bad := range f.bad {
 		f.reject(bad.q.spec.ID, rowText(fb.b, int(bad.row)), bad.err)
 	}
+	f.block.cols = nil
 	f.fb = nil
 	f.sample(plan, fb)
 }

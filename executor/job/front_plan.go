@@ -183,6 +183,7 @@ func (c *segmentConsumer) Rows(items []predindex.Item) {
 	f := (*front)(c)
 	f.ctx.RowError = f.rowError
 	c.ready(items)
+	f.encodeTogether(items)
 	for i := range items {
 		it := &items[i]
 		if len(it.Rows) == 0 {
@@ -190,6 +191,7 @@ func (c *segmentConsumer) Rows(items []predindex.Item) {
 		}
 		f.in.Sel, f.at.next, f.at.inside = it.Rows, int(it.Rule)+1, true
 		f.meter.pool()
+		f.block.here = f.block.in[i]
 		if fq := f.only[i]; fq != nil && fq.direct {
 			f.run1(fq)
 		} else {

@@ -79,11 +79,16 @@ func (a *rowArena) room(it *item) []byte {
 
 // encode makes result rows of the columns cols.
 func (f *front) encode(fq *frontQuery, b *batch.Batch, sel []uint32) {
-	list := f.it.rows
+	list, together := f.it.rows, f.block.has(fq.cols) && b == f.fb.b
 	for len(sel) > 0 {
 		dst := f.rows.room(f.it)
 		limit, n := cap(dst)-chunkSpare, 0
 		for n < len(sel) && len(dst) <= limit {
+			if together {
+				dst = results.AppendRow(dst, byte(b.Op(int(sel[n]))), f.block.rows.Row(sel[n]))
+				n++
+				continue
+			}
 			r := int(sel[n])
 			row, at := results.OpenRow(dst, byte(b.Op(r)))
 			dst = results.CloseRow(codec.AppendBatchRow(row, b, fq.cols, r), at)
