@@ -61,6 +61,7 @@ type Put struct {
 	// last is the query's row that was put last; shared is how many bytes of rows in a row share.
 	last   []byte
 	shared int
+	shape  shape
 	// ahead are the changelogs of which rows were written before the commit.
 	ahead []*Changelog
 }
@@ -116,7 +117,7 @@ func (p *Put) Row(op byte, data []byte) {
 		p.pack = AppendRow(p.pack, op, data)
 		p.shared = 0
 	} else {
-		p.pack = appendShared(p.pack, op, data, p.last)
+		p.pack = p.shape.append(p.pack, op, data, p.last)
 		p.shared += len(data)
 	}
 	p.last = data

@@ -50,10 +50,35 @@ func closeLong(dst []byte, at int) []byte {
 	return dst
 }
 
+// shape is what two rows of a query that follow each other had in common, in bytes at the beginning and at the end: most often the next two
+// have it, too, and to compare is faster than to look for more.
+type shape struct{ from, upTo int }
+
+// shapeMiddleMax is how many bytes between them may be written without a look for fewer.
+const shapeMiddleMax = 8
+
+// append is appendShared, which may share a little less.
+func (s *shape) append(dst []byte, op byte, data, before []byte) []byte {
+	from, upTo, n := s.from, s.upTo, len(data)
+	middle := n - from - upTo
+	if from+upTo >= sharedMin && uint(middle) <= shapeMiddleMax && n == len(before) && from|upTo < 0x80 &&
+		string(data[:from]) == string(before[:from]) && string(data[n-upTo:]) == string(before[n-upTo:]) {
+		dst = append(dst, op|sharedRow, byte(from), byte(upTo), byte(middle))
+		return append(dst, data[from:n-upTo]...)
+	}
+	s.from = commonPrefix(data, before)
+	s.upTo = commonSuffix(data[s.from:], before[s.from:])
+	return appendParts(dst, op, data, s.from, s.upTo)
+}
+
 // appendShared appends a row by what it does not share with before, the row before it: as AppendRow if that is little.
 func appendShared(dst []byte, op byte, data, before []byte) []byte {
 	from := commonPrefix(data, before)
-	upTo := commonSuffix(data[from:], before[from:])
+	return appendParts(dst, op, data, from, commonSuffix(data[from:], before[from:]))
+}
+
+// appendParts is appendShared for a row of which from bytes at the beginning and upTo at the end are those of the row before.
+func appendParts(dst []byte, op byte, data []byte, from, upTo int) []byte {
 	if from+upTo < sharedMin {
 		return AppendRow(dst, op, data)
 	}
