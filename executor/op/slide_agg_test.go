@@ -6,8 +6,10 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
 )
@@ -219,5 +221,49 @@ func TestSlideScript(t *testing.T) {
 			want = append([]string{"-1 9 a 2", "-1 9 a 3", "0 10 a 3", "-5 5 a 2", "-1 9 a 3", "-1 9 a 4", "0 10 a 4"}, want[:0]...)
 		}
 		sameUserRows(t, fmt.Sprint("mode ", c.mode), got, want)
+	}
+}
+
+// TestSlideErrorsOnce: the error of a result, or of its HAVING, is not told again when a row that comes out of order corrects the result; the
+// error of the corrected one is.
+func TestSlideErrorsOnce(t *testing.T) {
+	sum := aggOf(t, "sum", trafficCol("n"))
+	d, _ := agg.Find("sum")
+	sum.Kernel, _ = d.Bind([]types.Type{types.T(types.Int4)}, false) // a sum that is bigint and can overflow
+	sum.Typ = sum.Kernel.Type()
+	inverse := failing().(*expr.Call)
+	inverse.Args = []expr.Expr{&expr.Column{Index: 3, Name: "sum", Typ: sum.Typ}}
+	const big = 1 << 62
+	for _, c := range []struct {
+		name   string
+		having *spec.Filter
+		rows   []eventRow
+		want   []string
+	}{
+		{"result", nil, []eventRow{{t: 1, n: big}, {t: 10, n: big}, {t: 5, n: -big}, {t: 3, n: big}, {t: 4, n: 1}},
+			[]string{"10 22003", "3 22003", "10 22003", "4 22003", "10 22003"}},
+		{"having", &spec.Filter{Cond: &expr.Compare{Op: expr.GT, L: inverse, R: &expr.Const{Val: types.NewInt(types.Int8, -1)}}},
+			[]eventRow{{t: 1, n: 5}, {t: 10, n: -5}, {t: 5, n: 1}, {t: 6, n: -1}}, []string{"10 22012", "10 22012"}},
+	} {
+		s := slideSpec(t, 100)
+		s.Aggs = []spec.AggCall{sum}
+		a := newSlide(t, s, c.having)
+		if err := a.Open(&expr.Ctx{RowError: func(uint32, error) {}}); err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		a.OnGroupError(func(w window.Window, err error) {
+			told = append(told, fmt.Sprint(int64(w.End), " ", sqlerr.CodeOf(err)))
+		})
+		out := newContent(t)
+		for _, r := range c.rows {
+			r.user, r.wm = "a", int64(types.MinTime)
+			if err := a.Process(0, wholeInput(batchOf([]eventRow{r})), out); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(told, c.want) {
+			t.Errorf("%s: told %v, not %v", c.name, told, c.want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/spec"
+	"github.com/vigil-sql/vigil/executor/window"
 )
 
 // result makes the result of the row that the window of its key ends at, and returns its group among the results.
@@ -53,7 +54,7 @@ func (a *SlideAgg) send(out Emitter) error {
 	if len(r.list) == 0 {
 		return nil
 	}
-	if err := a.judge(); err != nil {
+	if err := a.judge(0); err != nil {
 		return err
 	}
 	var err error
@@ -73,23 +74,43 @@ func (a *SlideAgg) clearResults() {
 	r.slab.Reset()
 }
 
-// judge makes rows of the results and finds those that HAVING lets through.
-func (a *SlideAgg) judge() error {
+// judge makes rows of the results and finds those that HAVING lets through. The first of them, old, are as they were before a correction:
+// their errors have been told.
+func (a *SlideAgg) judge(old int) error {
 	r := &a.results
 	r.b.Reset(nil)
-	rows, err := a.fill(r.b, &r.slab, &a.table, r.rows)
-	if err != nil {
-		return err
-	}
-	if r.passed, err = a.passing(r.b, r.passed[:0]); err != nil {
-		return err
-	}
-	r.at = r.at[:0]
+	r.at, r.passed = r.at[:0], r.passed[:0]
 	for range r.rows {
 		r.at = append(r.at, -1)
 	}
-	for _, i := range r.passed {
-		r.at[rows[i].tag] = int(i)
+	if told := a.GroupError; old > 0 {
+		if told != nil {
+			a.GroupError = func(window.Window, error) {}
+		}
+		err := a.judgeRows(r.rows[:old])
+		a.GroupError = told
+		if err != nil {
+			return err
+		}
+	}
+	return a.judgeRows(r.rows[old:])
+}
+
+// judgeRows is judge for some of the results.
+func (a *SlideAgg) judgeRows(list []outRow) error {
+	r := &a.results
+	from, passed := r.b.N, len(r.passed)
+	rows, err := a.fill(r.b, &r.slab, &a.table, list)
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	if made := batch.All(r.b.N)[from:]; a.having == nil {
+		r.passed = append(r.passed, made...)
+	} else if r.passed, err = a.passingAmong(r.b, made, r.passed); err != nil {
+		return err
+	}
+	for _, i := range r.passed[passed:] {
+		r.at[rows[int(i)-from].tag] = int(i)
 	}
 	return nil
 }
@@ -204,7 +225,7 @@ func (a *SlideAgg) correct(id, prev uint32, final int64, out Emitter) error {
 		order = append(order, slideResult{id: s.before, prev: gid, kind: slideBefore})
 	}
 	r.list = order
-	err := a.judge()
+	err := a.judge(len(a.steps))
 	if err == nil {
 		err = a.sendChanges(out)
 	}
@@ -231,7 +252,7 @@ func (a *SlideAgg) disorderFirst(id uint32, final int64, out Emitter) error {
 			return err
 		}
 	}
-	if err := a.judge(); err != nil {
+	if err := a.judge(0); err != nil {
 		return err
 	}
 	told := r.passed[:0]
