@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -101,6 +103,9 @@ type world struct {
 	scarce   bool
 	scarcely int
 	stateDir string
+	// files is the directory of what sinks write, "": there is none; lengths are those of its files when the power went.
+	files   string
+	lengths map[string]int64
 
 	mu    sync.Mutex
 	calls int
@@ -122,7 +127,44 @@ func (w *world) hook(what, name string) error {
 	if w.fault == nil || w.next != nil {
 		return nil
 	}
-	return w.fault(w.calls, what, name)
+	err := w.fault(w.calls, what, name)
+	if w.next != nil && w.files != "" {
+		w.lengths = lengthsIn(w.t, w.files)
+	}
+	return err
+}
+
+// lengthsIn are the lengths of the files in a directory, by name.
+func lengthsIn(t *testing.T, dir string) map[string]int64 {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		t.Error(err)
+	}
+	lengths := map[string]int64{}
+	for _, entry := range list {
+		if info, err := entry.Info(); err == nil {
+			lengths[entry.Name()] = info.Size()
+		}
+	}
+	return lengths
+}
+
+// cutFiles has the files outside of the disk be as they were when the power went: what the server did after that, which it only learns when
+// it is closed, it did not do.
+func (w *world) cutFiles() {
+	for name, now := range lengthsIn(w.t, w.files) {
+		path := filepath.Join(w.files, name)
+		switch then, there := w.lengths[name]; {
+		case !there:
+			if err := os.Remove(path); err != nil {
+				w.t.Error(err)
+			}
+		case then < now:
+			if err := os.Truncate(path, then); err != nil {
+				w.t.Error(err)
+			}
+		}
+	}
 }
 
 // open starts a server; a failure is what a supervisor sees, who tries again.
@@ -226,6 +268,9 @@ func (w *world) leave() {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.next != nil && w.files != "" {
+		w.cutFiles()
+	}
 	w.disk, w.next = next, nil
 }
 

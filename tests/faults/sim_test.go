@@ -66,7 +66,7 @@ func newSim(t *testing.T, run uint64) *sim {
 	s.wm = s.now - 3600*second
 	s.marks = marks{s.wm, s.wm}
 	s.w.connectors = s.parts.def()
-	s.w.stateDir = t.TempDir()
+	s.w.stateDir, s.w.files = t.TempDir(), s.dir
 	return s
 }
 
