@@ -237,6 +237,13 @@ func (a *CountAgg) setBounds() error {
 	return nil
 }
 
+// Open implements Operator.
+func (a *CountAgg) Open(ctx *expr.Ctx) error {
+	err := a.halves.Open(ctx)
+	a.saved.of.mem = a.mem
+	return err
+}
+
 // Advance implements Operator: count windows know no time.
 func (a *CountAgg) Advance(watermark types.EventTime, _ Emitter) error {
 	a.watermark = max(a.watermark, watermark)
@@ -256,6 +263,7 @@ func (a *CountAgg) Close() error {
 	a.halves.clear()
 	a.block.Free()
 	a.counts = nil
+	a.saved.of.clear()
 	return nil
 }
 

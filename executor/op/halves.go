@@ -30,6 +30,7 @@ type halves struct {
 
 	mem                *arena.Part
 	keyBlock, rowBlock arena.Block
+	freeBlock          arena.Block
 }
 
 // Open implements Operator.
@@ -156,7 +157,7 @@ func (a *halves) drop(id uint32) {
 	row.flags &= slideListed
 	row.gen++
 	a.own.Release(id)
-	a.free = append(a.free, id)
+	a.free = arena.Append(a.mem, &a.freeBlock, a.free, id)
 }
 
 func (a *halves) bytes() int64 {
@@ -170,6 +171,7 @@ func (a *halves) clear() {
 	a.back.Free()
 	a.keyBlock.Free()
 	a.rowBlock.Free()
+	a.freeBlock.Free()
 	a.keys, a.rows, a.free = nil, nil, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // The forms of blocks, see docs/formats/state.md. A block of an operator is refused by the others.
@@ -77,44 +78,58 @@ const noSlice = math.MinInt64
 
 // keySlices are, by key, the slice of its newest entry; noSlice for none. They lie in pages, so that millions of keys that come between two
 // checkpoints cost nothing when the first of them is written.
-type keySlices []*[1 << keyPageBits]int64
+type keySlices struct {
+	mem   *arena.Part
+	pages []keyPage
+}
 
-const keyPageBits = 10
+type keyPage struct {
+	slices []int64 // nil: of no key
+	block  arena.Block
+}
 
-func (k keySlices) at(key uint32) int64 {
-	if page := int(key >> keyPageBits); page < len(k) && k[page] != nil {
-		return k[page][key&(1<<keyPageBits-1)]
+// keyPageBits: a page is as small as what may leave memory.
+const keyPageBits = 12
+
+func (k *keySlices) at(key uint32) int64 {
+	if page := int(key >> keyPageBits); page < len(k.pages) && k.pages[page].slices != nil {
+		return k.pages[page].slices[key&(1<<keyPageBits-1)]
 	}
 	return noSlice
 }
 
 func (k *keySlices) set(key uint32, slice int64) {
 	page := int(key >> keyPageBits)
-	for len(*k) <= page {
-		*k = append(*k, nil)
+	for len(k.pages) <= page {
+		k.pages = append(k.pages, keyPage{})
 	}
-	p := (*k)[page]
-	if p == nil {
-		p = new([1 << keyPageBits]int64)
-		for i := range p {
-			p[i] = noSlice
+	p := &k.pages[page]
+	if p.slices == nil {
+		p.slices = arena.Make[int64](k.mem, &p.block, 1<<keyPageBits)
+		for i := range p.slices {
+			p.slices[i] = noSlice
 		}
-		(*k)[page] = p
 	}
-	p[key&(1<<keyPageBits-1)] = slice
+	p.slices[key&(1<<keyPageBits-1)] = slice
 }
 
 // end is above all keys that have a slice.
-func (k keySlices) end() int { return len(k) << keyPageBits }
+func (k *keySlices) end() int { return len(k.pages) << keyPageBits }
 
-func (k keySlices) bytes() int64 {
-	n := capBytes(k)
-	for _, page := range k {
-		if page != nil {
-			n += 8 << keyPageBits
-		}
+func (k *keySlices) bytes() int64 {
+	n := capBytes(k.pages)
+	for i := range k.pages {
+		n += capBytes(k.pages[i].slices)
 	}
 	return n
+}
+
+// clear forgets all and gives the memory back.
+func (k *keySlices) clear() {
+	for i := range k.pages {
+		k.pages[i].block.Free()
+	}
+	k.pages = nil
 }
 
 func (k *keyedState) init(form byte, width int64) {
@@ -203,7 +218,8 @@ func (k *keyedState) snapshot(c *windowCalls, t *state.Live, from saver, out Sta
 
 // writeAll writes the entries of all keys, beside what checkpoints have.
 func (k *keyedState) writeAll(c *windowCalls, t *state.Live, from saver, out StateWriter) error {
-	all := keyedState{form: k.form, width: k.width, seq: 1}
+	all := keyedState{form: k.form, width: k.width, seq: 1, of: keySlices{mem: k.of.mem}}
+	defer all.of.clear()
 	w := blockWriter{k: &all, c: c, out: out}
 	for key := range uint32(t.Cap()) {
 		if !t.Has(key) {

@@ -185,7 +185,7 @@ func NewMatch(s *spec.Match, in, out *types.Schema) (*Match, error) {
 // Open implements Operator.
 func (m *Match) Open(ctx *expr.Ctx) error {
 	m.ctx, m.mem = ctx, ctx.State.Part()
-	m.table.Mem, m.rows.mem = m.mem, m.mem
+	m.table.Mem, m.rows.mem, m.rows.lists.mem, m.queue.mem, m.timers.mem = m.mem, m.mem, m.mem, m.mem, m.mem
 	return nil
 }
 
@@ -314,7 +314,7 @@ func (m *Match) Advance(watermark types.EventTime, out Emitter) error {
 			return err
 		}
 	}
-	for n := 0; len(m.timers) > 0 && m.timers[0].due <= m.watermark; n++ {
+	for n := 0; m.timers.next() <= m.watermark && len(m.timers.list) > 0; n++ {
 		t := m.timers.pop()
 		m.breathe(n, t.gid, m.states[t.gid].head)
 		if m.states[t.gid].due != t.due {
@@ -362,7 +362,7 @@ func (m *Match) LateRows() int64 { return m.late }
 
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (m *Match) Bytes() int64 {
-	return m.table.Bytes() + capBytes(m.states) + m.rows.bytes() + m.queue.bytes() + capBytes(m.timers) + capBytes(m.save.dirty)
+	return m.table.Bytes() + capBytes(m.states) + m.rows.bytes() + m.queue.bytes() + capBytes(m.timers.list) + capBytes(m.save.dirty)
 }
 
 // Groups returns the number of keys with rows.
@@ -373,7 +373,9 @@ func (m *Match) Close() error {
 	m.table.Free()
 	m.block.Free()
 	m.rows.clear()
-	m.states, m.queue, m.timers = nil, timeQueue{}, nil
+	m.states = nil
+	m.queue.clear()
+	m.timers.clear()
 	return nil
 }
 

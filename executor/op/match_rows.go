@@ -26,6 +26,7 @@ type heldRows struct {
 
 	mem                  *arena.Part
 	wordBlock, textBlock arena.Block
+	freeBlock            arena.Block
 }
 
 // The words of a slot; wordNulls is followed by a word of NULL bits per 64 columns, and a word per column: its bits, or for
@@ -136,7 +137,9 @@ func (h *heldRows) claim(ref uint32) {
 func (h *heldRows) clear() {
 	h.wordBlock.Free()
 	h.textBlock.Free()
-	h.words, h.text, h.free, h.dead, h.lists = nil, nil, nil, 0, wordPool{}
+	h.freeBlock.Free()
+	h.words, h.text, h.free, h.dead = nil, nil, nil, 0
+	h.lists.clear()
 }
 
 // reserve makes sure that n more bytes of text fit.
@@ -194,7 +197,7 @@ func (h *heldRows) release(ref uint32) {
 		}
 	}
 	w[wordMeta] = freeSlot
-	h.free = append(h.free, ref)
+	h.free = arena.Append(h.mem, &h.freeBlock, h.free, ref)
 }
 
 // load appends a row's kept columns to a batch whose first columns are those of the input; want selects among them.
@@ -262,6 +265,10 @@ func (h *heldRows) bytes() int64 {
 type wordPool struct {
 	words []uint64
 	free  [33][]uint64 // places by the size's exponent
+
+	mem        *arena.Part
+	block      arena.Block
+	freeBlocks [33]arena.Block
 }
 
 func (p *wordPool) get(at uint64, n int) []uint64 { return p.words[at : at+uint64(n)] }
@@ -275,12 +282,7 @@ func (p *wordPool) add(list []uint64) uint64 {
 	} else {
 		at = uint64(len(p.words))
 		need := len(p.words) + 1<<class
-		if need > cap(p.words) {
-			words := make([]uint64, len(p.words), max(need, 2*cap(p.words)))
-			copy(words, p.words)
-			p.words = words
-		}
-		p.words = p.words[:need]
+		p.words = arena.Grow(p.mem, &p.block, p.words, need)[:need]
 	}
 	copy(p.words[at:], list)
 	return at
@@ -288,7 +290,17 @@ func (p *wordPool) add(list []uint64) uint64 {
 
 func (p *wordPool) put(at uint64, n int) {
 	class := bits.Len(uint(n - 1))
-	p.free[class] = append(p.free[class], at)
+	p.free[class] = arena.Append(p.mem, &p.freeBlocks[class], p.free[class], at)
+}
+
+// clear forgets all lists and gives the memory back.
+func (p *wordPool) clear() {
+	p.block.Free()
+	for class := range p.free {
+		p.freeBlocks[class].Free()
+		p.free[class] = nil
+	}
+	p.words = nil
 }
 
 func (p *wordPool) bytes() int64 {

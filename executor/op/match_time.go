@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // waiting is a row that the watermark has not passed yet.
@@ -27,6 +28,9 @@ type timeQueue struct {
 	fresh  []waiting // since the last settle
 	least  types.EventTime
 	seq    uint64
+
+	mem                     *arena.Part
+	sortedBlock, freshBlock arena.Block
 }
 
 func (q *timeQueue) add(t types.EventTime, row, gid uint32) {
@@ -34,7 +38,7 @@ func (q *timeQueue) add(t types.EventTime, row, gid uint32) {
 		q.least = t
 	}
 	q.seq++
-	q.fresh = append(q.fresh, waiting{t, q.seq, row, gid})
+	q.fresh = arena.Append(q.mem, &q.freshBlock, q.fresh, waiting{t, q.seq, row, gid})
 }
 
 // next is the time of the first row, MaxTime without rows.
@@ -68,7 +72,7 @@ func (q *timeQueue) settle() {
 		q.sorted, q.head = q.sorted[:n], 0
 	}
 	i, j := len(q.sorted)-1, len(q.fresh)-1
-	q.sorted = append(q.sorted, q.fresh...)
+	q.sorted = arena.Append(q.mem, &q.sortedBlock, q.sorted, q.fresh...)
 	for k := len(q.sorted) - 1; j >= 0; k-- {
 		if i >= q.head && q.fresh[j].before(&q.sorted[i]) {
 			q.sorted[k] = q.sorted[i]
@@ -100,6 +104,13 @@ func (q *timeQueue) all(f func(w *waiting)) {
 	}
 }
 
+// clear forgets all rows and gives the memory back.
+func (q *timeQueue) clear() {
+	q.sortedBlock.Free()
+	q.freshBlock.Free()
+	*q = timeQueue{mem: q.mem}
+}
+
 func (q *timeQueue) bytes() int64 { return int64(cap(q.sorted)+cap(q.fresh)) * 24 }
 
 // keyTimer is the time at which something of a key is due.
@@ -111,11 +122,15 @@ type keyTimer struct {
 func (a keyTimer) before(b keyTimer) bool { return a.due < b.due || a.due == b.due && a.gid < b.gid }
 
 // timerHeap is a binary heap of timers. An entry may be out of date: whoever takes it looks at the key.
-type timerHeap []keyTimer
+type timerHeap struct {
+	list  []keyTimer
+	mem   *arena.Part
+	block arena.Block
+}
 
 func (h *timerHeap) push(t keyTimer) {
-	*h = append(*h, t)
-	s := *h
+	h.list = arena.Append(h.mem, &h.block, h.list, t)
+	s := h.list
 	for i := len(s) - 1; i > 0; {
 		up := (i - 1) / 2
 		if !s[i].before(s[up]) {
@@ -127,49 +142,56 @@ func (h *timerHeap) push(t keyTimer) {
 }
 
 // next is when the first timer is due, MaxTime without timers.
-func (h timerHeap) next() types.EventTime {
-	if len(h) == 0 {
+func (h *timerHeap) next() types.EventTime {
+	if len(h.list) == 0 {
 		return types.MaxTime
 	}
-	return h[0].due
+	return h.list[0].due
+}
+
+// clear forgets all timers and gives the memory back.
+func (h *timerHeap) clear() {
+	h.block.Free()
+	h.list = nil
 }
 
 func (h *timerHeap) pop() keyTimer {
-	s := *h
+	s := h.list
 	top := s[0]
 	last := len(s) - 1
 	s[0] = s[last]
-	*h = s[:last]
+	h.list = s[:last]
 	h.down(0)
 	return top
 }
 
-func (h timerHeap) down(i int) {
+func (h *timerHeap) down(i int) {
+	s := h.list
 	for {
 		least := i
-		for c := 2*i + 1; c <= 2*i+2 && c < len(h); c++ {
-			if h[c].before(h[least]) {
+		for c := 2*i + 1; c <= 2*i+2 && c < len(s); c++ {
+			if s[c].before(s[least]) {
 				least = c
 			}
 		}
 		if least == i {
 			return
 		}
-		h[i], h[least] = h[least], h[i]
+		s[i], s[least] = s[least], s[i]
 		i = least
 	}
 }
 
 // keep drops the timers for which f is false, and lets f renumber the others.
 func (h *timerHeap) keep(f func(t *keyTimer) bool) {
-	out := (*h)[:0]
-	for _, t := range *h {
+	out := h.list[:0]
+	for _, t := range h.list {
 		if f(&t) {
 			out = append(out, t)
 		}
 	}
-	*h = out
+	h.list = out
 	for i := len(out)/2 - 1; i >= 0; i-- {
-		out.down(i)
+		h.down(i)
 	}
 }

@@ -169,7 +169,7 @@ func (a *SessionAgg) Reclaim() {
 	}
 	a.table.Free()
 	a.slab.Free()
-	a.sessions, a.free = nil, nil
+	a.dropSessions()
 	a.timers.clear() // they were of sessions that have gone
 	a.saved.freeMemory()
 }
@@ -182,7 +182,8 @@ func (c *changeSet) freeMemory() {
 
 // freeMemory is called when there are no keys any more; what is to be written of those that have gone stays.
 func (k *keyedState) freeMemory() {
-	k.of, k.gids = nil, nil
+	k.of.clear()
+	k.gids = nil
 	k.anew.at, k.anew.end, k.anew.left = 0, 0, 0
 }
 
@@ -236,8 +237,8 @@ func (m *Match) Reclaim() {
 	}
 	m.rows.freeMemory()
 	m.queue.freeMemory()
-	if len(m.timers) == 0 {
-		m.timers = nil
+	if len(m.timers.list) == 0 {
+		m.timers.clear()
 	}
 }
 
@@ -246,6 +247,7 @@ func (h *heldRows) freeMemory() {
 	if len(h.free)*h.stride == len(h.words) {
 		h.wordBlock.Free()
 		h.textBlock.Free()
+		h.freeBlock.Free()
 		h.words, h.free, h.text, h.dead = nil, nil, nil, 0
 	} else if h.dead > len(h.text)/2 {
 		h.compact()
@@ -259,15 +261,17 @@ func (p *wordPool) freeMemory() {
 		free += len(list) << class
 	}
 	if free == len(p.words) {
-		*p = wordPool{}
+		p.clear()
 	}
 }
 
 func (q *timeQueue) freeMemory() {
 	if q.head == len(q.sorted) {
+		q.sortedBlock.Free()
 		q.sorted, q.head = nil, 0
 	}
 	if len(q.fresh) == 0 {
+		q.freshBlock.Free()
 		q.fresh = nil
 	}
 }

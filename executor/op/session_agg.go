@@ -14,6 +14,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/executor/window"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // SessionAgg groups the rows of a key into sessions: a row less than the gap after the one before it belongs to the same
@@ -42,6 +43,8 @@ type SessionAgg struct {
 	table    state.Live
 	sessions []session
 	free     []uint32 // numbers of sessions that are none any more
+	mem      *arena.Part
+	blocks   struct{ sessions, free arena.Block }
 	slab     agg.Slab // by session
 	timers   timers
 	open     int   // sessions in use
@@ -127,7 +130,7 @@ func NewSessionAgg(s *spec.WindowAgg, schema *types.Schema) (*SessionAgg, error)
 // Open implements Operator.
 func (a *SessionAgg) Open(ctx *expr.Ctx) error {
 	mem := ctx.State.Part()
-	a.table.Mem, a.slab.Mem = mem, mem
+	a.table.Mem, a.slab.Mem, a.mem, a.timers.mem, a.saved.of.mem = mem, mem, mem, mem, mem
 	return a.windowCalls.Open(ctx)
 }
 
@@ -336,7 +339,7 @@ func (a *SessionAgg) unite(older, newer uint32, t int64, out Emitter) error {
 	a.slab.Release(newer - 1)
 	a.open--
 	if !a.tracks() {
-		a.free = append(a.free, newer-1)
+		a.giveBack(newer - 1)
 	}
 	return nil
 }
@@ -355,7 +358,7 @@ func (a *SessionAgg) insert(key uint32, t int64, link uint32) uint32 {
 		id, a.free = a.free[n-1], a.free[:n-1]
 	} else {
 		id = uint32(len(a.sessions))
-		a.sessions = appendTwice(a.sessions, session{})
+		a.sessions = arena.Append(a.mem, &a.blocks.sessions, a.sessions, session{})
 		a.slab.Grow(len(a.sessions))
 	}
 	at := a.head(key)
@@ -534,7 +537,7 @@ func (a *SessionAgg) drop(id uint32) {
 	*at = se.next
 	se.gen++
 	a.slab.Release(id)
-	a.free = append(a.free, id)
+	a.giveBack(id)
 	a.open--
 	a.dropIdle(se.key)
 }
@@ -566,9 +569,21 @@ func (a *SessionAgg) Bytes() int64 {
 func (a *SessionAgg) Close() error {
 	a.table.Free()
 	a.slab.Free()
-	a.sessions, a.free, a.open = nil, nil, 0
+	a.dropSessions()
+	a.open = 0
 	a.timers.clear()
+	a.saved.of.clear()
 	return nil
+}
+
+// giveBack gives the number of a session back.
+func (a *SessionAgg) giveBack(id uint32) { a.free = arena.Append(a.mem, &a.blocks.free, a.free, id) }
+
+// dropSessions forgets all sessions and gives the memory back.
+func (a *SessionAgg) dropSessions() {
+	a.blocks.sessions.Free()
+	a.blocks.free.Free()
+	a.sessions, a.free = nil, nil
 }
 
 // String implements Operator.

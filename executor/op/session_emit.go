@@ -145,7 +145,7 @@ func (a *SessionAgg) sendChanges(out Emitter) error {
 		se := &a.sessions[id]
 		se.mark = 0
 		if se.flags&sessionGone != 0 {
-			a.free = append(a.free, id)
+			a.giveBack(id)
 			continue
 		}
 		se.flags &^= sessionShown

@@ -143,7 +143,7 @@ func (a *SessionAgg) discard(id uint32) {
 	}
 	*at = a.sessions[id].next
 	a.slab.Release(id)
-	a.free = append(a.free, id)
+	a.giveBack(id)
 	a.open--
 }
 

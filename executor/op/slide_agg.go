@@ -8,6 +8,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/agg"
 	"github.com/vigil-sql/vigil/executor/batch"
+	"github.com/vigil-sql/vigil/executor/expr"
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -106,6 +107,13 @@ func NewSlideAgg(s *spec.WindowAgg, schema *types.Schema) (*SlideAgg, error) {
 	a.pending = newTimers(a.size/4, func(tm timer) (int64, bool) { return tm.at, a.rows[tm.id].gen == tm.gen })
 	a.saved.init(formSlide, max(a.size/4, savedSliceMin))
 	return a, nil
+}
+
+// Open implements Operator.
+func (a *SlideAgg) Open(ctx *expr.Ctx) error {
+	err := a.halves.Open(ctx)
+	a.expiry.mem, a.pending.mem = a.mem, a.mem
+	return err
 }
 
 // expires is the watermark at which nothing needs a row any more.

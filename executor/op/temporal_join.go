@@ -86,14 +86,16 @@ func NewTemporalJoin(s *spec.TemporalJoin, left, right *types.Schema) (*Temporal
 func (j *TemporalJoin) Open(ctx *expr.Ctx) error {
 	j.ctx = ctx
 	j.reset()
-	j.rows.useMemory(ctx.State.Part())
+	mem := ctx.State.Part()
+	j.rows.useMemory(mem)
+	j.versions.reset(mem)
 	j.watermark, j.late = types.MinTime, 0
 	return nil
 }
 
 func (j *TemporalJoin) reset() {
 	j.rows.reset()
-	j.versions = versionTable{}
+	j.versions.reset(nil)
 }
 
 // Process implements Operator: rows wait.
@@ -323,7 +325,7 @@ func (j *TemporalJoin) LateRows() int64 { return j.late }
 // Bytes returns the memory of all state, in use or kept for reuse.
 func (j *TemporalJoin) Bytes() int64 { return j.rows.bytes() + j.versions.bytes() }
 
-// Spillable implements Spiller: the rows that wait; versions are on the heap.
+// Spillable implements Spiller: rows that wait and versions lie in the same memory.
 func (j *TemporalJoin) Spillable() int64 { return j.rows.mem.Bytes() }
 
 // Versions returns the number of keys that have a version which the watermark has passed.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // timer asks to look at something (id) at a time; gen tells whether it is still the one that asked.
@@ -21,18 +22,33 @@ type timers struct {
 	// due tells when a timer of a bucket is really due, false when it has lapsed.
 	due func(tm timer) (at int64, ok bool)
 	// near are the timers before bucket base, least the least of their times.
-	near  []timer
+	near  timerList
 	least int64
-	// ring has the buckets from base on, each at its number modulo timerRing; full are those that hold something, by bit.
-	ring [timerRing][]timer
+	// ring has the buckets from base on, each at its number modulo timerRing, nil: empty; full are those that hold something, by bit.
+	ring [timerRing]*timerList
 	full [timerRing / 64]uint64
 	base int64
 	// beyond are the timers after the ring, beyondAt the least of their buckets.
-	beyond   []timer
+	beyond   timerList
 	beyondAt int64
-	begun    bool    // base counts
-	taken    []timer // those that take returned last
-	spare    [][]timer
+	begun    bool      // base counts
+	taken    timerList // those that take returned last
+	spare    []*timerList
+	// mem is where timers lie; nil: on the heap.
+	mem *arena.Part
+}
+
+// timerList is timers in no order.
+type timerList struct {
+	list  []timer
+	block arena.Block
+}
+
+func (l *timerList) add(mem *arena.Part, tm timer) { l.list = arena.Append(mem, &l.block, l.list, tm) }
+
+func (l *timerList) free() {
+	l.block.Free()
+	l.list = nil
 }
 
 // sparesMax bounds the emptied buckets that are kept for reuse.
@@ -57,17 +73,30 @@ func (t *timers) add(tm timer) {
 	}
 	switch {
 	case n < t.base:
-		t.near, t.least = append(t.near, tm), min(t.least, tm.at)
+		t.near.add(t.mem, tm)
+		t.least = min(t.least, tm.at)
 	case uint64(n-t.base) < timerRing:
 		at := n & (timerRing - 1)
-		if n := len(t.spare); n > 0 && t.ring[at] == nil {
-			t.ring[at], t.spare = t.spare[n-1], t.spare[:n-1]
+		if t.ring[at] == nil {
+			t.ring[at] = t.bucket()
+			t.full[at>>6] |= 1 << (at & 63)
 		}
-		t.ring[at] = appendTwice(t.ring[at], tm)
-		t.full[at>>6] |= 1 << (at & 63)
+		t.ring[at].add(t.mem, tm)
 	default:
-		t.beyond, t.beyondAt = append(t.beyond, tm), min(t.beyondAt, n)
+		t.beyond.add(t.mem, tm)
+		t.beyondAt = min(t.beyondAt, n)
 	}
+}
+
+// bucket is one without timers.
+func (t *timers) bucket() *timerList {
+	n := len(t.spare)
+	if n == 0 {
+		return &timerList{}
+	}
+	b := t.spare[n-1]
+	t.spare = t.spare[:n-1]
+	return b
 }
 
 // next is a time before which no timer is due; types.MaxTime when there is none.
@@ -81,7 +110,7 @@ func (t *timers) next() types.EventTime {
 // first is the first bucket from base on that holds something.
 func (t *timers) first() (int64, bool) {
 	n, ok := t.firstOfRing()
-	if len(t.beyond) > 0 && (!ok || t.beyondAt < n) {
+	if len(t.beyond.list) > 0 && (!ok || t.beyondAt < n) {
 		return t.beyondAt, true
 	}
 	return n, ok
@@ -106,7 +135,7 @@ func (t *timers) firstOfRing() (int64, bool) {
 // take returns timers that are due at w, false when there are no more. They may have lapsed or moved. The list is valid until
 // the next call; timers may be added meanwhile.
 func (t *timers) take(w int64) ([]timer, bool) {
-	for len(t.near) < batch.RowsMax {
+	for len(t.near.list) < batch.RowsMax {
 		n, ok := t.first()
 		if !ok || n > w>>t.shift {
 			t.begun, t.base = true, max(t.base, w>>t.shift+1)
@@ -114,65 +143,79 @@ func (t *timers) take(w int64) ([]timer, bool) {
 		}
 		t.open(n)
 	}
-	if t.least > w || len(t.near) == 0 {
+	if t.least > w || len(t.near.list) == 0 {
 		return nil, false
 	}
 	t.takeNear(w)
-	return t.taken, true
+	return t.taken.list, true
 }
 
 // takeNear takes those of near that are due at w.
 func (t *timers) takeNear(w int64) {
-	t.taken = t.taken[:0]
-	kept := t.near[:0]
+	t.taken.list = t.taken.list[:0]
+	kept := t.near.list[:0]
 	t.least = math.MaxInt64
-	for _, tm := range t.near {
+	for _, tm := range t.near.list {
 		if tm.at <= w {
-			t.taken = append(t.taken, tm)
+			t.taken.add(t.mem, tm)
 			continue
 		}
 		t.least = min(t.least, tm.at)
 		kept = append(kept, tm)
 	}
-	t.near = kept
+	t.near.list = kept
 }
 
 // open moves the timers of bucket n, before which there are none, to where they belong now.
 func (t *timers) open(n int64) {
 	t.base = n + 1
 	at := n & (timerRing - 1)
-	list := t.ring[at]
-	t.ring[at] = nil
-	t.full[at>>6] &^= 1 << (at & 63)
-	for _, tm := range list {
-		if due, ok := t.due(tm); ok {
-			tm.at = due
-			t.add(tm)
+	if b := t.ring[at]; b != nil {
+		t.ring[at] = nil
+		t.full[at>>6] &^= 1 << (at & 63)
+		for _, tm := range b.list {
+			if due, ok := t.due(tm); ok {
+				tm.at = due
+				t.add(tm)
+			}
 		}
-	}
-	if len(t.spare) < sparesMax && cap(list) > 0 {
-		t.spare = append(t.spare, list[:0])
+		if b.list = b.list[:0]; len(t.spare) < sparesMax && !t.mem.Short() {
+			t.spare = append(t.spare, b)
+		} else {
+			b.free()
+		}
 	}
 	if t.beyondAt < t.base+timerRing/2 {
 		far := t.beyond
-		t.beyond, t.beyondAt = nil, math.MaxInt64
-		for _, tm := range far {
+		t.beyond, t.beyondAt = timerList{}, math.MaxInt64
+		for _, tm := range far.list {
 			t.add(tm)
 		}
+		far.free()
 	}
 }
 
 func (t *timers) clear() {
-	*t = timers{shift: t.shift, due: t.due, least: math.MaxInt64, beyondAt: math.MaxInt64}
+	for _, b := range append(t.spare, t.ring[:]...) {
+		if b != nil {
+			b.free()
+		}
+	}
+	t.near.free()
+	t.beyond.free()
+	t.taken.free()
+	*t = timers{shift: t.shift, due: t.due, mem: t.mem, least: math.MaxInt64, beyondAt: math.MaxInt64}
 }
 
 func (t *timers) bytes() int64 {
-	n := cap(t.near) + cap(t.beyond) + cap(t.taken)
-	for i := range t.ring {
-		n += cap(t.ring[i])
+	n := cap(t.near.list) + cap(t.beyond.list) + cap(t.taken.list)
+	for _, b := range t.ring {
+		if b != nil {
+			n += cap(b.list)
+		}
 	}
-	for _, list := range t.spare {
-		n += cap(list)
+	for _, b := range t.spare {
+		n += cap(b.list)
 	}
 	return int64(n) * 16
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/storage/state"
+	"github.com/vigil-sql/vigil/storage/state/arena"
 )
 
 // versionTable is one encoded row per key.
@@ -18,6 +19,9 @@ type versionTable struct {
 	index state.Index
 	data  []byte
 	dead  int // bytes of data that no key has
+	// mem is where all that grows with the keys lies.
+	mem                     *arena.Part
+	dataBlock, changedBlock arena.Block
 	// changed lists keys whose row changed since the last snapshot, of which the first done are written; gone are entries of keys
 	// that were removed since.
 	changed []uint32
@@ -72,12 +76,12 @@ func (v *versionTable) set(key []byte, hash uint64, row []byte) error {
 	} else {
 		v.dead += int(w[2])
 		w[0], w[1] = uint32(len(v.data)), uint32(uint64(len(v.data))>>32)
-		v.data = append(v.data, row...)
+		v.data = arena.Append(v.mem, &v.dataBlock, v.data, row...)
 	}
 	w[2] = uint32(len(row))
 	if w[3] == 0 {
 		w[3] = 1
-		v.changed = append(v.changed, ids[0])
+		v.changed = arena.Append(v.mem, &v.changedBlock, v.changed, ids[0])
 	}
 	v.pack()
 	return nil
@@ -102,14 +106,29 @@ func (v *versionTable) pack() {
 	if v.dead < deadMin || v.dead*2 < len(v.data) {
 		return
 	}
-	data := make([]byte, 0, (len(v.data)-v.dead)*3/2)
+	var block arena.Block
+	data := arena.Grow(v.mem, &block, []byte(nil), (len(v.data)-v.dead)*3/2)
+	seen := 0
 	v.index.Each(func(id uint32) {
+		if seen++; seen%breathKeys == 0 {
+			v.mem.Relieve()
+		}
 		row := v.row(id)
 		w := v.index.Words(id)
 		w[0], w[1] = uint32(len(data)), uint32(uint64(len(data))>>32)
 		data = append(data, row...)
 	})
-	v.data, v.dead = data, 0
+	v.dataBlock.Free()
+	v.data, v.dataBlock, v.dead = data, block, 0
+}
+
+// reset forgets all versions, and gives the memory back; mem is where the next ones lie.
+func (v *versionTable) reset(mem *arena.Part) {
+	v.index.Free()
+	v.dataBlock.Free()
+	v.changedBlock.Free()
+	*v = versionTable{mem: mem}
+	v.index.Mem = mem
 }
 
 func (v *versionTable) bytes() int64 {
