@@ -1,5 +1,7 @@
 package agg
 
+import "github.com/vigil-sql/vigil/storage/state/arena"
+
 // Flat reports that the states of a kernel are words only, of a fixed number: merging two costs a few instructions, and
 // emptying one needs nothing but zeros.
 func Flat(k Kernel) bool {
@@ -75,13 +77,21 @@ func (s *set) release(head uint32) {
 // compact moves the living entries together. Chains go from newer to older entries, so that they can be tied anew in one
 // pass.
 func (s *set) compact(slab *Slab) {
+	var block arena.Block
+	to := arena.Make[uint32](s.mem, &block, len(s.entries))
 	for i := range s.entries {
+		if i%setRelieve == 0 {
+			s.mem.Relieve()
+		}
 		if g := s.entries[i].gid; g != noGroup {
 			slab.Words[slab.word(s.off, g)+1] = 0
 		}
 	}
 	kept, end := 0, uint64(0)
 	for i := range s.entries {
+		if i%setRelieve == 0 {
+			s.mem.Relieve()
+		}
 		e := s.entries[i]
 		if e.gid == noGroup {
 			continue
@@ -93,10 +103,11 @@ func (s *set) compact(slab *Slab) {
 		end += uint64(len(value))
 		s.entries[kept] = e
 		kept++
-		*head = uint64(kept)
+		to[i], *head = uint32(kept), uint64(kept)
 	}
 	s.entries, s.values, s.dead = s.entries[:kept], s.values[:end], 0
-	s.fill(len(s.slots))
+	s.refill(len(s.slots), to)
+	block.Free()
 }
 
 // Exact reports that a kernel is flat and that its states merge in any order and grouping to the same words.

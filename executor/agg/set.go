@@ -12,7 +12,7 @@ import (
 // one run of bytes, and a chain through the values of each group, which starts at a word of the group's state.
 type set struct {
 	off     int      // the aggregate's offset within a group's state
-	slots   []uint64 // upper half of the hash above entry+1; 0 is empty
+	slots   []uint64 // upper half of the hash, by which it has its place, above entry+1; 0 is empty
 	entries []setEntry
 	values  []byte
 	mem     *arena.Part
@@ -85,7 +85,10 @@ func (s *set) add(gid uint32, value []byte, head *uint64) (bool, error) {
 	hash := batch.HashKey(value) ^ uint64(gid+1)*0x9e3779b97f4a7c15
 	hash ^= hash >> 29
 	mask := uint64(len(s.slots) - 1)
-	at := hash & mask
+	at := hash >> 32 & mask
+	if s.mem.Short() {
+		arena.Claim(s.slots, int(at))
+	}
 	for ; s.slots[at] != 0; at = (at + 1) & mask {
 		if (s.slots[at]^hash)>>32 != 0 {
 			continue
@@ -110,22 +113,38 @@ func (s *set) add(gid uint32, value []byte, head *uint64) (bool, error) {
 	return true, nil
 }
 
-func (s *set) grow() { s.fill(max(2*len(s.slots), setSlotsMin)) }
+func (s *set) grow() { s.refill(max(2*len(s.slots), setSlotsMin), nil) }
 
-// fill makes a table of so many places, which are enough, for all entries.
-func (s *set) fill(size int) {
-	if size == len(s.slots) {
-		clear(s.slots)
-	} else {
-		s.slots = arena.Make[uint64](s.mem, &s.blocks.slots, size)
-	}
+// setRelieve is after how many places memory is looked after.
+const setRelieve = 1 << 16
+
+// refill makes a table of so many places, which are enough, in the order of the places that there were: so memory is read and written in runs.
+// to says which number an entry has now, by its number, and 1 more, 0 for those that have gone; nil: the same as before.
+func (s *set) refill(size int, to []uint32) {
+	old, was := s.slots, s.blocks.slots
+	s.blocks.slots = arena.Block{}
+	slots := arena.Make[uint64](s.mem, &s.blocks.slots, size)
 	mask := uint64(size - 1)
-	for e := range s.entries {
-		h := s.entries[e].hash
-		at := h & mask
-		for s.slots[at] != 0 {
+	for i, slot := range old {
+		if i%setRelieve == 0 {
+			s.mem.Relieve()
+		}
+		if slot == 0 {
+			continue
+		}
+		if to != nil {
+			now := to[uint32(slot)-1]
+			if now == 0 {
+				continue
+			}
+			slot = slot>>32<<32 | uint64(now)
+		}
+		at := slot >> 32 & mask
+		for slots[at] != 0 {
 			at = (at + 1) & mask
 		}
-		s.slots[at] = h>>32<<32 | uint64(e+1)
+		slots[at] = slot
 	}
+	was.Free()
+	s.slots = slots
 }
