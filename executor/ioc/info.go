@@ -31,7 +31,7 @@ func ExpiresOf(stored []byte) int64 {
 	if err != nil || i.ExpiresAt == nil {
 		return 0
 	}
-	return *i.ExpiresAt
+	return max(*i.ExpiresAt, 1) // what ended before 1970 has ended
 }
 
 // DecodeInfo reads the stored form.

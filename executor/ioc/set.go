@@ -180,6 +180,16 @@ func (s *Set) Seq() uint64 { return s.version.Seq() }
 // since it was created.
 func (s *Set) Has(name string) bool { return s.lists[name] != nil }
 
+// Name is the name of the list that the store knows by a number.
+func (s *Set) Name(id uint64) (string, bool) {
+	for name, l := range s.lists {
+		if l.rows != nil && l.rows.ID() == id {
+			return name, true
+		}
+	}
+	return "", false
+}
+
 // Len is the number of entries of a list, 0 when there is none of that name.
 func (s *Set) Len(name string) int {
 	if l := s.lists[name]; l != nil {

@@ -314,6 +314,7 @@ func (c *checkpoints) trim(cut *checkpointCut) error {
 	if err := e.ioc.Trim(cut.epoch); err != nil {
 		return err
 	}
+	e.startSweep()
 	e.trimLogs(cut, now)
 	return e.trimResults(cut, now)
 }

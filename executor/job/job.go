@@ -228,6 +228,8 @@ type Engine struct {
 	groupOps atomic.Uint64
 	// listMu is held by who writes a change of lists, from before it is written until it is on its way to the sequencer. changeMu orders changes; lists is the newest version of the IOC lists, which the sequencer may not have reached.
 	listMu        sync.Mutex
+	sweeps        sync.WaitGroup
+	sweeping      atomic.Bool
 	changeMu      sync.Mutex
 	lists         *ioc.Set
 	costs         costs

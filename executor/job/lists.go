@@ -201,3 +201,55 @@ func (r *recovery) forgetLists() error {
 	}
 	return r.e.ioc.Forget(gone...)
 }
+
+// sweepMax is how many entries are swept at a time.
+const sweepMax = 50_000
+
+// sweepLists drops the entries that have expired, by changes like any other: nobody finds them any more, so nobody can tell.
+func (e *Engine) sweepLists() {
+	defer e.sweeps.Done()
+	now := int64(e.cfg.Clock())
+	for {
+		x, err := e.ioc.Expired(now, sweepMax)
+		if err == nil && x.Len() == 0 {
+			return
+		}
+		if err == nil {
+			err = e.sweep(x, now)
+		}
+		if err != nil {
+			if e.ctx.Err() == nil {
+				e.log.Warn("entries of IOC lists that have expired could not be removed; it is tried again after the next checkpoint", "error", err)
+			}
+			return
+		}
+	}
+}
+
+func (e *Engine) sweep(x *store.Expired, now int64) error {
+	c := Change{}
+	lists := e.IOC()
+	for id, values := range x.Values {
+		if name, ok := lists.Name(id); ok {
+			c.IOC = append(c.IOC, IOCChange{ListID: id, List: name, Drop: values, Expired: now})
+		}
+	}
+	if len(c.IOC) > 0 {
+		if err := e.Apply(e.ctx, c); err != nil {
+			return err
+		}
+	}
+	return e.ioc.Swept(x)
+}
+
+// startSweep sweeps beside all else, unless that is under way.
+func (e *Engine) startSweep() {
+	if !e.sweeping.CompareAndSwap(false, true) {
+		return
+	}
+	e.sweeps.Add(1)
+	go func() {
+		defer e.sweeping.Store(false)
+		e.sweepLists()
+	}()
+}

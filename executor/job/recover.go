@@ -499,6 +499,7 @@ func (e *Engine) Close(ctx context.Context) error {
 		<-done
 	}
 	e.cancel()
+	e.sweeps.Wait()
 	e.ioc.Close()
 	if err := errors.Join(e.closeBudget(), e.closeSequences()); err != nil && e.Err() == nil {
 		return err

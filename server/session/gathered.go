@@ -29,7 +29,12 @@ func (h *holding) add(row []types.Value) error {
 	for i := range row {
 		h.bytes += int64(len(row[i].S))
 	}
-	if h.bytes > h.max {
+	return h.take(h.bytes)
+}
+
+// take notes what is held in all.
+func (h *holding) take(bytes int64) error {
+	if h.bytes = bytes; h.bytes > h.max {
 		return sqlerr.New(sqlerr.ProgramLimitExceeded, "the rows of one statement may take at most %d MB of memory", h.max>>20).
 			WithDetail("They take effect together, so all of them are held until the last one is there.").WithHint("Send them in several statements.")
 	}

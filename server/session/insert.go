@@ -214,6 +214,7 @@ func rejectedNotice(n int64) pgwire.Notice {
 // refused earlier go to vigil.rejected with it.
 func (s *Session) insertIOC(ctx context.Context, l *catalog.IOCList, rows [][]types.Value, bad ...job.Rejected) (int, error) {
 	change := job.IOCChange{ListID: l.ID, List: l.Name}
+	infos, now := iocInfos{}, s.srv.clock()
 	for i, row := range rows {
 		if row[0].Null {
 			return 0, sqlerr.New(sqlerr.NotNullViolation, "null value in column \"value\" of IOC list %q", l.Name)
@@ -222,11 +223,7 @@ func (s *Session) insertIOC(ctx context.Context, l *catalog.IOCList, rows [][]ty
 		if err != nil {
 			return 0, sqlerr.As(err).WithWhere("IOC list %s, row %d", l.Name, i+1)
 		}
-		info, err := s.iocInfo(row)
-		if err != nil {
-			return 0, err
-		}
-		data, err := info.Append()
+		data, _, err := infos.of(row, now)
 		if err != nil {
 			return 0, err
 		}
@@ -236,8 +233,8 @@ func (s *Session) insertIOC(ctx context.Context, l *catalog.IOCList, rows [][]ty
 }
 
 // iocInfo is what a row (catalog.IOCSchema) says of its entry; added_at is the server's.
-func (s *Session) iocInfo(row []types.Value) (ioc.Info, error) {
-	info := ioc.Info{AddedAt: int64(s.srv.clock())}
+func iocInfo(row []types.Value, now types.EventTime) (ioc.Info, error) {
+	info := ioc.Info{AddedAt: int64(now)}
 	if !row[1].Null {
 		info.Source = &row[1].S
 	}
@@ -245,7 +242,7 @@ func (s *Session) iocInfo(row []types.Value) (ioc.Info, error) {
 		info.Confidence = &row[2].I
 	}
 	if !row[3].Null {
-		return info, sqlerr.NotSupported("expiry of indicators", "Leave expires_at out, and DELETE entries that have expired.")
+		info.ExpiresAt = &row[3].I
 	}
 	if !row[5].Null {
 		info.FirstSeen = &row[5].I

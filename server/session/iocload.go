@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/codec"
@@ -13,6 +14,7 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/catalog"
+	store "github.com/vigil-sql/vigil/storage/ioc"
 )
 
 // iocLoader gathers the rows of a COPY into an IOC list.
@@ -20,9 +22,15 @@ type iocLoader struct {
 	s     *Session
 	t     *target
 	dec   codec.Decoder
-	rows  [][]types.Value
+	b     *batch.Batch
+	row   []types.Value
+	rej   []codec.Reject
+	load  store.Load
 	held  holding
 	lines int64
+	// infos makes what is known of the rows; now is the clock at the first one.
+	infos iocInfos
+	now   types.EventTime
 	// refused counts the rows that were refused; bad holds the first batch.RowsMax of them.
 	refused int64
 	bad     []job.Rejected
@@ -30,45 +38,81 @@ type iocLoader struct {
 
 // add decodes a piece; rows that are not indicators of the list's type are put aside with their reason.
 func (l *iocLoader) add(data []byte) error {
-	b := batch.New(l.t.schema, nil)
-	var rej []codec.Reject
+	if l.b == nil {
+		l.b, l.now = batch.New(l.t.schema, nil), l.s.srv.clock()
+	}
 	for len(data) > 0 {
-		b.Reset(nil)
-		rej = rej[:0]
-		n := l.dec.Decode(data, b, 1, &rej)
+		l.b.Reset(nil)
+		l.rej = l.rej[:0]
+		n := l.dec.Decode(data, l.b, 1, &l.rej)
 		if n <= 0 {
 			return nil
 		}
-		for _, r := range rej { // those before the row, if there is one
+		for _, r := range l.rej { // those before the row, if there is one
 			l.lines++
 			l.refuse(r.Raw, r.Err)
 		}
-		for i := range b.N {
+		for i := range l.b.N {
 			l.lines++
-			row := b.Row(nil, i)
-			text, err := "", error(nil)
-			if row[0].Null {
-				err = sqlerr.New(sqlerr.NotNullViolation, "null value in column \"value\"")
-			} else {
-				text, err = ioc.Normalize(l.t.list.Type, row[0].S)
-			}
-			if err != nil {
+			if err := l.put(i); err != nil {
 				raw := bytes.TrimRight(data[:n], "\r\n")
-				if len(rej) > 0 {
+				if len(l.rej) > 0 {
 					raw = raw[bytes.LastIndexByte(raw, '\n')+1:]
 				}
 				l.refuse(raw, err)
-				continue
 			}
-			row[0] = types.NewText(text)
-			if err := l.held.add(row); err != nil {
-				return err
-			}
-			l.rows = append(l.rows, row)
+		}
+		if err := l.held.take(l.load.Bytes()); err != nil {
+			return err
 		}
 		data = data[n:]
 	}
 	return nil
+}
+
+// put takes a row, unless it is no indicator of the list's type.
+func (l *iocLoader) put(i int) error {
+	l.row = l.b.Row(l.row[:0], i)
+	if l.row[0].Null {
+		return sqlerr.New(sqlerr.NotNullViolation, "null value in column \"value\"")
+	}
+	text, err := ioc.Normalize(l.t.list.Type, l.row[0].S)
+	if err != nil {
+		return err
+	}
+	info, expires, err := l.infos.of(l.row, l.now)
+	if err != nil {
+		return err
+	}
+	l.load.Add([]byte(text), info, expires)
+	return nil
+}
+
+// iocInfos makes the stored forms of what rows (catalog.IOCSchema) say of entries; that of the row before serves rows that say the same.
+type iocInfos struct {
+	row     []types.Value
+	now     types.EventTime
+	info    []byte
+	expires int64
+}
+
+func (x *iocInfos) of(row []types.Value, now types.EventTime) ([]byte, int64, error) {
+	same := func(a, b types.Value) bool { return a.Null == b.Null && a.I == b.I && a.S == b.S }
+	if x.info != nil && x.now == now && slices.EqualFunc(x.row[1:], row[1:], same) {
+		return x.info, x.expires, nil
+	}
+	info, err := iocInfo(row, now)
+	if err != nil {
+		return nil, 0, err
+	}
+	if x.info, err = info.Append(); err != nil {
+		return nil, 0, err
+	}
+	x.row, x.now, x.expires = append(x.row[:0], row...), now, ioc.ExpiresOf(x.info)
+	for i := range x.row {
+		x.row[i].S = strings.Clone(x.row[i].S)
+	}
+	return x.info, x.expires, nil
 }
 
 func (l *iocLoader) refuse(raw []byte, err error) {
@@ -84,14 +128,17 @@ func (l *iocLoader) refuse(raw []byte, err error) {
 
 // finish makes the loaded rows one version of the list.
 func (l *iocLoader) finish(ctx context.Context) (int, error) {
-	n := 0
-	if len(l.rows) > 0 || len(l.bad) > 0 {
-		var err error
-		if n, err = l.s.insertIOC(ctx, l.t.list, l.rows, l.bad...); err != nil {
-			return 0, err
-		}
+	if l.load.Len() == 0 && len(l.bad) == 0 {
+		return 0, nil
 	}
-	return n, nil
+	change := job.IOCChange{ListID: l.t.list.ID, List: l.t.list.Name, Load: &l.load}
+	if l.s.changes() != nil { // a transaction looks at single entries
+		change.Load = nil
+		l.load.Each(func(value, info []byte, _ int64) {
+			change.Add = append(change.Add, job.IOCEntry{Value: string(value), Meta: info})
+		})
+	}
+	return l.load.Len(), l.s.applyIOC(ctx, job.Change{IOC: []job.IOCChange{change}, Rejected: l.bad})
 }
 
 // iocRows gives the entries of a list, with what the open transaction changes in it.
