@@ -63,7 +63,10 @@ func IOCList(st *parse.CreateIOC, id uint64) (*spec.IOCList, *IOCOptions, error)
 				return nil, nil, badOption(o, "a duration from '10 seconds' to '366 days', such as '1 hour'")
 			}
 		case "expire_after":
-			return nil, nil, unsupported(o.Pos, "option \"expire_after\" of an IOC list", "DELETE entries that are old: they have added_at.")
+			var err error
+			if opts.ExpireAfter, err = DurationText(o.Value); err != nil || opts.ExpireAfter < expireMin || opts.ExpireAfter > expireMax {
+				return nil, nil, badOption(o, "a duration from '1 minute' to '36600 days', such as '30 days'")
+			}
 		default:
 			return nil, nil, unknownOption(o, "columns", "delimiter", "expire_after", "format", "match", "refresh", "source")
 		}

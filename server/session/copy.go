@@ -480,7 +480,7 @@ func (s *Session) copyIOC(ctx context.Context, t *target, f *copyFormat, p *piec
 	if err != nil {
 		return "", err
 	}
-	l := &iocLoader{s: s, t: t, dec: dec, held: s.newHolding()}
+	l := &iocLoader{s: s, t: t, dec: dec, held: s.newHolding(), infos: iocInfos{list: t.list}}
 	for {
 		data, err := p.next()
 		if err := l.add(data); err != nil {

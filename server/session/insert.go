@@ -214,7 +214,7 @@ func rejectedNotice(n int64) pgwire.Notice {
 // refused earlier go to vigil.rejected with it.
 func (s *Session) insertIOC(ctx context.Context, l *catalog.IOCList, rows [][]types.Value, bad ...job.Rejected) (int, error) {
 	change := job.IOCChange{ListID: l.ID, List: l.Name}
-	infos, now := iocInfos{}, s.srv.clock()
+	infos, now := iocInfos{list: l}, s.srv.clock()
 	for i, row := range rows {
 		if row[0].Null {
 			return 0, sqlerr.New(sqlerr.NotNullViolation, "null value in column \"value\" of IOC list %q", l.Name)
@@ -317,6 +317,7 @@ func (s *Session) alterIOC(ctx context.Context, st *parse.AlterIOC) error {
 				continue
 			}
 			info := ioc.Info{AddedAt: int64(s.srv.clock())}
+			expireAfter(&info, l, s.srv.clock())
 			data, err := info.Append()
 			if err != nil {
 				return err

@@ -140,6 +140,7 @@ func (r *refresh) entry(e feed.Entry) error {
 		at := int64(e.Expires)
 		info.ExpiresAt = &at
 	}
+	expireAfter(&info, r.l, r.now)
 	if err := r.held.add(row); err != nil {
 		return err
 	}
@@ -173,6 +174,7 @@ func (r *refresh) change() (job.IOCChange, error) {
 			return err
 		}
 		info.AddedAt = old.AddedAt
+		keepExpiry(&info, &old, r.l)
 		again, err := info.Append()
 		if err != nil {
 			return err

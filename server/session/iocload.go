@@ -90,6 +90,7 @@ func (l *iocLoader) put(i int) error {
 
 // iocInfos makes the stored forms of what rows (catalog.IOCSchema) say of entries; that of the row before serves rows that say the same.
 type iocInfos struct {
+	list    *catalog.IOCList
 	row     []types.Value
 	now     types.EventTime
 	info    []byte
@@ -105,6 +106,7 @@ func (x *iocInfos) of(row []types.Value, now types.EventTime) ([]byte, int64, er
 	if err != nil {
 		return nil, 0, err
 	}
+	expireAfter(&info, x.list, now)
 	if x.info, err = info.Append(); err != nil {
 		return nil, 0, err
 	}

@@ -127,7 +127,7 @@ func TestFeedOptions(t *testing.T) {
 		"source = 'feed.txt'": "neither a file nor a web address", "source = 'ftp://h/x'": "neither a file nor a web address", "source = 'file://host/x'": "neither a file nor a web address",
 		"source = 'https://u:p@h/x'": "cannot hold a user or a password", "source = 'https://h/x', format = 'xml'": `invalid value for option "format"`,
 		"format = 'csv'": `option "format" of an IOC list without a source`, "source = 'https://h/x', delimiter = 'ab'": `invalid value for option "delimiter"`,
-		"source = 'https://h/x', refresh = '1 second'": `invalid value for option "refresh"`, "refresh = '1 hour'": `option "refresh" of an IOC list without a source`, "expire_after = '1 day'": "is not supported", "x = 'y'": `unrecognized option "x"`,
+		"source = 'https://h/x', refresh = '1 second'": `invalid value for option "refresh"`, "refresh = '1 hour'": `option "refresh" of an IOC list without a source`, "expire_after = '1 second'": `invalid value for option "expire_after"`, "x = 'y'": `unrecognized option "x"`,
 	} {
 		if err := db.Exec("CREATE IOC LIST l TYPE ip WITH (" + opts + ")"); err == nil || !strings.Contains(err.Error(), message) {
 			t.Errorf("%s: %v, want %s", opts, err, message)

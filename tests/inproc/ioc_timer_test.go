@@ -227,3 +227,43 @@ func TestRedirects(t *testing.T) {
 	}
 	mustExec(t, db, fmt.Sprintf("CREATE IOC LIST l TYPE ip WITH (source = '%s/?host=127.0.0.1')", outside.URL), "REFRESH IOC LIST l")
 }
+
+// TestExpireAfter: entries of which nothing is said go after their list's time, counted from when a statement or the feed had them last.
+func TestExpireAfter(t *testing.T) {
+	clock := NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	disk := NewDisk()
+	db := costsDB(t, Options{Disk: disk, Clock: clock})
+	f := newFeedServer(t, "value,expires_at\nfed.example,\nshort.example,2026-03-03\n")
+	check := func(step time.Duration, want string) {
+		t.Helper()
+		clock.Step(step)
+		db.RefreshDue()
+		if got := flat(t, db, "SELECT value, expires_at, value IN IOC bad FROM bad ORDER BY value"); got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
+	}
+	mustExec(t, db, fmt.Sprintf("CREATE IOC LIST bad TYPE domain WITH (source = '%s', format = 'csv', expire_after = '8 days')", f.URL), "REFRESH IOC LIST bad",
+		"INSERT INTO bad (value) VALUES ('put.example')", "ALTER IOC LIST bad ADD ('added.example')")
+	if err := db.Copy("COPY bad (value, expires_at) FROM STDIN (FORMAT csv)", strings.NewReader("copied.example,\ncopied2.example,2026-03-02 13:00:00+00\n")); err != nil {
+		t.Fatal(err)
+	}
+	check(0, "added.example 2026-03-09 12:00:00+00 t, copied.example 2026-03-09 12:00:00+00 t, copied2.example 2026-03-02 13:00:00+00 t, fed.example 2026-03-09 12:00:00+00 t, put.example 2026-03-09 12:00:00+00 t, short.example 2026-03-03 00:00:00+00 t")
+	check(36*time.Hour, "added.example 2026-03-09 12:00:00+00 t, copied.example 2026-03-09 12:00:00+00 t, fed.example 2026-03-09 12:00:00+00 t, put.example 2026-03-09 12:00:00+00 t")
+
+	// Given again they are valid for longer; what the feed has still is written again only when that is worth it.
+	mustExec(t, db, "INSERT INTO bad (value) VALUES ('put.example')", "REFRESH IOC LIST bad FORCE")
+	check(0, "fed.example 2026-03-11 00:00:00+00 t")
+	clock.Step(23 * time.Hour)
+	mustExec(t, db, "REFRESH IOC LIST bad", "INSERT INTO bad (value) VALUES ('put.example')")
+	check(0, "fed.example 2026-03-11 00:00:00+00 t, put.example 2026-03-11 23:00:00+00 t")
+
+	// Over a restart, and to the microsecond.
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = costsDB(t, Options{Disk: disk, Clock: clock})
+	check(7*24*time.Hour+time.Hour-time.Microsecond, "fed.example 2026-03-11 00:00:00+00 t, put.example 2026-03-11 23:00:00+00 t")
+	check(time.Microsecond, "put.example 2026-03-11 23:00:00+00 t")
+	mustExec(t, db, "ALTER IOC LIST bad RESET (expire_after)", "INSERT INTO bad (value) VALUES ('stays.example')")
+	check(0, "put.example 2026-03-11 23:00:00+00 t, stays.example NULL t")
+}
