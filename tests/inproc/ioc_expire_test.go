@@ -48,7 +48,9 @@ func TestIndicatorsExpire(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	at := func(after time.Duration) { clock.Step(time.Duration(begin.Add(after).UnixMicro()-int64(clock.Now())) * time.Microsecond) }
+	at := func(after time.Duration) {
+		clock.Step(time.Duration(begin.Add(after).UnixMicro()-int64(clock.Now())) * time.Microsecond)
+	}
 	next := func() { // the next epoch begins now: it reads the clock as it begins
 		t.Helper()
 		if err := db.Settle(); err != nil {
