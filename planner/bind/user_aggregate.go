@@ -21,9 +21,9 @@ func (s *scalar) userAggregate(f *parse.FuncCall) (*agg.Def, error) {
 			return nil, err
 		}
 	}
-	if u.State == catalog.Deactivated {
+	if u.State == catalog.Deactivated && !s.env.Stored {
 		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisite, "aggregate %q is deactivated: %s", u.Name, u.Reason).At(f.Pos).
-			WithHint("Replace it with CREATE OR REPLACE AGGREGATE.")
+			WithHint("ALTER FUNCTION %s ACTIVATE brings it back.", u.Name)
 	}
 	if s.continuous && u.Volatility == "VOLATILE" {
 		return nil, unsupported(f.Pos, "the volatile aggregate "+u.Name+" in a continuous query", "Declare it IMMUTABLE.")

@@ -121,6 +121,7 @@ func (s *scope) sameSignature(old *existing, publish func(*catalog.Catalog)) err
 	}
 	same := before.Ret == after.Ret && slices.EqualFunc(before.Params, after.Params, func(a, b types.Column) bool { return a.Type == b.Type })
 	more := planner.ReadsMore(&before.Function, &after.Function)
+	same = same && !before.Aggregate && !after.Aggregate // the states that queries hold are those of the definition that made them
 	if same && more == "" && (after.Volatility != "VOLATILE" || before.Volatility == "VOLATILE") {
 		return nil
 	}
@@ -130,8 +131,11 @@ func (s *scope) sameSignature(old *existing, publish func(*catalog.Catalog)) err
 			WithDetail("The queries that call it hand over the columns that it reads now.").
 			WithHint("Create it under another name, or drop what calls it first.")
 	}
-	if same {
+	switch {
+	case same:
 		what = "volatility"
+	case before.Aggregate:
+		what = "definition"
 	}
 	for _, r := range s.cat.Snapshot().Relations() {
 		if reads(r, kindFunction, before.ID, name) {
