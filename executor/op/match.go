@@ -342,7 +342,7 @@ func (m *Match) breathe(n int, gid, row uint32) {
 	if !m.mem.Short() {
 		return
 	}
-	if n%batch.RowsMax == 0 {
+	if n%breathRows == 0 {
 		m.mem.Relieve()
 	}
 	arena.Claim(m.states, int(gid))

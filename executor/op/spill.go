@@ -10,6 +10,9 @@ type Spiller interface{ Spillable() int64 }
 // breathEvery is after how many groups those who go through all of them look after memory.
 const breathEvery = 1 << 15
 
+// breathRows is breathEvery for those who go to several places for each row.
+const breathRows = 128
+
 // breathKeys is breathEvery for those who read whole keys.
 const breathKeys = 1 << 12
 

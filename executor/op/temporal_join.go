@@ -176,10 +176,13 @@ func (j *TemporalJoin) admit(port int, in Input) (*batch.Keys, error) {
 func (j *TemporalJoin) Advance(watermark types.EventTime, out Emitter) error {
 	j.watermark = max(j.watermark, watermark)
 	j.startOutput()
-	for {
+	for n := 0; ; n++ {
 		ref, side := j.rows.next(int64(j.watermark))
 		if ref == 0 {
 			break
+		}
+		if n%breathRows == 0 {
+			j.rows.mem.Relieve()
 		}
 		r := j.rows.row(ref)
 		key, hash := j.rows.index.Key(r.key), j.rows.index.Hash(r.key)
