@@ -57,11 +57,12 @@ type shape struct{ from, upTo int }
 // shapeMiddleMax is how many bytes between them may be written without a look for fewer.
 const shapeMiddleMax = 8
 
-// append is appendShared, which may share a little less.
+// append is appendShared, which may share a byte less.
 func (s *shape) append(dst []byte, op byte, data, before []byte) []byte {
 	from, upTo, n := s.from, s.upTo, len(data)
 	middle := n - from - upTo
-	if from+upTo >= sharedMin && uint(middle) <= shapeMiddleMax && n == len(before) && from|upTo < 0x80 &&
+	if from+upTo >= sharedMin && middle >= 2 && middle <= shapeMiddleMax && n == len(before) && from|upTo < 0x80 &&
+		data[n-upTo-1] != before[n-upTo-1] && (data[from] != before[from] || data[from+1] != before[from+1]) &&
 		string(data[:from]) == string(before[:from]) && string(data[n-upTo:]) == string(before[n-upTo:]) {
 		dst = append(dst, op|sharedRow, byte(from), byte(upTo), byte(middle))
 		return append(dst, data[from:n-upTo]...)

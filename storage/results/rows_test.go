@@ -165,3 +165,34 @@ func TestDamagedRows(t *testing.T) {
 		t.Errorf("%d errors", errs)
 	}
 }
+
+// TestShape: a row that is alike in the places where the one before was takes at most a byte more than what a look for the most that they
+// share finds.
+func TestShape(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	var s shape
+	before, again := bytes.Repeat([]byte("abcdefgh"), 5), 0
+	for range 20_000 {
+		data := bytes.Clone(before)
+		for i := range 2 + rng.IntN(3) {
+			data[9+i] = byte(rng.IntN(8))
+		}
+		was := s
+		got, want := s.append(nil, 1, data, before), appendShared(nil, 1, data, before)
+		if len(got) > len(want)+1 {
+			t.Fatalf("%d bytes, not %d: %x after %x", len(got), len(want), data, before)
+		}
+		if s == was && len(got) == len(want)+1 {
+			again++
+		}
+		r := rowReader{rest: append(AppendRow(nil, 1, before), got...)}
+		r.next()
+		if _, back, ok := r.next(); !ok || !bytes.Equal(back, data) {
+			t.Fatalf("%x is read as %x after %x", data, back, before)
+		}
+		before = data
+	}
+	if again < 100 {
+		t.Fatalf("a shape was kept %d times only", again)
+	}
+}
