@@ -73,11 +73,12 @@ func (c *beatsCase) line(e map[string]any) []byte {
 
 // golden compares rows with what somebody else made of the same events.
 type golden struct {
-	format  string
-	params  map[string]string
-	cols    []types.Column
-	from    []string
-	arrival time.Time
+	format    string
+	normalize string
+	params    map[string]string
+	cols      []types.Column
+	from      []string
+	arrival   time.Time
 }
 
 // column adds a column and the field it is filled from; the column's name is the expected event's key.
@@ -90,7 +91,7 @@ func (g *golden) column(name string, k types.Kind, from string) {
 func (g *golden) run(t *testing.T, cases []beatsCase, differ func(e map[string]any, col string) bool) (events, values int) {
 	t.Helper()
 	s := &types.Schema{Cols: g.cols}
-	d := newDecoder(t, g.format, Options{Schema: s, TimeCol: -1, From: g.from, Params: g.params})
+	d := newDecoder(t, g.format, Options{Schema: s, TimeCol: -1, From: g.from, Params: g.params, Normalize: g.normalize})
 	if timed, ok := d.(Timed); ok {
 		timed.At(types.EventTime(g.arrival.UnixMicro()), 0)
 	}

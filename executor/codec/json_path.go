@@ -92,6 +92,7 @@ type pathNode struct {
 	slots    []int32
 	keys     map[string]*pathNode
 	elements map[int]*pathNode
+	gen      uint64 // the record in which it was last found as a key
 }
 
 func (p *pathNode) step(s pathStep) *pathNode {
@@ -143,7 +144,7 @@ func newJSONPaths(o *Options, format string) (*jsonPaths, error) {
 			continue
 		case from == "":
 			p.add([]pathStep{{c.Name, -1}}, i)
-			for _, name := range o.ecsFields(format, c.Name) {
+			for _, name := range append(jsonAliases(format, c.Name), o.ecsFields(format, c.Name)...) {
 				if err := p.addText(name, i); err != nil {
 					return nil, err
 				}
@@ -320,7 +321,10 @@ func (d *jsonDecoder) extractObject(data []byte, i int, n *pathNode) {
 			m = n.keys[string(d.buf)]
 		}
 		if m != nil {
-			d.clear(m)
+			if m.gen == d.gen { // the last value counts
+				d.clear(m)
+			}
+			m.gen = d.gen
 			i = d.extract(data, i, m)
 		} else {
 			i = d.skip(data, i)

@@ -18,12 +18,13 @@ type sample struct {
 	good func(dst []byte, ts string, t *string, i *int64) []byte
 	bad  [][]byte // records that must be rejected, alone
 	// from is what FROM says of the schema's columns, where the format needs it; plain: a text cannot hold tabs and line ends.
-	from  []string
-	plain bool
+	from   []string
+	params map[string]string
+	plain  bool
 }
 
 func (s *sample) options() Options {
-	return Options{Schema: lawSchema(), TimeCol: 0, From: s.from}
+	return Options{Schema: lawSchema(), TimeCol: 0, From: s.from, Params: s.params}
 }
 
 func lawSchema() *types.Schema {
@@ -59,8 +60,26 @@ func samples() map[string]sample {
 			"CEF:0|v|p|1|id|n|5|ts=2024-01-01T00:00:00Z t=\xff i=1")},
 		"LEEF": {good: leefSample, plain: true, bad: lines("rubbish", "LEEF:1.0|a|b", "LEEF:1.0|v|p|1|id|ts=2024-01-01T00:00:00Z\ti=x",
 			"LEEF:1.0|v|p|1|id|i=1", "LEEF:1.0|v|p|1|id|ts=2024-01-01T00:00:00Z\tt=\xff")},
-		"KV": {good: kvSample, bad: lines("rubbish", "ts=2024-01-01T00:00:00Z i=x", "i=1", `ts=2024-01-01T00:00:00Z t="open`, "ts=2024-01-01T00:00:00Z t=\xff")},
+		"ZEEK":    {good: jsonSample, bad: lines("rubbish", "{", `{"ts":"2024-01-01T00:00:00Z","i":"x"}`)},
+		"EVE":     {good: jsonSample, bad: lines("rubbish", "{", `{"ts":"2024-01-01T00:00:00Z","i":"x"}`)},
+		"WINDOWS": {good: jsonSample, bad: lines("rubbish", "{", `{"ts":"2024-01-01T00:00:00Z","i":"x"}`)},
+		"RAW":     {good: rawSample, plain: true, params: rawParams, bad: lines("rubbish", "at 2024-01-01 00:00:00 i=x", "at x i=1", "at 2024-01-01 00:00:00 t=\xff")},
+		"GROK":    {good: rawSample, plain: true, params: rawParams, bad: lines("rubbish", "at 2024-01-01 00:00:00 i=x", "at x i=1", "at 2024-01-01 00:00:00 t=\xff")},
+		"KV":      {good: kvSample, bad: lines("rubbish", "ts=2024-01-01T00:00:00Z i=x", "i=1", `ts=2024-01-01T00:00:00Z t="open`, "ts=2024-01-01T00:00:00Z t=\xff")},
 	}
+}
+
+var rawParams = map[string]string{"pattern": `^at (?<ts>\S+ \S+)(?: i=%{NOTSPACE:i})?(?: t=%{GREEDYDATA:t})?$`}
+
+func rawSample(dst []byte, ts string, t *string, i *int64) []byte {
+	dst = fmt.Appendf(dst, "at %s", ts)
+	if i != nil {
+		dst = fmt.Appendf(dst, " i=%d", *i)
+	}
+	if t != nil {
+		dst = append(append(dst, " t="...), *t...)
+	}
+	return append(dst, '\n')
 }
 
 func lines(texts ...string) (out [][]byte) {
@@ -349,6 +368,7 @@ func FuzzDecode(f *testing.F) {
 			s = lawSchema()
 		}
 		o := Options{Schema: s, TimeCol: -1}
+		o.Params = samples()[def.Name].params
 		if which >= 128 {
 			o.From = samples()[def.Name].from
 		}

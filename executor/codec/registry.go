@@ -9,7 +9,7 @@ import (
 
 // Builtins returns the formats that vigil knows.
 func Builtins() []Def {
-	return []Def{jsonDef, csvDef, copyDef, rowsDef, syslogDef, cefDef, leefDef, kvDef}
+	return []Def{jsonDef, csvDef, copyDef, rowsDef, syslogDef, cefDef, leefDef, kvDef, zeekDef, eveDef, windowsDef, rawDef, grokDef}
 }
 
 // onlyParams refuses format options other than the known ones.

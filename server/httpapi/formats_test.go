@@ -21,6 +21,16 @@ func TestFormats(t *testing.T) {
 		{"json", "(ts TIMESTAMPTZ NOT NULL FROM 'time.at', sig TEXT FROM 'alert.signature', first TEXT FROM 'dns.answers[0].rdata', rest JSONB FROM '*', WATERMARK FOR ts AS ts)",
 			`{"time":{"at":"2026-01-05T10:00:00Z"},"alert":{"signature":"x"},"dns":{"answers":[{"rdata":"y"}]},"a":1}` + "\n" + `{"time":{}}`, "sig, first, rest ->> 'a'", "x|y|1"},
 	}
+	cases = append(cases, []struct{ name, create, body, query, want string }{
+		{"zeek", "(ts TIMESTAMPTZ NOT NULL, source_ip INET, source_port INT, WATERMARK FOR ts AS ts) WITH (normalize = 'ecs') FORMAT ZEEK",
+			"#separator \\x09\n#fields\tts\tid.orig_h\tid.orig_p\n1767607200.5\t10.0.0.1\t-\n1767607200.5\n", "source_ip, source_port IS NULL", "10.0.0.1|t"},
+		{"eve", "(ts TIMESTAMPTZ NOT NULL, src_ip INET, alert_signature TEXT, WATERMARK FOR ts AS ts) FORMAT EVE",
+			`{"timestamp":"2026-01-05T10:00:00.5-0100","src_ip":"10.0.0.1","alert":{"signature":"x"}}` + "\n{}\n", "src_ip, alert_signature", "10.0.0.1|x"},
+		{"windows", "(ts TIMESTAMPTZ NOT NULL, eventid INT, user_name TEXT, WATERMARK FOR ts AS ts) WITH (format = 'windows', normalize = 'ecs')",
+			`{"TimeCreated":"2026-01-05T10:00:00Z","EventID":4625,"TargetUserName":"bob"}` + "\n{}\n", "eventid, user_name", "4625|bob"},
+		{"grok", "(ts TIMESTAMPTZ NOT NULL, src INET, message TEXT, WATERMARK FOR ts AS ts) FORMAT GROK (header = 'syslog', pattern = 'from %{IP:src}')",
+			"2026-01-05T10:00:00Z h sshd[1]: login from 10.0.0.1\n2026-01-05T10:00:00Z h sshd[1]: bye\n", "src, message", "10.0.0.1|login from 10.0.0.1"},
+	}...)
 	for _, c := range cases {
 		f.sql("CREATE STREAM " + c.name + "_events " + c.create)
 		if status, got := f.do(request{"POST", "/v1/streams/" + c.name + "_events/events", "", c.body}); status != 200 || got != `{"accepted":1,"rejected":1}` {

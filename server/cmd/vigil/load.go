@@ -78,17 +78,19 @@ func (l *loader) file(name string) error {
 		return flow.CutExports(lines, loadPiece, l.post)
 	}
 	piece := make([]byte, 0, loadPiece+1<<20)
+	var header zeekHeader
 	for {
 		line, err := lines.ReadSlice('\n')
 		piece = append(piece, line...)
+		header.add(line)
 		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
-		if len(piece) >= loadPiece || err != nil && len(piece) > 0 {
+		if len(piece) >= loadPiece || err != nil && len(piece) > header.repeated(piece) {
 			if err := l.post(piece); err != nil {
 				return err
 			}
-			piece = piece[:0]
+			piece = append(piece[:0], header.lines...)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -97,6 +99,33 @@ func (l *loader) file(name string) error {
 			return err
 		}
 	}
+}
+
+// zeekHeader keeps the header lines of a tab-separated Zeek log: each piece must begin with them.
+type zeekHeader struct {
+	lines []byte
+	done  bool
+}
+
+// zeekHeaderMax bounds the header, bytes.
+const zeekHeaderMax = 64 << 10
+
+// add takes the file's next line.
+func (h *zeekHeader) add(line []byte) {
+	if len(h.lines) == 0 && !bytes.HasPrefix(line, []byte("#separator ")) || !bytes.HasPrefix(line, []byte("#")) || len(h.lines)+len(line) > zeekHeaderMax {
+		h.done = true
+	}
+	if !h.done {
+		h.lines = append(h.lines, line...)
+	}
+}
+
+// repeated is how much of a piece is a header that stood in the piece before.
+func (h *zeekHeader) repeated(piece []byte) int {
+	if h.done && len(piece) == len(h.lines) {
+		return len(piece)
+	}
+	return 0
 }
 
 // answer is what the server says to a piece.
