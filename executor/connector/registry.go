@@ -10,7 +10,7 @@ import (
 
 // Builtins returns the connectors of this package. Those that need a client library are Defs of their sub-packages
 // (kafka.Def), because they import this one; whoever builds sources appends them.
-func Builtins() []Def { return []Def{generatorDef(), netflowDef()} }
+func Builtins() []Def { return []Def{generatorDef(), captureDef(), netflowDef()} }
 
 // streamOptions are the options of WITH that belong to every stream and that no connector sees as its own.
 var streamOptions = []string{"connector", "retention", "retention_bytes", "allowed_lateness", "late", "format", "normalize"}

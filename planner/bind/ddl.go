@@ -28,7 +28,7 @@ const columnsMax = 1600
 // streamFormats and streamConnectors are those that exist; the executor's registries check their options.
 var (
 	streamFormats    = slices.Sorted(slices.Values(append([]string{"CEF", "CSV", "EVE", "GROK", "JSON", "KV", "LEEF", "RAW", "SYSLOG", "WINDOWS", "ZEEK"}, flowFormats...)))
-	streamConnectors = []string{"generator", "kafka", "netflow"}
+	streamConnectors = []string{"capture", "generator", "kafka", "netflow"}
 )
 
 // Stream binds CREATE STREAM.

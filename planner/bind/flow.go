@@ -1,8 +1,6 @@
 package bind
 
 import (
-	"slices"
-
 	"github.com/vigil-sql/vigil/executor/spec"
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
@@ -16,8 +14,8 @@ var flowFormats = []string{"IPFIX", "NETFLOW", "NETFLOW5", "NETFLOW9", "PCAP", "
 // come from several places, or are sent again.
 const flowDelay = int64(10 * 1e6)
 
-// flowConnected is the connector whose format is that of exporters.
-const flowConnected = "netflow"
+// flowConnectors are those that receive flows, and the format of what they receive.
+var flowConnectors = map[string]string{"capture": "PCAP", "netflow": "NETFLOW"}
 
 // flowColumns are the columns of a stream of flows that names none.
 func flowColumns() []types.Column {
@@ -33,9 +31,12 @@ func flowColumns() []types.Column {
 
 // flowStream gives a stream of flows the format of its connector, and one that names no columns the usual ones.
 func flowStream(st *parse.CreateStream, out *spec.Stream) *parse.CreateStream {
-	if st.Format == "" && slices.ContainsFunc(st.Options, func(o parse.Option) bool { return o.Key == "connector" && o.Value == flowConnected }) {
-		own := *st
-		own.Format, st = "NETFLOW", &own
+	for _, o := range st.Options {
+		if format := flowConnectors[o.Value]; o.Key == "connector" && format != "" && st.Format == "" {
+			own := *st
+			own.Format, st = format, &own
+			break
+		}
 	}
 	if len(st.Columns) > 0 || !oneOf(st.Format, flowFormats...) {
 		return st
@@ -47,16 +48,19 @@ func flowStream(st *parse.CreateStream, out *spec.Stream) *parse.CreateStream {
 	return st
 }
 
-// flowConnector checks that connector and format go together: datagrams come by UDP or HTTP, captures by HTTP.
+// flowConnector checks that connector and format go together: datagrams come by UDP or HTTP, captures from an interface or by HTTP.
 func flowConnector(st *parse.CreateStream, out *spec.Stream) error {
-	flows := oneOf(out.Format, flowFormats...)
+	flows, packets := oneOf(out.Format, flowFormats...), oneOf(out.Format, "PCAP", "PCAPNG")
 	switch {
-	case out.Connector == flowConnected && (!flows || oneOf(out.Format, "PCAP", "PCAPNG")):
+	case out.Connector == "netflow" && (!flows || packets):
 		return sqlerr.New(sqlerr.InvalidParameterValue, "connector netflow does not read FORMAT %s", out.Format).At(st.Name.Pos).
 			WithHint("It reads NETFLOW, NETFLOW5, NETFLOW9 and IPFIX.")
-	case out.Connector != "" && out.Connector != flowConnected && flows:
+	case out.Connector == "capture" && !packets:
+		return sqlerr.New(sqlerr.InvalidParameterValue, "connector capture does not read FORMAT %s", out.Format).At(st.Name.Pos).
+			WithHint("It reads PCAP.")
+	case out.Connector != "" && flowConnectors[out.Connector] == "" && flows:
 		return unsupported(st.Name.Pos, "FORMAT "+out.Format+" of connector "+out.Connector,
-			"Leave the connector out and send captures or datagrams by HTTP, or use connector = 'netflow'.")
+			"Leave the connector out and send captures or datagrams by HTTP, or use connector = 'capture' or 'netflow'.")
 	}
 	return nil
 }

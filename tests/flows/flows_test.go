@@ -288,3 +288,49 @@ func wait(t *testing.T, db *inproc.DB, sql, want string) {
 		}
 	}
 }
+
+// TestLiveCapture: packets over the loopback interface are flows, each packet once.
+func TestLiveCapture(t *testing.T) {
+	db, err := inproc.Open(inproc.Options{Disk: inproc.NewDisk(), Clock: inproc.NewClock(time.Now())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	exec1(t, db, "CREATE STREAM wire WITH (connector = 'capture', interface = 'lo')")
+	target, err := net.ListenPacket("udp", "127.0.0.1:0") // it reads nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer target.Close()
+	conn, err := net.Dial("udp", target.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, port, _ := net.SplitHostPort(conn.LocalAddr().String())
+	_, to, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	seen := fmt.Sprintf("SELECT count(*) > 0 FROM wire WHERE src_port = %s AND dst_port = %s AND protocol = 17", port, to)
+	for deadline := time.Now().Add(time.Minute); rows(t, db, seen)[0][0] != "t"; <-time.After(20 * time.Millisecond) { // until it listens
+		if last := rows(t, db, "SELECT coalesce(last_error, '') FROM vigil.sources"); strings.Contains(last[0][0], "not permitted") {
+			need.Missing(t, "CAP_NET_RAW", "run the test as root")
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is captured")
+		}
+		if _, err := conn.Write([]byte("first")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other, err := net.Dial("udp", conn.RemoteAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	_, port, _ = net.SplitHostPort(other.LocalAddr().String())
+	for range 50 {
+		if _, err := other.Write(make([]byte, 972)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, db, "SELECT sum(packets) || ' ' || sum(octets) FROM wire WHERE protocol = 17 AND src_port = "+port, "50 50000")
+}
