@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bits-and-blooms/bloom/v3"
+	cuckoo "github.com/seiflotfy/cuckoofilter"
+
 	"github.com/vigil-sql/vigil/storage/ioc"
 	"github.com/vigil-sql/vigil/storage/pebblekv"
 )
@@ -135,4 +138,49 @@ func started(t *testing.T, dir string, n int) {
 	runtime.GC()
 	after, _ := resident(t)
 	figures("resident after it", float64(after-before)/1e6, "MB")
+	compared(t, n, func(v []byte) bool { e, err := p.Find(l, 1, v); return e != nil || err != nil }, l.FilterBytes())
+}
+
+// compared prints what else could answer, of the same values: bytes, time of a miss, and how many misses are told to be hits.
+func compared(t *testing.T, n int, list func([]byte) bool, bytes int64) {
+	line := func(name string, bytes int64, has func([]byte) bool) {
+		const times = 1_000_000
+		var buf []byte
+		wrong, begin := 0, time.Now()
+		for i := range times {
+			if buf = value16(buf, n+i*7919+1); has(buf) {
+				wrong++
+			}
+		}
+		fmt.Printf("| %s | %.1f MB | %.0f ns | %.4f %% |\n", name, float64(bytes)/1e6, float64(time.Since(begin).Nanoseconds())/times, 100*float64(wrong)/times)
+	}
+	var buf []byte
+	all := func(put func([]byte)) {
+		for i := range n {
+			buf = value16(buf, i)
+			put(buf)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	m := make(map[string]struct{}, n)
+	all(func(v []byte) { m[string(v)] = struct{}{} })
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	line("Go map", int64(after.HeapAlloc)-int64(before.HeapAlloc), func(v []byte) bool { _, ok := m[string(v)]; return ok })
+	m = nil
+	for _, rate := range []float64{0.01, 0.001, 0.0001} {
+		f := bloom.NewWithEstimates(uint(n), rate)
+		all(func(v []byte) { f.Add(v) })
+		line(fmt.Sprintf("Bloom filter, %g %%", rate*100), int64(f.Cap()/8), f.Test)
+	}
+	f := cuckoo.NewFilter(uint(float64(n) / 0.85))
+	all(func(v []byte) {
+		if !f.Insert(v) {
+			t.Fatal("the filter is full")
+		}
+	})
+	line("cuckoo filter of 8 bits", int64(len(f.Encode())), f.Lookup)
+	line("vigil's list", bytes, list)
 }

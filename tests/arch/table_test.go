@@ -120,6 +120,7 @@ var owners = map[string]string{
 	"github.com/alecthomas/kong":          "server/cmd/vigil",
 	"github.com/prometheus/client_golang": "server/httpapi",
 	"github.com/cockroachdb/datadriven":   testsOnly,
+	"github.com/bits-and-blooms/bloom/v3": testsOnly,
 	"github.com/twmb/franz-go/pkg/kfake":  testsOnly,
 	"github.com/jackc/pgx/v5":             "executor/connector/postgres",
 }
