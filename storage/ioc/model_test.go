@@ -174,9 +174,9 @@ func (w *world) check() {
 // TestAgainstModel does random changes, with crashes and restarts between and in the middle of them, and compares every version that
 // somebody may ask for with a plain map after each step.
 func TestAgainstModel(t *testing.T) {
-	steps := 500
+	steps := 300
 	if testing.Short() {
-		steps = 200
+		steps = 120
 	}
 	w := &world{t: t, rnd: rand.New(rand.NewSource(3)), disk: kv.NewMem(), ids: [2]uint64{7, 8}, epochs: map[uint64]map[uint64]map[string]string{}}
 	w.open()
