@@ -235,6 +235,9 @@ func (c *stepCall) result(p *process, payload []byte) (more bool, err error) {
 		c.res.AppendFrom(&c.part, i)
 	}
 	p.logged += h.Logged
+	if p.onLog != nil && len(h.Log) > 0 {
+		p.onLog(c.f.spec.Name, h.Log)
+	}
 	p.retire = p.retire || h.Retire
 	return h.More, nil
 }

@@ -16,8 +16,9 @@ type Matcher interface {
 }
 
 // EntryFinder is what a Matcher may do besides: tell which entry of a list a value hits. found is called once for each row of v
-// (dense) that hits, in order; info, valid during the call, gives what is known of the entry, as jsonb has it.
+// (dense) that hits, in order; info, valid during the call, gives what is known of the entry, as jsonb has it. Version counts the changes of a list.
 type EntryFinder interface {
+	Version(list string) uint64
 	FindEntries(list string, v *batch.Vec, found func(row int, entry string, info func() string)) error
 }
 

@@ -97,11 +97,12 @@ type (
 		Lists []string
 		Not   bool
 	}
-	// IOCEntry is the entry of an IOC list that X hits, or what is known of it; NULL when it hits none.
+	// IOCEntry is the entry of an IOC list that X hits, or what is known of it; NULL when it hits none. With Version it is the number of the list's
+	// version, whatever X is.
 	IOCEntry struct {
-		X    Expr
-		List string
-		Info bool
+		X             Expr
+		List          string
+		Info, Version bool
 	}
 	// Like is X [NOT] [I]LIKE Pattern; Escape is the escape character, 0 for none, '\\' by default.
 	Like struct {

@@ -27,6 +27,13 @@ func (n *iocEntryNode) eval(ev *env, sel []uint32) (*batch.Vec, error) {
 	if !ok {
 		return nil, errNoIOC
 	}
+	if n.e.Version {
+		version := int64(finder.Version(n.e.List))
+		for range sel {
+			n.out.AppendInt(version)
+		}
+		return &n.out, nil
+	}
 	err = finder.FindEntries(n.e.List, v, func(row int, entry string, info func() string) {
 		for n.out.N < row {
 			n.out.AppendNull()
@@ -44,7 +51,10 @@ func (n *iocEntryNode) eval(ev *env, sel []uint32) (*batch.Vec, error) {
 
 // Type implements Expr.
 func (e *IOCEntry) Type() types.Type {
-	if e.Info {
+	switch {
+	case e.Version:
+		return types.T(types.Int8)
+	case e.Info:
 		return types.T(types.JSONB)
 	}
 	return types.T(types.Text)
@@ -53,6 +63,9 @@ func (e *IOCEntry) Type() types.Type {
 // String implements Expr.
 func (e *IOCEntry) String() string {
 	name := "ioc_match"
+	if e.Version {
+		return fmt.Sprintf("ioc_version(%s)", e.List)
+	}
 	if e.Info {
 		name = "ioc_info"
 	}

@@ -112,7 +112,7 @@ func withChildren(e Expr, k []Expr) Expr {
 	case *InIOC:
 		return &InIOC{X: k[0], Lists: e.Lists, Not: e.Not}
 	case *IOCEntry:
-		return &IOCEntry{X: k[0], List: e.List, Info: e.Info}
+		return &IOCEntry{X: k[0], List: e.List, Info: e.Info, Version: e.Version}
 	case *InTable:
 		c := *e
 		c.Keys = k

@@ -264,7 +264,7 @@ func (b *binder) userCall(u *catalog.Function, args []term, pos int) (e expr.Exp
 func (s *scalar) specialForm(f *parse.FuncCall) (e expr.Expr, done bool, err error) {
 	switch f.Name.Name {
 	case "coalesce", "nullif", "greatest", "least":
-	case "ioc_match", "ioc_info":
+	case "ioc_match", "ioc_info", "ioc_version":
 		e, err = s.iocEntry(f)
 		return e, true, err
 	case "first_seen":

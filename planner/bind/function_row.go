@@ -135,6 +135,9 @@ func rowParams(f *spec.Function, pos int) error {
 	if !TakesRow(f) {
 		return nil
 	}
+	if f.Aggregate {
+		return unsupported(pos, "a parameter of type record of an aggregate", "Take the columns that it needs.")
+	}
 	for i := 0; i < len(f.Body); i++ {
 		if strings.HasPrefix(f.Body[i:], "arguments") && (i == 0 || !nameByte(f.Body[i-1]) && f.Body[i-1] != '.') &&
 			(i+9 == len(f.Body) || !nameByte(f.Body[i+9])) {

@@ -64,18 +64,22 @@ func (s *scalar) indicator(e parse.Expr, what string) (expr.Expr, error) {
 	return out, nil
 }
 
-// iocEntry binds ioc_match('list', x) and ioc_info('list', x). The list is named when the statement is planned, because what is planned
+// iocEntry binds ioc_match('list', x), ioc_info('list', x) and ioc_version('list'). The list is named when the statement is planned, because what is planned
 // depends on it.
 func (s *scalar) iocEntry(f *parse.FuncCall) (expr.Expr, error) {
 	name := f.Name.Name
-	if len(f.Args) != 2 {
+	version := name == "ioc_version"
+	if version && len(f.Args) != 1 {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "ioc_version takes the name of an IOC list").At(f.Pos).WithHint("ioc_version('bad_ips').")
+	}
+	if !version && len(f.Args) != 2 {
 		return nil, sqlerr.New(sqlerr.SyntaxError, "%s takes the name of an IOC list and a value", name).At(f.Pos).
 			WithHint("%s('bad_ips', src_ip).", name)
 	}
 	lit, ok := f.Args[0].(*parse.String)
 	if !ok {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "the list of %s must be a literal", name).At(start(f.Args[0])).
-			WithHint("Write its name in quotes: %s('bad_ips', src_ip).", name)
+			WithHint("Write its name in quotes: %s.", map[bool]string{true: "ioc_version('bad_ips')", false: name + "('bad_ips', src_ip)"}[version])
 	}
 	list := parse.Name{Name: lit.V, Pos: lit.Position()}
 	if schema, bare, ok := strings.Cut(lit.V, "."); ok {
@@ -84,6 +88,9 @@ func (s *scalar) iocEntry(f *parse.FuncCall) (expr.Expr, error) {
 	full, err := s.iocList(list)
 	if err != nil {
 		return nil, err
+	}
+	if version {
+		return &expr.IOCEntry{X: &expr.Const{Val: types.Null(types.T(types.Text))}, List: full, Version: true}, nil
 	}
 	x, err := s.indicator(f.Args[1], "argument of "+name)
 	if err != nil {

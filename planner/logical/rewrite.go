@@ -98,7 +98,7 @@ func (f Rewrite) moreChildren(e expr.Expr, depth int) expr.Expr {
 		}
 	case *expr.IOCEntry:
 		if x := f.Expr(e.X, depth); x != e.X {
-			return &expr.IOCEntry{X: x, List: e.List, Info: e.Info}
+			return &expr.IOCEntry{X: x, List: e.List, Info: e.Info, Version: e.Version}
 		}
 	case *expr.UDF:
 		if l := f.List(e.Args, depth); !same(l, e.Args) {

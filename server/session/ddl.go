@@ -60,17 +60,6 @@ func (s *Server) planIOC(env *planner.Env, st *parse.CreateIOC, id uint64) (plan
 	return s.relation(&c.IOCList, c), nil
 }
 
-// iocList is a list as its text says.
-func iocList(env *planner.Env, st *parse.CreateIOC, id uint64) (*catalog.IOCList, error) {
-	c, err := planner.IOCList(env, st, id)
-	if err != nil {
-		return nil, err
-	}
-	c.SQL = parse.Print(st)
-	c.Name, c.Namespace = display(st.Name), catalog.NamespaceOf(st.Name.Schema)
-	return c, nil
-}
-
 func (s *Server) planFunction(env *planner.Env, st *parse.CreateFunction, id uint64) (planned, error) {
 	c, err := planner.Function(env, st, id)
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/vigil-sql/vigil/executor/sqlerr"
 	"github.com/vigil-sql/vigil/executor/types"
 	"github.com/vigil-sql/vigil/planner/catalog"
-	"github.com/vigil-sql/vigil/planner/parse"
 )
 
 const (
@@ -247,69 +246,4 @@ func (srv *Server) noteRefresh(ctx context.Context, l *catalog.IOCList, r refres
 	}
 	srv.feeds.set(l.ID, r)
 	return nil
-}
-
-// alterIOCOptions runs ALTER IOC LIST .. SET and RESET.
-func (s *scope) alterIOCOptions(ctx context.Context, name parse.Name, st *parse.AlterIOC) error {
-	l, ok := s.cat.Relation(cmpSchema(name.Schema), name.Name).(*catalog.IOCList)
-	if !ok {
-		return noIOCList(st.Name)
-	}
-	if err := s.own(kindIOC, l.ID, l.Name); err != nil {
-		return err
-	}
-	list, err := parse.Parse(l.SQL)
-	if err != nil {
-		return err
-	}
-	def := list[0].Stmt.(*parse.CreateIOC) // planIOC printed it
-	for i := range def.Options {
-		def.Options[i].Pos = 0 // they stand in another statement
-	}
-	drop := func(key string) {
-		def.Options = slices.DeleteFunc(def.Options, func(x parse.Option) bool { return x.Key == key })
-	}
-	for _, key := range st.Reset {
-		if key == "match" {
-			return fixedMatch(st.Name.Pos)
-		}
-		if l.Options[key] == "" {
-			return sqlerr.New(sqlerr.UndefinedObject, "IOC list %q has no option %q that is set", l.RelName(), key).At(st.Name.Pos)
-		}
-		drop(key)
-	}
-	for _, o := range st.Set {
-		if o.Key == "match" {
-			return fixedMatch(o.Pos)
-		}
-		drop(o.Key)
-		def.Options = append(def.Options, o)
-	}
-	if err := s.by.checkFeed(def.Options); err != nil {
-		return err
-	}
-	next, err := iocList(s.env(), def, l.ID)
-	if err != nil {
-		return err
-	}
-	change := job.Change{Alter: []job.Object{object(kindIOC, l.ID, l.Name, next.SQL, &next.IOCList)}}
-	anew := !sameFeed(l, next)
-	if anew { // what is known is of another feed
-		change.Props = []job.PropChange{{ID: l.ID, Set: refreshed{}.props()}}
-	}
-	return s.apply(ctx, step{change: change, publish: putting(next), done: func() {
-		if anew {
-			s.feeds.set(l.ID, refreshed{})
-		}
-	}})
-}
-
-// fixedMatch refuses to have queries find something else in a list than they did.
-func fixedMatch(pos int) error {
-	return sqlerr.NotSupported("option \"match\" in ALTER IOC LIST", "Make another list.").At(pos)
-}
-
-// sameFeed reports that two lists are filled from the same.
-func sameFeed(a, b *catalog.IOCList) bool {
-	return !slices.ContainsFunc([]string{"source", "format", "columns", "delimiter"}, func(o string) bool { return a.Options[o] != b.Options[o] })
 }

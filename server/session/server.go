@@ -276,6 +276,7 @@ func (s *Server) reload(m meta.Object) (any, error) {
 	case *parse.CreateSequence:
 		p, err = s.planSequence(st, m.ID, m.Props)
 	case *parse.CreateIOC:
+		s.feeds.set(m.ID, loadRefreshed(m.Props))
 		p, err = s.planIOC(env, st, m.ID)
 	case *parse.CreateFunction:
 		if p, err = s.planFunction(env, st, m.ID); err == nil {
@@ -304,9 +305,6 @@ func (s *Server) loadProps(m meta.Object) error {
 	s.loadComments(m)
 	if err := s.loadAccess(m); err != nil {
 		return err
-	}
-	if m.Kind == kindIOC {
-		s.feeds.set(m.ID, loadRefreshed(m.Props))
 	}
 	if m.Props[job.PropCorrected] != "" {
 		s.corrected(m.ID)

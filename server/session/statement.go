@@ -252,12 +252,7 @@ func (s *Session) iocCommand(stmt parse.Statement) doFunc {
 	case *parse.RefreshIOC:
 		return simple("REFRESH IOC LIST", func(ctx context.Context, out pgwire.Output) error { return s.refreshIOC(ctx, st, out) })
 	case *parse.AlterIOC:
-		if st.Set != nil || st.Reset != nil {
-			return s.inScope("ALTER IOC LIST", func(ctx context.Context, sc *scope, _ pgwire.Output) error {
-				return sc.alterIOCOptions(ctx, s.resolve(st.Name), st)
-			})
-		}
-		return simple("ALTER IOC LIST", func(ctx context.Context, _ pgwire.Output) error { return s.alterIOC(ctx, st) })
+		return s.alterIOCStatement(st)
 	}
 	return nil
 }

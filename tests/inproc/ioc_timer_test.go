@@ -267,3 +267,36 @@ func TestExpireAfter(t *testing.T) {
 	mustExec(t, db, "ALTER IOC LIST bad RESET (expire_after)", "INSERT INTO bad (value) VALUES ('stays.example')")
 	check(0, "put.example 2026-03-11 23:00:00+00 t, stays.example NULL t")
 }
+
+// TestListVersionInAlerts: alerts name the version of the list that they saw, also those that are made again after a crash, and the number goes on from there.
+func TestListVersionInAlerts(t *testing.T) {
+	clock := NewClock(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	disk := NewDisk()
+	db := costsDB(t, Options{Disk: disk, Clock: clock})
+	mustExec(t, db, "CREATE IOC LIST bad TYPE ip; CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, a INET, WATERMARK FOR ts AS ts)",
+		"CREATE CONTINUOUS QUERY hits AS SELECT a, ioc_version('bad') AS v FROM s WHERE a IN IOC bad",
+		"CREATE CONTINUOUS QUERY ups AS SELECT a, max(ioc_version('bad')) AS v, count(*) AS n FROM s WHERE a IN IOC bad GROUP BY a, TUMBLE(ts, INTERVAL '1 hour')",
+		"INSERT INTO bad (value) VALUES ('10.0.0.1')", "INSERT INTO s VALUES ('2026-03-01 12:00Z', '10.0.0.1')",
+		"INSERT INTO bad (value) VALUES ('10.0.0.2')", "INSERT INTO bad (value) VALUES ('10.0.0.3')", "INSERT INTO s VALUES ('2026-03-01 12:01Z', '10.0.0.1')")
+	check := func(sql, want string) {
+		t.Helper()
+		if got := flat(t, db, sql); got != want {
+			t.Fatalf("%s: %s, want %s", sql, got, want)
+		}
+	}
+	check("SELECT * FROM hits ORDER BY v", "10.0.0.1 2, 10.0.0.1 4")
+	check("SELECT ioc_version('bad'), version FROM vigil.ioc_lists", "4 4")
+	left := disk.Crash(nil)
+	_ = db.Close()
+	db = costsDB(t, Options{Disk: left, Clock: clock})
+	if db.Rerun == 0 {
+		t.Error("nothing was run again")
+	}
+	mustExec(t, db, "INSERT INTO bad (value) VALUES ('10.0.0.4')", "INSERT INTO s VALUES ('2026-03-01 12:02Z', '10.0.0.4'), ('2026-03-01 13:30Z', '10.0.0.9')")
+	check("SELECT * FROM hits ORDER BY v", "10.0.0.1 2, 10.0.0.1 4, 10.0.0.4 5")
+	check("SELECT a, v, n FROM ups ORDER BY v", "10.0.0.1 4 2, 10.0.0.4 5 1")
+	check("SELECT ioc_version('bad'), version FROM vigil.ioc_lists", "5 5")
+	if err := db.Exec("SELECT ioc_version('bad', a) FROM s"); err == nil || !strings.Contains(err.Error(), "ioc_version takes the name of an IOC list") {
+		t.Errorf("%v", err)
+	}
+}
