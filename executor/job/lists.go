@@ -68,8 +68,11 @@ func (e *Engine) stageLists(c *change, steps []ioc.Change) error {
 
 // IOCEntries reads the entries of a list that have not expired, as of the last committed epoch. meta is valid during the call.
 func (e *Engine) IOCEntries(listID uint64, fn func(value string, meta []byte) error) error {
-	return e.iocDone.Load().At(int64(e.cfg.Clock())).Entries(listID, fn)
+	return e.IOCDone().Entries(listID, fn)
 }
+
+// IOCDone is the lists of the last committed epoch, as they are now.
+func (e *Engine) IOCDone() *ioc.Set { return e.iocDone.Load().At(int64(e.cfg.Clock())) }
 
 // persistLists makes what was staged count.
 func (e *Engine) persistLists(b batchKV, ep *epoch, c *change) {

@@ -292,6 +292,13 @@ type (
 		Stream Name
 		Since  *Interval
 	}
+	// Retro is RETRO IOC LIST name ON stream (column) [SINCE INTERVAL '..'] [ALL].
+	Retro struct {
+		List, Stream Name
+		Column       Ident
+		Since        *Interval
+		All          bool
+	}
 	// CreateFunction is CREATE [OR REPLACE] FUNCTION or AGGREGATE.
 	CreateFunction struct {
 		Name        Name
@@ -479,6 +486,7 @@ func (*CreateIOC) statement()      {}
 func (*AlterIOC) statement()       {}
 func (*RefreshIOC) statement()     {}
 func (*ReplayLate) statement()     {}
+func (*Retro) statement()          {}
 func (*CreateFunction) statement() {}
 func (*Drop) statement()           {}
 func (*Insert) statement()         {}

@@ -275,14 +275,32 @@ func (c *cursor) pauseOrRefresh() Statement {
 	return &PauseQuery{Name: c.qualified(), Resume: t.val == "resume"}
 }
 
-// replay parses REPLAY LATE stream [SINCE INTERVAL '..'].
+// replay parses REPLAY LATE stream [SINCE INTERVAL '..'], and RETRO.
 func (c *cursor) replay() Statement {
-	c.next()
+	if c.next().val == "retro" {
+		return c.retro()
+	}
 	c.expectKw("late")
 	s := &ReplayLate{Stream: c.qualified()}
 	if c.acceptKw("since") {
 		s.Since = c.interval()
 	}
+	return s
+}
+
+// retro parses RETRO IOC LIST name ON stream (column) [SINCE INTERVAL '..'] [ALL].
+func (c *cursor) retro() Statement {
+	c.expectKw("ioc", "list")
+	s := &Retro{List: c.qualified()}
+	c.expectKw("on")
+	s.Stream = c.qualified()
+	c.expect("(")
+	s.Column = Ident{At: At{c.peek().pos}, Parts: []string{c.name()}}
+	c.expect(")")
+	if c.acceptKw("since") {
+		s.Since = c.interval()
+	}
+	s.All = c.acceptKw("all")
 	return s
 }
 

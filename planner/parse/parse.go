@@ -128,7 +128,7 @@ func (c *cursor) statement() Statement {
 		return c.explain()
 	case "set", "reset":
 		return c.set()
-	case "replay":
+	case "replay", "retro":
 		return c.replay()
 	case "test":
 		return c.testQuery()
@@ -203,7 +203,6 @@ var missing = []struct{ words, what, hint string }{
 	{"alter", "ALTER", "vigil has ALTER TABLE, ALTER SEQUENCE, ALTER CONTINUOUS QUERY, ALTER SINK and ALTER IOC LIST."},
 	{"backup", "BACKUP", "vigil has BACKUP TO 'directory'."},
 	{"restore", "RESTORE", "Start a server on the directory of the backup: vigil serve --data DIRECTORY."},
-	{"retro", "RETRO IOC LIST", "Join the stream's history with the list in a SELECT."},
 	{"merge", "MERGE", "Use INSERT and DELETE."},
 	{"lock", "LOCK", "vigil reads snapshots and takes no locks."},
 	{"vacuum", "VACUUM", "vigil cleans up by itself."},

@@ -40,12 +40,9 @@ func (p *printer) statement(stmt Statement) {
 	case *AlterIOC:
 		p.alterIOC(s)
 	case *ReplayLate:
-		p.s("REPLAY LATE ")
-		p.name(s.Stream)
-		if s.Since != nil {
-			p.s(" SINCE ")
-			p.interval(s.Since)
-		}
+		p.replayLate(s)
+	case *Retro:
+		p.retro(s)
 	case *Backup:
 		p.s("BACKUP TO ", quoteString(s.Dir))
 	case *RefreshIOC:
@@ -333,6 +330,28 @@ func (p *printer) alterQuery(s *AlterQuery) {
 	default:
 		p.s(" RENAME TO ", QuoteIdent(s.Rename))
 	}
+}
+
+func (p *printer) replayLate(s *ReplayLate) {
+	p.s("REPLAY LATE ")
+	p.name(s.Stream)
+	if s.Since != nil {
+		p.s(" SINCE ")
+		p.interval(s.Since)
+	}
+}
+
+func (p *printer) retro(s *Retro) {
+	p.s("RETRO IOC LIST ")
+	p.name(s.List)
+	p.s(" ON ")
+	p.name(s.Stream)
+	p.s(" (", QuoteIdent(s.Column.Parts[0]), ")")
+	if s.Since != nil {
+		p.s(" SINCE ")
+		p.interval(s.Since)
+	}
+	p.s(map[bool]string{true: " ALL"}[s.All])
 }
 
 func (p *printer) refreshIOC(s *RefreshIOC) {

@@ -10,6 +10,7 @@ import (
 	"github.com/vigil-sql/vigil/planner/catalog"
 	"github.com/vigil-sql/vigil/planner/parse"
 	"github.com/vigil-sql/vigil/server/pgwire"
+	"github.com/vigil-sql/vigil/storage/meta"
 )
 
 // iocList is a list as its text says.
@@ -31,6 +32,13 @@ func (s *Session) alterIOCStatement(st *parse.AlterIOC) doFunc {
 	return s.inScope("ALTER IOC LIST", func(ctx context.Context, sc *scope, _ pgwire.Output) error {
 		return sc.alterIOCOptions(ctx, s.resolve(st.Name), st)
 	})
+}
+
+// loadIOC is a stored list, and what is known of it.
+func (s *Server) loadIOC(env *planner.Env, st *parse.CreateIOC, m meta.Object) (planned, error) {
+	s.feeds.set(m.ID, loadRefreshed(m.Props))
+	s.retros.load(m.ID, m.Props)
+	return s.planIOC(env, st, m.ID)
 }
 
 // alterIOCOptions runs ALTER IOC LIST .. SET and RESET.

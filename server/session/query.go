@@ -83,7 +83,7 @@ func (s *Session) taskEnvIn(ctx context.Context) *task.Env {
 	env.Ctx.Ctx = fn.Ctx{Now: s.srv.clock(), TimeZone: s.settings.location(), Session: &fn.Session{User: s.user(), SessionUser: s.sessionUser(), Database: databaseName,
 		Schema: "public", SearchPath: s.path(), BackendPID: s.info.PID, Settings: s.settings.get, Catalog: s.pg, Sequences: sequences{s},
 		Notify: s.notify, Channels: s.listen.channels, Context: ctx, Backends: signals{s}, Warn: s.warn, SetConfig: s.setConfig}}
-	env.Ctx.IOC = s.lists().At(int64(env.Ctx.Now))
+	env.Ctx.IOC = s.listsIn(ctx).At(int64(env.Ctx.Now))
 	if s.srv.udf != nil {
 		env.Ctx.UDF = statementCalls{s}
 	}

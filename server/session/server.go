@@ -80,6 +80,7 @@ type Server struct {
 	running map[uint64]*catalog.Sink
 	secrets secrets
 	feeds   feeds
+	retros  retros
 	// intakes and receivers belong to streams of flows; the map of receivers is guarded by ddl.
 	intakes   intakes
 	receivers receivers
@@ -276,8 +277,7 @@ func (s *Server) reload(m meta.Object) (any, error) {
 	case *parse.CreateSequence:
 		p, err = s.planSequence(st, m.ID, m.Props)
 	case *parse.CreateIOC:
-		s.feeds.set(m.ID, loadRefreshed(m.Props))
-		p, err = s.planIOC(env, st, m.ID)
+		p, err = s.loadIOC(env, st, m)
 	case *parse.CreateFunction:
 		if p, err = s.planFunction(env, st, m.ID); err == nil {
 			err = s.loadFunction(env, p.fn, m.Props)

@@ -120,6 +120,8 @@ func (s *Session) plan(ctx context.Context, stmt parse.Statement, hints []types.
 		return s.planFetch(st)
 	case *parse.ReplayLate:
 		return s.planReplay(st)
+	case *parse.Retro:
+		return s.planRetro(st)
 	case *parse.Insert:
 		return s.planInsert(st, hints)
 	case *parse.Update:
