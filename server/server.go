@@ -45,6 +45,8 @@ type Config struct {
 	PG, HTTP string
 	// Insecure allows addresses other than loopback, without users and TLS.
 	Insecure bool
+	// UnsandboxedJavaScript runs JavaScript where the system cannot keep it from files and network.
+	UnsandboxedJavaScript bool
 	// Auth is "trust" or "" where connections from this machine need no password, "scram" where all do.
 	Auth string
 	// TLSCert and TLSKey are the files of the certificate for Postgres clients, and of its key; empty: no TLS.
@@ -182,7 +184,7 @@ func (s *Server) openSession() error {
 	if s.cfg.Memory > 0 {
 		res.BoundTails(s.cfg.Memory / 32)
 	}
-	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Logger: s.log, Log: func(function string, lines []string) { s.console.Add(time.Now(), function, lines) }})
+	s.pool = udf.NewPool(udf.Options{Command: s.cfg.UDFCommand, Unsandboxed: s.cfg.UnsandboxedJavaScript, Logger: s.log, Log: func(function string, lines []string) { s.console.Add(time.Now(), function, lines) }})
 	s.sess, err = session.New(session.Options{
 		Logger: s.log, Version: Version, Secrets: seal.New(cmp.Or(s.cfg.SecretKey, filepath.Join(s.cfg.Dir, seal.File))), TestDir: s.cfg.TestDir,
 		FunctionMax: s.cfg.FunctionMax, FunctionLog: s.functionLog, Sinks: append(sink.Builtins(), kafka.SinkDef(), postgres.SinkDef()),

@@ -117,6 +117,9 @@ func (e *crash) Error() string { return fmt.Sprintf("JavaScript worker died: %v"
 func (e *crash) sqlError(f *function, c *call) error {
 	var err *sqlerr.Error
 	switch {
+	case strings.Contains(e.stderr, wire.NoSandbox):
+		return sqlerr.New(sqlerr.FeatureNotSupported, "JavaScript is refused, because this system has no sandbox for it").
+			WithDetail("%s", e.stderr).WithHint("Start the server with --allow-unsandboxed-javascript if you trust all who create functions.")
 	case e.slow:
 		err = sqlerr.New(sqlerr.UDFTimeLimit, "function %s did not answer in time", f.spec.Name)
 	case strings.Contains(e.stderr, "stack overflow") || strings.Contains(e.stderr, "stack exceeds"):

@@ -25,7 +25,9 @@ type Options struct {
 	Command []string
 	// Workers is how many calls run at the same time; default half of GOMAXPROCS. Processes start when they are needed.
 	Workers int
-	Logger  *slog.Logger // default: none
+	// Unsandboxed lets workers run where the system has no sandbox for them.
+	Unsandboxed bool
+	Logger      *slog.Logger // default: none
 	// Log takes what functions give to console.log, up to wire.LogLinesMax lines of a batch, as they came; nil: nobody asks.
 	Log func(function string, lines []string)
 }
@@ -309,7 +311,7 @@ func (p *Pool) process(s *slot) (*process, error) {
 	if s.proc != nil {
 		return s.proc, nil
 	}
-	proc, err := start(p.opts.Command)
+	proc, err := start(p.opts.Command, p.opts.Unsandboxed)
 	if err != nil {
 		return nil, sqlerr.New(sqlerr.InsufficientResources, "cannot start a JavaScript worker: %v", err).
 			WithHint("Workers are started as: %q.", p.opts.Command)

@@ -64,7 +64,7 @@ type kill struct {
 }
 
 // start runs command with an empty environment, a pipe in each direction and the progress page as descriptor 3.
-func start(command []string) (*process, error) {
+func start(command []string, unsandboxed bool) (*process, error) {
 	p := &process{cmd: exec.Command(command[0], command[1:]...), defined: map[uint64]bool{}}
 	page, err := wire.NewProgress()
 	if err != nil {
@@ -91,6 +91,9 @@ func start(command []string) (*process, error) {
 		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs[0], theirs[1], theirs[2]
 		p.cmd.ExtraFiles = []*os.File{page}
 		p.cmd.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none", "TZ=UTC", "LANG=C"}
+		if unsandboxed {
+			p.cmd.Env = append(p.cmd.Env, wire.UnsandboxedEnv+"=1")
+		}
 		p.cmd.Dir = "/"
 		p.cmd.SysProcAttr = childAttributes()
 		err = p.cmd.Start()

@@ -59,6 +59,13 @@ func ResultMax(outputBytes int64) int {
 	return ResultFlush + int(outputBytes) + BatchRowsMax*rowOverhead + LogLinesMax*(LogLineMax+2)
 }
 
+// UnsandboxedEnv is the variable that allows a worker to run where the system has no sandbox. NoSandbox is how one that may not says
+// so on its standard error.
+const (
+	UnsandboxedEnv = "VIGIL_UNSANDBOXED_JAVASCRIPT"
+	NoSandbox      = "no sandbox"
+)
+
 // Definition is a function as a worker sees it. Handle is new for each definition: a replaced function is another one.
 type Definition struct {
 	Handle   uint64

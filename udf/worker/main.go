@@ -4,9 +4,8 @@
 // What it can stop by itself (JavaScript code that runs too long, too deep or too big) it reports as a broken limit and
 // ends; a worker never runs on after a violation.
 //
-// Every function has a realm of its own, frozen, so no state passes between calls. The limits today are resource limits
-// and the language itself; system calls are not yet filtered (seccomp, landlock), so a bug in the JavaScript engine that
-// runs foreign machine code would have the rights of the server's user.
+// Every function has a realm of its own, frozen, so no state passes between calls. What the language does not keep in, such as foreign
+// machine code after a bug in the engine, a filter of system calls does (see confine): no files, no network, no other processes.
 package worker
 
 import (
@@ -76,6 +75,9 @@ func serve(in io.Reader, out io.Writer, progress *wire.Progress) error {
 	}
 	if err := limitProcess(); err != nil {
 		return fmt.Errorf("set resource limits: %w", err)
+	}
+	if err := confine(); err != nil && os.Getenv(wire.UnsandboxedEnv) == "" {
+		return fmt.Errorf("%s: %w", wire.NoSandbox, err)
 	}
 	s := &server{out: out, progress: progress, watch: newWatchdog(progress), lockdown: lockdown, functions: map[uint64]*function{}}
 	defer s.watch.stop()

@@ -33,6 +33,9 @@ func limitProcess() error {
 	if raceBuild {
 		return nil
 	}
+	if fd, err := unix.Open("/proc/self/statm", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+		statmFile = fd
+	}
 	spaceAtStart = uint64(statm(0))
 	max := uint64(dataBase + 2*wire.MemoryMax)
 	if err := unix.Setrlimit(unix.RLIMIT_AS, &unix.Rlimit{Cur: spaceAtStart + max, Max: spaceAtStart + max}); err != nil {
@@ -41,13 +44,20 @@ func limitProcess() error {
 	return unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: max, Max: max})
 }
 
+// statmFile is /proc/self/statm, opened while files could be; -1: there is none.
+var statmFile = -1
+
 // spaceAtStart is the address space of the worker before it ran anything, in bytes: Go reserves some.
 var spaceAtStart uint64
 
 // statm reads a field of /proc/self/statm, 0 for the address space, 5 for private writable memory, in bytes; 0 when there is none.
 func statm(field int) int64 {
-	text, err := os.ReadFile("/proc/self/statm")
-	f := bytes.Fields(text)
+	if statmFile < 0 {
+		return 0
+	}
+	var buf [256]byte
+	n, err := unix.Pread(statmFile, buf[:], 0)
+	f := bytes.Fields(buf[:max(n, 0)])
 	if err != nil || len(f) <= field {
 		return 0
 	}

@@ -47,6 +47,7 @@ type serveCmd struct {
 	Memory     string          `help:"What the server may have in memory, such as 8GB; state beyond it goes to the data directory. Default: three quarters of the machine's." placeholder:"SIZE"`
 	Results    string          `name:"results-retention-bytes" help:"What the results of all queries may take together, such as 100GB; the oldest rows go first. Default: half of the disk." placeholder:"SIZE"`
 	JavaScript functionFlags   `embed:"" prefix:"javascript-"`
+	Unconfined bool            `name:"allow-unsandboxed-javascript" help:"Run JavaScript functions where the system has no sandbox for them (seccomp)."`
 	Workers    int             `help:"Key partitions; 0: one per core." default:"0"`
 	Checkpoint time.Duration   `name:"checkpoint-every" help:"Time between checkpoints of keyed state." default:"10s"`
 	TestDir    string          `name:"test-dir" help:"Directory whose files TEST CONTINUOUS QUERY may read; none: no files." type:"existingdir"`
@@ -75,7 +76,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		return err
 	}
 	s, err := server.Start(server.Config{Dir: c.Data, PG: c.PG, HTTP: c.HTTP, Insecure: c.Insecure, Auth: c.Auth, TLSCert: c.TLSCert, TLSKey: c.TLSKey, SecretKey: c.SecretKey, Workers: c.Workers, Logger: log,
-		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir, Journals: c.Journals.keep(), Memory: memory, ResultsMax: results, IngestMax: c.IngestMB << 20, FunctionMax: functions, Fatal: fatal})
+		CheckpointEvery: c.Checkpoint, TestDir: c.TestDir, Journals: c.Journals.keep(), Memory: memory, ResultsMax: results, IngestMax: c.IngestMB << 20, FunctionMax: functions, UnsandboxedJavaScript: c.Unconfined, Fatal: fatal})
 	if err != nil {
 		return err
 	}
