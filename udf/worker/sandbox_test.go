@@ -35,7 +35,7 @@ func try(what string) {
 	case "open":
 		_, err = os.ReadFile("/etc/passwd")
 	case "write":
-		err = os.WriteFile("/tmp/vigil-sandbox-test", nil, 0o600)
+		err = os.WriteFile(os.DevNull, nil, 0o600)
 	case "kill":
 		err = syscall.Kill(os.Getppid(), 0)
 	case "tgkill":
