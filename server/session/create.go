@@ -83,7 +83,7 @@ func (s *Session) createObject(stmt parse.Statement) (doFunc, error) {
 		if st.Name.Schema != "" && st.Name.Schema != catalog.Public && s.snapshot().Schema(st.Name.Schema) != nil {
 			return nil, sqlerr.NotSupported("a function in a schema other than public", "Leave the schema out.").At(st.Name.Pos)
 		}
-		return s.createDo("CREATE FUNCTION", st.Name, func(n parse.Name) creation {
+		return s.createDo("CREATE "+map[bool]string{true: "AGGREGATE", false: "FUNCTION"}[st.Aggregate], st.Name, func(n parse.Name) creation {
 			x := *st
 			x.Name = parse.Name{Name: n.Name, Pos: n.Pos}
 			return creation{kind: kindFunction, replace: st.OrReplace, sql: parse.Print(&x),

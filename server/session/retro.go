@@ -141,7 +141,11 @@ func (r *retro) run(ctx context.Context, _ []types.Value, emit func([]types.Valu
 	if err != nil {
 		return err
 	}
-	out.Notice(notice(sqlerr.SuccessfulCompletion, "%d entries of IOC list %q%s are compared with the history of stream %q", n, r.l.RelName(), since, r.st.Stream.Name))
+	entries, are := "entries", "are"
+	if n == 1 {
+		entries, are = "entry", "is"
+	}
+	out.Notice(notice(sqlerr.SuccessfulCompletion, "%d %s of IOC list %q%s %s compared with the history of stream %q", n, entries, r.l.RelName(), since, are, r.st.Stream.Name))
 	if err := out.Flush(); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func TestRetro(t *testing.T) {
 		"CREATE IOC LIST bad TYPE cidr", "INSERT INTO bad (value, source) VALUES ('10.0.0.1', 'feed')")
 	retro := "RETRO IOC LIST bad ON auth (src)"
 	first := `2026-03-08 11:00:00+00 10.0.0.1 b 10.0.0.1/32 {"type": "cidr", "value": "10.0.0.1/32", "source": "feed", "added_at": "2026-03-08 12:00:00+00"}`
-	check(retro+" SINCE INTERVAL '1 day'", first, `1 entries of IOC list "bad" are compared with the history of stream "auth"`)
+	check(retro+" SINCE INTERVAL '1 day'", first, `1 entry of IOC list "bad" is compared with the history of stream "auth"`)
 	check(retro, "", `0 entries of IOC list "bad" added since 2026-03-08 12:00:00+00 are compared`)
 
 	// What is added is compared; what was is not, nor what goes or is known better; another column is another history.
