@@ -83,6 +83,8 @@ type Store struct {
 	closed bool
 
 	cursors cursors
+
+	merging merging
 }
 
 var _ kv.Store = (*Store)(nil)
@@ -107,6 +109,7 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s := &Store{dir: dir, opts: o, waiter: newWaiter(dir, o), lock: lock, cache: pebble.NewCache(o.CacheBytes + cacheMemTables*o.MemTableBytes)}
 	s.idle.L = &s.mu
+	s.merging.init()
 	if s.db, err = s.openDB(); err == nil {
 		err = s.checkFormat()
 		if err != nil {
@@ -114,9 +117,11 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 	}
 	if err != nil {
+		s.merging.stop()
 		s.cache.Unref()
 		return nil, errors.Join(err, lock.Close())
 	}
+	s.merging.start(s)
 	return s, nil
 }
 
@@ -129,6 +134,7 @@ func (s *Store) openDB() (db *pebble.DB, err error) {
 	opts := dbOptions(s.opts, s.cache)
 	opts.Lock = s.lock
 	opts.FS = waitFS{s.opts.FS, s.waiter}
+	opts.EventListener = &pebble.EventListener{FlushEnd: s.merging.flushed}
 	fatal := func(message string) { opts.Logger.Fatalf("%s", message) }
 	s.waiter.fatal.Store(&fatal)
 	s.waiter.opening.Store(true)

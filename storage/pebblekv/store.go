@@ -160,10 +160,12 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.merging.stop()
 	for s.inUse > 0 {
 		s.idle.Wait()
 	}
 	s.mu.Unlock()
+	<-s.merging.done
 	s.cursors.closeAll()
 	err := s.db.Close()
 	s.cache.Unref()

@@ -103,6 +103,54 @@ func TestTablesThatDoNotOverlap(t *testing.T) {
 	}
 }
 
+// TestTablesStayFew: however many memtables were written, of keys that only ascend there are a few tables of each kind, in all levels, and no row is lost,
+// by a loss of power either.
+func TestTablesStayFew(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	s := open(t, fs)
+	kinds := []string{"\x10\x03", "\x10\x04", "\x10\x08", "\x10\x09", "\x20\x05"}
+	const rounds = 600
+	round := 0
+	write := func() {
+		b := s.NewBatch()
+		for _, kind := range kinds {
+			b.Set(fmt.Appendf(nil, "%s%06d", kind, round), []byte("row"))
+		}
+		b.DeleteRange([]byte(kinds[0]), fmt.Appendf(nil, "%s%06d", kinds[0], round/2))
+		if err := errors.Join(b.Commit(false), s.Flush()); err != nil {
+			t.Fatal(err)
+		}
+		round++
+	}
+	tables := func() (n int) {
+		for _, level := range s.db.Metrics().Levels {
+			n += int(level.TablesCount)
+		}
+		return n
+	}
+	check := func(s *Store) {
+		t.Helper()
+		keys, _ := list(t, s, nil, nil)
+		if want := round*len(kinds) - (round-1)/2; len(keys) != want {
+			t.Fatalf("%d keys are left of %d", len(keys), want)
+		}
+	}
+	for range rounds {
+		if write(); round%50 == 0 {
+			check(open(t, fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: round % 101, RNG: newRNG(uint64(round))})))
+		}
+	}
+	// Of which 48 wait at the top, and some lie side by side until they are enough to be merged.
+	const most = 160
+	for more := 0; tables() > most; more++ { // they are merged meanwhile
+		if more == rounds {
+			t.Fatalf("%d memtables left %d tables; %d are few", round, tables(), most)
+		}
+		write()
+	}
+	check(s)
+}
+
 // TestLargeValues: values that are kept apart outlive flushes, compactions, crashes and backups.
 func TestLargeValues(t *testing.T) {
 	rnd := rand.New(rand.NewSource(3))
