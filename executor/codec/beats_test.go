@@ -78,12 +78,23 @@ type golden struct {
 	params    map[string]string
 	cols      []types.Column
 	from      []string
+	keys      []string // the keys of the expected events, by column; nil: the columns' names
 	arrival   time.Time
+	heading   bool // the log's first line comes before each event
+	millis    bool // the events' times have milliseconds only
 }
 
 // column adds a column and the field it is filled from; the column's name is the expected event's key.
 func (g *golden) column(name string, k types.Kind, from string) {
 	g.cols, g.from = append(g.cols, types.Column{Name: name, Type: types.T(k)}), append(g.from, from)
+}
+
+// text is a value as it is compared.
+func (g *golden) text(v types.Value) string {
+	if g.millis && v.Type.Kind == types.TimestampTZ {
+		v.I -= v.I % 1000
+	}
+	return v.Text()
 }
 
 // run decodes each event's line and compares every column with the event's value; differ tells which differences are meant. It
@@ -98,6 +109,9 @@ func (g *golden) run(t *testing.T, cases []beatsCase, differ func(e map[string]a
 	for _, c := range cases {
 		for _, e := range c.events {
 			raw := c.line(e)
+			if g.heading {
+				raw = append(bytes.Clone(c.log[:lineLen(c.log)]), raw...)
+			}
 			b := batch.New(s, nil)
 			var rej []Reject
 			if n := d.Decode(bytes.Clone(raw), b, 10, &rej); n != len(raw) || b.N != 1 || len(rej) != 0 {
@@ -107,9 +121,12 @@ func (g *golden) run(t *testing.T, cases []beatsCase, differ func(e map[string]a
 			events++
 			for i := range s.Cols {
 				name := s.Cols[i].Name
+				if g.keys != nil {
+					name = g.keys[i]
+				}
 				got, want := "NULL", "NULL"
 				if !b.Cols[i].IsNull(0) {
-					got = b.Cols[i].Value(0).Text()
+					got = g.text(b.Cols[i].Value(0))
 				}
 				if v, ok := e[name]; ok {
 					want = strings.TrimSuffix(fmt.Sprintf("%v", v), "\n")

@@ -97,13 +97,22 @@ func (d *kvDecoder) record(text []byte) error {
 		d.store(d.message, msg)
 		text = msg
 	}
-	pairs, i := 0, 0
-	for {
+	pairs, err := d.pairs(text, d.delim == 0)
+	if err == nil && pairs == 0 && !d.syslog {
+		return sqlerr.New(sqlerr.InvalidTextRepresentation, "invalid key=value line: it holds no pair").
+			WithDetail("It begins with %q.", text[:min(len(text), 30)])
+	}
+	return err
+}
+
+// pairs puts the pairs of a line, or those within a value of it, and returns their number; nests: its values may hold pairs.
+func (d *kvDecoder) pairs(text []byte, nests bool) (pairs int, err error) {
+	for i := 0; ; {
 		for i < len(text) && (d.between(text[i]) || text[i] == ' ' || text[i] == '\t') {
 			i++
 		}
 		if i == len(text) {
-			break
+			return pairs, nil
 		}
 		key, end := d.key(text, i)
 		if end == len(text) || text[end] != d.sep {
@@ -113,9 +122,22 @@ func (d *kvDecoder) record(text []byte) error {
 			i = max(end, i+1)
 			continue
 		}
+		if at := end + 1; nests && len(key) > 0 && at < len(text) && text[at] == '\'' {
+			inner, next := d.inner(text, at)
+			nests = next >= 0
+			if next > 0 {
+				d.put(key, inner)
+				n, err := d.pairs(inner, false)
+				if pairs += n + 1; err != nil {
+					return pairs, err
+				}
+				i = next
+				continue
+			}
+		}
 		value, next := d.value(text, end+1)
 		if next < 0 {
-			return sqlerr.New(sqlerr.InvalidTextRepresentation, "invalid key=value line: a quoted value does not end").
+			return pairs, sqlerr.New(sqlerr.InvalidTextRepresentation, "invalid key=value line: a quoted value does not end").
 				WithDetail("At byte %d: %q", end+2, text[end+1:min(len(text), end+31)])
 		}
 		if len(key) > 0 {
@@ -124,19 +146,35 @@ func (d *kvDecoder) record(text []byte) error {
 		}
 		i = next
 	}
-	if pairs == 0 && !d.syslog {
-		return sqlerr.New(sqlerr.InvalidTextRepresentation, "invalid key=value line: it holds no pair").
-			WithDetail("It begins with %q.", text[:min(len(text), 30)])
-	}
-	return nil
 }
+
+// inner returns the pairs that stand in single quotes at i, as in the records of Linux's audit (msg='op=login res=success'), and
+// the place behind the closing quote: 0 when it holds no pairs, -1 when no quote closes, not even one that would open later.
+func (d *kvDecoder) inner(s []byte, i int) ([]byte, int) {
+	for end := i + 1; ; end++ {
+		k := bytes.IndexByte(s[end:], '\'')
+		if k < 0 {
+			return nil, -1
+		}
+		if end += k; end+1 < len(s) && !d.between(s[end+1]) {
+			continue
+		}
+		if bytes.IndexByte(s[i+1:end], d.sep) < 0 {
+			return nil, 0
+		}
+		return s[i+1 : end], end + 1
+	}
+}
+
+// auditSeparator comes before the fields that Linux's audit adds to a record, names for its numbers.
+const auditSeparator = 0x1d
 
 // between reports whether a byte separates pairs.
 func (d *kvDecoder) between(c byte) bool {
 	if d.delim != 0 {
 		return c == d.delim
 	}
-	return c == ' ' || c == '\t'
+	return c == ' ' || c == '\t' || c == auditSeparator
 }
 
 // key returns the word at i, up to the separator or the end of the pair.

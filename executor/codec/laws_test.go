@@ -361,33 +361,5 @@ func FuzzDecode(f *testing.F) {
 			f.Add(uint8(n), append(append(joined(records[:1]), bad...), records[2]...))
 		}
 	}
-	f.Fuzz(func(t *testing.T, which uint8, payload []byte) {
-		def := Builtins()[int(which)%len(Builtins())]
-		s := wideSchema()
-		if which >= 128 {
-			s = lawSchema()
-		}
-		o := Options{Schema: s, TimeCol: -1}
-		o.Params = samples()[def.Name].params
-		if which >= 128 {
-			o.From = samples()[def.Name].from
-		}
-		if def.Name == "CSV" && which&64 != 0 {
-			o.Params = map[string]string{"header": "match", "escape": `\`}
-		}
-		d, err := def.New(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all, rejects := decodeAll(t, d, s, payload, 1<<20)
-		parts, again := decodeAll(t, d, s, payload, 2)
-		if len(all) != len(parts) || len(rejects) != len(again) {
-			t.Fatalf("%s %q: %d rows and %d rejects at once, %d and %d in parts", def.Name, payload, len(all), len(rejects), len(parts), len(again))
-		}
-		if row, err := DecodeRow([]types.Type{types.T(types.Text), types.T(types.Int4)}, payload); err == nil {
-			if _, err := DecodeRow([]types.Type{types.T(types.Text), types.T(types.Int4)}, AppendRow(nil, row)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
+	f.Fuzz(fuzzDecode)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
@@ -96,7 +97,35 @@ func TestKV(t *testing.T) {
 			`srcip=10.0.0.1 devname=FG 1 eventtime=2020-04-23 06:17:45+00 severity=notice rest={"date":"2024-04-23","time":"12:17:45","srcport":"5"}`},
 		{"other separators", "KV", map[string]string{"delimiter": ";", "separator": ":"}, "user : root ; cmd: /bin/ls -l;flag\n", []string{"user text", "cmd text", "flag bool"}, "user=root cmd=/bin/ls -l flag=t"},
 		{"the first of two counts", "KV", nil, "user=root user=eve\n", []string{"user text"}, "user=root"},
+		{"pairs within a value", "KV", nil, "msg=audit(1.2:3): pid=7 msg='op=PAM:auth acct=\"a'b\" exe=\"/bin/su\" res=success'\x1dUID=\"root\"\nmsg='it is' pid=8\nmsg='it is' op='b'\nmsg='a=1 b='c=2' pid=9\n",
+			[]string{"msg text", "pid int", "op text", "acct text", "res text", "uid text"}, "msg=audit(1.2:3): pid=7 op=PAM:auth acct=a'b res=success uid=root\nmsg='it pid=8\nmsg='it op='b'\nmsg=a=1 b='c=2 pid=9"},
+		{"an open quote within a value", "KV", nil, "msg='a=\"1' pid=1\n", []string{"msg text", "pid int"}, "! 22P02 invalid key=value line: a quoted value does not end | msg='a=\"1' pid=1"},
 		{"an open quote", "KV", nil, "a=1 b=\"x\na=2\n", []string{"a int"}, "a=2\n! 22P02 invalid key=value line: a quoted value does not end | a=1 b=\"x"},
 		{"a value that does not fit", "KV", nil, "a=x\n", []string{"a int"}, `! 22P02 column "a": invalid input syntax for type bigint: "x" | a=x`},
 	})
+}
+
+// TestKVLinear: many opening single quotes cost no more than the line's length.
+func TestKVLinear(t *testing.T) {
+	s := &types.Schema{Cols: []types.Column{benchColumn("a", types.Text)}}
+	d := newDecoder(t, "KV", Options{Schema: s, TimeCol: -1})
+	took := func(n int, piece string) time.Duration {
+		payload := []byte(strings.Repeat(piece, n) + "\n")
+		best := time.Hour
+		for range 3 {
+			b := batch.New(s, nil)
+			var rej []Reject
+			start := time.Now()
+			if d.Decode(payload, b, 1, &rej); b.N != 1 {
+				t.Fatal(b.N, rej)
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	for _, piece := range []string{"a='b ", "a='b' ", "a='b ' ", "a='b=c' "} {
+		if small, large := took(4000, piece), took(80000, piece); large > 100*small+time.Millisecond {
+			t.Errorf("%q: %v for 4,000, %v for 80,000", piece, small, large)
+		}
+	}
 }
