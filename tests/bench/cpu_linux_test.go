@@ -17,7 +17,7 @@ func threadCPU() time.Duration {
 }
 
 // processCPU is the CPU time that the process has had.
-func processCPU(b *testing.B) time.Duration {
+func processCPU(b testing.TB) time.Duration {
 	var r unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
 		b.Fatal(err)
