@@ -125,13 +125,11 @@ func (d *syslogDecoder) Decode(payload []byte, b *batch.Batch, limit int, rej *[
 // frame returns the message at i and where the next one starts. It is nil where an octet count is wrong, and the line is lost.
 func (d *syslogDecoder) frame(payload []byte, i int) (text []byte, next int) {
 	if d.framing != "line" && payload[i]-'1' <= 8 {
-		count, at := digits(payload, i, 7)
+		_, at := digits(payload, i, 7)
 		counted := at+1 < len(payload) && payload[at] == ' ' && payload[at+1] == '<'
-		switch {
-		case counted && count <= SyslogMessageMax && at+1+int(count) <= len(payload):
-			end := at + 1 + int(count)
-			text = payload[at+1 : end]
-			return trimEOL(text), end
+		switch n := SyslogCounted(payload[i:]); {
+		case n > 0 && i+n <= len(payload):
+			return trimEOL(payload[at+1 : i+n]), i + n
 		case counted || d.framing == "octets":
 			return nil, i + lineLen(payload[i:])
 		}
@@ -144,6 +142,22 @@ func (d *syslogDecoder) frame(payload []byte, i int) (text []byte, next int) {
 	}
 	return text, next
 }
+
+// SyslogCounted returns the length of the message with octet counting that data begins with, with its count, in bytes; 0 when it
+// begins otherwise. The message's first byte must be there, the others need not.
+func SyslogCounted(data []byte) int {
+	if len(data) == 0 || data[0]-'1' > 8 {
+		return 0
+	}
+	count, at := digits(data, 0, 7)
+	if at+1 >= len(data) || data[at] != ' ' || data[at+1] != '<' || count > SyslogMessageMax {
+		return 0
+	}
+	return at + 1 + int(count)
+}
+
+// SyslogCountedHead is how many bytes SyslogCounted needs to tell.
+const SyslogCountedHead = 9
 
 // record puts the fields of one message.
 func (d *syslogDecoder) record(text []byte) error {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/codec"
 	"github.com/vigil-sql/vigil/executor/flow"
 )
 
@@ -77,26 +78,60 @@ func (l *loader) file(name string) error {
 	case flow.IsExports(head):
 		return flow.CutExports(lines, loadPiece, l.post)
 	}
-	piece := make([]byte, 0, loadPiece+1<<20)
+	return cutLines(lines, loadPiece, l.post)
+}
+
+// cutLines posts pieces that end behind a line or behind a message with octet counting, each the first place from size bytes on.
+func cutLines(in *bufio.Reader, size int, post func([]byte) error) error {
+	piece := make([]byte, 0, size+1<<20)
 	var header zeekHeader
+	counted := false // the record before was a message with octet counting
 	for {
-		line, err := lines.ReadSlice('\n')
-		piece = append(piece, line...)
-		header.add(line)
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if len(piece) >= loadPiece || err != nil && len(piece) > header.repeated(piece) {
-			if err := l.post(piece); err != nil {
+		head, _ := in.Peek(codec.SyslogCountedHead) // an error comes again
+		frame := codec.SyslogCounted(head)
+		if len(piece) >= size && (!counted || frame > 0) {
+			if err := post(piece); err != nil {
 				return err
 			}
 			piece = append(piece[:0], header.lines...)
 		}
+		var err error
+		if counted = frame > 0; counted {
+			piece, err = appendN(piece, in, frame)
+		} else {
+			piece, err = appendLine(piece, in, &header)
+		}
 		if errors.Is(err, io.EOF) {
+			if len(piece) > header.repeated(piece) {
+				return post(piece)
+			}
 			return nil
 		}
 		if err != nil {
 			return err
+		}
+	}
+}
+
+// appendN appends n bytes, or those that there are and io.EOF.
+func appendN(piece []byte, in *bufio.Reader, n int) ([]byte, error) {
+	at := len(piece)
+	piece = append(piece, make([]byte, n)...)
+	got, err := io.ReadFull(in, piece[at:])
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return piece[:at+got], err
+}
+
+// appendLine appends the next line.
+func appendLine(piece []byte, in *bufio.Reader, header *zeekHeader) ([]byte, error) {
+	for {
+		line, err := in.ReadSlice('\n')
+		piece = append(piece, line...)
+		header.add(line)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return piece, err
 		}
 	}
 }
