@@ -1,10 +1,15 @@
 package codec
 
 import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/vigil-sql/vigil/executor/batch"
 	"github.com/vigil-sql/vigil/executor/types"
 )
 
@@ -272,4 +277,117 @@ func TestASAAsBeats(t *testing.T) {
 		}
 		return col != "event.severity" && col != "cisco.asa.message_id" && col != "host.hostname" && col != "process.pid"
 	})
+}
+
+// TestFail2banOthers: the labelled lines of other programs give the address of fail2ban's labels, also where a client put others into the line.
+func TestFail2banOthers(t *testing.T) {
+	for _, c := range []struct {
+		name, pattern, pattern2 string
+		lines                   int
+	}{
+		{"apache-auth", `\[(?:client|remote) \[?%{IP:addr}\]?(?::\d+)?\] `, "", 41},
+		{"mysqld-auth", `Access denied for user '.*'@'(?<addr>[^']+)'(?: \(using password: \w+\))?`, "", 16},
+		{"nginx-http-auth", `^.*, client: %{IP:addr}, server: `, "", 17},
+		{"postfix", `(?:from|warning:) [^\[\s]*\[%{IP:addr}\]`, `does not resolve to address %{IP:addr}: `, 58},
+		{"xrdp", `ip=(?:::ffff:)?%{IP:addr} time=\d+$`, "", 6},
+	} {
+		params := map[string]string{"pattern": c.pattern}
+		if c.pattern2 != "" {
+			params["pattern_2"] = c.pattern2
+		}
+		lines, equal := fail2banFile(t, c.name, params)
+		t.Logf("%s: %d lines, %d equal", c.name, lines, equal)
+		if lines != c.lines || equal != lines {
+			t.Errorf("%s: %d lines, %d equal", c.name, lines, equal)
+		}
+	}
+}
+
+// fail2banFile compares the lines that a label calls a match and says the address of.
+func fail2banFile(t *testing.T, name string, params map[string]string) (lines, equal int) {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", "..", "shared", "data", "events", "fail2ban", name))
+	if err != nil {
+		t.Skip("../shared/data/events/fail2ban is missing; put the shared material beside the checkout")
+	}
+	s := &types.Schema{Cols: []types.Column{benchColumn("addr", types.Text)}}
+	d := newDecoder(t, "GROK", Options{Schema: s, TimeCol: -1, Params: params})
+	var label struct {
+		Match bool
+		Host  string
+	}
+	for text := range bytes.Lines(data) {
+		if _, js, ok := bytes.Cut(text, []byte("failJSON:")); ok {
+			label.Match, label.Host = false, ""
+			_ = json.Unmarshal(js, &label) // a label that is no JSON labels nothing
+			continue
+		}
+		if text[0] == '#' || !label.Match || label.Host == "" {
+			continue
+		}
+		label.Match = false
+		lines++
+		b := batch.New(s, nil)
+		var rej []Reject
+		if d.Decode(text, b, 1, &rej); b.N == 1 && b.Cols[0].Value(0).Text() == label.Host {
+			equal++
+		} else {
+			t.Logf("%s: %q: %d rows, want %s", name, text, b.N, label.Host)
+		}
+	}
+	return lines, equal
+}
+
+// TestZeekLogs: the fields of Zeek's own tab-separated logs are those between the tabs.
+func TestZeekLogs(t *testing.T) {
+	files, _ := filepath.Glob(filepath.Join("..", "..", "..", "shared", "data", "net", "expected", "*.zeek.*.log"))
+	if len(files) == 0 {
+		t.Skip("../shared/data/net/expected is missing; put the shared material beside the checkout")
+	}
+	rows, values := 0, 0
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields []string
+		var want [][]string
+		for text := range strings.Lines(string(data)) {
+			text = strings.TrimSuffix(text, "\n")
+			if rest, ok := strings.CutPrefix(text, "#fields\t"); ok {
+				fields = strings.Split(rest, "\t")
+			} else if !strings.HasPrefix(text, "#") {
+				want = append(want, strings.Split(text, "\t"))
+			}
+		}
+		s := &types.Schema{}
+		for _, name := range fields {
+			s.Cols = append(s.Cols, benchColumn(strings.ReplaceAll(name, ".", "_"), types.Text))
+		}
+		if len(fields) == 0 {
+			continue // a log in JSON
+		}
+		b := batch.New(s, nil)
+		var rej []Reject
+		newDecoder(t, "ZEEK", Options{Schema: s, TimeCol: -1, From: fields}).Decode(data, b, len(want)+1, &rej)
+		if b.N != len(want) || len(rej) > 0 {
+			t.Fatalf("%s: %d rows, want %d, rejects %v", f, b.N, len(want), rej)
+		}
+		for i, row := range want {
+			rows++
+			for c, text := range row {
+				if text == "(empty)" {
+					text = ""
+				}
+				if null := text == "-"; null != b.Cols[c].IsNull(i) || !null && string(b.Cols[c].Bytes(i)) != text && !strings.Contains(text, `\x`) {
+					t.Errorf("%s: row %d: %s is %q, want %q", f, i, fields[c], b.Cols[c].Bytes(i), text)
+				}
+				values++
+			}
+		}
+	}
+	t.Logf("%d logs, %d rows, %d values", len(files), rows, values)
+	if rows < 100 {
+		t.Errorf("only %d rows", rows)
+	}
 }
