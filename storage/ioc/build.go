@@ -1,9 +1,11 @@
 package ioc
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
+	"runtime"
 	"slices"
 
 	"github.com/vigil-sql/vigil/storage/kv"
@@ -146,7 +148,9 @@ func (l *List) Rows(fn func(Row) (bool, error)) error {
 // trimMax is how many changes of entries one call of Trim forgets, purgeMax how many at a time.
 const (
 	trimMax  = 200_000
-	purgeMax = 2000
+	purgeMax = 500
+	// yieldEvery is after how many of them others go first.
+	yieldEvery = 64
 )
 
 // Trim forgets rows that nobody asks for any more: no epoch before the given one will run again.
@@ -154,8 +158,9 @@ func (s *Store) Trim(epoch uint64) error {
 	s.cursors.drain()
 	oldest := s.oldest(epoch)
 	dead := map[uint64]*[shardCount]int{}
+	from := kindKey(kindUndo)
 	for n := 0; n < trimMax; {
-		did, err := s.purge(oldest, dead)
+		did, err := s.purge(oldest, dead, &from)
 		if err != nil {
 			return err
 		}
@@ -172,8 +177,9 @@ func (s *Store) Trim(epoch uint64) error {
 	return s.trimVersions(epoch, oldest)
 }
 
-// purge removes the rows that changes up to one have replaced or ended; some of them.
-func (s *Store) purge(oldest uint64, dead map[uint64]*[shardCount]int) (n int, err error) {
+// purge removes the rows that changes up to one have replaced or ended; some of them. It begins at from, and leaves there where it came to, so that the
+// next call need not pass over what this one removed.
+func (s *Store) purge(oldest uint64, dead map[uint64]*[shardCount]int, from *[]byte) (n int, err error) {
 	s.write.Lock()
 	defer s.write.Unlock()
 	b := s.kv.NewBatch()
@@ -184,13 +190,15 @@ func (s *Store) purge(oldest uint64, dead map[uint64]*[shardCount]int) (n int, e
 		return 0, err
 	}
 	defer rows.Close()
-	lo = kindKey(kindUndo)
-	err = s.kv.Scan(lo, kv.PrefixEnd(lo), func(key, value []byte) (bool, error) {
+	err = s.kv.Scan(bytes.Clone(*from), kv.PrefixEnd(kindKey(kindUndo)), func(key, value []byte) (bool, error) {
 		u, err := decodeUndo(key, value)
 		if err != nil || u.seq > oldest || n == purgeMax {
 			return false, err
 		}
-		n++
+		*from = append((*from)[:0], key...)
+		if n++; n%yieldEvery == 0 {
+			runtime.Gosched()
+		}
 		b.Delete(key)
 		if u.prev != 0 {
 			b.Delete(u.rowKeyOf(u.prev))
