@@ -122,6 +122,16 @@ func TestAggregateState(t *testing.T) {
 	}
 }
 
+// TestAggregateOneRow: the error of a row that comes alone is told once, and its group stays without a state.
+func TestAggregateOneRow(t *testing.T) {
+	p := newPool(t, 1)
+	k := defineAggregate(t, p, &spec.Function{Ret: types.T(types.Text), Body: "function init() { return 'new' } function accumulate(s, a) { throw new Error('no') }"}, types.Float8)
+	s, errs := fold(t, k, []uint32{0}, vec(types.Float8, 1.0))
+	if got := result(k, s, 0); errs != "0: Error: no; " || got != "new" || p.Stats().Crashes > 0 {
+		t.Errorf("errors %q result %q %+v", errs, got, p.Stats())
+	}
+}
+
 // TestAggregateRefused: what could keep a state beside the state is refused, with its place.
 func TestAggregateRefused(t *testing.T) {
 	p := newPool(t, 1)

@@ -90,7 +90,8 @@ func start(command []string, unsandboxed bool) (*process, error) {
 	if err == nil {
 		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs[0], theirs[1], theirs[2]
 		p.cmd.ExtraFiles = []*os.File{page}
-		p.cmd.Env = []string{"GOMAXPROCS=2", "GOTRACEBACK=none", "TZ=UTC", "LANG=C"}
+		// Where the program is linked with C's library, each thread's arena would take 64 MB of the address space that there is.
+		p.cmd.Env = []string{"MALLOC_ARENA_MAX=1", "GOMAXPROCS=2", "GOTRACEBACK=none", "TZ=UTC", "LANG=C"}
 		if unsandboxed {
 			p.cmd.Env = append(p.cmd.Env, wire.UnsandboxedEnv+"=1")
 		}

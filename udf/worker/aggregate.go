@@ -281,8 +281,11 @@ func (st *stepping) accumulate(g, first, n int) types.Value {
 		return good
 	}
 	out, failed := st.rows(good, first, n)
-	if failed < 0 || st.broken != nil {
+	switch {
+	case failed < 0 || st.broken != nil:
 		return out
+	case n == 1:
+		return good // it was told
 	}
 	st.done -= failed + 1
 	if failed > 0 {

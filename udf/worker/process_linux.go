@@ -14,7 +14,7 @@ import (
 
 const (
 	// dataBase is private writable memory of a worker that runs nothing, with room for its frames and realms.
-	dataBase = 160 << 20
+	dataBase = 160<<20 + threadSpace
 	// dataWorn is the size from which a worker is replaced: Go gives address space never back, and an innocent function
 	// would meet the limit.
 	dataWorn = 96 << 20
@@ -85,7 +85,7 @@ func limitMemory(bytes int64) error {
 
 // wornOut reports whether the process has grown so that it should be replaced.
 func wornOut(memoryBytes int64) bool {
-	return !raceBuild && statm(5) > dataWorn+memoryBytes*3/2
+	return !raceBuild && statm(5) > dataWorn+threadSpace+memoryBytes*3/2
 }
 
 // threadClock returns the CPU clock of the calling thread, readable from any thread.
