@@ -182,3 +182,41 @@ func scriptsAsBuiltIn(t *testing.T, db *DB, least int) {
 		}
 	}
 }
+
+// TestScriptStateBeyondMemory: states of aggregates in JavaScript that move to the disk and back, over a restart, are what those built in are.
+func TestScriptStateBeyondMemory(t *testing.T) {
+	const keys = 6000
+	o := Options{Disk: NewDisk(), Clock: NewClock(time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC)), Workers: 2, Memory: 1 << 20, StateDir: t.TempDir(),
+		MemoryUse: func(state func() int64) (int64, int64) { return state(), 0 }}
+	db, end := scriptDB(t, o)
+	defer func() { end() }()
+	mustExec(t, db, "CREATE STREAM s (ts TIMESTAMPTZ NOT NULL, k TEXT, n BIGINT, t TEXT, WATERMARK FOR ts AS ts)")
+	mustExec(t, db, scriptAggregates...)
+	mustExec(t, db, "CREATE CONTINUOUS QUERY q AS SELECT k, "+scriptPairs+" FROM s GROUP BY k, TUMBLE(ts, INTERVAL '1 day')")
+	onDisk := int64(0)
+	send := func(step int) {
+		for from := 0; from < keys; from += 500 * step {
+			var b bytes.Buffer
+			for i := from; i < min(from+500*step, keys); i += step {
+				fmt.Fprintf(&b, `{"ts":"2026-03-01T0%d:00:00Z","k":"%0100d","n":%d,"t":"%0100d"}`+"\n", step, i, i%100, i+step)
+			}
+			if rejected, err := db.Append("s", b.Bytes()); err != nil || rejected > 0 {
+				t.Fatal(rejected, err)
+			}
+			onDisk = max(onDisk, db.Engine().Memory().OnDisk)
+		}
+		settle(t, db)
+	}
+	send(1)
+	end() // with a checkpoint
+	db, end = scriptDB(t, o)
+	send(3)
+	if rejected, err := db.Append("s", []byte(`{"ts":"2026-03-05T00:00:00Z","k":"end","n":1}`+"\n")); err != nil || rejected > 0 {
+		t.Fatal(rejected, err)
+	}
+	settle(t, db)
+	expect(t, db, "SELECT count(*), sum(c), bool_and("+same+") FROM q", fmt.Sprintf("%d %d t", keys, keys+keys/3))
+	if onDisk < 1<<20 {
+		t.Errorf("only %d bytes of state were on disk", onDisk)
+	}
+}
