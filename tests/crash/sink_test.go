@@ -102,7 +102,10 @@ func (l *sinkLoad) run(pieces, rows int) {
 			l.start()
 		}
 	}
-	harness.WaitRows(l.t, l.p.Connect(l.t), sinkIdle, func(rows []string) bool { return slices.Equal(rows, []string{"running|0"}) })
+	// A request is answered when its rows are in the event log, which is before the query has seen them.
+	c := l.p.Connect(l.t)
+	harness.WaitRows(l.t, c, "SELECT count(*) FROM q", func(rows []string) bool { return slices.Equal(rows, []string{fmt.Sprint(l.next)}) })
+	harness.WaitRows(l.t, c, sinkIdle, func(rows []string) bool { return slices.Equal(rows, []string{"running|0"}) })
 	l.t.Logf("%d kills, %d rows", l.kills, l.next)
 	if l.kills < 3 {
 		l.t.Errorf("%d kills show little", l.kills)
