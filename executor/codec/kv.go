@@ -72,15 +72,7 @@ func (d *kvDecoder) Decode(payload []byte, b *batch.Batch, limit int, rej *[]Rej
 			continue
 		}
 		d.begin(b.N)
-		err := d.record(text)
-		if err == nil {
-			err = d.finish(b)
-		} else {
-			b.Truncate(b.N)
-		}
-		if err != nil {
-			*rej = append(*rej, Reject{Raw: clip(text), Err: err})
-		}
+		d.end(b, text, d.record(text), rej)
 	}
 	d.remember(b)
 	return i

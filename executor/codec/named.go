@@ -393,6 +393,18 @@ func appendInt(dst []byte, i int) []byte {
 	return append(dst, byte('0'+i%10))
 }
 
+// end finishes the record that begin began, of which text is the line: as a row, or, where err or what it holds says so, as a reject.
+func (n *named) end(b *batch.Batch, text []byte, err error, rej *[]Reject) {
+	if err == nil {
+		err = n.finish(b)
+	} else {
+		b.Truncate(b.N)
+	}
+	if err != nil {
+		*rej = append(*rej, Reject{Raw: clip(text), Err: err})
+	}
+}
+
 // finish completes the row with NULLs for the columns that had no field, or takes it back and says why.
 func (n *named) finish(b *batch.Batch) error {
 	if n.err == nil && n.set != len(n.slots) {

@@ -109,14 +109,7 @@ func (d *syslogDecoder) Decode(payload []byte, b *batch.Batch, limit int, rej *[
 		} else {
 			err = d.record(text)
 		}
-		if err == nil {
-			err = d.finish(b)
-		} else {
-			b.Truncate(b.N)
-		}
-		if err != nil {
-			*rej = append(*rej, Reject{Raw: clip(text), Err: err})
-		}
+		d.end(b, text, err, rej)
 	}
 	d.remember(b)
 	return i

@@ -98,15 +98,7 @@ func (d *zeekDecoder) table(payload []byte, b *batch.Batch, limit int, rej *[]Re
 			continue
 		}
 		d.begin(b.N)
-		err := d.record(text)
-		if err == nil {
-			err = d.finish(b)
-		} else {
-			b.Truncate(b.N)
-		}
-		if err != nil {
-			*rej = append(*rej, Reject{Raw: clip(text), Err: err})
-		}
+		d.end(b, text, d.record(text), rej)
 	}
 	d.remember(b)
 	return i
