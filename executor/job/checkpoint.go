@@ -156,7 +156,7 @@ type checkpoints struct {
 	// done is the newest complete checkpoint, without blocks: what it says of results that are read stays. trimming: results are being trimmed.
 	done     atomic.Pointer[checkpointCut]
 	trimming atomic.Bool
-	// left is what results took after they were trimmed the last time: what had to stay may be more than they may take.
+	// left is what had to stay of results when they were trimmed the last time, which may be more than they may take.
 	left atomic.Int64
 	// gaveUp: a cut could not be written before the engine ended. Later ones build on it, so that none may be written.
 	gaveUp bool
@@ -328,22 +328,25 @@ func (c *checkpointCut) positions() *checkpointCut {
 	return to
 }
 
-// trimBeside drops results when all of them take more than they may, as far as the last checkpoint allows. The committer's.
+// trimBeside drops results when all of them take more than they may, as far as the last checkpoint allows.
 func (c *checkpoints) trimBeside() {
 	e := c.e
-	most := e.cfg.ResultsMax
+	most, total := e.cfg.ResultsMax, e.results.Total()
 	cut := c.done.Load()
-	if most <= 0 || cut == nil || e.results.Total() <= max(most, c.left.Load())+most/64 || !c.trimming.CompareAndSwap(false, true) {
+	if most <= 0 || cut == nil || total <= max(most, c.left.Load())+most/64 || !c.trimming.CompareAndSwap(false, true) {
 		return
 	}
 	c.wg.Add(1)
 	go func() {
 		defer c.wg.Done()
-		defer c.trimming.Store(false)
-		if err := e.trimResults(cut, int64(e.cfg.Clock())); err != nil {
+		err := e.trimResults(cut, int64(e.cfg.Clock()))
+		c.left.Store(min(total, e.results.Total())) // what came meanwhile need not stay
+		c.trimming.Store(false)
+		if err != nil {
 			e.log.Error("results could not be trimmed; that is tried again", "error", err)
+			return
 		}
-		c.left.Store(e.results.Total())
+		c.trimBeside() // nobody else looks at what came meanwhile if nothing comes from now on
 	}()
 }
 
